@@ -1,0 +1,1 @@
+"""What is computed from traces: no drawing, no training."""

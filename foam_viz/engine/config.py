@@ -1,0 +1,285 @@
+"""What is trained: a run is a function of its configuration, and this is the configuration. Imports no torch.
+
+An :class:`Experiment` is one task under one to four optimizers in lockstep; each lane of it is a run. The same
+fields give the widgets of the page, the options of the CLI, the query of a link and the validation of all three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from foam_viz.optim import catalogue as optimizers
+from foam_viz.optim.fields import Field, FieldError, check_all, unknown_key
+from foam_viz.tasks import catalogue as tasks
+
+MAXIMUM_LANES = 4
+DEFAULT_LANES = ("foam", "shampoo")
+SCHEDULES = ("constant", "linear-decay", "warm-up", "warm-up-linear-decay")
+
+RUN_FIELDS: tuple[Field, ...] = (
+    Field(
+        name="seed",
+        kind="integer",
+        default=0,
+        low=0,
+        high=2**31 - 1,
+        label="Seed",
+        help="Initial weights and every batch follow from it.",
+    ),
+    Field(
+        name="schedule",
+        kind="choice",
+        default="constant",
+        choices=SCHEDULES,
+        label="Learning-rate schedule",
+        help="What multiplies the learning rate over the steps: nothing, a straight line down to zero, a straight "
+        "line up at the start, or both.",
+    ),
+    Field(
+        name="warmup_steps",
+        kind="integer",
+        default=50,
+        low=1,
+        high=1_000_000,
+        label="Warm-up",
+        unit="steps",
+        help="Steps until the learning rate reaches its full value, where the schedule warms up.",
+    ),
+    Field(
+        name="decay_steps",
+        kind="integer",
+        default=600,
+        low=1,
+        high=10_000_000,
+        label="Decay until step",
+        unit="steps",
+        help="The step at which the learning rate reaches zero, where the schedule decays.",
+    ),
+    Field(
+        name="steps",
+        kind="integer",
+        default=100_000,
+        low=1,
+        high=10_000_000,
+        label="Stop after",
+        unit="steps",
+        help="The run ends at this step.",
+    ),
+)
+_RUN_NAMES = tuple(field.name for field in RUN_FIELDS)
+
+
+def learning_rate_factor(run_settings: Mapping[str, Any], step: int) -> float:
+    """What the schedule multiplies the learning rate of a step (counted from 1) by, in [0, 1]."""
+    schedule = run_settings["schedule"]
+    factor = 1.0
+    if schedule.startswith("warm-up"):
+        factor = min(1.0, step / run_settings["warmup_steps"])
+    if schedule.endswith("linear-decay"):
+        factor *= max(0.0, 1.0 - (step - 1) / run_settings["decay_steps"])
+    return factor
+
+
+@dataclass(frozen=True)
+class LaneConfig:
+    """One optimizer of an experiment, with all of its settings."""
+
+    optimizer: str
+    settings: dict[str, Any]
+
+    @property
+    def spec(self) -> optimizers.OptimizerSpec:
+        return optimizers.find(self.optimizer)
+
+    def text(self) -> str:
+        """``foam:tau=0.5,period=20``: the optimizer and what differs from its defaults."""
+        changed = [
+            f"{field.name}={field.format(self.settings[field.name])}"
+            for field in self.spec.all_fields
+            if self.settings[field.name] != field.default
+        ]
+        return self.optimizer + (":" + ",".join(changed) if changed else "")
+
+
+    def label(self) -> str:
+        """``FOAM tau = 0.5, f = 20``: what a person calls it."""
+        changed = [
+            f"{field.symbol or field.name} = {field.format(self.settings[field.name])}"
+            for field in self.spec.all_fields
+            if self.settings[field.name] != field.default
+        ]
+        return " ".join([self.spec.label, ", ".join(changed)]).strip()
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A task, the settings of the run and one to four lanes; complete and checked.
+
+    Attributes:
+        task: Name of the task.
+        task_settings: All settings of the task.
+        run_settings: Seed, schedule and length.
+        lanes: The optimizers, in order.
+    """
+
+    task: str
+    task_settings: dict[str, Any]
+    run_settings: dict[str, Any]
+    lanes: tuple[LaneConfig, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for the wire and the manifest."""
+        return {
+            "task": self.task,
+            "task_settings": self.task_settings,
+            "run_settings": self.run_settings,
+            "lanes": [{"optimizer": lane.optimizer, "settings": lane.settings} for lane in self.lanes],
+        }
+
+    def lane_config(self, lane: int) -> dict[str, Any]:
+        """The configuration of one run, flat, as its manifest stores it."""
+        chosen = self.lanes[lane]
+        return {
+            "task": self.task,
+            "task_settings": self.task_settings,
+            "run_settings": self.run_settings,
+            "optimizer": chosen.optimizer,
+            "optimizer_settings": chosen.settings,
+        }
+
+
+def build(
+    task: str | None = None,
+    task_settings: Mapping[str, Any] | None = None,
+    run_settings: Mapping[str, Any] | None = None,
+    lanes: Sequence[tuple[str, Mapping[str, Any]]] | None = None,
+) -> tuple[Experiment, list[FieldError]]:
+    """The experiment nearest to what was asked, and everything that was refused.
+
+    What is missing takes its default; what is refused takes its default and is named in the errors, so that the
+    rest of a configuration is never lost.
+    """
+    errors: list[FieldError] = []
+    task = tasks.DEFAULT_TASK if task is None else task
+    try:
+        task_spec = tasks.find(task)
+    except FieldError as error:
+        errors.append(error)
+        task_spec = tasks.TASKS[tasks.DEFAULT_TASK]
+    checked_task, task_errors = task_spec.review(task_settings or {})
+    checked_run, run_errors = check_all(RUN_FIELDS, run_settings or {})
+    errors += task_errors + run_errors
+    chosen = []
+    asked = list(lanes) if lanes else [(name, {}) for name in DEFAULT_LANES]
+    if len(asked) > MAXIMUM_LANES:
+        errors.append(FieldError("lane", len(asked), f"at most {MAXIMUM_LANES} optimizers; the first are kept"))
+    for name, settings in asked[:MAXIMUM_LANES]:
+        try:
+            spec = optimizers.find(name)
+        except FieldError as error:
+            errors.append(error)
+            continue
+        checked, lane_errors = spec.review(settings)
+        errors += lane_errors
+        chosen.append(LaneConfig(name, checked))
+    if not chosen:
+        chosen = [LaneConfig(name, optimizers.find(name).review({})[0]) for name in DEFAULT_LANES]
+    return Experiment(task_spec.name, checked_task, checked_run, tuple(chosen)), errors
+
+
+def from_json(data: Mapping[str, Any]) -> Experiment:
+    """The experiment of :meth:`Experiment.to_json`.
+
+    Raises:
+        FieldError: The first thing that is not valid.
+    """
+    experiment, errors = build(
+        data.get("task"),
+        data.get("task_settings"),
+        data.get("run_settings"),
+        [(lane["optimizer"], lane["settings"]) for lane in data.get("lanes", ())],
+    )
+    if errors:
+        raise errors[0]
+    return experiment
+
+
+def route(task: str, optimizer: str, assignments: Iterable[tuple[str, Any]]) -> tuple[dict, dict, dict]:
+    """Sorts ``key, value`` pairs into settings of the optimizer (or its policy), the task and the run.
+
+    Raises:
+        FieldError: A key that belongs to none of them; the closest are named.
+    """
+    spec, task_spec = optimizers.find(optimizer), tasks.find(task)
+    owners: dict[str, tuple[dict, Field]] = {}
+    for_run: dict[str, Any] = {}
+    for_task: dict[str, Any] = {}
+    for_optimizer: dict[str, Any] = {}
+    for store, fields in ((for_run, RUN_FIELDS), (for_task, task_spec.fields), (for_optimizer, spec.all_fields)):
+        owners |= {field.name: (store, field) for field in fields}
+    for key, value in assignments:
+        if key not in owners:
+            raise unknown_key(key, owners)
+        store, field = owners[key]
+        store[key] = field.parse(value) if isinstance(value, str) else field.check(value)
+    return for_optimizer, for_task, for_run
+
+
+def to_query(experiment: Experiment) -> dict[str, str | list[str]]:
+    """The query of a link: the task, the lanes, and what differs from the defaults."""
+    query: dict[str, str | list[str]] = {"task": experiment.task}
+    for fields, settings in (
+        (tasks.find(experiment.task).fields, experiment.task_settings),
+        (RUN_FIELDS, experiment.run_settings),
+    ):
+        for field in fields:
+            if settings[field.name] != field.default:
+                query[field.name] = field.format(settings[field.name])
+    query["lane"] = [lane.text() for lane in experiment.lanes]
+    return query
+
+
+def from_query(query: Mapping[str, Sequence[str]]) -> tuple[Experiment, list[FieldError]]:
+    """Reads a link: the experiment nearest to it, and everything in it that was refused."""
+    errors: list[FieldError] = []
+    flat = {key: values[-1] for key, values in query.items() if values}
+    task_name = flat.pop("task", None)
+    task_fields = tasks.TASKS.get(task_name or tasks.DEFAULT_TASK, tasks.TASKS[tasks.DEFAULT_TASK]).fields
+    lanes = []
+    for text in query.get("lane", ()):
+        name, _, settings_text = text.partition(":")
+        spec = optimizers.OPTIMIZERS.get(name)
+        parsed, lane_errors = _parse_all(spec.all_fields if spec else (), _pairs(settings_text))
+        lanes.append((name, parsed))
+        errors += lane_errors if spec else []
+    parsed, top_errors = _parse_all((*task_fields, *RUN_FIELDS), flat.items(), ignore=("lane", "run"))
+    run_settings = {key: value for key, value in parsed.items() if key in _RUN_NAMES}
+    task_settings = {key: value for key, value in parsed.items() if key not in _RUN_NAMES}
+    experiment, build_errors = build(task_name, task_settings, run_settings, lanes or None)
+    return experiment, errors + top_errors + build_errors
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    return [(key.strip(), value) for key, _, value in (part.partition("=") for part in text.split(",") if part)]
+
+
+def _parse_all(
+    fields: Sequence[Field], pairs: Iterable[tuple[str, str]], ignore: Sequence[str] = ()
+) -> tuple[dict[str, Any], list[FieldError]]:
+    """Typed values of texts; a text that is refused is left out and named."""
+    by_name = {field.name: field for field in fields}
+    values: dict[str, Any] = {}
+    errors: list[FieldError] = []
+    for key, text in pairs:
+        if key in ignore:
+            continue
+        if key not in by_name:
+            errors.append(unknown_key(key, by_name))
+            continue
+        try:
+            values[key] = by_name[key].parse(text)
+        except FieldError as error:
+            errors.append(error)
+    return values, errors

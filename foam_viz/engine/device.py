@@ -1,0 +1,101 @@
+"""Which device trains, and a clock that charges the optimizer alone.
+
+The CUDA and MPS paths are thin: the same few calls under other names.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """A device that can train.
+
+    Attributes:
+        name: ``cuda``, ``mps`` or ``cpu``: what torch calls it.
+        label: What a person calls it.
+    """
+
+    name: str
+    label: str
+
+
+def available() -> tuple[DeviceInfo, ...]:
+    """The devices of this machine, the preferred one first: CUDA, else MPS, else CPU."""
+    found = []
+    if torch.cuda.is_available():
+        found.append(DeviceInfo("cuda", torch.cuda.get_device_name()))
+    if torch.backends.mps.is_available():
+        found.append(DeviceInfo("mps", "Apple GPU"))
+    return (*found, DeviceInfo("cpu", "CPU"))
+
+
+def choose(name: str) -> str:
+    """The device of that name, or the preferred one where the name is ``auto`` or is not there."""
+    names = [device.name for device in available()]
+    return name if name in names else names[0]
+
+
+class ThreadClock:
+    """CPU seconds of the calling thread between :meth:`start` and :meth:`stop`: what other processes do on the
+    machine is not in them."""
+
+    def __init__(self) -> None:
+        self._total = 0.0
+        self._started = 0.0
+
+    def start(self) -> None:
+        self._started = time.thread_time()
+
+    def stop(self) -> None:
+        self._total += time.thread_time() - self._started
+
+    def seconds(self) -> float:
+        return self._total
+
+    def restore(self, seconds: float) -> None:
+        self._total = seconds
+
+
+class EventClock:
+    """Device seconds between :meth:`start` and :meth:`stop`, by events, without waiting for the device.
+
+    :meth:`seconds` holds what the device has finished; the newest steps join it a moment later.
+    """
+
+    def __init__(self, module: object) -> None:
+        self._event = module.Event
+        self._pending: list[tuple[object, object]] = []
+        self._started: object = None
+        self._total = 0.0
+
+    def _mark(self) -> object:
+        event = self._event(enable_timing=True)
+        event.record()
+        return event
+
+    def start(self) -> None:
+        self._started = self._mark()
+
+    def stop(self) -> None:
+        self._pending.append((self._started, self._mark()))
+
+    def seconds(self) -> float:
+        while self._pending and self._pending[0][1].query():
+            first, last = self._pending.pop(0)
+            self._total += first.elapsed_time(last) / 1e3
+        return self._total
+
+    def restore(self, seconds: float) -> None:
+        self._total, self._pending = seconds, []
+
+
+def clock(device: torch.device) -> ThreadClock | EventClock:
+    """The clock of a device."""
+    if device.type in ("cuda", "mps"):
+        return EventClock(getattr(torch, device.type))
+    return ThreadClock()

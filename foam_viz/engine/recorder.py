@@ -1,0 +1,254 @@
+"""The recorder: what is measured of a run, when, and how it becomes rows of a trace.
+
+Loss every step; h and residual of every factor at every check, whatever the policy; true operator error, spectrum
+and overlap of every factor now and then and of the followed factor more often. Schedules depend on the step and
+never on the clock, so that a run's rows are a function of its configuration. What only the recorder computes is
+not charged to the optimizer: its clock is stopped meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from foam_viz.engine.device import EventClock, ThreadClock
+from foam_viz.optim import linalg
+from foam_viz.trace.batches import record_batch
+
+if TYPE_CHECKING:
+    from foam_viz.optim.shampoo import CheckObservation, Shampoo
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When what is measured, in steps.
+
+    Attributes:
+        snapshot_period: Error, spectrum and overlap of every factor.
+        followed_period: The same of the followed factor.
+        held_out_period: Loss on held-out examples.
+        overlap_size: Largest side of a stored overlap matrix; larger ones are pooled over groups of eigenvalues.
+    """
+
+    snapshot_period: int = 100
+    followed_period: int = 20
+    held_out_period: int = 100
+    overlap_size: int = 64
+
+    def to_json(self) -> dict[str, int]:
+        return asdict(self)
+
+
+class Columns:
+    """Rows under construction: a list a column, turned into one table at each drain."""
+
+    def __init__(self, table: str) -> None:
+        self._table = table
+        self._columns: dict[str, list[Any]] = {}
+        self._rows = 0
+
+    def add(self, **row: Any) -> None:
+        for name, value in row.items():
+            self._columns.setdefault(name, [None] * self._rows).append(value)
+        self._rows += 1
+        for column in self._columns.values():
+            if len(column) < self._rows:
+                column.append(None)
+
+    def drain(self) -> pa.Table | None:
+        if not self._rows:
+            return None
+        table = pa.Table.from_batches([record_batch(self._table, self._columns)])
+        self._columns, self._rows = {}, 0
+        return table
+
+
+def pool_overlap(overlap: Tensor, size: int) -> Tensor:
+    """Overlap matrices (N, n, n) summed over groups of neighbouring eigenvalues, (N, m, m) with m = min(n, size).
+
+    Entry (a, b) is the share of the directions of group a that now lies in group b: rows sum to 1, and the identity
+    stays the identity.
+    """
+    count = overlap.shape[-1]
+    if count <= size:
+        return overlap
+    group = torch.arange(count, device=overlap.device) * size // count
+    member = torch.nn.functional.one_hot(group, size).to(overlap.dtype)
+    return member.T @ overlap @ member / member.sum(0).unsqueeze(-1)
+
+
+class Recorder:
+    """Records one run.
+
+    Args:
+        schedule: When what is measured.
+        clock: The optimizer's clock, stopped while the recorder works inside the optimizer's step.
+        followed: Position of the followed factor, or None.
+    """
+
+    def __init__(
+        self, schedule: Schedule, clock: ThreadClock | EventClock, followed: int | None = None
+    ) -> None:
+        self.schedule = schedule
+        self.followed = followed
+        self.decompositions = 0
+        self.last_decomposition: dict[int, int] = {}
+        self._clock = clock
+        self.steps, self.checks = Columns("steps"), Columns("checks")
+        self.snapshots, self.events = Columns("snapshots"), Columns("events")
+
+    def on_check(self, seen: CheckObservation) -> None:
+        """Called by the optimizer after the decisions of one bank of equal factors."""
+        self._clock.stop()
+        try:
+            self._record_check(seen)
+        finally:
+            self._clock.start()
+
+    def _record_check(self, seen: CheckObservation) -> None:
+        count = len(seen.positions)
+        proxy, condition, alpha = list(seen.proxy), list(seen.relative_condition), list(seen.alpha)
+        residual = list(seen.residual)
+        last = [self.last_decomposition.get(position) for position in seen.positions]
+        if seen.basis_before is not None and (None in proxy or None in residual):
+            rotated = seen.rotated
+            if rotated is None:
+                rotated = linalg.rotate(seen.current, seen.basis_before)
+            if None in proxy:
+                epsilon = torch.tensor(seen.epsilon_before, dtype=rotated.dtype, device=rotated.device)
+                measured = linalg.proxy(rotated, seen.eigenvalues_before, epsilon, seen.root)
+                proxy, condition, alpha = (part.tolist() for part in measured)
+            if None in residual:
+                residual = linalg.diagonalization_residual(rotated).tolist()
+        for i in range(count):
+            decision = seen.decisions[i]
+            self.decompositions += decision.decompose
+            self.checks.add(
+                step=seen.step,
+                factor=seen.positions[i],
+                checks=1,
+                decompositions=int(decision.decompose),
+                reuses=int(not decision.decompose),
+                cap_refreshes=int(decision.reason == "cap"),
+                decision=decision.reason,
+                epsilon_before=seen.epsilon_before[i],
+                epsilon=seen.epsilon[i],
+                proxy=proxy[i],
+                relative_condition=condition[i],
+                alpha=alpha[i],
+                residual=residual[i],
+                last_decomposition_step=seen.step if decision.decompose else last[i],
+            )
+        self._check_snapshots(seen, last)
+        for i, position in enumerate(seen.positions):
+            if seen.decisions[i].decompose:
+                self.last_decomposition[position] = seen.step
+
+    def _check_snapshots(self, seen: CheckObservation, last: Sequence[int]) -> None:
+        """Snapshots at a check describe the basis in force before its decision, so that the peak of staleness is seen."""
+        rows = range(len(seen.positions))
+        if seen.basis_before is None:  # the first decomposition opens the record of every factor
+            rows = [i for i in rows if seen.decisions[i].decompose]
+            before = seen.basis, seen.eigenvalues, seen.epsilon, [seen.step] * len(seen.positions)
+        else:
+            rows = [i for i in rows if self._wants_snapshot(seen.step, seen.positions[i])]
+            before = seen.basis_before, seen.eigenvalues_before, seen.epsilon_before, last
+        basis, eigenvalues, epsilon, last_decomposition = before
+        # What the optimizer has just decomposed need not be decomposed again to know the truth.
+        for fresh in (True, False):
+            part = [i for i in rows if seen.decisions[i].decompose is fresh]
+            if part:
+                self._snapshot(
+                    seen.step,
+                    [seen.positions[i] for i in part],
+                    seen.root,
+                    current=seen.current[part],
+                    basis=basis[part],
+                    eigenvalues=eigenvalues[part],
+                    epsilon=[epsilon[i] for i in part],
+                    last_decomposition=[last_decomposition[i] for i in part],
+                    truth=(seen.basis[part], seen.eigenvalues[part]) if fresh else None,
+                )
+
+    def _wants_snapshot(self, step: int, position: int) -> bool:
+        return step % self.schedule.snapshot_period == 0 or (
+            position == self.followed and step % self.schedule.followed_period == 0
+        )
+
+    def after_step(self, step: int, optimizer: Shampoo, checked: bool) -> None:
+        """Snapshots of a step without a check, and the events of the optimizer."""
+        for event in optimizer.drain_events():
+            self.events.add(
+                step=event.step, kind=event.kind, factor=event.position, value=None, message=event.message
+            )
+        every = step % self.schedule.snapshot_period == 0
+        followed = self.followed is not None and step % self.schedule.followed_period == 0
+        if checked or not (every or followed):
+            return
+        for bank in optimizer.banks():
+            wanted = [
+                i
+                for i, position in enumerate(bank.positions)
+                if bank.has_basis[i] and (every or position == self.followed)
+            ]
+            if wanted:
+                self._snapshot(
+                    step,
+                    [bank.positions[i] for i in wanted],
+                    bank.root,
+                    current=bank.current(wanted),
+                    basis=bank.basis[wanted],
+                    eigenvalues=bank.eigenvalues[wanted],
+                    epsilon=[bank.epsilon[i] for i in wanted],
+                    last_decomposition=[bank.factors[i].last_decomposition_step for i in wanted],
+                    truth=None,
+                )
+
+    def _snapshot(
+        self,
+        step: int,
+        positions: Sequence[int],
+        root: int,
+        *,
+        current: Tensor,
+        basis: Tensor,
+        eigenvalues: Tensor,
+        epsilon: Sequence[float],
+        last_decomposition: Sequence[int],
+        truth: tuple[Tensor, Tensor] | None,
+    ) -> None:
+        """One row a factor: (N, n, n) current factors against the (N, n, n) basis in force."""
+        if truth is None:
+            true_values, true_basis, _ = linalg.eigh_robust(current, epsilon)
+        else:
+            true_basis, true_values = truth
+        damping = torch.tensor(epsilon, dtype=eigenvalues.dtype, device=eigenvalues.device)
+        error = linalg.operator_error(basis, eigenvalues, true_basis, true_values, damping, root)
+        overlap = linalg.overlap(basis, eigenvalues, true_basis, true_values)
+        pooled = pool_overlap(overlap, self.schedule.overlap_size)
+        stored = (pooled * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+        spectra = true_values.sort(-1, descending=True).values.float().cpu().numpy()
+        old_spectra = eigenvalues.sort(-1, descending=True).values.float().cpu().numpy()
+        errors = error.tolist()
+        for i, position in enumerate(positions):
+            self.snapshots.add(
+                step=step,
+                factor=position,
+                last_decomposition_step=int(last_decomposition[i]),
+                epsilon=float(epsilon[i]),
+                eigenvalues=spectra[i],
+                basis_eigenvalues=old_spectra[i],
+                true_error=errors[i],
+                overlap=stored[i].tobytes(),
+                overlap_size=stored.shape[-1],
+            )
+
+    def drain(self) -> dict[str, pa.Table]:
+        """The rows since the last drain, a table each."""
+        drained = {name: getattr(self, name).drain() for name in ("steps", "checks", "snapshots", "events")}
+        return {name: table for name, table in drained.items() if table is not None}

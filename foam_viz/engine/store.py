@@ -1,0 +1,69 @@
+"""Where lab runs lie on disk: a folder per run, a bundle per lane. Imports no torch.
+
+``<data>/runs/<view id>/experiment.json`` says what is trained, ``control.json`` holds a hash of the control key
+(the key itself is never stored), ``lane-<k>/`` is the run bundle of a lane.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+_IDENTITY = re.compile(r"[0-9a-f]{32}")
+
+
+def new_identity() -> str:
+    """128 random bits as 32 hexadecimal digits: a view id or a control key."""
+    return secrets.token_hex(16)
+
+
+def is_identity(text: object) -> bool:
+    """True for the form of :func:`new_identity`: nothing else may become part of a path."""
+    return isinstance(text, str) and _IDENTITY.fullmatch(text) is not None
+
+
+def fingerprint(control_key: str) -> str:
+    """What is kept of a control key."""
+    return hashlib.sha256(control_key.encode()).hexdigest()
+
+
+def matches(control_key: str, kept: str) -> bool:
+    return hmac.compare_digest(fingerprint(control_key), kept)
+
+
+def run_directory(data_directory: Path, view_id: str) -> Path:
+    """The folder of a run.
+
+    Raises:
+        ValueError: A view id of another form.
+    """
+    if not is_identity(view_id):
+        raise ValueError(f"view id {view_id!r}: must be 32 hexadecimal digits")
+    return data_directory / "runs" / view_id
+
+
+def lane_directory(directory: Path, lane: int) -> Path:
+    return directory / f"lane-{lane + 1}"
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Writes atomically: a reader sees the old file or the new one."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(data, allow_nan=False, indent=1), encoding="utf-8")
+    os.replace(part, path)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The file's object, or None where there is none that can be read."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None

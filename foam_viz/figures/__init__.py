@@ -1,0 +1,1 @@
+"""Traces in, Plotly figures out: one file a panel, all of them pure."""

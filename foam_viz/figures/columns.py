@@ -1,0 +1,258 @@
+"""The tables of a trace as the numpy columns that panels draw, computed once however many panels ask."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import pyarrow as pa
+
+from foam_viz.figures.panel import Lane, View
+from foam_viz.trace import Trace
+
+DECISION_ORDER = ("reuse", "first", "cadence", "cap", "threshold", "failure")
+"""Decisions as the codes 0, 1, ...; -1 stands for none recorded."""
+
+_T = TypeVar("_T")
+_CACHE: WeakKeyDictionary[Trace, dict[Any, tuple[int, Any]]] = WeakKeyDictionary()
+_LOCK = threading.Lock()
+
+
+def _grown(trace: Trace, table: str, what: Any, build: Callable[[int, _T | None], _T]) -> _T:
+    """A value computed from the rows of a table, brought up to date when rows were appended.
+
+    Args:
+        trace: whose table.
+        table: its name.
+        what: names the value.
+        build: given the number of rows already seen and the value for those (0 and None at first), the new value.
+    """
+    rows = trace.rows(table)
+    with _LOCK:
+        seen, value = _CACHE.setdefault(trace, {}).get(what, (-1, None))
+    if seen != rows:
+        value = build(max(seen, 0), value)
+        with _LOCK:
+            _CACHE[trace][what] = (rows, value)
+    return value
+
+
+def column(trace: Trace, table: str, name: str) -> np.ndarray | None:
+    """A numeric column as float64 with NaN for null; None if the table lacks it or holds nothing but nulls."""
+    return trace.values(table, name).astype(np.float64) if trace.has(table, name) else None
+
+
+@dataclass(frozen=True)
+class Checks:
+    """Rows of the table of checks that belong to one factor, or to all.
+
+    Attributes:
+        step: (n,) the check, or the last step of an interval.
+        start: (n,) first step covered; equal to `step` for a single check.
+        factor: (n,) index into `manifest.factors`; -1 for all factors together.
+        decision: (n,) code in `DECISION_ORDER`, -1 for none.
+        epsilon_before, epsilon, proxy, residual: (n,) NaN where not recorded.
+        last_decomposition: (n,) step, NaN where not recorded.
+        checks, decompositions, cap_refreshes: (n,) counts.
+    """
+
+    step: np.ndarray
+    start: np.ndarray
+    factor: np.ndarray
+    decision: np.ndarray
+    epsilon_before: np.ndarray
+    epsilon: np.ndarray
+    proxy: np.ndarray
+    residual: np.ndarray
+    last_decomposition: np.ndarray
+    checks: np.ndarray
+    decompositions: np.ndarray
+    cap_refreshes: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.step)
+
+    def where(self, mask: np.ndarray) -> Checks:
+        """The rows that `mask` selects: booleans (n,) or row numbers."""
+        return Checks(**{name: values[mask] for name, values in vars(self).items()})
+
+
+def _decisions(trace: Trace) -> np.ndarray:
+    """Codes of the decisions of all checks; only rows not seen before are converted."""
+
+    def build(seen: int, known: np.ndarray | None) -> np.ndarray:
+        fresh = trace.checks.column("decision").slice(seen)
+        codes = [known] if known is not None else []
+        for chunk in fresh.chunks:
+            chunk = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
+            words = [DECISION_ORDER.index(w) if w in DECISION_ORDER else -1 for w in chunk.dictionary.to_pylist()]
+            indices = chunk.indices.cast(pa.int64()).fill_null(len(words)).to_numpy()
+            codes.append(np.array([*words, -1], dtype=np.int64)[indices])
+        return np.concatenate(codes) if codes else np.empty(0, dtype=np.int64)
+
+    return _grown(trace, "checks", "decisions", build)
+
+
+def checks(lane: Lane) -> Checks:
+    """All checks of a lane."""
+    trace = lane.trace
+
+    def read(name: str) -> np.ndarray:
+        return trace.values("checks", name)
+
+    def build(_: int, __: Checks | None) -> Checks:
+        step, start, factor = read("step"), read("interval_start"), read("factor")
+        return Checks(
+            step=step,
+            start=np.where(np.isnan(start), step, start).astype(np.int64),
+            factor=np.nan_to_num(factor, nan=-1).astype(np.int64),
+            decision=_decisions(trace),
+            epsilon_before=read("epsilon_before"),
+            epsilon=read("epsilon"),
+            proxy=read("proxy"),
+            residual=read("residual"),
+            last_decomposition=read("last_decomposition_step"),
+            checks=np.nan_to_num(read("checks")),
+            decompositions=np.nan_to_num(read("decompositions")),
+            cap_refreshes=np.nan_to_num(read("cap_refreshes")),
+        )
+
+    return _grown(trace, "checks", "checks", build)
+
+
+def checks_of(lane: Lane, factor: int) -> Checks:
+    """Checks of one factor, in the order recorded."""
+
+    def build(_: int, __: Checks | None) -> Checks:
+        rows = checks(lane)
+        return rows.where(np.flatnonzero(rows.factor == factor))
+
+    return _grown(lane.trace, "checks", ("checks of", factor), build)
+
+
+def true_errors(lane: Lane, factor: int) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and true errors of the snapshots of a factor that have one; both (n,)."""
+    step, owner, error = (lane.trace.values("snapshots", name) for name in ("step", "factor", "true_error"))
+    known = np.flatnonzero((owner == factor) & np.isfinite(error))
+    return step[known], error[known].astype(np.float64)
+
+
+def spectrum_extremes(lane: Lane, factor: int) -> tuple[float, float] | None:
+    """Smallest positive and largest eigenvalue over all snapshots of a factor; None before the first."""
+
+    def build(seen: int, known: tuple[float, float] | None) -> tuple[float, float] | None:
+        fresh = lane.trace.snapshots.slice(seen)
+        mine = np.flatnonzero(lane.trace.values("snapshots", "factor")[seen:] == factor)
+        spectra = fresh.column("eigenvalues").take(pa.array(mine)).combine_chunks()
+        values = spectra.flatten().to_numpy(zero_copy_only=False)
+        values = values[(values > 0) & np.isfinite(values)]
+        if len(values) == 0:
+            return known
+        low, high = known or (np.inf, 0.0)
+        return min(low, float(values.min())), max(high, float(values.max()))
+
+    return _grown(lane.trace, "snapshots", ("extremes", factor), build)
+
+
+def last_step(lane: Lane) -> int:
+    """The newest step of a lane, 0 before the first."""
+    ends = [values[-1] for table in ("steps", "checks") if len(values := lane.trace.values(table, "step"))]
+    return int(max(ends, default=0))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the panels need of a lane's hyperparameters; None where its optimizer has no such thing."""
+
+    tau: float | None
+    epsilon: float | None
+    epsilon_max: float | None
+    period: int | None
+    start: int | None
+    residual: bool
+    """The optimizer decides by the diagonalization residual r, not by the proxy h."""
+
+    @property
+    def measure(self) -> str:
+        """Symbol of the measured number that decides."""
+        return "r" if self.residual else "h"
+
+
+def settings(lane: Lane) -> Settings:
+    """The hyperparameters of a lane, from `manifest.config["optimizer_settings"]`."""
+    values = lane.trace.manifest.config.get("optimizer_settings") or {}
+
+    def real(name: str) -> float | None:
+        value = values.get(name)
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    period, start = real("period"), real("start")
+    return Settings(
+        tau=real("tau"),
+        epsilon=real("epsilon"),
+        epsilon_max=real("epsilon_max"),
+        period=int(period) if period else None,
+        start=int(start) if start else int(period) if period else None,
+        residual=lane.trace.manifest.optimizer.startswith("dr-"),
+    )
+
+
+@lru_cache(maxsize=4096)
+def _name(parameter: str, block: int, dim: int, order: int) -> str:
+    side = {1: "", 2: ("left", "right")[dim] if dim < 2 else ""}.get(order, f"dimension {dim}")
+    return " ".join(filter(None, [parameter, f"block {block}" if block else "", side]))
+
+
+def factor_name(lane: Lane, factor: int) -> str:
+    """Name of a factor as the reader sees it: "2.weight left"."""
+    info = lane.trace.manifest.factors[factor]
+    return _name(info.parameter, info.block, info.dim, info.order)
+
+
+def focus(lanes: Sequence[Lane], view: View) -> Lane | None:
+    """The lane whose factor is followed: the one at `view.lane`, else the first that has factors."""
+    with_factors = [lane for lane in lanes if lane.trace.manifest.factors]
+    chosen = [lane for lane in with_factors if lane.position == view.lane]
+    return (chosen or with_factors or [None])[0]
+
+
+def followed(lanes: Sequence[Lane], view: View) -> tuple[Lane, int] | None:
+    """The focused lane and the index of the followed factor in it; None if nothing can be followed."""
+    lane = focus(lanes, view)
+    if lane is None or view.factor is None or not 0 <= view.factor < len(lane.trace.manifest.factors):
+        return None
+    return lane, view.factor
+
+
+def same_factor(lane: Lane, other: Lane, factor: int) -> int | None:
+    """Index in `other` of the factor that `factor` is in `lane`, matched by id and size."""
+    info = lane.trace.manifest.factors[factor]
+    for index, candidate in enumerate(other.trace.manifest.factors):
+        if candidate.id == info.id and candidate.size == info.size:
+            return index
+    return None
+
+
+def why_empty(lanes: Sequence[Lane], view: View, what: str) -> str:
+    """What a single-factor panel says while it has nothing to show.
+
+    Args:
+        lanes: all lanes of the page.
+        view: what the reader chose.
+        what: the thing that will appear, capitalized, e.g. "The spectrum of the followed factor".
+    """
+    if not lanes:
+        return f"{what} appears here once a run starts."
+    lane = focus(lanes, view)
+    if lane is None:
+        return f"{what} appears here for an optimizer with factors, such as FOAM or Shampoo; {lanes[0].label} keeps none."
+    if followed(lanes, view) is None:
+        return f"{what} appears here once you click a factor in the factor map."
+    start = settings(lane).start
+    when = f"step {start:,}" if start else "the first check"
+    return f"{what} appears here from {when} on, when the factors of {lane.label} are first checked."

@@ -1,0 +1,118 @@
+"""The last check of the followed factor, in words and numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from foam_viz.figures import columns, theme
+from foam_viz.figures.columns import DECISION_ORDER, Checks, Settings
+from foam_viz.figures.panel import Drawing, Lane, View
+
+
+def draw(lanes: Sequence[Lane], view: View) -> Drawing:
+    """A sentence with the decision, and the numbers behind it."""
+    target = columns.followed(lanes, view)
+    rows = columns.checks_of(*target) if target else None
+    if target is None or rows is None or len(rows) == 0:
+        return Drawing(empty=columns.why_empty(lanes, view, "The last decision about the followed factor"))
+    lane, factor = target
+    chosen = columns.settings(lane)
+    at = len(rows) - 1
+    drift = float((rows.residual if chosen.residual else rows.proxy)[at])
+    before, after = float(rows.epsilon_before[at]), float(rows.epsilon[at])
+    code = int(rows.decision[at])
+    decision = DECISION_ORDER[code] if code >= 0 else ""
+    text = [
+        ("decision", _verdict(decision, rows, at), ""),
+        ("because", sentence(decision, drift, before, after, chosen), ""),
+        ("check", f"step {int(rows.step[at]):,}", "the step at which the basis was last examined"),
+    ]
+    if np.isfinite(drift):
+        text.append((chosen.measure, theme.number(drift), _MEASURES[chosen.residual]))
+    if chosen.tau is not None:
+        text.append(("τ", theme.setting(chosen.tau), "the drift that is tolerated"))
+    if np.isfinite(after):
+        text.append(("ε", _change(before, after), "damping: added to every eigenvalue before the inverse root"))
+    if chosen.epsilon_max is not None:
+        text.append(("ε_max", theme.setting(chosen.epsilon_max), "beyond it the factor is decomposed again"))
+    last = rows.last_decomposition[at]
+    if np.isfinite(last):
+        age = int(rows.step[at] - last)
+        text.append(("basis age", f"{age:,}{theme.THIN}steps", f"decomposed at step {int(last):,}"))
+    checked, done = int(rows.checks.sum()), int(rows.decompositions.sum())
+    if checked:
+        share = theme.percent(done / checked)
+        text.append(("spent so far", f"{done:,} of {checked:,} checks ({share})", "decompositions of this factor"))
+    reading = f"{columns.factor_name(lane, factor)}, {lane.label}"
+    return Drawing(text=tuple(text), reading=reading)
+
+
+_MEASURES = {
+    False: "h, the drift of the factor since its basis was computed, as the preconditioner feels it",
+    True: "r, the share of the factor that its basis no longer diagonalizes",
+}
+
+
+def sentence(decision: str, drift: float, before: float, after: float, settings: Settings) -> str:
+    """Why a check ended as it did, with the numbers.
+
+    Args:
+        decision: word of the column `decision`, or "" where none was recorded.
+        drift: h or r as measured, NaN where it was not.
+        before, after: damping before and after the check, NaN where not recorded.
+        settings: the lane's hyperparameters.
+    """
+    symbol, tau, cap = settings.measure, settings.tau, settings.epsilon_max
+    known, damped = np.isfinite(drift), np.isfinite(before) and np.isfinite(after)
+    measured = f"{symbol} = {theme.number(drift)}" if known else f"{symbol} was not measured"
+    if known and tau is not None:
+        measured += f" {'>' if drift > tau else '≤'} τ = {theme.setting(tau)}"
+    if decision == "first":
+        return "There was no basis yet, and the first check always decomposes."
+    if decision == "cadence":
+        return f"This optimizer decomposes at every check{f'; {measured}' if known else ''}."
+    if decision == "failure":
+        return f"{symbol} was not a finite number, so the basis cannot be trusted."
+    if decision == "cap" and known and tau and np.isfinite(before) and cap is not None:
+        wanted = theme.number(before * drift / tau)
+        start = theme.setting(settings.epsilon)
+        return (
+            f"{measured}, so ε would go from {theme.number(before)} to {wanted}, above ε_max = {theme.setting(cap)}: "
+            f"decompose, and ε goes back to ε₀ = {start}."
+        )
+    if decision == "threshold":
+        return f"{measured}: the basis has drifted too far."
+    if decision == "reuse" and damped:
+        return f"{measured}, {_damping(before, after, settings)}: keep the basis."
+    return f"{measured}."
+
+
+def _damping(before: float, after: float, settings: Settings) -> str:
+    floor, cap = settings.epsilon, settings.epsilon_max
+    if _equal(before, after):
+        at = "ε₀" if floor and _equal(after, floor) else "ε"
+        at = "ε_max" if cap and cap != floor and _equal(after, cap) else at
+        return f"so ε stays at {at} = {theme.number(after)}"
+    way = f"so ε goes from {theme.number(before)} to {theme.number(after)}"
+    if after > before and cap is not None:
+        return f"{way}, {'at' if _equal(after, cap) else 'below'} ε_max = {theme.setting(cap)}"
+    return way
+
+
+def _equal(one: float, other: float) -> bool:
+    return math.isclose(one, other, rel_tol=1e-6)
+
+
+def _verdict(decision: str, rows: Checks, at: int) -> str:
+    if decision == "reuse" or (not decision and rows.decompositions[at] == 0):
+        return "Keep the basis"
+    return f"Decompose, {theme.DECISION_WORDS[decision]}" if decision and decision != "first" else "Decompose"
+
+
+def _change(before: float, after: float) -> str:
+    if not np.isfinite(before) or before == after:
+        return theme.number(after)
+    return f"{theme.number(before)} → {theme.number(after)}"

@@ -1,0 +1,160 @@
+"""Numbers into what Plotly reads: typed arrays as base64, axes, and ranges that seldom change."""
+
+from __future__ import annotations
+
+import base64
+import math
+from typing import Any
+
+import numpy as np
+
+from foam_viz.figures import theme
+
+_INTEGERS = ((np.uint8, "u1"), (np.uint16, "u2"), (np.int32, "i4"))
+
+
+def typed(values: np.ndarray, dtype: str = "f4") -> dict[str, str]:
+    """A typed array as Plotly decodes it.
+
+    Args:
+        values: one or two dimensions.
+        dtype: Plotly's name of the element type: "f4", "f8", "u1", "u2", "i4".
+    """
+    data = np.ascontiguousarray(values, dtype=dtype)
+    spec = {"dtype": dtype, "bdata": base64.b64encode(data).decode("ascii")}
+    if data.ndim == 2:
+        spec["shape"] = f"{data.shape[0]},{data.shape[1]}"
+    return spec
+
+
+def integers(values: np.ndarray) -> dict[str, str]:
+    """Non-negative whole numbers in the smallest type that holds them exactly; f8 beyond 32 bits."""
+    highest = int(values.max()) if len(values) else 0
+    for kind, name in _INTEGERS:
+        if highest <= np.iinfo(kind).max:
+            return typed(values, name)
+    return typed(values, "f8")
+
+
+def nice_ceiling(value: float) -> float:
+    """The next of 1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10 times a power of ten at or above `value` (> 0)."""
+    power = 10.0 ** math.floor(math.log10(value))
+    for step in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10):
+        if value <= step * power * (1 + 1e-9):
+            return step * power
+    return 10 * power
+
+
+def time_range(last: float, room: float = 0.0) -> list[float]:
+    """From 0 to a round number at or beyond `last`, so that a growing curve moves inside a frame that stands still.
+
+    Args:
+        last: largest value so far.
+        room: share of the width to keep free at the right, for labels.
+    """
+    return [0.0, nice_ceiling(max(last * (1 + room), 20.0 if last >= 1 else max(last, 1e-3)))]
+
+
+def log_range(low: float, high: float, per_decade: int = 2) -> list[float]:
+    """Range of a logarithmic axis (in log10), rounded outwards to 1/`per_decade` of a decade."""
+    bottom = math.floor(math.log10(low) * per_decade + 1e-9) / per_decade
+    top = math.ceil(math.log10(high) * per_decade - 1e-9) / per_decade
+    return [bottom, top if top > bottom else bottom + 1 / per_decade]
+
+
+def axis(title: str, **more: Any) -> dict[str, Any]:
+    """An axis with a title and barely visible gridlines."""
+    return {
+        "title": {"text": title, "standoff": 6, "font": {"size": 12, "color": theme.LIGHT.soft_ink}},
+        "gridcolor": theme.alpha(theme.LIGHT.line, 0.7),
+        "linecolor": theme.LIGHT.line,
+        "tickcolor": theme.LIGHT.line,
+        "ticks": "outside",
+        "ticklen": 4,
+        "zeroline": False,
+        "showline": True,
+        "tickfont": {"size": 11},
+        **more,
+    }
+
+
+def log_axis(title: str, **more: Any) -> dict[str, Any]:
+    """A logarithmic axis; ticks read 0.01, 1, 20, or with `tickformat="~e"` 1e-7."""
+    return axis(title, **{"type": "log", "tickformat": "~g", "nticks": 4, **more})
+
+
+def color_bar(values: list[float], words: list[str]) -> dict[str, Any]:
+    """A slim colour bar above the plot; the figure needs a top margin of about 36 px for it.
+
+    Args:
+        values: where the ticks are, in the units of z.
+        words: what they say.
+    """
+    return {
+        "orientation": "h", "thickness": 7, "outlinewidth": 0, "lenmode": "pixels", "len": 170, "xpad": 0, "ypad": 2,
+        "x": 0.5, "y": 0.99, "yanchor": "top", "yref": "container", "ticklabelposition": "outside top", "ticks": "",
+        "tickvals": values, "ticktext": words, "tickfont": {"size": 11},
+    }  # fmt: skip
+
+
+def layout(revision: str, **more: Any) -> dict[str, Any]:
+    """What every figure shares.
+
+    Args:
+        revision: `uirevision`: while it stays, the reader's zoom stays.
+        more: axes, shapes, annotations; a `margin` replaces the default.
+    """
+    return {
+        "uirevision": revision,
+        "margin": {"l": 56, "r": 14, "t": 8, "b": 40},
+        "paper_bgcolor": theme.alpha(theme.LIGHT.card, 0),
+        "plot_bgcolor": theme.alpha(theme.LIGHT.card, 0),
+        "font": {"family": theme.FONT, "size": 12, "color": theme.LIGHT.soft_ink},
+        "hoverlabel": {
+            "bgcolor": theme.LIGHT.card,
+            "bordercolor": theme.LIGHT.line,
+            "font": {"family": theme.FONT, "size": 12, "color": theme.LIGHT.ink},
+            "align": "left",
+        },
+        "hovermode": "closest",
+        "showlegend": False,
+        **more,
+    }
+
+
+def note(text: str, x: Any, y: Any, **more: Any) -> dict[str, Any]:
+    """An annotation without an arrow; y in log10 on logarithmic axes, as Plotly wants it."""
+    return {"text": text, "x": x, "y": y, "showarrow": False, "font": {"size": 11}, **more}
+
+
+def escape(text: str) -> str:
+    """`text` from a file or a person, made harmless for Plotly's pseudo-HTML labels."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def spread(positions: list[float], gap: float) -> list[float]:
+    """Moves labels apart so that neighbours are at least `gap` away, as little as that takes.
+
+    Args:
+        positions: wished positions, in any order.
+        gap: least distance, in the same unit.
+
+    Returns:
+        New positions in the order given.
+    """
+    order = sorted(range(len(positions)), key=positions.__getitem__)
+    groups: list[tuple[float, list[int]]] = []
+    for index in order:
+        centre, members = positions[index], [index]
+        while groups and centre - gap * (len(members) - 1) / 2 < groups[-1][0] + gap * (
+            (len(groups[-1][1]) - 1) / 2 + 1
+        ):
+            other, others = groups.pop()
+            centre = (other * len(others) + centre * len(members)) / (len(others) + len(members))
+            members = others + members
+        groups.append((centre, members))
+    result = [0.0] * len(positions)
+    for centre, members in groups:
+        for rank, index in enumerate(members):
+            result[index] = centre + gap * (rank - (len(members) - 1) / 2)
+    return result

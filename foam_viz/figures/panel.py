@@ -1,0 +1,89 @@
+"""What a panel is: the traces it is given, what the reader chose, and what it hands back.
+
+A panel is a pure function from traces to a drawing. It knows nothing of Streamlit, of the browser or of where a trace
+came from, so live, recorded and imported runs draw alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from foam_viz.trace import Trace
+
+LossAxis = Literal["step", "optimizer_seconds", "decompositions"]
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One run on the page.
+
+    Attributes:
+        trace: everything recorded of the run.
+        label: the name the reader sees ("FOAM", "Shampoo f = 50").
+        position: 0 to 5; fixes colour, dash and marker on every panel.
+    """
+
+    trace: Trace
+    label: str
+    position: int
+
+
+@dataclass(frozen=True)
+class View:
+    """What the reader chose to look at.
+
+    Attributes:
+        factor: index into ``manifest.factors`` of the factor followed by the single-factor panels; None follows nothing.
+        lane: ``Lane.position`` of the lane whose factor is followed ("the focused lane").
+        loss_x: what the loss is drawn against.
+        loss_log: logarithmic loss axis.
+        max_points: points at most in one drawn curve.
+    """
+
+    factor: int | None = None
+    lane: int = 0
+    loss_x: LossAxis = "step"
+    loss_log: bool = True
+    max_points: int = 400
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A panel, drawn.
+
+    Attributes:
+        figure: ``{"data": [...], "layout": {...}}`` of plain values and base64 typed arrays, without a template, in the
+            colours of the light palette; None where there is nothing to plot.
+        reading: one line that says what the panel shows now, in words and numbers.
+        empty: what will appear here and what makes it appear; set when there is neither a figure nor text.
+        text: rows ``(label, value, explanation)`` of a panel that speaks instead of plotting; plain text.
+    """
+
+    figure: dict | None = None
+    reading: str = ""
+    empty: str = ""
+    text: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class PanelSpec:
+    """An entry of the catalogue of panels.
+
+    Attributes:
+        id: stable name, used in URLs, file names and tests.
+        title: a noun, as the reader sees it.
+        help: how to read the panel, in a line or two.
+        draw: the panel itself; pure.
+        columns: width in a grid of 12.
+        height: height of the card in CSS pixels; it never changes while the page lives.
+    """
+
+    id: str
+    title: str
+    help: str
+    draw: Callable[[Sequence[Lane], View], Drawing]
+    columns: int
+    height: int

@@ -1,0 +1,175 @@
+"""Refresh raster: every factor by time, one mark a check, coloured by what was decided.
+
+With more checks than columns a mark stands for several: its colour says why factors were decomposed there, its strength
+what share of the checks it stands for were decompositions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from foam_viz.figures import columns, encode, theme
+from foam_viz.figures.columns import DECISION_ORDER, Checks
+from foam_viz.figures.panel import Drawing, Lane, View
+
+_COLUMNS = 200
+_LEVELS = 4
+_REASONS = DECISION_ORDER[1:]
+_MOST_NAMES = 24
+
+
+def draw(lanes: Sequence[Lane], view: View) -> Drawing:
+    """All checks of the focused lane."""
+    lane = columns.focus(lanes, view)
+    rows = columns.checks(lane) if lane else None
+    if lane is None or rows is None or not (rows.factor >= 0).any():
+        what = "One mark for every check of every factor"
+        return Drawing(empty=columns.why_empty(lanes, View(factor=0, lane=view.lane), what))
+    rows = rows.where(rows.factor >= 0)
+    factors = len(lane.trace.manifest.factors)
+    period = _period(rows)
+    width = period
+    while int(rows.step[-1]) // width + 1 > _COLUMNS:
+        width *= 2
+    codes = _codes(rows, factors, width)
+    names = [columns.factor_name(lane, factor) for factor in range(factors)]
+    every = max(1, -(-factors // _MOST_NAMES))
+    seen = sorted({int(code) for code in np.unique(rows.decision)} - {-1})
+    figure = {
+        "data": [_marks(codes, width, names), *_legend([DECISION_ORDER[code] for code in seen])],
+        "layout": encode.layout(
+            f"raster {lane.position}",
+            margin={"l": 100, "r": 14, "t": 26, "b": 40},
+            xaxis=encode.axis(
+                "step", range=encode.time_range(columns.last_step(lane), 0.02), tickformat=",", showgrid=False
+            ),
+            yaxis=encode.axis(
+                "", range=[factors - 0.5, -0.5], showgrid=False, showline=False, ticks="", fixedrange=True,
+                tickvals=list(range(0, factors, every)), tickfont={"size": 10},
+                ticktext=[encode.escape(name if len(name) <= 15 else f"…{name[-14:]}") for name in names[::every]],
+            ),
+            showlegend=True,
+            legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "top", "yref": "container", "itemclick": False,
+                    "itemdoubleclick": False, "font": {"size": 11}, "bgcolor": theme.alpha(theme.LIGHT.card, 0)},
+            shapes=_followed_row(lane, view),
+            meta={"follow": {"lane": lane.position, "factor": view.factor, "rows": factors}},
+        ),
+    }  # fmt: skip
+    return Drawing(figure=figure, reading=_reading(lane, rows, period, width))
+
+
+def _period(rows: Checks) -> int:
+    """Steps between checks: the smallest distance between two of them."""
+    gaps = np.diff(np.unique(rows.step))
+    return int(gaps.min()) if len(gaps) else max(1, int(rows.step[0]))
+
+
+def _codes(rows: Checks, factors: int, width: int) -> np.ndarray:
+    """What each cell shows, shape (factors, columns), uint8.
+
+    0 nothing, 1 only reuses, then `_LEVELS` strengths for each reason of `_REASONS`: the reason most decompositions in
+    the cell had, the later one in `_REASONS` where two tie.
+    """
+    count = int(rows.step[-1]) // width + 1
+    first, last = rows.start // width, rows.step // width
+    if (first == last).all():
+        row, place, owner = np.arange(len(rows)), last, rows.factor
+    else:
+        spans = last - first + 1
+        row = np.repeat(np.arange(len(rows)), spans)
+        place = first[row] + np.arange(len(row)) - np.repeat(np.cumsum(spans) - spans, spans)
+        owner = rows.factor[row]
+    cell = owner * count + place
+    share = np.maximum(last - first + 1, 1)[row]
+    checked = np.bincount(cell, rows.checks[row] / share, factors * count)
+    reasons = _reasons(rows)[row]
+    done = rows.decompositions[row] / share
+    kept = done > 0
+    amounts = np.bincount(
+        reasons[kept] * factors * count + cell[kept], done[kept], len(_REASONS) * factors * count
+    ).reshape(len(_REASONS), factors * count)
+    total = amounts.sum(axis=0)
+    reason = len(_REASONS) - 1 - amounts[::-1].argmax(axis=0)
+    strength = np.ceil(_LEVELS * np.minimum(total / np.maximum(checked, 1e-9), 1) - 1e-9)
+    codes = np.where(total > 0, 2 + reason * _LEVELS + np.maximum(strength, 1) - 1, np.where(checked > 0, 1, 0))
+    return codes.astype(np.uint8).reshape(factors, count)
+
+
+def _reasons(rows: Checks) -> np.ndarray:
+    """Index into `_REASONS` for each row; an interval without a decision counts as cap if most of it was, else cadence."""
+    guessed = np.where(
+        2 * rows.cap_refreshes > rows.decompositions, _REASONS.index("cap"), _REASONS.index("cadence")
+    )
+    return np.where(rows.decision > 0, rows.decision - 1, guessed).astype(np.int64)
+
+
+def _colorscale() -> list[list]:
+    """One flat band of colour for each code, from faint to full for each reason."""
+    bands = [theme.alpha(theme.LIGHT.card, 0), theme.LIGHT.faint]
+    for reason in _REASONS:
+        bands += [theme.alpha(theme.DECISIONS[reason], (level + 1) / _LEVELS) for level in range(_LEVELS)]
+    scale = []
+    for index, colour in enumerate(bands):
+        scale += [[index / len(bands), colour], [(index + 1) / len(bands), colour]]
+    return scale
+
+
+def _marks(codes: np.ndarray, width: int, names: list[str]) -> dict[str, Any]:
+    bands = 2 + len(_REASONS) * _LEVELS
+    return {
+        "type": "heatmap",
+        "meta": {"series": "raster"},
+        "z": encode.typed(codes, "u1"),
+        "x0": width / 2,
+        "dx": width,
+        "zmin": -0.5,
+        "zmax": bands - 0.5,
+        "colorscale": _colorscale(),
+        "showscale": False,
+        "showlegend": False,
+        "ygap": 2,
+        "xgap": 1 if codes.shape[1] <= _COLUMNS // 2 else 0,
+        "hovertemplate": "step %{x:,.0f}<extra></extra>",
+    }
+
+
+def _legend(reasons: list[str]) -> list[dict[str, Any]]:
+    """Traces without points that put the reasons seen into the legend."""
+    return [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": theme.DECISION_WORDS[reason],
+            "x": [None],
+            "y": [None],
+            "marker": {"symbol": "square", "size": 9, "color": theme.DECISIONS[reason]},
+            "hoverinfo": "skip",
+        }
+        for reason in reasons
+    ]
+
+
+def _followed_row(lane: Lane, view: View) -> list[dict[str, Any]]:
+    if columns.followed([lane], view) is None:
+        return []
+    return [
+        {
+            "type": "rect", "xref": "paper", "x0": 0, "x1": 1, "y0": view.factor - 0.5, "y1": view.factor + 0.5,
+            "line": {"color": theme.LIGHT.accent, "width": 1.5}, "layer": "above",
+        }
+    ]  # fmt: skip
+
+
+def _reading(lane: Lane, rows: Checks, period: int, width: int) -> str:
+    checked, done = int(rows.checks.sum()), int(rows.decompositions.sum())
+    share = f" ({theme.percent(done / checked)})" if checked else ""
+    cap = int(rows.cap_refreshes.sum())
+    parts = [f"{lane.label}: {done:,} decompositions in {checked:,} checks{share}"]
+    if cap:
+        parts.append(f"{cap:,} by the cap")
+    if width > period:
+        parts.append(f"a mark stands for {width // period} checks")
+    return "; ".join(parts)

@@ -1,0 +1,123 @@
+"""The eigenvalues of the followed factor, and which of them damping switches off."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from foam_viz.figures import columns, encode, theme
+from foam_viz.figures.panel import Drawing, Lane, View
+
+_BELOW = 1e-3
+"""The axis ends at this fraction of the smallest damping: what lies deeper is switched off whatever its value."""
+
+
+def draw(lanes: Sequence[Lane], view: View) -> Drawing:
+    """Newest spectrum over the ghost of the one at the last decomposition, with the dampings across."""
+    target = columns.followed(lanes, view)
+    snapshot = target[0].trace.latest_snapshot(target[1]) if target else None
+    if target is None or snapshot is None or snapshot.eigenvalues is None:
+        return Drawing(empty=columns.why_empty(lanes, view, "The spectrum of the followed factor"))
+    lane, factor = target
+    now, before, epsilon = snapshot.eigenvalues, snapshot.basis_eigenvalues, snapshot.epsilon
+    step, since = snapshot.step, snapshot.last_decomposition_step
+    chosen = columns.settings(lane)
+    levels = {"epsilon": chosen.epsilon, "epsilon_t": epsilon, "epsilon_max": chosen.epsilon_max}
+    span = _range(columns.spectrum_extremes(lane, factor), [level for level in levels.values() if level])
+    floor = 10.0 ** span[0]
+    off = int((now < epsilon).sum()) if epsilon else 0
+    data = []
+    if before is not None:
+        data.append(_curve(before, floor, "at the last decomposition", "ghost", _GHOST, "was"))
+    data.append(_curve(now, floor, "now", "eigenvalues", _NOW, "eigenvalue"))
+    shapes, notes = _levels(levels, span)
+    if epsilon:
+        shapes.insert(0, _shade(epsilon))
+    figure = {
+        "data": data,
+        "layout": encode.layout(
+            f"spectrum {lane.position} {factor}",
+            margin={"l": 60, "r": 40, "t": 8, "b": 40},
+            xaxis=encode.axis("eigen-direction, largest first", range=[0.5, len(now) + 0.5], tickformat=","),
+            yaxis=encode.log_axis("eigenvalue", range=span, tickformat="~e", nticks=6),
+            hovermode="x",
+            shapes=shapes,
+            annotations=notes,
+        ),
+    }
+    age = "just decomposed" if since == step else f"basis from step {since:,}" if since is not None else ""
+    damped = f"damped away: {off} of {len(now)} directions" if epsilon else f"{len(now)} directions"
+    reading = "; ".join(filter(None, [damped, age]))
+    return Drawing(figure=figure, reading=f"{columns.factor_name(lane, factor)}: {reading}")
+
+
+_NOW = {"color": theme.LIGHT.ink, "width": 2}
+_GHOST = {"color": theme.alpha(theme.LIGHT.soft_ink, 0.55), "width": 1.5, "dash": "dot"}
+
+
+def _range(extremes: tuple[float, float] | None, levels: list[float]) -> list[float]:
+    low, high = extremes or (1e-6, 1.0)
+    if levels:
+        low, high = max(low, min(levels) * _BELOW), max(high, max(levels))
+        low = min(low, min(levels) * 0.3)
+    return encode.log_range(low, max(high * 1.2, low * 10), per_decade=1)
+
+
+def _curve(values: np.ndarray, floor: float, name: str, series: str, line: dict, word: str) -> dict[str, Any]:
+    """Eigenvalues by rank. Zero and negative ones have no place on a logarithmic axis: they end at its floor."""
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "meta": {"series": series},
+        "x0": 1,
+        "dx": 1,
+        "y": encode.typed(np.where(values > 0, values, floor)),
+        "line": {**line, "shape": "hvh"},
+        "hovertemplate": f"direction %{{x}}: {word} %{{y:.3~g}}<extra></extra>",
+    }
+
+
+def _shade(epsilon: float) -> dict[str, Any]:
+    return {
+        "type": "rect",
+        "xref": "paper",
+        "x0": 0,
+        "x1": 1,
+        "y0": 1e-300,
+        "y1": epsilon,
+        "fillcolor": theme.alpha(theme.LIGHT.accent, 0.1),
+        "line": {"width": 0},
+        "layer": "below",
+    }
+
+
+_LEVELS = (
+    ("epsilon", {"color": theme.LIGHT.soft_ink, "dash": "dot", "width": 1.2}, "ε₀, the damping after a decomposition"),
+    ("epsilon_t", {"color": theme.LIGHT.accent, "dash": "solid", "width": 1.8}, "εₜ, the damping in force"),
+    ("epsilon_max", {"color": theme.VERMILION, "dash": "dash", "width": 1.2}, "ε<sub>max</sub>, the most allowed"),
+)
+
+
+def _levels(levels: dict[str, float | None], span: list[float]) -> tuple[list[dict], list[dict]]:
+    """Lines across the spectrum; names in the right margin, kept apart where the lines are close."""
+    shown = [(levels[name], name, line, words) for name, line, words in _LEVELS if levels[name]]
+    if levels["epsilon_t"] == levels["epsilon"]:
+        shown = [entry for entry in shown if entry[1] != "epsilon"]
+    scale = 220.0 / (span[1] - span[0])
+    pixels = [float(np.log10(value)) * scale for value, *_ in shown]
+    shapes, notes = [], []
+    for (value, name, line, words), pixel, wanted in zip(shown, pixels, encode.spread(pixels, 15.0), strict=True):
+        shapes.append(
+            {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": value, "y1": value, "line": line}
+        )
+        notes.append(
+            encode.note(
+                theme.SYMBOLS[name], 1, float(np.log10(value)), xref="paper", xanchor="left", xshift=5,
+                yshift=round(wanted - pixel, 1), font={"size": 12, "color": line["color"]},
+                hovertext=f"{words}: {theme.setting(float(f'{value:.3g}'))}",
+            )
+        )  # fmt: skip
+    return shapes, notes

@@ -1,0 +1,192 @@
+"""Colours, dashes and numbers: the one place from which every figure takes them.
+
+Figures are drawn in the colours of the light palette. `DARK_OF` maps each of them to its partner on dark paper; the
+browser applies the map when the page is dark, so switching the theme asks nothing of the server. `recolour` does the
+same for exports made in Python.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+Theme = Literal["light", "dark"]
+
+
+@dataclass(frozen=True)
+class Palette:
+    """The neutral colours of one theme."""
+
+    paper: str
+    card: str
+    line: str
+    ink: str
+    soft_ink: str
+    accent: str
+    faint: str
+    """Ticks and marks that must be there without being read, such as a reused basis in the raster."""
+
+
+LIGHT = Palette("#FBFAF7", "#FFFFFF", "#E4E1DA", "#1B1F24", "#5B6470", "#0B7A75", "#E9E6DF")
+DARK = Palette("#0F1418", "#161D23", "#26313A", "#E6EBEF", "#9AA7B2", "#3CCFC4", "#27323A")
+
+
+@dataclass(frozen=True)
+class LaneStyle:
+    """How one lane looks on every panel: never by colour alone."""
+
+    colour: str
+    dash: str
+    symbol: str
+
+
+LANES: tuple[LaneStyle, ...] = (
+    LaneStyle("#0072B2", "solid", "circle"),
+    LaneStyle("#D55E00", "dash", "square"),
+    LaneStyle("#009E73", "dot", "diamond"),
+    LaneStyle("#CC79A7", "dashdot", "triangle-up"),
+    LaneStyle("#E69F00", "longdash", "cross"),
+    LaneStyle("#56B4E9", "longdashdot", "star"),
+)
+LANES_DARK: tuple[str, ...] = ("#4FA3E3", "#FF8F4D", "#35C79B", "#E6A3C8", "#F5BF4F", "#94D2F7")
+
+BLUE, VERMILION, PURPLE, RED = "#0072B2", "#D55E00", "#8A3FA0", "#C8102E"
+
+DECISIONS: dict[str, str] = {
+    "reuse": LIGHT.faint,
+    "first": LIGHT.soft_ink,
+    "cadence": LIGHT.ink,
+    "cap": VERMILION,
+    "threshold": PURPLE,
+    "failure": RED,
+}
+"""Colour of each decision at a check; the keys are those of the column `decision` of the table of checks."""
+
+DECISION_WORDS: dict[str, str] = {
+    "reuse": "reuse",
+    "first": "first",
+    "cadence": "by cadence",
+    "cap": "by cap",
+    "threshold": "by threshold",
+    "failure": "by failure",
+}
+
+_CIVIDIS = ["#00224E", "#123570", "#3B496C", "#575D6D", "#707173", "#8A8678", "#A59C74", "#C3B369", "#E1CC55", "#FEE838"]
+
+SEQUENTIAL: list[list] = [[i / (len(_CIVIDIS) - 1), colour] for i, colour in enumerate(_CIVIDIS)]
+"""Cividis, the same on either paper: for magnitudes."""
+
+DIVERGING: list[list] = [[0.0, "#5B9FCC"], [0.25, "#AFCFE4"], [0.5, "#F4F1EA"], [0.75, "#F3C4A5"], [1.0, "#E58A52"]]
+"""Blue, paper, vermilion, for a quantity whose middle means "just at the threshold"."""
+
+SINGLE_HUE: list[list] = [[0.0, "#F7F6F2"], [0.1, "#DCEBE8"], [0.3, "#9ECFC9"], [0.6, "#3C9C95"], [1.0, "#06403D"]]
+"""Paper to the accent's own dark, for the overlap matrix."""
+
+DARK_OF: dict[str, str] = (
+    {getattr(LIGHT, f.name): getattr(DARK, f.name) for f in fields(Palette)}
+    | {lane.colour: dark for lane, dark in zip(LANES, LANES_DARK, strict=True)}
+    | {PURPLE: "#C79BE0", RED: "#FF6B6B"}
+    | dict(zip([c for _, c in DIVERGING], ["#2A6FA8", "#264E6B", "#26313A", "#6B4431", "#A84C1B"], strict=True))
+    | dict(zip([c for _, c in SINGLE_HUE], ["#182128", "#1B3136", "#1F5456", "#2C9790", "#B5FFF6"], strict=True))
+)
+"""Light colour to dark colour, both as upper-case #RRGGBB."""
+
+FONT = '"Source Sans", "Source Sans 3", "Source Sans Pro", system-ui, sans-serif'
+
+THIN = "\u202f"
+"""Narrow no-break space, between a number and its unit."""
+
+SYMBOLS = {"tau": "τ", "epsilon": "ε<sub>0</sub>", "epsilon_t": "ε<sub>t</sub>", "epsilon_max": "ε<sub>max</sub>"}
+"""Symbols as figures label them (Plotly's markup)."""
+
+_HEX = re.compile(r"#[0-9A-Fa-f]{6}")
+_RGBA = re.compile(r"rgba\((\d+),(\d+),(\d+),([0-9.]+)\)")
+
+
+def alpha(colour: str, opacity: float) -> str:
+    """`colour` (#RRGGBB) with an opacity, in the one spelling that `recolour` and the browser recognise."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity:g})"
+
+
+def blend(colour: str, paper: str, share: float) -> str:
+    """`share` of `colour` on `paper`, opaque, as #RRGGBB."""
+    mixed = (
+        round(int(colour[i : i + 2], 16) * share + int(paper[i : i + 2], 16) * (1 - share)) for i in (1, 3, 5)
+    )
+    return "#{:02X}{:02X}{:02X}".format(*mixed)
+
+
+def _dark(value: str) -> str:
+    if _HEX.fullmatch(value):
+        return DARK_OF.get(value.upper(), value)
+    if match := _RGBA.fullmatch(value):
+        red, green, blue, opacity = match.groups()
+        light = f"#{int(red):02X}{int(green):02X}{int(blue):02X}"
+        return alpha(DARK_OF[light], float(opacity)) if light in DARK_OF else value
+    return value
+
+
+def recolour(figure: Any, theme: Theme) -> Any:
+    """A figure in the colours of `theme`.
+
+    Only strings that are a colour as a whole are touched, so text, labels and arrays stay as they are.
+
+    Args:
+        figure: a figure dict, or any part of one.
+        theme: "light" returns the figure as it is.
+    """
+    if theme == "light":
+        return figure
+    if isinstance(figure, dict):
+        return {k: v if k == "bdata" else recolour(v, theme) for k, v in figure.items()}
+    if isinstance(figure, list | tuple):
+        return [recolour(v, theme) for v in figure]
+    return _dark(figure) if isinstance(figure, str) else figure
+
+
+def number(value: float | None, unit: str = "") -> str:
+    """A measured number as text: three significant digits, 3.0e-7 for small and large ones, thousands separated.
+
+    Args:
+        value: anything numeric; None and NaN become an en dash.
+        unit: put after a thin space.
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    tail = f"{THIN}{unit}" if unit else ""
+    if isinstance(value, float) and math.isinf(value):
+        return ("∞" if value > 0 else "−∞") + tail
+    size = abs(value)
+    if isinstance(value, int) or (size >= 1000 and size < 1e7):
+        return f"{value:,.0f}{tail}"
+    if size == 0:
+        return f"0{tail}"
+    if size < 1e-3 or size >= 1e7:
+        mantissa, exponent = f"{value:.2e}".split("e")
+        if mantissa.endswith("0"):
+            mantissa = mantissa[:-1]
+        return f"{mantissa}e{int(exponent)}{tail}"
+    digits = max(0, 2 - math.floor(math.log10(float(f"{size:.2e}"))))
+    return f"{value:.{digits}f}{tail}"
+
+
+def setting(value: float | None) -> str:
+    """A number somebody chose, as short as it was written: 0.75, 3e-7, 1e-9."""
+    if value is None:
+        return "–"
+    text = f"{value:g}" if 1e-3 <= abs(value) < 1e7 or value == 0 else f"{value:e}"
+    if "e" not in text:
+        return text
+    mantissa, exponent = text.split("e")
+    mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+    return f"{mantissa}e{int(exponent)}"
+
+
+def percent(share: float) -> str:
+    """A share of one as a percentage with a thin space: "41 %"."""
+    value = 100 * share
+    digits = 0 if value >= 10 or value == 0 else 1 if value >= 1 else 2
+    return f"{value:.{digits}f}{THIN}%"

@@ -1,0 +1,244 @@
+"""Factors of one size, stacked: statistics, bases, inverse roots, and what happens to them at a check."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from foam_viz.optim import linalg
+from foam_viz.optim.bundle import Block
+from foam_viz.optim.factor import STATE_FIELDS, Factor, FactorEvent
+from foam_viz.optim.gram import complete
+from foam_viz.optim.measurement import Measurement, select
+from foam_viz.optim.refresh import Decision, Measure
+
+
+class Bank:
+    """All factors of one size, root, dtype and device of a parameter group, as stacks in which rows are factors.
+
+    Factors of blocks of one shape lie next to each other, so that a bundle of blocks reads its inverse roots as a view.
+
+    Attributes:
+        size: n.
+        root: p.
+        factors: The host side, N factors.
+        positions: Their indices into ``Shampoo.factors()``.
+        statistics: L, (N, n, n); on a CPU perhaps only its upper block triangle, see ``gram.complete``.
+        basis: Q, (N, n, n).
+        eigenvalues: D, (N, n).
+        inverse_root: X, (N, n, n); the identity before the first decomposition.
+        beta: beta2 of the statistics, kept up to date by the group; 1 means a plain sum.
+    """
+
+    def __init__(self, size: int, root: int) -> None:
+        self.size, self.root = size, root
+        self.factors: list[Factor] = []
+        self.positions: tuple[int, ...] = ()
+        self._blocks: list[Block] = []
+        self.beta = 1.0
+
+    def add(self, factor: Factor, block: Block) -> None:
+        """Adds a factor; only before ``allocate``."""
+        self.factors.append(factor)
+        self._blocks.append(block)
+
+    def allocate(self, positions: dict[str, int], dtype: torch.dtype, device: torch.device) -> None:
+        """Allocates the stacks for the factors added so far.
+
+        Args:
+            positions: Index into ``Shampoo.factors()`` by factor id.
+            dtype: float32 or float64.
+            device: Device of the parameters.
+        """
+        count, size = len(self.factors), self.size
+        self.positions = tuple(positions[factor.id] for factor in self.factors)
+        self.statistics = torch.zeros(count, size, size, dtype=dtype, device=device)
+        self.basis = torch.eye(size, dtype=dtype, device=device).repeat(count, 1, 1)
+        self.eigenvalues = torch.zeros(count, size, dtype=dtype, device=device)
+        self.inverse_root = self.basis.clone()
+        self._damping = self._vector([factor.epsilon for factor in self.factors])
+
+    @property
+    def epsilon(self) -> tuple[float, ...]:
+        """Damping in force, per factor."""
+        return tuple(factor.epsilon for factor in self.factors)
+
+    @property
+    def has_basis(self) -> tuple[bool, ...]:
+        """Whether each factor was ever decomposed."""
+        return tuple(factor.has_basis for factor in self.factors)
+
+    def current(self, rows: Sequence[int] | None = None) -> Tensor:
+        """A = L / (1 - beta^t), a new tensor (N, n, n); t counts the gradients that each block has seen.
+
+        Args:
+            rows: Rows of the bank; all by default.
+        """
+        chosen = list(range(len(self.factors))) if rows is None else list(rows)
+        return complete(self.statistics)[select(chosen)] / self._correction(chosen)
+
+    def _correction(self, rows: list[int]) -> float | Tensor:
+        counts = [self._blocks[i].steps for i in rows]
+        corrections = [1.0 if self.beta == 1 or t == 0 else 1 - self.beta**t for t in counts]
+        return corrections[0] if len(set(counts)) == 1 else self._vector(corrections).view(-1, 1, 1)
+
+    def _vector(self, values: list[float]) -> Tensor:
+        return torch.tensor(values, dtype=self.statistics.dtype).to(self.statistics.device, non_blocking=True)
+
+    # --- a check: due rows, measure, (one host transfer), carry out ----------------------------------------------
+
+    def due(self) -> list[list[int]]:
+        """Rows to check: those with new statistics since their last check, with a basis and without one apart."""
+        rows = [i for i, (f, b) in enumerate(zip(self.factors, self._blocks, strict=True)) if b.steps > f.seen]
+        with_basis = [i for i in rows if self.factors[i].has_basis]
+        without = [i for i in rows if not self.factors[i].has_basis]
+        return [part for part in (with_basis, without) if part]
+
+    def measure(self, rows: list[int], kind: Measure | None, keep_rotated: bool) -> Measurement:
+        """Measures on the device; nothing here waits for it.
+
+        Args:
+            rows: A part of ``due``.
+            kind: What the policy wants measured; nothing is where there is no basis yet.
+            keep_rotated: Whether B is wanted afterwards.
+        """
+        chosen = select(rows)
+        statistics = complete(self.statistics)[chosen]
+        # L is positive semidefinite, so a NaN or infinity anywhere in it shows in its trace.
+        values = [statistics.diagonal(dim1=-2, dim2=-1).sum(-1)]
+        rotated = None
+        if kind is not None and self.factors[rows[0]].has_basis:
+            rotated = linalg.rotate(self.basis[chosen], statistics).div_(self._correction(rows))
+            if kind == "proxy":
+                values += linalg.proxy(rotated, self.eigenvalues[chosen], self._damping[chosen], self.root)
+            else:
+                values.append(linalg.diagonalization_residual(rotated))
+        kept = rotated if keep_rotated or kind == "residual" else None
+        return Measurement(self, rows, kind if rotated is not None else None, torch.stack(values), kept)
+
+    def carry_out(
+        self, measured: Measurement, decisions: list[Decision], traces: list[float], step: int
+    ) -> tuple[list[Decision], list[FactorEvent]]:
+        """Does what was decided: decompose, refresh eigenvalues, rebuild the inverse roots that changed.
+
+        Args:
+            measured: The measurement that the decisions are about.
+            decisions: One a row.
+            traces: Trace of each factor; one that is not finite is not decomposed.
+            step: The optimizer step.
+
+        Returns:
+            The decisions as carried out (a failed decomposition keeps the basis) and the events.
+        """
+        rows, events = measured.rows, []
+        finite = [math.isfinite(trace) for trace in traces]
+        outcomes: dict[int, linalg.Outcome] = {
+            row: "failed" for row, d, ok in zip(rows, decisions, finite, strict=True) if d.decompose and not ok
+        }
+        wanted = {row: d.epsilon for row, d, ok in zip(rows, decisions, finite, strict=True) if d.decompose and ok}
+        if wanted:
+            outcomes |= self._decompose(list(wanted), list(wanted.values()))
+        done, rebuild, refreshed = [], [], []
+        for index, (row, decision) in enumerate(zip(rows, decisions, strict=True)):
+            factor, outcome = self.factors[row], outcomes.get(row, "plain")
+            if outcome != "plain":
+                events += _event(factor, outcome, step, self.positions[row], finite[index])
+            if outcome == "failed":
+                decision = replace(decision, decompose=False, epsilon=factor.epsilon, reason="failure")
+            elif decision.decompose or decision.refresh_eigenvalues or decision.epsilon != factor.epsilon:
+                rebuild.append(row)
+            if decision.refresh_eigenvalues:
+                refreshed.append(index)
+            self._count(factor, decision, step, self._blocks[row].steps)
+            done.append(decision)
+        if refreshed and measured.rotated is not None:
+            diagonal = measured.rotated.diagonal(dim1=-2, dim2=-1)[select(refreshed)]
+            self.eigenvalues[select([rows[index] for index in refreshed])] = diagonal.clamp(min=0)
+        if rebuild:
+            self._rebuild(rebuild)
+        return done, events
+
+    def _decompose(self, rows: list[int], epsilon: list[float]) -> dict[int, linalg.Outcome]:
+        values, basis, outcomes = linalg.eigh_robust(self.current(rows), epsilon)
+        good = [i for i, outcome in enumerate(outcomes) if outcome != "failed"]
+        if good:
+            target, source = select([rows[i] for i in good]), select(good)
+            self.basis[target], self.eigenvalues[target] = basis[source], values[source]
+        return dict(zip(rows, outcomes, strict=True))
+
+    def _rebuild(self, rows: list[int]) -> None:
+        chosen = select(rows)
+        self._damping = self._vector([factor.epsilon for factor in self.factors])
+        self.inverse_root[chosen] = linalg.inverse_root(
+            self.basis[chosen], self.eigenvalues[chosen], self._damping[chosen], self.root
+        )
+
+    @staticmethod
+    def _count(factor: Factor, decision: Decision, step: int, seen: int) -> None:
+        factor.checks += 1
+        factor.last_check_step, factor.seen, factor.reason = step, seen, decision.reason
+        factor.epsilon = decision.epsilon
+        if decision.decompose:
+            factor.decompositions += 1
+            factor.cap_refreshes += decision.reason == "cap"
+            factor.last_decomposition_step = step
+        elif decision.reason == "failure":
+            factor.failures += 1
+        else:
+            factor.reuses += 1
+
+    # --- saved state ---------------------------------------------------------------------------------------------
+
+    _STACKS = ("statistics", "basis", "eigenvalues", "inverse_root")
+
+    def state(self) -> dict[str, Any]:
+        """The stacks (not copies) and the factors' counters, as plain values."""
+        complete(self.statistics)
+        stacks: dict[str, Any] = {name: getattr(self, name) for name in self._STACKS}
+        stacks["root"] = self.root
+        stacks["factors"] = {f.id: {name: getattr(f, name) for name in STATE_FIELDS} for f in self.factors}
+        return stacks
+
+    def require_fit(self, state: dict[str, Any]) -> None:
+        """Checks a ``state`` before it is loaded.
+
+        Raises:
+            ValueError: It is the state of other factors.
+        """
+        ids = [factor.id for factor in self.factors]
+        shape = tuple(state["statistics"].shape)
+        if list(state["factors"]) != ids or shape != tuple(self.statistics.shape) or state["root"] != self.root:
+            raise ValueError(
+                f"the saved state has factors {list(state['factors'])}, {shape}, root {state['root']}: this optimizer "
+                f"has {ids}, {tuple(self.statistics.shape)}, root {self.root}"
+            )
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Copies a ``state`` in that fits, whatever device it lies on."""
+        for name in self._STACKS:
+            getattr(self, name).copy_(state[name])
+        for factor in self.factors:
+            for name in STATE_FIELDS:
+                setattr(factor, name, state["factors"][factor.id][name])
+        self._damping = self._vector([factor.epsilon for factor in self.factors])
+
+
+def _event(factor: Factor, outcome: linalg.Outcome, step: int, position: int, finite: bool) -> list[FactorEvent]:
+    if outcome == "retry-float64":
+        message = f"eigh of factor {factor.id} failed in its own precision and succeeded in float64"
+        return [FactorEvent(step, position, "eigh-retry-float64", message)]
+    if outcome == "jitter":
+        message = f"eigh of factor {factor.id} failed and succeeded with a jitter on the diagonal"
+        return [FactorEvent(step, position, "eigh-jitter", message)]
+    kept = f"the basis of step {factor.last_decomposition_step}" if factor.has_basis else "no basis"
+    if finite:
+        return [FactorEvent(step, position, "eigh-kept", f"eigh of factor {factor.id} failed: {kept} stays in force")]
+    if factor.reason == "failure":  # reported when it began: statistics do not recover from a NaN by themselves
+        return []
+    cause = "is not finite (a gradient was NaN or infinite, or its square overflowed)"
+    return [FactorEvent(step, position, "eigh-kept", f"factor {factor.id} {cause}: {kept} stays in force")]

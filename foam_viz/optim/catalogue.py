@@ -1,0 +1,213 @@
+"""Every optimizer with its hyperparameters. UI, CLI, links and export read this one list; torch is not imported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+from foam_viz.optim.fields import Constraint, Field, FieldError, check_all, require
+from foam_viz.optim.refresh import POLICIES
+
+LR = Field(
+    name="lr", kind="real", default=1e-2, low=0, label="Learning rate", symbol="lr", logarithmic=True,
+    help="lr: length of a step; with grafting, the same scale as for the method grafted from",
+)  # fmt: skip
+BETA1 = Field(
+    name="beta1", kind="real", default=0.9, low=0, high=1, high_open=True, label="Momentum", symbol="beta_1",
+    help="beta1: decay of the first moment of the gradient",
+)  # fmt: skip
+BETA2 = Field(
+    name="beta2", kind="real", default=0.99, low=0, high=1, low_open=True, label="Factor decay", symbol="beta_2",
+    help="beta2: decay of the factor statistics; 1 means a plain sum",
+)  # fmt: skip
+WEIGHT_DECAY = Field(
+    name="weight_decay", kind="real", default=0.0, low=0, label="Weight decay", symbol="wd",
+    help="wd: decoupled weight decay, W <- W - lr wd W",
+)  # fmt: skip
+ROOT = Field(
+    name="root", kind="integer", default=2, low=1, high=8, optional=True, label="Root", symbol="p",
+    help="p: factors enter with the power -1/p; none means twice the number of dimensions",
+)  # fmt: skip
+GRAFTING = Field(
+    name="grafting", kind="choice", default="adam", choices=(None, "sgd", "adam"), label="Grafting",
+    help="The method that gives the step its length; Shampoo gives the direction",
+)  # fmt: skip
+GRAFTING_BETA2 = Field(
+    name="grafting_beta2", kind="real", default=None, low=0, high=1, low_open=True, optional=True,
+    label="Grafting decay", symbol="beta_g", help="Decay of Adam grafting's second moment; none means beta2",
+)  # fmt: skip
+GRAFTING_EPSILON = Field(
+    name="grafting_epsilon", kind="real", default=1e-8, low=0, low_open=True, label="Grafting epsilon",
+    symbol="eps_g", unit="gradient", logarithmic=True, help="eps_g: added to Adam grafting's denominator",
+)  # fmt: skip
+MAX_DIM = Field(
+    name="max_preconditioner_dim", kind="integer", default=1024, low=1, label="Largest factor", unit="rows",
+    help="Dimensions larger than this are cut into blocks, each with its own factors",
+)  # fmt: skip
+MERGE_DIMS = Field(
+    name="merge_dims", kind="boolean", default=False, label="Merge small dimensions",
+    help="Whether neighbouring dimensions are merged while their product stays within the largest factor",
+)  # fmt: skip
+PRECONDITION = Field(
+    name="precondition", kind="choice", default="all", choices=("all", "matrices", "none"),
+    label="Preconditioned", help="all parameters, matrices only (vectors and scalars by AdamW), or none (AdamW)",
+)  # fmt: skip
+
+# What the constructor of Shampoo checks, group by group; betas arrive there as a pair.
+SHAMPOO_FIELDS = (
+    LR, BETA1, BETA2, WEIGHT_DECAY, ROOT, GRAFTING, GRAFTING_BETA2, GRAFTING_EPSILON, MAX_DIM, MERGE_DIMS,
+    PRECONDITION,
+)  # fmt: skip
+
+# Longer than the library's default (one period): comparisons deceive unless all lanes start preconditioning together.
+EQUAL_START = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSpec:
+    """One optimizer.
+
+    Attributes:
+        name: The name in settings, links and ``--optimizer``.
+        label: Title.
+        summary: One line.
+        source: Citation.
+        fields: Hyperparameters of the optimizer itself.
+        factory: ``module:attribute``, imported when an optimizer is built.
+        policy: Class name of the refresh policy; ``None`` for first-order methods.
+        policy_fields: Its hyperparameters.
+        constraints: Relations between the fields.
+        has_factors: Whether it keeps Kronecker factors.
+    """
+
+    name: str
+    label: str
+    summary: str
+    source: str
+    fields: tuple[Field, ...]
+    factory: str
+    policy: str | None = None
+    policy_fields: tuple[Field, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
+    has_factors: bool = False
+
+    @property
+    def all_fields(self) -> tuple[Field, ...]:
+        """Every hyperparameter, the policy's first: they are what one tunes."""
+        return self.policy_fields + self.fields
+
+    def validate(self, settings: Mapping[str, object]) -> dict[str, Any]:
+        """Complete, typed settings.
+
+        Raises:
+            FieldError: The first value or key that is refused.
+        """
+        return require(self.all_fields, settings, self.constraints)
+
+    def review(self, settings: Mapping[str, object]) -> tuple[dict[str, Any], list[FieldError]]:
+        """Complete, typed settings with defaults for what is refused, and every error."""
+        return check_all(self.all_fields, settings, self.constraints)
+
+    def build(self, params: Iterable[Any], settings: Mapping[str, object]) -> Any:
+        """A torch optimizer.
+
+        Args:
+            params: Parameters or parameter groups.
+            settings: Values by field name; missing ones take their defaults.
+
+        Raises:
+            FieldError: The first value or key that is refused.
+        """
+        arguments = self.validate(settings)
+        if self.policy is not None:
+            chosen = {field.name: arguments.pop(field.name) for field in self.policy_fields}
+            arguments["refresh"] = POLICIES[self.policy](**chosen)
+        if "beta1" in arguments:
+            arguments["betas"] = (arguments.pop("beta1"), arguments.pop("beta2"))
+        module, attribute = self.factory.split(":")
+        return getattr(import_module(module), attribute)(params, **arguments)
+
+
+def _shampoo(name: str, label: str, policy: str, summary: str, source: str) -> OptimizerSpec:
+    # Every lane starts alike; a policy's own default of tau (0.2 for the residual) comes from its class.
+    own = POLICIES[policy]
+    fields = tuple(
+        replace(field, default=EQUAL_START if field.name == "start" else getattr(own, field.name))
+        for field in own.fields
+    )
+    return OptimizerSpec(
+        name=name, label=label, summary=summary, source=source, fields=SHAMPOO_FIELDS,
+        factory="foam_viz.optim.shampoo:Shampoo", policy=policy, policy_fields=fields,
+        constraints=own.constraints, has_factors=True,
+    )  # fmt: skip
+
+
+_FOAM_SOURCE = "Nam & Ahn, ICML 2026, arXiv 2606.02365"
+
+OPTIMIZERS: dict[str, OptimizerSpec] = {
+    spec.name: spec
+    for spec in (
+        OptimizerSpec(
+            name="sgd", label="SGD", summary="Gradient descent with momentum.", factory="torch.optim:SGD",
+            source="Robbins & Monro 1951; Polyak 1964",
+            fields=(
+                LR,
+                replace(BETA1, name="momentum", symbol="mu", help="mu: share of the last step that is kept"),
+                replace(WEIGHT_DECAY, help="wd: L2 decay, added to the gradient"),
+            ),
+        ),  # fmt: skip
+        OptimizerSpec(
+            name="adamw", label="AdamW", summary="Adam with decoupled weight decay.",
+            factory="torch.optim:AdamW", source="Loshchilov & Hutter 2019, arXiv 1711.05101",
+            fields=(
+                LR, BETA1,
+                replace(
+                    BETA2, high_open=True, label="Second-moment decay",
+                    help="beta2: decay of the second moment of the gradient",
+                ),
+                replace(
+                    GRAFTING_EPSILON, name="eps", label="Epsilon", symbol="eps", help="eps: added to the denominator"
+                ),
+                WEIGHT_DECAY,
+            ),
+        ),  # fmt: skip
+        _shampoo(
+            "shampoo", "Shampoo", "EveryCheck", "Decomposes every factor each f steps, whether it needs it or not.",
+            "Gupta, Koren & Singer 2018; Shi et al. 2023, arXiv 2309.06497",
+        ),
+        _shampoo(
+            "foam", "FOAM", "Foam",
+            "Raises damping while a basis ages, and decomposes again only when damping no longer suffices.",
+            _FOAM_SOURCE,
+        ),
+        _shampoo(
+            "foam-fixed-damping", "FOAM, fixed damping", "FoamFixedDamping",
+            "Ablation: decomposes when the proxy exceeds tau, at the damping eps0.", _FOAM_SOURCE,
+        ),
+        _shampoo(
+            "foam-no-refresh", "FOAM, no refresh", "FoamNoRefresh",
+            "Ablation: adapts damping up to eps_max and keeps the first basis.", _FOAM_SOURCE,
+        ),
+        _shampoo(
+            "dr-shampoo", "DR Shampoo", "DiagonalizationResidual",
+            "Decomposes when the basis no longer diagonalizes the factor; refreshes eigenvalues otherwise.",
+            "Eschenhagen et al. 2025, arXiv 2506.03595",
+        ),
+    )
+}  # fmt: skip
+
+
+def find(name: str) -> OptimizerSpec:
+    """The optimizer of that name.
+
+    Raises:
+        FieldError: There is none; the message names the known ones and the closest.
+    """
+    if name in OPTIMIZERS:
+        return OPTIMIZERS[name]
+    close = get_close_matches(str(name).lower(), OPTIMIZERS, n=1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    raise FieldError("optimizer", name, "one of " + ", ".join(OPTIMIZERS) + hint)

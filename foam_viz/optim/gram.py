@@ -1,0 +1,63 @@
+"""Factor statistics, L <- beta L + w U U^T in place: the largest cost of a step without a check."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+# On a CPU the lower triangle of U U^T is left out in blocks of this width; below twice the width the calls saved less
+# than they cost. `complete` mirrors the upper triangle before anything reads the matrix as a whole.
+TRIANGLE_WIDTH = 128
+
+
+def unfold(gradient: Tensor, dim: int) -> Tensor:
+    """The mode unfolding G_(k), (n_k, rest), of a tensor of at least one dimension; a view for vectors and matrices."""
+    if gradient.dim() == 2:
+        return gradient if dim == 0 else gradient.t()
+    return gradient.movedim(dim, 0).reshape(gradient.shape[dim], -1)
+
+
+def accumulate(statistics: Tensor, rows: list[Tensor], gradients: list[Tensor], dim: int, beta: float) -> None:
+    """L <- beta L + (1 - beta) G_(k) G_(k)^T in place; beta = 1 means a plain sum.
+
+    Args:
+        statistics: L, (N, n, n). On a CPU only the upper block triangle is kept up to date: see ``complete``.
+        rows: ``statistics`` as a list of N views, made once by the caller.
+        gradients: N gradients of one shape, in the dtype of the statistics.
+        dim: The dimension k whose factor this is.
+        beta: Decay of the statistics.
+    """
+    weight = 1 - beta if beta < 1 else 1.0
+    if statistics.device.type != "cpu":
+        unfolded = torch.stack([unfold(gradient, dim) for gradient in gradients])
+        statistics.baddbmm_(unfolded, unfolded.mT, beta=beta, alpha=weight)
+        return
+    triangular = is_triangular(statistics)
+    for matrix, gradient in zip(rows, gradients, strict=True):
+        if gradient.dim() == 1:
+            matrix.addr_(gradient, gradient, beta=beta, alpha=weight)
+        elif triangular:
+            _add_triangle(matrix, unfold(gradient, dim), beta, weight)
+        else:
+            unfolded = unfold(gradient, dim)
+            matrix.addmm_(unfolded, unfolded.t(), beta=beta, alpha=weight)
+
+
+def _add_triangle(matrix: Tensor, unfolded: Tensor, beta: float, weight: float) -> None:
+    for i in range(0, len(matrix), TRIANGLE_WIDTH):
+        stripe = matrix[i : i + TRIANGLE_WIDTH, i:]
+        stripe.addmm_(unfolded[i : i + TRIANGLE_WIDTH], unfolded[i:].t(), beta=beta, alpha=weight)
+
+
+def is_triangular(statistics: Tensor) -> bool:
+    """Whether ``accumulate`` updates only the upper block triangle of these statistics."""
+    return statistics.device.type == "cpu" and statistics.shape[-1] >= 2 * TRIANGLE_WIDTH
+
+
+def complete(statistics: Tensor) -> Tensor:
+    """Mirrors the upper block triangle into the lower one, in place; returns the statistics, (N, n, n)."""
+    if is_triangular(statistics):
+        for i in range(TRIANGLE_WIDTH, statistics.shape[-1], TRIANGLE_WIDTH):
+            columns = slice(i - TRIANGLE_WIDTH, i)
+            statistics[:, i:, columns] = statistics[:, columns, i:].mT
+    return statistics

@@ -1,0 +1,267 @@
+"""One parameter group: its bundles and banks, and the parts of a step before and after the check."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from foam_viz.optim.bank import Bank, Factor
+from foam_viz.optim.blocks import cut, matrix_shape
+from foam_viz.optim.bundle import Block, Bundle, Segment
+from foam_viz.optim.gram import accumulate
+
+
+class Cohort:
+    """Segments of one step count, kind, dtype and device: what is elementwise is one call for all of them.
+
+    Attributes:
+        segments: The segments; either all have a second moment or none.
+        blocks: Their blocks, in order.
+        momenta: m as views, one a block, in order.
+        second_moments: v as views, one a block, in order; empty where there is none.
+        whole: Whether no parameter is cut into blocks.
+    """
+
+    def __init__(self, segments: list[Segment]) -> None:
+        self.segments = segments
+        self.blocks = [block for segment in segments for block in segment.blocks]
+        self.momenta = [view for segment in segments for view in segment.momentum.unbind(0)]
+        stacks = [segment.second_moment for segment in segments if segment.second_moment is not None]
+        self.second_moments = [view for stack in stacks for view in stack.unbind(0)]
+        self.whole = all(block.slices is None for block in self.blocks)
+
+    @property
+    def steps(self) -> int:
+        """t of every block."""
+        return self.blocks[0].steps
+
+    def units(self, correction: float, epsilon: float) -> list[Tensor]:
+        """What grafting takes its length from, up to a number: m, or m / (sqrt(v) + c eps_g) with c the correction."""
+        momenta = [segment.momentum for segment in self.segments]
+        if not self.second_moments:
+            return momenta
+        denominators = torch._foreach_sqrt([segment.second_moment for segment in self.segments])
+        torch._foreach_add_(denominators, correction * epsilon)
+        return list(torch._foreach_div(momenta, denominators))
+
+
+class GroupState:
+    """The state that belongs to one parameter group of ``Shampoo``.
+
+    Structure (blocks, roots, whether there is a second moment) is fixed when the group is added; lr, betas, weight
+    decay and the refresh policy are read from the group at every step, so that schedulers and users may change them.
+
+    Attributes:
+        factors: The factors, by parameter, block and dimension.
+        banks: The factors by size.
+        bundles: The blocks by shape.
+    """
+
+    def __init__(self, group: Mapping[str, Any], first_parameter: int, first_position: int) -> None:
+        self.factors: list[Factor] = []
+        self.banks: list[Bank] = []
+        self.bundles: list[Bundle] = []
+        self._plan: list[Cohort] = []
+        self._pattern: list[bool] | None = None
+        self._parameters: list[Tensor] = list(group["params"])
+        self._build(group, first_parameter, first_position)
+
+    def _build(self, group: Mapping[str, Any], first_parameter: int, first_position: int) -> None:
+        shelves: dict[tuple[Any, ...], list[Block]] = {}
+        for index, parameter in enumerate(self._parameters, first_parameter):
+            dtype = torch.float64 if parameter.dtype == torch.float64 else torch.float32
+            preconditioned = is_preconditioned(parameter, group["precondition"])
+            limit = group["max_preconditioner_dim"]
+            if preconditioned:
+                shape = matrix_shape(tuple(parameter.shape), limit, group["merge_dims"])
+                pieces = cut(shape, limit)
+            else:
+                shape = tuple(parameter.shape)
+                pieces = [()] if parameter.numel() else []
+            for number, slices in enumerate(pieces):
+                block = Block(parameter, index, number, shape, slices if len(pieces) > 1 else None)
+                block_shape = tuple(s.stop - s.start for s in slices) if preconditioned else shape
+                shelves.setdefault((block_shape, preconditioned, dtype, parameter.device), []).append(block)
+        banks: dict[tuple[Any, ...], Bank] = {}
+        places: list[list[tuple[Bank, int]]] = []
+        for (shape, preconditioned, dtype, device), blocks in shelves.items():
+            places.append([])
+            for dim, size in enumerate(shape if preconditioned else ()):
+                root = group["root"] or 2 * len(shape)
+                bank = banks.setdefault((size, root, dtype, device), Bank(size, root))
+                places[-1].append((bank, len(bank.factors)))
+                for block in blocks:
+                    name = f"{block.parameter_index}.block_{block.number}.{dim}"
+                    identity = (name, block.parameter_index, block.number, dim, len(shape), size, root)
+                    bank.add(Factor(*identity, epsilon=group["refresh"].epsilon), block)
+        self.banks = list(banks.values())
+        self.factors = sorted(
+            (factor for bank in self.banks for factor in bank.factors), key=lambda f: (f.parameter, f.block, f.dim)
+        )
+        positions = {factor.id: i for i, factor in enumerate(self.factors, first_position)}
+        for (_, _, dtype, device), bank in banks.items():
+            bank.allocate(positions, dtype, device)
+        for (key, blocks), place in zip(shelves.items(), places, strict=True):
+            shape, preconditioned, dtype, device = key
+            adam = group["grafting"] == "adam" or not preconditioned
+            self.bundles.append(Bundle(shape, blocks, place, adam, dtype, device))
+
+    def invalidate(self) -> None:
+        """Forgets which blocks can be treated alike: some got their first basis, or a state was loaded."""
+        self._pattern = None
+
+    def state(self) -> dict[str, Any]:
+        """The state of banks and bundles as plain values and tensors (not copies)."""
+        return {"banks": [b.state() for b in self.banks], "bundles": [b.state() for b in self.bundles]}
+
+    def require_fit(self, state: dict[str, Any]) -> None:
+        """Checks a ``state`` before it is loaded.
+
+        Raises:
+            ValueError: It is the state of other factors or blocks.
+        """
+        if (len(state["banks"]), len(state["bundles"])) != (len(self.banks), len(self.bundles)):
+            raise ValueError("the saved state is one of parameters of other shapes")
+        for bank, saved in zip(self.banks, state["banks"], strict=True):
+            bank.require_fit(saved)
+        for bundle, saved in zip(self.bundles, state["bundles"], strict=True):
+            bundle.require_fit(saved)
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Copies a ``state`` in that fits."""
+        for bank, saved in zip(self.banks, state["banks"], strict=True):
+            bank.load(saved)
+        for bundle, saved in zip(self.bundles, state["bundles"], strict=True):
+            bundle.load(saved)
+        self.invalidate()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The plan holds views, which a copy or a pickle would tear from their stacks.
+        return {**self.__dict__, "_plan": [], "_pattern": None}
+
+    def _cohorts(self) -> list[Cohort]:
+        # Step counts grow together, so a plan holds as long as the same parameters have gradients.
+        pattern = [parameter.grad is not None for parameter in self._parameters]
+        if pattern != self._pattern:
+            alike: dict[tuple[Any, ...], list[Segment]] = {}
+            for bundle in self.bundles:
+                for segment in bundle.segments():
+                    adaptive = segment.second_moment is not None
+                    key = (segment.blocks[0].steps, adaptive, segment.momentum.dtype, segment.momentum.device)
+                    alike.setdefault(key, []).append(segment)
+            self._plan = [Cohort(segments) for segments in alike.values()]
+            self._pattern = pattern
+        return self._plan
+
+    def accumulate(self, group: Mapping[str, Any]) -> None:
+        """The part of a step before the check: factor statistics, momentum, grafting statistics."""
+        beta1, beta2 = group["betas"]
+        for bank in self.banks:
+            bank.beta = beta2
+        for cohort in self._cohorts():
+            dtype = cohort.momenta[0].dtype
+            gradients = [block.gradient(dtype) for block in cohort.blocks]
+            torch._foreach_lerp_(cohort.momenta, gradients, 1 - beta1)
+            first = 0
+            for segment in cohort.segments:
+                mine = gradients[first : first + len(segment.blocks)]
+                first += len(mine)
+                for dim, (statistics, rows) in enumerate(segment.statistics):
+                    accumulate(statistics, rows, mine, dim, beta2)
+            if cohort.second_moments:
+                beta = _grafting_beta(group)
+                torch._foreach_mul_(cohort.second_moments, beta)
+                weight = 1 - beta if beta < 1 else 1.0
+                torch._foreach_addcmul_(cohort.second_moments, gradients, gradients, value=weight)
+            for block in cohort.blocks:
+                block.steps += 1
+
+    def update(self, group: Mapping[str, Any]) -> None:
+        """The part of a step after the check: direction, grafting, weight decay, new parameters."""
+        for cohort in self._cohorts():
+            write = _write_whole if cohort.whole else _write_blocks
+            write(cohort.blocks, _changes(cohort, group), 1 - group["lr"] * group["weight_decay"])
+
+
+def _changes(cohort: Cohort, group: Mapping[str, Any]) -> list[Tensor]:
+    """What is added to each block, -lr d, as new tensors.
+
+    Bias corrections and the factors of grafting are numbers, kept out of the elementwise work: with a = 1 - beta1^t and
+    c = sqrt(1 - beta_g^t), m_hat / (sqrt(v_hat) + eps_g) = (c / a) m / (sqrt(v) + c eps_g).
+    """
+    lr, correction = group["lr"], 1 - group["betas"][0] ** cohort.steps
+    beta = _grafting_beta(group) if cohort.second_moments else 1.0
+    unit_correction = math.sqrt(1 - beta**cohort.steps) if beta < 1 else 1.0
+    units = cohort.units(unit_correction, group["grafting_epsilon"])
+    unit_scale = -lr * unit_correction / correction
+    changes: list[Tensor] = []
+    grafted: list[tuple[Tensor, list[Tensor]]] = []
+    lengths: list[Tensor] = []
+    for segment, unit in zip(cohort.segments, units, strict=True):
+        if not segment.preconditioned:
+            changes += (unit * unit_scale).unbind(0)
+            continue
+        direction = segment.precondition()
+        rows = direction.unbind(0)
+        changes += rows
+        if group["grafting"] is None:
+            direction.mul_(-lr / correction)
+        else:
+            grafted.append((direction, list(rows)))
+            lengths += unit.unbind(0)
+    if grafted:
+        norms = torch.stack(torch._foreach_norm([row for _, rows in grafted for row in rows] + lengths))
+        length, wanted = norms.split(len(lengths))
+        # The guard 1e-16 belongs to the norm of the direction with its bias correction; here it is without.
+        scales = wanted.mul_(unit_scale).div_(length.add_(1e-16 * correction))
+        parts = scales.split([len(rows) for _, rows in grafted])
+        for (direction, _), scale in zip(grafted, parts, strict=True):
+            direction.mul_(scale.view(-1, *[1] * (direction.dim() - 1)))
+    return changes
+
+
+def is_preconditioned(parameter: Tensor, precondition: str) -> bool:
+    """Whether Shampoo preconditions a parameter; AdamW takes the others.
+
+    Args:
+        parameter: The parameter.
+        precondition: ``all``, ``none``, or ``matrices``: those with two or more dimensions larger than 1.
+    """
+    return precondition == "all" or (precondition == "matrices" and sum(size > 1 for size in parameter.shape) >= 2)
+
+
+def _grafting_beta(group: Mapping[str, Any]) -> float:
+    beta = group["grafting_beta2"]
+    return group["betas"][1] if beta is None else beta
+
+
+def _write_whole(blocks: list[Block], changes: list[Tensor], decay: float) -> None:
+    """W <- decay W + change where every block is a parameter."""
+    parameters = [block.parameter for block in blocks]
+    if decay != 1:
+        torch._foreach_mul_(parameters, decay)
+    shaped = [
+        change if change.shape == parameter.shape else change.view(parameter.shape)
+        for change, parameter in zip(changes, parameters, strict=True)
+    ]
+    torch._foreach_add_(parameters, shaped)
+
+
+def _write_blocks(blocks: list[Block], changes: list[Tensor], decay: float) -> None:
+    """W <- decay W + change where some parameters are cut; a parameter's blocks are all here, their order is free."""
+    owners = {block.parameter_index: block for block in blocks}
+    targets: dict[int, Tensor] = {}
+    for index, owner in owners.items():
+        target = owner.parameter.contiguous()  # itself, but for a parameter in another memory format
+        targets[index] = target.view(owner.matrix_shape)
+        if decay != 1:
+            target.mul_(decay)
+    views = [targets[b.parameter_index] if b.slices is None else targets[b.parameter_index][b.slices] for b in blocks]
+    torch._foreach_add_(views, changes)
+    for index, owner in owners.items():
+        if targets[index].data_ptr() != owner.parameter.data_ptr():
+            owner.parameter.copy_(targets[index].view(owner.parameter.shape))

@@ -1,0 +1,198 @@
+"""Matrix functions of the factors: decomposition, inverse root, and the measures of staleness.
+
+Everything is pure and batched: matrices are (..., n, n), eigenvalues (..., n), one number a matrix (...). ``epsilon``
+is a float or a tensor (...). Bases hold eigenvectors in columns. Symbols: A the current factor, Q and D the basis
+and the eigenvalues in force, s = D + eps, p the root, B = Q^T A Q.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+Outcome = Literal["plain", "retry-float64", "jitter", "failed"]
+
+
+class Decomposition(NamedTuple):
+    """What ``eigh_robust`` returns.
+
+    Attributes:
+        eigenvalues: (N, n), ascending, shifted so that the smallest is not negative.
+        basis: (N, n, n), eigenvectors in columns.
+        outcomes: How each matrix was decomposed; rows of a "failed" one are undefined.
+    """
+
+    eigenvalues: Tensor
+    basis: Tensor
+    outcomes: tuple[Outcome, ...]
+
+
+def eigh_robust(matrices: Tensor, epsilon: float | Sequence[float]) -> Decomposition:
+    """Eigendecomposition that never ends a run.
+
+    A matrix whose decomposition fails is tried again in float64, then with eps + 1e-12 trace/n added to its diagonal
+    (the shift is taken off the eigenvalues again), then given up. A negative smallest eigenvalue, rounding of a
+    positive semidefinite matrix, is shifted up to zero together with the others.
+
+    Args:
+        matrices: (N, n, n), symmetric.
+        epsilon: Damping eps of all matrices or of each, for the jitter.
+
+    Returns:
+        A ``Decomposition`` in the dtype of ``matrices``.
+    """
+    attempt = _eigh(matrices)
+    if attempt is not None:
+        return Decomposition(_shift(attempt[0]), attempt[1], ("plain",) * len(matrices))
+    values, basis = torch.zeros_like(matrices[..., 0]), torch.zeros_like(matrices)
+    outcomes: list[Outcome] = []
+    for i, matrix in enumerate(matrices):
+        jitter = epsilon if isinstance(epsilon, float) else epsilon[i]
+        one, outcome = _eigh_escalating(matrix, jitter)
+        if one is not None:
+            values[i], basis[i] = _shift(one[0]).to(values.dtype), one[1].to(basis.dtype)
+        outcomes.append(outcome)
+    return Decomposition(values, basis, tuple(outcomes))
+
+
+def _eigh_escalating(matrix: Tensor, epsilon: float) -> tuple[tuple[Tensor, Tensor] | None, Outcome]:
+    one = _eigh(matrix)
+    if one is not None:
+        return one, "plain"
+    wide = _wide(matrix)
+    one = _eigh(wide)
+    if one is not None:
+        return one, "retry-float64"
+    jitter = epsilon + 1e-12 * wide.diagonal().mean()
+    one = _eigh(wide + jitter * torch.eye(len(wide), dtype=wide.dtype, device=wide.device))
+    return (None, "failed") if one is None else ((one[0] - jitter, one[1]), "jitter")
+
+
+def _eigh(matrices: Tensor) -> tuple[Tensor, Tensor] | None:
+    # MPS has no eigh. The solvers raise on most failures, but some LAPACKs return NaN for a NaN input instead.
+    source = matrices.cpu() if matrices.device.type == "mps" else matrices
+    try:
+        values, basis = torch.linalg.eigh(source)
+    except torch.linalg.LinAlgError:
+        return None
+    if not bool(torch.isfinite(values.sum() + basis.sum())):
+        return None
+    return values.to(matrices.device), basis.to(matrices.device)
+
+
+def _wide(matrix: Tensor) -> Tensor:
+    return (matrix.cpu() if matrix.device.type == "mps" else matrix).double()
+
+
+def _shift(eigenvalues: Tensor) -> Tensor:
+    return eigenvalues - eigenvalues[..., :1].clamp(max=0)
+
+
+def damped(eigenvalues: Tensor, epsilon: float | Tensor) -> Tensor:
+    """s = D + eps, (..., n), for eps a float or one number a matrix (...)."""
+    return eigenvalues + (epsilon.unsqueeze(-1) if isinstance(epsilon, Tensor) else epsilon)
+
+
+def inverse_root(basis: Tensor, eigenvalues: Tensor, epsilon: float | Tensor, root: int) -> Tensor:
+    """X = Q diag((D + eps)^(-1/p)) Q^T, (..., n, n)."""
+    scale = damped(eigenvalues, epsilon).pow_(-1.0 / root)
+    return (basis * scale.unsqueeze(-2)) @ basis.mT
+
+
+def rotate(basis: Tensor, matrices: Tensor) -> Tensor:
+    """B = Q^T A Q, (..., n, n)."""
+    return basis.mT @ matrices @ basis
+
+
+class Proxy(NamedTuple):
+    """FOAM's staleness proxy; each (...), without unit.
+
+    Attributes:
+        h: RC alpha / p.
+        relative_condition: RC, the whitened drift of the factor.
+        alpha: Largest share of one direction in the inverse root, in [1/sqrt(n), 1].
+    """
+
+    h: Tensor
+    relative_condition: Tensor
+    alpha: Tensor
+
+
+def proxy(rotated: Tensor, eigenvalues: Tensor, epsilon: float | Tensor, root: int) -> Proxy:
+    """The proxy h = RC alpha / p of the first-order error of a stale inverse root (Nam & Ahn 2026).
+
+    RC = || (B - diag D)_ij / sqrt(s_i s_j) ||_F and alpha = max_i s_i^(-1/p) / || s^(-1/p) ||_2.
+
+    Args:
+        rotated: B, (..., n, n).
+        eigenvalues: D of the basis in force, (..., n).
+        epsilon: Damping in force, before the check.
+        root: p.
+    """
+    s = damped(eigenvalues, epsilon)
+    drift = rotated.clone()
+    drift.diagonal(dim1=-2, dim2=-1).sub_(eigenvalues)
+    whitening = s.rsqrt()
+    drift.mul_(whitening.unsqueeze(-1)).mul_(whitening.unsqueeze(-2))
+    relative_condition = torch.linalg.matrix_norm(drift)
+    # Scaled by the largest entry, so that no power of a tiny s overflows.
+    ratios = (s / s.amin(-1, keepdim=True)).pow_(-1.0 / root)
+    alpha = torch.linalg.vector_norm(ratios, dim=-1).reciprocal()
+    return Proxy(relative_condition * alpha / root, relative_condition, alpha)
+
+
+def diagonalization_residual(rotated: Tensor) -> Tensor:
+    """r = || B - diag(diag B) ||_F / || B ||_F, (...), in [0, 1]; 0 for B = 0 (Eschenhagen et al. 2025)."""
+    off_diagonal = rotated.clone()
+    off_diagonal.diagonal(dim1=-2, dim2=-1).zero_()
+    tiny = torch.finfo(rotated.dtype).tiny
+    return torch.linalg.matrix_norm(off_diagonal) / torch.linalg.matrix_norm(rotated).clamp_min_(tiny)
+
+
+def operator_error(
+    stale_basis: Tensor,
+    stale_eigenvalues: Tensor,
+    fresh_basis: Tensor,
+    fresh_eigenvalues: Tensor,
+    epsilon: float | Tensor,
+    root: int,
+) -> Tensor:
+    """True relative error E of a stale inverse root, (...).
+
+    E = || (A + eps I)^(-1/p) - X_s ||_F / || X_s ||_F with X_s = Q_s (D_s + eps)^(-1/p) Q_s^T. With A = U diag(D_t) U^T
+    and M = Q_s^T U the numerator is || M o (b_j - a_i) ||_F for a = (D_s + eps)^(-1/p) and b = (D_t + eps)^(-1/p): no
+    two large matrices are subtracted.
+
+    Args:
+        stale_basis: Q_s, (..., n, n).
+        stale_eigenvalues: D_s, (..., n).
+        fresh_basis: U of the current factor, (..., n, n).
+        fresh_eigenvalues: Eigenvalues of the current factor, not negative, (..., n).
+        epsilon: Damping of both.
+        root: p.
+    """
+    stale = damped(stale_eigenvalues, epsilon).pow_(-1.0 / root)
+    fresh = damped(fresh_eigenvalues, epsilon).pow_(-1.0 / root)
+    mixed = stale_basis.mT @ fresh_basis
+    difference = mixed.mul_(fresh.unsqueeze(-2) - stale.unsqueeze(-1))
+    return torch.linalg.matrix_norm(difference) / torch.linalg.vector_norm(stale, dim=-1)
+
+
+def overlap(stale_basis: Tensor, stale_eigenvalues: Tensor, fresh_basis: Tensor, fresh_eigenvalues: Tensor) -> Tensor:
+    """O = (Q_s^T U)^2 entrywise, (..., n, n), rows and columns by falling eigenvalue; each sums to 1.
+
+    Args:
+        stale_basis: Q_s, (..., n, n): the rows.
+        stale_eigenvalues: (..., n), in the order of its columns.
+        fresh_basis: U, (..., n, n): the columns.
+        fresh_eigenvalues: (..., n), in the order of its columns.
+    """
+    return (_descending(stale_basis, stale_eigenvalues).mT @ _descending(fresh_basis, fresh_eigenvalues)).square_()
+
+
+def _descending(basis: Tensor, eigenvalues: Tensor) -> Tensor:
+    order = eigenvalues.argsort(dim=-1, descending=True, stable=True)
+    return basis.take_along_dim(order.unsqueeze(-2), dim=-1)

@@ -1,0 +1,95 @@
+"""What a check measured for some rows of a bank, and what an observer is told about it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from torch import Tensor
+
+from foam_viz.optim.factor import CheckObservation
+from foam_viz.optim.refresh import Decision, Measure
+
+if TYPE_CHECKING:
+    from foam_viz.optim.bank import Bank
+
+
+def select(rows: list[int]) -> slice | list[int]:
+    """Rows as a slice, which reads as a view, where they lie next to each other."""
+    return slice(rows[0], rows[-1] + 1) if rows[-1] - rows[0] + 1 == len(rows) else rows
+
+
+class Before(NamedTuple):
+    """Basis, eigenvalues and damping of the checked rows before the decision."""
+
+    basis: Tensor | None
+    eigenvalues: Tensor | None
+    epsilon: tuple[float, ...]
+
+
+@dataclass(slots=True)
+class Measurement:
+    """What a check measured on the device, before the host reads it.
+
+    Attributes:
+        bank: The bank.
+        rows: Its rows that are checked together.
+        kind: What was measured besides the trace.
+        values: (k, N): the trace of A, then h, RC, alpha or r.
+        rotated: B, (N, n, n), kept where it is needed again.
+    """
+
+    bank: Bank
+    rows: list[int]
+    kind: Measure | None
+    values: Tensor
+    rotated: Tensor | None
+
+    def note(self, numbers: list[list[float]]) -> None:
+        """Writes ``values``, read by the host, into the factors; NaN where nothing was measured."""
+        for i, row in enumerate(self.rows):
+            factor = self.bank.factors[row]
+            measured = [column[i] for column in numbers[1:]]
+            nothing = (math.nan,) * 3
+            factor.proxy, factor.relative_condition, factor.alpha = measured if self.kind == "proxy" else nothing
+            factor.residual = measured[0] if self.kind == "residual" else math.nan
+
+    def before(self, decisions: list[Decision]) -> Before:
+        """What an observer wants to see of the time before the decisions are carried out; copied if that changes it."""
+        chosen, bank = select(self.rows), self.bank
+        epsilon = tuple(bank.factors[row].epsilon for row in self.rows)
+        if not bank.factors[self.rows[0]].has_basis:
+            return Before(None, None, epsilon)
+        basis, eigenvalues = bank.basis[chosen], bank.eigenvalues[chosen]
+        decomposes = any(decision.decompose for decision in decisions)
+        if decomposes:
+            basis = basis.clone()
+        if decomposes or any(decision.refresh_eigenvalues for decision in decisions):
+            eigenvalues = eigenvalues.clone()
+        return Before(basis, eigenvalues, epsilon)
+
+    def observation(self, before: Before, decisions: tuple[Decision, ...], step: int) -> CheckObservation:
+        """What an observer is told once the decisions were carried out."""
+        bank, chosen = self.bank, select(self.rows)
+        factors = [bank.factors[row] for row in self.rows]
+        nothing = (None,) * len(factors)
+        proxy, residual = self.kind == "proxy", self.kind == "residual"
+        return CheckObservation(
+            step=step,
+            positions=tuple(bank.positions[row] for row in self.rows),
+            root=bank.root,
+            current=bank.current(self.rows),
+            rotated=self.rotated,
+            basis_before=before.basis,
+            eigenvalues_before=before.eigenvalues,
+            epsilon_before=before.epsilon,
+            proxy=tuple(f.proxy for f in factors) if proxy else nothing,
+            relative_condition=tuple(f.relative_condition for f in factors) if proxy else nothing,
+            alpha=tuple(f.alpha for f in factors) if proxy else nothing,
+            residual=tuple(f.residual for f in factors) if residual else nothing,
+            decisions=decisions,
+            basis=bank.basis[chosen],
+            eigenvalues=bank.eigenvalues[chosen],
+            epsilon=tuple(f.epsilon for f in factors),
+        )

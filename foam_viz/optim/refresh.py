@@ -1,0 +1,305 @@
+"""Refresh policies: what to do with a factor's eigenbasis at a check, decided from measured numbers alone.
+
+A policy is a pure function. The same object drives training, replay and the decision card. Sources: FOAM is
+Nam & Ahn 2026 (arXiv 2606.02365); the diagonalization residual is the criterion of Eschenhagen et al. 2025
+(arXiv 2506.03595).
+
+Symbols: eps0 (``epsilon``) the damping of a fresh decomposition, eps the damping in force, eps_max
+(``epsilon_max``) the largest damping before a new decomposition, tau the tolerance, h the staleness proxy,
+r the diagonalization residual. eps has the unit of gradient^2; tau, h and r have none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar, Literal
+
+from foam_viz.optim.fields import Constraint, Field, FieldError, require, unknown_key
+
+Reason = Literal["first", "reuse", "cadence", "cap", "threshold", "failure"]
+Measure = Literal["proxy", "residual"]
+
+PERIOD = Field(
+    name="period", kind="integer", default=10, low=1, label="Check period", symbol="f", unit="steps",
+    logarithmic=True, help="f: every f-th step each factor is checked; the policy decides whether to decompose",
+)  # fmt: skip
+START = Field(
+    name="start", kind="integer", default=None, low=1, optional=True, label="First decomposition",
+    symbol="t_0", unit="step", help="Step of the first check, which always decomposes; none means one period",
+)  # fmt: skip
+TAU = Field(
+    name="tau", kind="real", default=0.75, low=0, high=1, low_open=True, high_open=True, label="Tolerance",
+    symbol="tau", help="tau: how much staleness is tolerated; larger means fewer decompositions",
+)  # fmt: skip
+EPSILON = Field(
+    name="epsilon", kind="real", default=1e-9, low=0, low_open=True, label="Damping of a fresh basis",
+    symbol="eps_0", unit="gradient^2", logarithmic=True,
+    help="eps0: added to every eigenvalue before the inverse root is taken of a fresh decomposition",
+)  # fmt: skip
+EPSILON_MAX = Field(
+    name="epsilon_max", kind="real", default=3e-7, low=0, low_open=True, label="Largest damping",
+    symbol="eps_max", unit="gradient^2", logarithmic=True,
+    help="eps_max: when staleness asks for more damping than this, the factor is decomposed again",
+)  # fmt: skip
+DAMPING_ORDER = Constraint(
+    field="epsilon_max",
+    others=("epsilon",),
+    holds=lambda settings: settings["epsilon_max"] >= settings["epsilon"],
+    allowed="at least epsilon = {epsilon}",
+)
+
+
+def brief(value: float) -> str:
+    """A number for a sentence: three significant digits at most, ``0.75``, ``1.08e-6``, ``3.0e-7``."""
+    if value == 0 or not math.isfinite(value) or 1e-3 <= abs(value) < 1e4:
+        return f"{value:.3g}"
+    mantissa, _, exponent = f"{value:.2e}".partition("e")
+    return f"{mantissa[:-1] if mantissa.endswith('0') else mantissa}e{int(exponent)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do with one factor at one check.
+
+    Attributes:
+        decompose: Whether to decompose the current factor and replace basis and eigenvalues.
+        epsilon: Damping in force after the check.
+        reason: Why.
+        refresh_eigenvalues: Without a decomposition, whether the eigenvalues become diag(Q^T A Q), clamped at 0.
+        policy: The policy that decided; for ``words`` only.
+        measure: The number it decided on: h or r; ``None`` where it needed none.
+        epsilon_before: Damping in force before the check.
+    """
+
+    decompose: bool
+    epsilon: float
+    reason: Reason
+    refresh_eigenvalues: bool = False
+    policy: Policy | None = field(default=None, repr=False, compare=False)
+    measure: float | None = field(default=None, compare=False)
+    epsilon_before: float = field(default=math.nan, compare=False)
+
+    @property
+    def words(self) -> str:
+        """The decision as one plain sentence with its numbers, composed when asked for."""
+        fresh = f"eps = eps0 = {brief(self.epsilon)}"
+        if self.reason == "failure":
+            if not self.decompose:
+                return f"the decomposition failed: keep what there is, eps stays at {brief(self.epsilon)}"
+            return f"the measure of staleness is not finite: decompose again, {fresh}"
+        if self.reason == "first":
+            return f"no basis yet: decompose for the first time, {fresh}"
+        return self.policy.explain(self) if self.policy else self.reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """What all policies share: when to check, and the damping of a fresh decomposition.
+
+    Attributes:
+        period: Steps between checks, f.
+        start: Step of the first check; ``None`` means ``period``.
+        epsilon: eps0 > 0.
+
+    Raises:
+        FieldError: A value is outside its range.
+    """
+
+    period: int = PERIOD.default
+    start: int | None = START.default
+    epsilon: float = EPSILON.default
+
+    measures: ClassVar[Measure | None] = None
+    fields: ClassVar[tuple[Field, ...]] = (PERIOD, START, EPSILON)
+    constraints: ClassVar[tuple[Constraint, ...]] = ()
+
+    def __post_init__(self) -> None:
+        given = {f.name: getattr(self, f.name) for f in self.fields}
+        for name, value in require(self.fields, given, self.constraints).items():
+            object.__setattr__(self, name, value)  # 10.0 becomes 10
+
+    @property
+    def first_check(self) -> int:
+        """The step of the first check."""
+        return self.period if self.start is None else self.start
+
+    def is_check(self, step: int) -> bool:
+        """Whether ``step``, counted from 1, is a check: ``start``, and later multiples of ``period``."""
+        first = self.first_check
+        return step == first or (step > first and step % self.period == 0)
+
+    def decide(self, *, epsilon: float, measure: float | None, has_basis: bool) -> Decision:
+        """Decides one factor at a check.
+
+        Args:
+            epsilon: Damping in force before the check.
+            measure: What ``measures`` names, measured with that damping; ``None`` where there was nothing to measure.
+            has_basis: Whether the factor was ever decomposed.
+        """
+        if not has_basis:
+            return Decision(True, self.epsilon, "first", False, self, None, epsilon)
+        if self.measures is not None and (measure is None or not math.isfinite(measure)):
+            return Decision(True, self.epsilon, "failure", False, self, measure, epsilon)
+        return self._decide(epsilon, measure)
+
+    def _decide(self, epsilon: float, measure: Any) -> Decision:
+        raise NotImplementedError
+
+    def explain(self, decision: Decision) -> str:
+        """The sentence for a decision of this policy about a factor that has a basis."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class EveryCheck(Policy):
+    """Decompose at every check: Shampoo with a fixed period ("stale Shampoo")."""
+
+    def _decide(self, epsilon: float, measure: Any) -> Decision:
+        return Decision(True, self.epsilon, "cadence", False, self, None, epsilon)
+
+    def explain(self, decision: Decision) -> str:
+        return f"every check decomposes, every {self.period} steps: eps = eps0 = {brief(decision.epsilon)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foam(Policy):
+    """FOAM: let damping grow with staleness, decompose when eps_max no longer suffices.
+
+    e' = max(eps0, eps h / tau). If e' > eps_max: decompose, at eps0. Otherwise keep Q and D and damp with e'.
+
+    Attributes:
+        tau: Tolerance in (0, 1).
+        epsilon_max: Largest damping, at least ``epsilon``.
+    """
+
+    tau: float = TAU.default
+    epsilon_max: float = EPSILON_MAX.default
+
+    measures: ClassVar[Measure | None] = "proxy"
+    fields: ClassVar[tuple[Field, ...]] = (PERIOD, START, TAU, EPSILON, EPSILON_MAX)
+    constraints: ClassVar[tuple[Constraint, ...]] = (DAMPING_ORDER,)
+
+    def wanted(self, epsilon: float, measure: float) -> float:
+        """The damping e' that the measured staleness asks for."""
+        return max(self.epsilon, epsilon * measure / self.tau)
+
+    def _decide(self, epsilon: float, measure: Any) -> Decision:
+        wanted = self.wanted(epsilon, measure)
+        if wanted > self.epsilon_max:
+            return Decision(True, self.epsilon, "cap", False, self, measure, epsilon)
+        return Decision(False, wanted, "reuse", False, self, measure, epsilon)
+
+    def explain(self, decision: Decision) -> str:
+        before, limit = decision.epsilon_before, brief(self.epsilon_max)
+        comparison = _compare("h", decision.measure, self.tau)
+        if decision.reason == "cap":
+            wanted = brief(self.wanted(before, decision.measure or 0.0))
+            return (
+                f"{comparison}, so eps should go from {brief(before)} to {wanted}, above eps_max = {limit}: "
+                f"decompose again, eps = eps0 = {brief(decision.epsilon)}"
+            )
+        side = "below" if decision.epsilon < self.epsilon_max else "at"
+        change = _change(before, decision.epsilon, self.epsilon)
+        return f"{comparison}, so {change}, {side} eps_max = {limit}: keep the basis"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoamNoRefresh(Foam):
+    """FOAM without refresh (ablation): eps' clamped to [eps0, eps_max], the first basis is kept for ever."""
+
+    def _decide(self, epsilon: float, measure: Any) -> Decision:
+        return Decision(
+            False, min(self.wanted(epsilon, measure), self.epsilon_max), "reuse", False, self, measure, epsilon
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoamFixedDamping(Policy):
+    """FOAM without adaptive damping (ablation): decompose if h > tau, always at eps0.
+
+    Attributes:
+        tau: Threshold of h, in (0, 1).
+    """
+
+    tau: float = TAU.default
+
+    measures: ClassVar[Measure | None] = "proxy"
+    fields: ClassVar[tuple[Field, ...]] = (PERIOD, START, TAU, EPSILON)
+
+    def _decide(self, epsilon: float, measure: Any) -> Decision:
+        stale = measure > self.tau
+        return Decision(stale, self.epsilon, "threshold" if stale else "reuse", False, self, measure, epsilon)
+
+    def explain(self, decision: Decision) -> str:
+        return _threshold("h", decision, self.tau)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiagonalizationResidual(Policy):
+    """Decompose if r > tau; otherwise keep Q and refresh the eigenvalues, D <- diag(Q^T A Q) (Purifying Shampoo).
+
+    Attributes:
+        tau: Threshold of r, in (0, 1).
+    """
+
+    tau: float = 0.2
+
+    measures: ClassVar[Measure | None] = "residual"
+    fields: ClassVar[tuple[Field, ...]] = (PERIOD, START, TAU, EPSILON)
+
+    def _decide(self, epsilon: float, measure: Any) -> Decision:
+        if measure > self.tau:
+            return Decision(True, self.epsilon, "threshold", False, self, measure, epsilon)
+        return Decision(False, self.epsilon, "reuse", True, self, measure, epsilon)
+
+    def explain(self, decision: Decision) -> str:
+        words = _threshold("r", decision, self.tau)
+        return words if decision.decompose else f"{words} and refresh its eigenvalues"
+
+
+def _compare(symbol: str, measure: float | None, tau: float) -> str:
+    value = math.nan if measure is None else measure
+    sign = ">" if value > tau else "<" if value < tau else "="
+    return f"{symbol} = {brief(value)} {sign} tau = {brief(tau)}"
+
+
+def _change(before: float, after: float, fresh: float) -> str:
+    if after == before:
+        return f"eps stays at {'eps0 = ' if after == fresh else ''}{brief(after)}"
+    return f"eps goes from {brief(before)} to {'eps0 = ' if after == fresh else ''}{brief(after)}"
+
+
+def _threshold(symbol: str, decision: Decision, tau: float) -> str:
+    comparison = _compare(symbol, decision.measure, tau)
+    if decision.decompose:
+        return f"{comparison}: decompose again, eps = eps0 = {brief(decision.epsilon)}"
+    return f"{comparison}: keep the basis, eps = eps0 = {brief(decision.epsilon)}"
+
+
+POLICIES: dict[str, type[Policy]] = {
+    policy.__name__: policy for policy in (EveryCheck, Foam, FoamFixedDamping, FoamNoRefresh, DiagonalizationResidual)
+}
+
+
+def to_settings(policy: Policy) -> dict[str, Any]:
+    """The policy as plain values: ``{"policy": class name, ...}``."""
+    return {"policy": type(policy).__name__, **asdict(policy)}
+
+
+def from_settings(settings: Mapping[str, Any]) -> Policy:
+    """The policy that ``to_settings`` described.
+
+    Raises:
+        FieldError: The policy is unknown, has no such setting, or refuses a value.
+    """
+    values = dict(settings)
+    name = values.pop("policy", None)
+    if name not in POLICIES:
+        raise FieldError("policy", name, "one of " + ", ".join(POLICIES))
+    known = {f.name for f in POLICIES[name].fields}
+    for key in values:
+        if key not in known:
+            raise unknown_key(key, known)
+    return POLICIES[name](**values)

@@ -1,0 +1,115 @@
+"""The configuration of an installation: one typed dataclass, a TOML file and the environment.
+
+Read from ``$FOAM_VIZ_HOME/config.toml`` (``~/.foam_viz/config.toml`` where the variable is unset), each value
+overridden by ``FOAM_VIZ_<NAME>``. Unknown keys are errors: a misspelt limit must not be a silent default.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+
+class SettingsError(ValueError):
+    """A configuration value that cannot be used; the message names the key, the value, where and the remedy."""
+
+
+def home(environment: Mapping[str, str] = os.environ) -> Path:
+    """The folder of the configuration and, by default, of the data."""
+    return Path(environment.get("FOAM_VIZ_HOME") or Path.home() / ".foam_viz").expanduser()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What an installation may choose.
+
+    Attributes:
+        data_directory: Where runs are autosaved.
+        engines: Engine processes; 0 means one fewer than the processor's cores, at least one.
+        device: ``auto`` (CUDA, else MPS, else CPU), ``cpu``, ``cuda`` or ``mps``.
+        grace_seconds: How long a run outlives its last open page, in seconds.
+        publish_seconds: Time between two publications of a training run, in seconds.
+        part_seconds: Time between two autosaved parts, in seconds.
+        checkpoint_seconds: Time between two saves of weights and optimizer state, in seconds.
+        runs_per_session: Runs that one browser session may hold at a time.
+        maximum_runs: Runs that the server holds at a time.
+    """
+
+    data_directory: Path = field(default_factory=lambda: home() / "data")
+    engines: int = 0
+    device: str = "auto"
+    grace_seconds: float = 60.0
+    publish_seconds: float = 0.2
+    part_seconds: float = 1.0
+    checkpoint_seconds: float = 10.0
+    runs_per_session: int = 4
+    maximum_runs: int = 64
+
+    @property
+    def engine_count(self) -> int:
+        return self.engines or max(1, (os.cpu_count() or 2) - 1)
+
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "engines": (0, 64),
+    "grace_seconds": (1, 86_400),
+    "publish_seconds": (0.05, 10),
+    "part_seconds": (0.1, 1.0),
+    "checkpoint_seconds": (1, 600),
+    "runs_per_session": (1, 64),
+    "maximum_runs": (1, 4096),
+}
+_DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def _checked(name: str, value: Any, where: str) -> Any:
+    if name == "data_directory":
+        if not isinstance(value, str) or not value:
+            raise SettingsError(f"{where}: {name} = {value!r} must be the path of a folder")
+        return Path(value).expanduser()
+    if name == "device":
+        if value not in _DEVICES:
+            raise SettingsError(f"{where}: device = {value!r} must be one of {', '.join(_DEVICES)}")
+        return value
+    low, high = _RANGES[name]
+    kind = type(getattr(Settings(), name))
+    try:
+        number = kind(value) if not isinstance(value, bool) else None
+    except (TypeError, ValueError):
+        number = None
+    if number is None or not low <= number <= high:
+        noun = "a whole number" if kind is int else "a number"
+        raise SettingsError(f"{where}: {name} = {value!r} must be {noun} from {low:g} to {high:g}")
+    return number
+
+
+def load(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Reads the configuration.
+
+    Raises:
+        SettingsError: A file that is no TOML, an unknown key, or a value out of its range.
+    """
+    names = [f.name for f in fields(Settings)]
+    path = home(environment) / "config.toml"
+    values: dict[str, Any] = {"data_directory": home(environment) / "data"}
+    if path.is_file():
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{path}: this is not TOML: {error}") from None
+        for key, value in table.items():
+            if key not in names:
+                close = get_close_matches(key, names, n=1)
+                hint = f"; did you mean {close[0]}?" if close else ""
+                raise SettingsError(f"{path}: unknown key {key!r}{hint} Known keys: {', '.join(names)}")
+            values[key] = _checked(key, value, str(path))
+    prefix = "FOAM_VIZ_"
+    for name in names:
+        if (value := environment.get(prefix + name.upper())) is not None:
+            values[name] = _checked(name, value, f"environment variable {prefix}{name.upper()}")
+    return Settings(**values)

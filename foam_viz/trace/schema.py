@@ -1,0 +1,165 @@
+"""Every table and column of a trace, as data.
+
+The tables of ``docs/trace.md`` are generated from this module and a test compares them, so a column is described in one
+place only. Arrow fields carry their unit in the field metadata under ``b"unit"``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+
+DECISIONS: tuple[str, ...] = ("first", "reuse", "cadence", "cap", "threshold", "failure")
+"""What a check decided. The position of a word is its code in every batch that :mod:`foam_viz.trace.batches` builds."""
+
+DECISION_TYPE = pa.dictionary(pa.int8(), pa.string())
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        name: Name in the Arrow table.
+        type: Arrow type on disk and in memory.
+        meaning: One line for the documentation.
+        unit: Unit of the values, empty for pure numbers.
+        required: True when a row without a value is an error.
+    """
+
+    name: str
+    type: pa.DataType
+    meaning: str
+    unit: str = ""
+    required: bool = False
+
+    def field(self) -> pa.Field:
+        """Return the Arrow field, with the unit in its metadata."""
+        return make_field(self.name, self.type, self.unit)
+
+
+@dataclass(frozen=True)
+class TableSchema:
+    """One table of a trace: its name, what a row is, and its columns in order.
+
+    ``open`` marks the one table (steps) that takes any further numeric column.
+    """
+
+    name: str
+    meaning: str
+    columns: tuple[Column, ...]
+    open: bool = False
+
+    def arrow(self) -> pa.Schema:
+        """Return the Arrow schema of the columns defined here."""
+        return pa.schema([column.field() for column in self.columns])
+
+    def find(self, name: str) -> Column | None:
+        """Return the column called ``name``, or None when the schema does not define it."""
+        return next((column for column in self.columns if column.name == name), None)
+
+
+def make_field(name: str, data_type: pa.DataType, unit: str = "") -> pa.Field:
+    """Return an Arrow field that carries ``unit`` in its metadata (no metadata for an empty unit)."""
+    return pa.field(name, data_type, metadata={b"unit": unit.encode()} if unit else None)
+
+
+def unit_of(field: pa.Field) -> str:
+    """Return the unit in a field's metadata, or the empty string."""
+    return (field.metadata or {}).get(b"unit", b"").decode(errors="replace")
+
+
+_INT32, _INT64, _REAL, _TEXT = pa.int32(), pa.int64(), pa.float64(), pa.string()
+_SPECTRUM = pa.list_(pa.float32())
+
+STEPS = TableSchema(
+    name="steps",
+    meaning="One row for each optimizer step that logged anything. Further named numeric columns are welcome.",
+    open=True,
+    columns=(
+        Column("step", _INT64, "Optimizer step, counted from 1; evaluations before training are at 0.", "step", True),
+        Column("epoch", _REAL, "Passes over the training data so far, fractions allowed.", "epoch"),
+        Column("tokens", _REAL, "Training tokens consumed so far.", "token"),
+        Column("optimizer_seconds", _REAL, "Cumulative seconds charged to training: no evaluation, no recording.", "s"),
+        Column("total_seconds", _REAL, "Cumulative seconds in all, evaluation and recording included.", "s"),
+        Column("loss", _REAL, "Training loss of the step; NaN or inf where training diverged."),
+        Column("held_out_loss", _REAL, "Loss on data kept out of training, where it was evaluated."),
+        Column("learning_rate", _REAL, "Learning rate of the step."),
+        Column("gradient_norm", _REAL, "Euclidean norm of the whole gradient."),
+        Column("decompositions", _INT64, "Cumulative eigendecompositions of all factors together."),
+    ),
+)
+
+CHECKS = TableSchema(
+    name="checks",
+    meaning="One row for each factor and check, or for each factor and interval of steps with its counts.",
+    columns=(
+        Column("step", _INT64, "Step of the check, or the last step of the interval.", "step", True),
+        Column("interval_start", _INT64, "First step the row covers; null for a single check.", "step"),
+        Column("factor", _INT32, "Index into the manifest's `factors`; null for all factors together."),
+        Column("checks", _INT32, "Checks the row stands for; 1 for a single check."),
+        Column("decompositions", _INT32, "Eigendecompositions among them."),
+        Column("reuses", _INT32, "Checks that kept the basis."),
+        Column("cap_refreshes", _INT32, "Decompositions because the damping would have passed its maximum."),
+        Column("decision", DECISION_TYPE, "What a single check decided: " + ", ".join(DECISIONS) + "."),
+        Column("epsilon_before", _REAL, "Damping in force before the decision.", "gradient^2"),
+        Column("epsilon", _REAL, "Damping in force after the decision.", "gradient^2"),
+        Column("proxy", _REAL, "Staleness proxy h, measured before the decision."),
+        Column("relative_condition", _REAL, "Whitened drift RC, a term of the proxy."),
+        Column("alpha", _REAL, "Concentration of the inverse root, a term of the proxy."),
+        Column("residual", _REAL, "Diagonalization residual of the basis before the decision."),
+        Column("last_decomposition_step", _INT64, "Step of the latest decomposition, after the decision.", "step"),
+    ),
+)
+
+SNAPSHOTS = TableSchema(
+    name="snapshots",
+    meaning="One row for each factor looked at closely; at a check it describes the basis before the decision.",
+    columns=(
+        Column("step", _INT64, "Step of the snapshot.", "step", True),
+        Column("factor", _INT32, "Index into the manifest's `factors`.", required=True),
+        Column("last_decomposition_step", _INT64, "Step at which the basis in force was decomposed.", "step"),
+        Column("epsilon", _REAL, "Damping in force.", "gradient^2"),
+        Column("eigenvalues", _SPECTRUM, "Eigenvalues of the current factor, descending.", "gradient^2"),
+        Column("basis_eigenvalues", _SPECTRUM, "Eigenvalues kept with the basis in force, descending.", "gradient^2"),
+        Column("true_error", _REAL, "Relative Frobenius error of the inverse root in force against a fresh one."),
+        Column("overlap", pa.binary(), "Overlap matrix, row-major unsigned bytes, 255 is 1. Rows are basis directions, "
+               "columns current ones, both by descending eigenvalue; pooled when large."),
+        Column("overlap_size", _INT32, "Rows, and columns, of `overlap`."),
+    ),
+)  # fmt: skip
+
+EVENTS = TableSchema(
+    name="events",
+    meaning="One row for each thing that happened once: a changed setting, a numerical failure, a pause.",
+    columns=(
+        Column("step", _INT64, "Step of the event.", "step", True),
+        Column("kind", _TEXT, "Short machine-readable word, for example `eigh-retry-float64`.", required=True),
+        Column("factor", _INT32, "Index into the manifest's `factors`, for an event of one factor."),
+        Column("value", _REAL, "A number that belongs to the event."),
+        Column("message", _TEXT, "The event in words."),
+    ),
+)
+
+TABLES: Mapping[str, TableSchema] = {table.name: table for table in (STEPS, CHECKS, SNAPSHOTS, EVENTS)}
+
+
+def table_schema(name: str) -> TableSchema:
+    """Return the schema of one table.
+
+    Raises:
+        KeyError: There is no table of that name.
+    """
+    try:
+        return TABLES[name]
+    except KeyError:
+        raise KeyError(f"no table {name!r}: a trace has {', '.join(TABLES)}") from None
+
+
+def is_numeric(data_type: pa.DataType) -> bool:
+    """Say whether a column of this type may join the steps table (integers, reals and booleans)."""
+    return pa.types.is_integer(data_type) or pa.types.is_floating(data_type) or pa.types.is_boolean(data_type)

@@ -1,0 +1,110 @@
+"""What can be said about one trace in a line: the numbers that ``inspect`` prints."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from foam_viz.trace.model import Trace
+from foam_viz.trace.schema import is_numeric
+
+FINAL_STEPS = 20
+"""The final loss is the mean over so many last steps."""
+
+
+def summarize(trace: Trace) -> dict[str, object]:
+    """Summarize a trace in plain JSON values; None stands for NaN, inf and what the trace does not hold.
+
+    Returns:
+        name, format, files, notes: From the manifest.
+        rows, first_step, last_step: Of the steps table.
+        columns: Numeric columns of steps that hold at least one value.
+        metrics: For each of them its last value, its minimum and its maximum; NaN does not count as a value there.
+        final_loss: Mean training loss of the last 20 steps that have one.
+        checks, decompositions: Over all factors and the whole run.
+        evd_rate_left, evd_rate_right: Decompositions per check, over dimensions 0 and 1 of order-2 blocks.
+        optimizer_seconds: At the last step that has them.
+        diverged: True when the manifest says so or the last training loss is NaN or inf.
+    """
+    manifest = trace.manifest
+    steps = trace.values("steps", "step")
+    columns = [field.name for field in trace.steps.schema if is_numeric(field.type) and trace.has("steps", field.name)]
+    loss = _present(trace, "loss")
+    decompositions = _total(trace, "decompositions")
+    if decompositions is None and "decompositions" in columns:
+        decompositions = int(_present(trace, "decompositions")[-1])
+    seconds = _present(trace, "optimizer_seconds")
+    last_loss_is_bad = bool(len(loss)) and not math.isfinite(loss[-1])
+    return {
+        "name": manifest.name,
+        "format": manifest.format,
+        "files": list(manifest.files),
+        "rows": len(steps),
+        "first_step": int(steps.min()) if len(steps) else None,
+        "last_step": int(steps.max()) if len(steps) else None,
+        "columns": columns,
+        "final_loss": _finite(np.mean(loss[-FINAL_STEPS:])) if len(loss) else None,
+        "metrics": {name: _metrics(_present(trace, name)) for name in columns},
+        "checks": _total(trace, "checks"),
+        "decompositions": decompositions,
+        "evd_rate_left": _rate(trace, 0),
+        "evd_rate_right": _rate(trace, 1),
+        "optimizer_seconds": _finite(seconds[-1]) if len(seconds) else None,
+        "diverged": manifest.status == "diverged" or manifest.diverged_step is not None or last_loss_is_bad,
+        "notes": list(manifest.notes),
+    }
+
+
+def _present(trace: Trace, column: str) -> np.ndarray:
+    """The values of a column of steps in order of step, nulls left out, NaN kept."""
+    array = trace.steps[column]
+    order = np.argsort(trace.values("steps", "step"), kind="stable")
+    valid = array.is_valid().to_numpy()
+    return trace.values("steps", column)[order[valid[order]]]
+
+
+def _metrics(values: np.ndarray) -> dict[str, float | int | None]:
+    numbers = values[~np.isnan(values)]
+    if not len(numbers):
+        return {"last": None, "min": None, "max": None}
+    return {"last": _finite(values[-1]), "min": _finite(numbers.min()), "max": _finite(numbers.max())}
+
+
+def _finite(value: np.generic) -> float | int | None:
+    number = value.item()
+    return number if math.isfinite(number) else None
+
+
+def _total(trace: Trace, column: str) -> int | None:
+    """The sum of a count over all factors.
+
+    A row without a factor stands for all of them together, so the rows of single factors that fall into its steps are
+    not counted again.
+    """
+    if not trace.has("checks", column):
+        return None
+    counts = trace.values("checks", column).astype(np.float64)
+    factor = trace.values("checks", "factor").astype(np.float64)
+    last = trace.values("checks", "step")
+    first = trace.values("checks", "interval_start").astype(np.float64)
+    first = np.where(np.isnan(first), last, first)
+    together = np.isnan(factor) & ~np.isnan(counts)
+    order = np.argsort(last[together], kind="stable")
+    ends, starts = last[together][order], first[together][order]
+    after = np.searchsorted(ends, last)
+    covered = np.zeros(len(last), bool)
+    inside = after < len(ends)
+    covered[inside] = starts[after[inside]] <= last[inside]
+    return int(np.nansum(np.where(together | ~covered, counts, 0)))
+
+
+def _rate(trace: Trace, dim: int) -> float | None:
+    infos = trace.manifest.factors
+    chosen = [index for index, info in enumerate(infos) if info.order == 2 and info.dim == dim]
+    mine = np.isin(trace.values("checks", "factor"), chosen)
+    checks = trace.values("checks", "checks")[mine]
+    decompositions = trace.values("checks", "decompositions")[mine]
+    both = ~(np.isnan(checks) | np.isnan(decompositions))
+    count = checks[both].sum()
+    return float(decompositions[both].sum() / count) if count > 0 else None

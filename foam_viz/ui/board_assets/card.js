@@ -1,0 +1,168 @@
+// One card: title, reading, quiet actions, and a plot, a few rows of text, or a word on what will appear.
+import { menu } from "./menu.js";
+import { paint } from "./paint.js";
+import { exportsOf } from "./take.js";
+
+const make = (tag, className, text) => {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  if (text !== undefined) element.textContent = text;
+  return element;
+};
+
+export class Card {
+  constructor(id, plots, follow) {
+    Object.assign(this, { id, plots, follow, drawn: -1e9, visible: true, revision: null, parts: null, dark: false });
+    this.slot = make("div", "fb-slot");
+    this.element = make("article", "fb-card");
+    this.element.dataset.panel = id;
+    this.title = make("h3", "fb-title");
+    this.title.id = `fb-title-${id}`;
+    this.element.setAttribute("aria-labelledby", this.title.id);
+    this.reading = make("p", "fb-reading");
+    const names = make("div", "fb-names");
+    names.append(this.title, this.reading);
+    this.actions = make("div", "fb-actions");
+    const header = make("header", "fb-header");
+    header.append(names, this.actions);
+    this.box = make("div", "fb-plot");
+    this.words = make("div", "fb-words");
+    this.element.append(header, this.box, this.words);
+    this.slot.append(this.element);
+    this.buildActions();
+    this.sizes = new ResizeObserver(() => this.hasFigure && this.plots.ask(this));
+    this.sizes.observe(this.box);
+    this.sight = new IntersectionObserver(([entry]) => { this.visible = entry.isIntersecting; }, { rootMargin: "200px" });
+    this.sight.observe(this.element);
+    this.box.addEventListener("keydown", (event) => this.arrow(event));
+  }
+
+  buildActions() {
+    this.how = menu("How to read this", "?", () => [make("p", "fb-help", this.help)]);
+    this.take = menu("Export", "↓", (close) => exportsOf(this).map(([label, run]) => {
+      const button = make("button", "fb-choice", label);
+      button.type = "button";
+      button.onclick = () => { close(); run(); };
+      return button;
+    }));
+    this.grow = make("button", "fb-action", "⤢");
+    this.grow.type = "button";
+    this.grow.title = "Enlarge";
+    this.grow.setAttribute("aria-label", "Enlarge");
+    this.grow.onclick = () => (this.enlarged ? this.dialog.close() : this.enlarge());
+    this.actions.append(...this.how, this.grow, ...this.take);
+  }
+
+  update(panel, dark) {
+    this.dark = dark;
+    this.revision = panel.revision;
+    this.help = panel.help;
+    this.title.textContent = panel.title;
+    this.reading.textContent = panel.reading.replace(/ ([=≤>×]) /g, "\u00a0$1\u00a0"); // "h = 0.81" stays on one line
+    this.reading.title = panel.reading;
+    this.slot.style.setProperty("--columns", panel.columns);
+    this.slot.style.setProperty("--height", `${panel.height}px`);
+    this.slot.dataset.wide = panel.columns >= 7 ? "yes" : "no";
+    this.text = panel.text;
+    this.parts = panel.figure;
+    this.hasFigure = Boolean(this.parts);
+    this.box.hidden = !this.hasFigure;
+    this.words.hidden = this.hasFigure;
+    if (this.hasFigure) {
+      const follow = this.follows && this.parts.layout.meta?.follow;
+      this.element.classList.toggle("fb-clickable", Boolean(follow));
+      this.box.tabIndex = follow ? 0 : -1;
+      this.box.setAttribute("role", follow ? "application" : "img");
+      this.box.setAttribute("aria-label", `${panel.title}. ${panel.reading}${follow ? ". Arrow keys follow another factor." : ""}`);
+      this.plots.ask(this);
+    } else this.say(panel);
+  }
+
+  say(panel) {
+    if (!panel.text.length) return this.words.replaceChildren(make("p", "fb-empty", panel.empty));
+    // Rows are kept where they are, so that a selection and the reader's eye stay put.
+    let list = this.words.querySelector("dl");
+    if (!list || list.children.length !== panel.text.length) {
+      list = make("dl", "fb-rows");
+      for (const _ of panel.text) {
+        const row = make("div", "fb-row");
+        row.append(make("dt"), make("dd"));
+        list.append(row);
+      }
+      this.words.replaceChildren(list);
+    }
+    panel.text.forEach(([label, value, help], index) => {
+      const row = list.children[index];
+      if (row.title !== help) row.title = help;
+      [label, value].forEach((text, at) => { if (row.children[at].textContent !== text) row.children[at].textContent = text; });
+    });
+    return undefined;
+  }
+
+  fail(message) {
+    this.box.hidden = true;
+    this.words.hidden = false;
+    this.words.replaceChildren(make("p", "fb-empty", message));
+  }
+
+  figure() {
+    return { data: paint(this.parts.data, this.dark), layout: paint(this.parts.layout, this.dark) };
+  }
+
+  repaint(dark) {
+    this.dark = dark;
+    if (this.hasFigure) this.plots.ask(this);
+  }
+
+  clicked(point) {
+    const follow = this.follows && this.parts.layout.meta?.follow;
+    if (!follow || !point) return;
+    const factor = follow.rows ? Math.round(point.y) : point.customdata;
+    if (Number.isInteger(factor) && factor >= 0) this.follow({ factor, lane: follow.lane });
+  }
+
+  arrow(event) {
+    const follow = this.follows && this.parts?.layout.meta?.follow;
+    const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] ?? [0, 0];
+    if (!follow || !(dx || dy)) return;
+    event.preventDefault();
+    if (follow.rows) {
+      const next = (follow.factor ?? -1) + dx + dy;
+      if (next >= 0 && next < follow.rows) this.follow({ factor: next, lane: follow.lane });
+      return;
+    }
+    const cells = this.parts.data[0].customdata;
+    let row = cells.findIndex((line) => line.includes(follow.factor));
+    let column = row < 0 ? 0 : cells[row].indexOf(follow.factor);
+    row = Math.max(row, 0);
+    do { row += dy; column += dx; } while (cells[row]?.[column] < 0);
+    if (cells[row]?.[column] >= 0) this.follow({ factor: cells[row][column], lane: follow.lane });
+  }
+
+  // The card itself moves into a dialog and leaves its place empty: nothing else on the page moves.
+  enlarge() {
+    this.dialog = make("dialog", "fb-dialog");
+    this.slot.closest(".foam-board").append(this.dialog);
+    this.dialog.append(this.element);
+    this.enlarged = true;
+    this.grow.title = "Close";
+    this.dialog.onclick = (event) => event.target === this.dialog && this.dialog.close();
+    this.dialog.onclose = () => {
+      this.enlarged = false;
+      this.grow.title = "Enlarge";
+      this.slot.append(this.element);
+      this.dialog.remove();
+      this.grow.focus();
+      if (this.hasFigure) this.plots.ask(this);
+    };
+    this.dialog.showModal();
+    if (this.hasFigure) this.plots.ask(this);
+  }
+
+  destroy() {
+    this.sizes.disconnect();
+    this.sight.disconnect();
+    this.plots.forget(this);
+    this.slot.remove();
+  }
+}

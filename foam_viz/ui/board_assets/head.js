@@ -1,0 +1,92 @@
+// The head of the board: a line of status and a compact table of runs. Cells are rewritten in place, never rebuilt.
+import { LANES } from "./theme.js";
+import { colour } from "./paint.js";
+
+const SVG = "http://www.w3.org/2000/svg";
+const DASHES = { solid: "", dash: "7 3", dot: "1.5 3", dashdot: "6 2.5 1.5 2.5", longdash: "10 3", longdashdot: "10 2.5 1.5 2.5" };
+
+const make = (tag, className, text) => {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  if (text !== undefined) element.textContent = text;
+  return element;
+};
+const write = (element, text) => { if (element.textContent !== text) element.textContent = text; };
+
+export class Head {
+  constructor(follow) {
+    this.follow = follow;
+    this.element = make("div", "fb-head");
+    this.status = make("dl", "fb-status");
+    this.table = make("table", "fb-runs");
+    this.element.append(this.status, this.table);
+    this.shape = "";
+  }
+
+  update({ status, lanes, follows, focus }, dark) {
+    this.element.hidden = !status.length && !lanes.length;
+    this.writeStatus(status);
+    this.table.hidden = !lanes.length;
+    const shape = JSON.stringify([lanes.map((lane) => [lane.position, lane.cells.map((cell) => cell[0])]), follows, dark]);
+    if (shape !== this.shape) this.build(lanes, follows, dark);
+    this.shape = shape;
+    lanes.forEach((lane, index) => {
+      const row = this.table.tBodies[0].rows[index];
+      row.classList.toggle("fb-focus", lanes.length > 1 && lane.position === focus);
+      write(row.querySelector(".fb-name"), lane.label);
+      lane.cells.forEach(([, text, help], at) => { const cell = row.cells[at + 1]; write(cell, text); cell.title = help; });
+      const state = row.cells[row.cells.length - 1];
+      state.dataset.state = lane.state;
+      write(state, lane.state);
+    });
+  }
+
+  writeStatus(status) {
+    while (this.status.children.length > status.length) this.status.lastChild.remove();
+    status.forEach(([label, text, help], index) => {
+      let item = this.status.children[index];
+      if (!item) {
+        item = make("div", "fb-item");
+        item.append(make("dt"), make("dd"));
+        this.status.append(item);
+      }
+      item.title = help;
+      write(item.children[0], label);
+      write(item.children[1], text);
+    });
+  }
+
+  build(lanes, follows, dark) {
+    const top = make("tr");
+    top.append(make("th", "fb-run", "run"), ...(lanes[0]?.cells ?? []).map(([label, , help]) => Object.assign(make("th", "", label), { title: help })),
+      make("th", "fb-state", "state"));
+    const rows = lanes.map((lane) => {
+      const row = make("tr");
+      const name = make("th", "fb-run");
+      name.scope = "row";
+      const label = make(follows ? "button" : "span", "fb-name");
+      if (follows) {
+        label.type = "button";
+        label.title = "Follow the factors of this run";
+        label.onclick = () => this.follow({ factor: null, lane: lane.position });
+      }
+      name.append(swatch(LANES[lane.position], dark), label);
+      row.append(name, ...lane.cells.map(() => make("td")), make("td", "fb-state"));
+      return row;
+    });
+    const [header, body] = [make("thead"), make("tbody")];
+    header.append(top);
+    body.append(...rows);
+    this.table.replaceChildren(header, body);
+  }
+}
+
+function swatch(style, dark) {
+  const svg = document.createElementNS(SVG, "svg");
+  const line = document.createElementNS(SVG, "line");
+  for (const [name, value] of Object.entries({ width: 26, height: 10, viewBox: "0 0 26 10", class: "fb-swatch", "aria-hidden": "true" })) svg.setAttribute(name, value);
+  for (const [name, value] of Object.entries({ x1: 1, x2: 25, y1: 5, y2: 5, stroke: colour(style.colour, dark), "stroke-width": 2.5,
+    "stroke-dasharray": DASHES[style.dash], "stroke-linecap": style.dash === "dot" ? "round" : "butt" })) line.setAttribute(name, value);
+  svg.append(line);
+  return svg;
+}

@@ -1,0 +1,65 @@
+// Taking a panel away: picture, vector, or the numbers drawn.
+import { card as paper, ink } from "./paint.js";
+
+export function exportsOf(card) {
+  const csv = ["CSV, the numbers drawn", () => save(`${card.id}.csv`, "text/csv", card.hasFigure ? figureTable(card.parts) : textTable(card.text))];
+  if (!card.hasFigure) return card.text?.length ? [csv] : [["Nothing to export yet", () => {}]];
+  return [["PNG picture", () => picture(card, "png")], ["SVG vector picture", () => picture(card, "svg")], csv];
+}
+
+function picture(card, format) {
+  const { data, layout } = card.figure();
+  const { width, height } = card.box.getBoundingClientRect();
+  Object.assign(layout, { paper_bgcolor: paper(card.dark), plot_bgcolor: paper(card.dark), width: undefined, height: undefined });
+  layout.margin = { ...layout.margin, t: (layout.margin?.t ?? 8) + 64 };
+  layout.title = { text: `<b>${escape(card.title.textContent)}</b>`, subtitle: { text: escape(card.reading.textContent), font: { size: 12 } },
+    font: { size: 16, color: ink(card.dark) }, x: 0.02, xanchor: "left", y: 0.96, yanchor: "top", yref: "container" };
+  window.Plotly.downloadImage({ data, layout }, { format, width: Math.round(Math.max(width, 640)),
+    height: Math.round(Math.max(height, 320) + 64), scale: format === "png" ? 2 : 1, filename: `foam_viz-${card.id}` });
+}
+
+const escape = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+
+const KINDS = { f4: Float32Array, f8: Float64Array, u1: Uint8Array, u2: Uint16Array, i4: Int32Array };
+
+export function numbers(spec) {
+  if (!spec?.bdata) return Array.isArray(spec) ? spec : [];
+  const bytes = Uint8Array.from(atob(spec.bdata), (letter) => letter.charCodeAt(0));
+  return Array.from(new KINDS[spec.dtype](bytes.buffer));
+}
+
+function figureTable({ data, layout }) {
+  const rows = [["series", "name", "x", "y", "value"]];
+  for (const trace of data) {
+    const series = [trace.meta?.series ?? trace.type, trace.name ?? ""];
+    if (trace.type === "heatmap") {
+      const values = numbers(trace.z);
+      const across = Number(trace.z.shape.split(",")[1]);
+      const [left, top] = [layout.xaxis, layout.yaxis].map((axis) => (at) => axis.ticktext?.[axis.tickvals.indexOf(at)] ?? at);
+      values.forEach((value, at) => rows.push([...series, "dx" in trace ? (trace.x0 ?? 0) + trace.dx * (at % across) : left(at % across),
+        top(Math.floor(at / across)), value]));
+    } else {
+      const [x, y] = [numbers(trace.x), numbers(trace.y)];
+      y.forEach((value, at) => value !== null && rows.push([...series, trace.x ? x[at] : trace.x0 + trace.dx * at, value, ""]));
+    }
+  }
+  return rows;
+}
+
+const textTable = (rows) => [["label", "value", "meaning"], ...rows];
+
+// A cell that a spreadsheet would run as a formula is quoted as text.
+const cell = (value) => {
+  if (typeof value === "number") return Number.isNaN(value) ? "" : String(value);
+  const safe = /^[=+\-@\t\r]/.test(value) && Number.isNaN(Number(value)) ? `'${value}` : value;
+  return /[",\n\r]/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe;
+};
+
+function save(name, type, rows) {
+  const url = URL.createObjectURL(new Blob([`${rows.map((row) => row.map(cell).join(",")).join("\r\n")}\r\n`], { type: `${type};charset=utf-8` }));
+  const link = Object.assign(document.createElement("a"), { href: url, download: `foam_viz-${name}` });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(url), 10000);
+}

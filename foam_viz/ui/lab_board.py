@@ -1,0 +1,136 @@
+"""The panels of the live lab: a fragment that ticks only while something runs."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from foam_viz.engine.hub import LabRun
+from foam_viz.figures.catalogue import PANELS
+from foam_viz.figures.panel import Lane, View
+from foam_viz.figures.theme import number
+from foam_viz.trace.model import Trace
+from foam_viz.ui.board import LaneChip, Panel, board
+from foam_viz.ui.lab_controls import follow, followed
+from foam_viz.ui.lab_state import LabState
+
+TICK_SECONDS, WATCH_SECONDS = 0.25, 1.0
+_LAST = 20
+_HELP = {
+    "Loss": "Training loss, mean of the last 20 steps.",
+    "Held out": "Loss on examples never trained on, measured every 100 steps.",
+    "Decompositions": "Eigendecompositions so far, over all factors.",
+    "EVD rate": "Decompositions for each check so far, over all factors.",
+    "Optimizer": "CPU seconds of the optimizer alone (device seconds on a GPU); recording is not in them.",
+}
+
+
+def panels(state: LabState, run: LabRun | None, loss_axis: str, loss_log: bool) -> None:
+    """Draws the panels, again and again while the run trains."""
+    shown = _outline(state, run)
+    active = run is not None and (run.running or run.starting)
+    # Whoever only watches cannot know when the run is started elsewhere, and looks now and then.
+    pace = TICK_SECONDS if active else None if state.may_control(run) else WATCH_SECONDS
+    st.session_state["board-everything"] = True
+
+    @st.fragment(run_every=pace, key="panels")
+    def live() -> None:
+        everything = st.session_state.pop("board-everything", False)
+        draw(state, run, View(followed(state, run), state.lane, loss_axis, loss_log), everything)
+        if _outline(state, run) != shown:
+            st.rerun()  # the run, or a click on a panel, changed what the controls around the panels show
+
+    live()
+
+
+def _phase(run: LabRun) -> str:
+    """What the run does, in a word."""
+    if run.starting:
+        return "starting"
+    return "training" if run.running else "ended" if run.ended else "paused"
+
+
+def _outline(state: LabState, run: LabRun | None) -> tuple:
+    """What the page around the panels shows."""
+    chosen = (state.lane, state.factor, state.may_control(run))
+    if run is None:
+        return chosen
+    return (*chosen, _phase(run), run.notice, run.header.get("autosave_problem", ""))
+
+
+def draw(state: LabState, run: LabRun | None, view: View, everything: bool) -> None:
+    """One update of the board."""
+    if run is None:
+        lanes, chips = [], [
+            LaneChip(place, lane.label(), _cells(None), "waiting")
+            for place, lane in enumerate(state.experiment.lanes)
+        ]
+        drawn = [Panel(spec, spec.draw(lanes, view)) for spec in PANELS]
+        status = [("Step", "0", "No run yet: press Start.")]
+        session = None
+    else:
+        with run.lock:
+            lanes = [
+                Lane(trace, run.experiment.lanes[place].label(), place) for place, trace in enumerate(run.traces)
+            ]
+            drawn = [Panel(spec, spec.draw(lanes, view)) for spec in PANELS]
+            states = run.header.get("lanes", ())
+            chips = [
+                LaneChip(
+                    lane.position,
+                    lane.label,
+                    _cells(lane.trace),
+                    states[lane.position]["status"] if lane.position < len(states) else "waiting",
+                )
+                for lane in lanes
+            ]
+            status = _status(run)
+        session = {"view_id": run.view_id, "control_key": state.control_key}
+
+    def on_control(view_id: str, control_key: str) -> None:
+        state.take_control(view_id, control_key)
+
+    board(
+        key="board",
+        panels=drawn,
+        lanes=chips,
+        status=status,
+        session=session,
+        everything=everything,
+        on_follow=lambda factor, lane: follow(state, factor, lane),
+        on_control=on_control,
+        focus=view.lane if lanes else None,
+    )
+
+
+def _status(run: LabRun) -> list[tuple[str, str, str]]:
+    shared = any(trace.manifest.shared_machine for trace in run.traces)
+    rate = f"{run.steps_per_second:,.0f}" if run.running else "–"
+    return [
+        ("Step", f"{run.step:,}", "Steps that every lane has made."),
+        ("Steps/s", rate, "Lockstep steps a second over the last two seconds, recording included."),
+        ("State", _phase(run), "What the run does now."),
+        (
+            "Device",
+            str(run.header.get("device", "…")).upper() + (" · shared machine" if shared else ""),
+            "Where it trains. Shared: other runs trained at the same time, so seconds do not compare.",
+        ),
+    ]
+
+
+def _cells(trace: Trace | None) -> list[tuple[str, str, str]]:
+    values = dict.fromkeys(_HELP, "–")
+    if trace is not None and trace.steps.num_rows:
+        loss = trace.values("steps", "loss")[-_LAST:]
+        values["Loss"] = number(float(np.mean(loss)))
+        held_out = trace.values("steps", "held_out_loss")
+        held_out = held_out[~np.isnan(held_out)]
+        if len(held_out):
+            values["Held out"] = number(float(held_out[-1]))
+        values["Optimizer"] = f"{number(float(trace.values('steps', 'optimizer_seconds')[-1]))} s"
+        if trace.manifest.factors:
+            decompositions = int(trace.values("steps", "decompositions")[-1])
+            checks = trace.checks.num_rows
+            values["Decompositions"] = f"{decompositions:,}"
+            values["EVD rate"] = f"{decompositions / checks:.0%}" if checks else "–"
+    return [(label, text, _HELP[label]) for label, text in values.items()]

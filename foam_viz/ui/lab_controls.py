@@ -1,0 +1,219 @@
+"""The strip above the panels: run, stop, step, and what the panels look at. Everything acts through callbacks, so
+that a click is carried out before the page is drawn."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import streamlit as st
+
+from foam_viz.engine.hub import LabRun
+from foam_viz.figures.panel import LossAxis
+from foam_viz.trace import bundle
+from foam_viz.trace.model import Trace
+from foam_viz.ui.lab_state import LabState
+from foam_viz.ui.text import plain
+
+SPEEDS: dict[str, float | None] = {"1 step/s": 1.0, "5 steps/s": 5.0, "25 steps/s": 25.0, "Full speed": None}
+LOSS_AXES: dict[LossAxis, str] = {
+    "step": "Step",
+    "optimizer_seconds": "Optimizer seconds",
+    "decompositions": "Decompositions",
+}
+
+
+def controls(state: LabState, run: LabRun | None) -> None:
+    """The buttons, and what they could not do."""
+    mine = state.may_control(run)
+    running = run is not None and run.running
+    ended = run is not None and run.ended
+    idle = mine and not running and not ended
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", key="strip"):
+        _button(state, "Start", "start", idle, "play_arrow", "Trains until you pause.", primary=True)
+        _button(state, "Pause", "pause", mine and running, "pause", "Stops after the step at hand.")
+        _button(state, "Step", "step", idle, "skip_next", "One step of every lane.")
+        _button(state, "To check", "check", idle, "fact_check", "Runs to the next check of any lane.")
+        _button(state, "To refresh", "refresh", idle, "autorenew", "Runs to the next decomposition of any lane.")
+        _button(state, "Reset", "reset", mine and run is not None, "restart_alt", "Back to step 0 with these settings.")
+        _speed(state, mine)
+        _share(run)
+    _messages(state, run, mine)
+
+
+def _button(
+    state: LabState, label: str, command: str, enabled: bool, icon: str, help_text: str, *, primary: bool = False
+) -> None:
+    st.button(
+        label,
+        key=f"do-{command}",
+        icon=f":material/{icon}:",
+        on_click=state.command,
+        args=(command,),
+        disabled=not enabled,
+        help=help_text,
+        type="primary" if primary else "secondary",
+    )
+
+
+def _speed(state: LabState, mine: bool) -> None:
+    def chosen() -> None:
+        state.speed = SPEEDS[st.session_state["speed"]]
+        if state.view_id:
+            state.command("speed", steps_per_second=state.speed)
+
+    st.selectbox(
+        "Speed",
+        list(SPEEDS),
+        index=len(SPEEDS) - 1,
+        key="speed",
+        on_change=chosen,
+        label_visibility="collapsed",
+        disabled=not mine,
+        width=140,
+        help="How fast steps are made.",
+    )
+
+
+def _share(run: LabRun | None) -> None:
+    with st.popover("Share", icon=":material/ios_share:", help="A link, or the run itself."):
+        st.markdown(
+            "**The address of this page is the link.** It holds the whole configuration; whoever opens it while this "
+            "run is kept may watch it, and take a copy to steer."
+        )
+        if run is None:
+            st.caption("Start a run to download it.")
+            return
+        for lane, trace in enumerate(run.traces):
+            st.download_button(
+                f"Run bundle {lane + 1}: {plain(trace.manifest.name, 40)}",
+                data=lambda trace=trace: _zipped(trace),
+                file_name=f"foam-viz-{run.view_id[:8]}-{lane + 1}.zip",
+                mime="application/zip",
+                on_click="ignore",
+                key=f"download-{lane}",
+                type="tertiary",
+                icon=":material/download:",
+            )
+
+
+def _zipped(trace: Trace) -> bytes:
+    """The run bundle of a trace as one .zip file; made only when somebody clicks."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run.zip"
+        bundle.write(trace, path)
+        return path.read_bytes()
+
+
+def _messages(state: LabState, run: LabRun | None, mine: bool) -> None:
+    for error in state.rejected:
+        st.warning(f"Not taken from the link: {plain(error)}. The default is used.", icon=":material/link_off:")
+    if state.problem:
+        st.error(plain(state.problem))
+    if state.view_id and run is None:
+        st.info("The run of this link is no longer kept here. Start makes a new one with the same settings.")
+    if run is None:
+        return
+    if run.notice:
+        st.warning(plain(run.notice), icon=":material/info:")
+    if problem := run.header.get("autosave_problem"):
+        st.warning(plain(problem), icon=":material/cloud_off:")
+    if not mine:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.info("You are watching a run that somebody else steers.", icon=":material/visibility:")
+            st.button("Take a copy", on_click=state.take_copy, key="take-copy")
+    elif state.changed_since(run) and run.step > 0:
+        st.info("Settings have changed since this run began. Reset trains with them.", icon=":material/tune:")
+
+
+def look(state: LabState, run: LabRun | None) -> tuple[LossAxis, bool]:
+    """What the panels look at: the axis of the loss, and the factor followed."""
+    with st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="look"):
+        axis = st.selectbox(
+            "Loss against",
+            list(LOSS_AXES),
+            key="loss-axis",
+            format_func=LOSS_AXES.get,
+            width=190,
+            help="Seconds are those of the optimizer alone: no forward, backward, evaluation or recording.",
+        )
+        with_factors = [
+            place for place, lane in enumerate(state.experiment.lanes) if lane.spec.has_factors
+        ]
+        lanes = with_factors if run is None else [i for i, t in enumerate(run.traces) if t.manifest.factors]
+        if state.lane not in lanes:
+            state.lane = lanes[0] if lanes else 0
+        _lane_choice(state, run, lanes)
+        _factor_choice(state, run)
+        log = st.toggle("Log loss", value=True, key="loss-log", help="A logarithmic axis for the loss.")
+    return axis, log
+
+
+def _lane_choice(state: LabState, run: LabRun | None, lanes: list[int]) -> None:
+    lane_configs = state.experiment.lanes if run is None else run.experiment.lanes
+
+    def chosen() -> None:
+        state.lane = st.session_state["follow-lane"]
+
+    st.session_state["follow-lane"] = state.lane
+    st.selectbox(
+        "Lane",
+        lanes or [0],
+        key="follow-lane",
+        on_change=chosen,
+        format_func=lambda place: f"{place + 1} · {lane_configs[min(place, len(lane_configs) - 1)].spec.label}",
+        disabled=len(lanes) < 2,
+        width=210,
+        help="Whose factor the single-factor panels show.",
+    )
+
+
+def _factor_choice(state: LabState, run: LabRun | None) -> None:
+    factors = run.traces[state.lane].manifest.factors if run and state.lane < len(run.traces) else ()
+
+    def chosen() -> None:
+        follow(state, st.session_state["follow-factor"])
+
+    if factors:
+        st.session_state["follow-factor"] = followed(state, run)
+    st.selectbox(
+        "Factor",
+        range(len(factors)),
+        key="follow-factor",
+        on_change=chosen,
+        format_func=lambda i: f"{factors[i].parameter} {factors[i].side or f'dim {factors[i].dim}'} "
+        f"({factors[i].size}x{factors[i].size})",
+        disabled=not factors,
+        placeholder="known once a run exists",
+        width=260,
+        help="The factor that spectrum, damping and overlap show; it is measured every 20 steps.",
+    )
+
+
+def followed(state: LabState, run: LabRun | None) -> int | None:
+    """The factor followed: the reader's choice, else the run's own."""
+    if state.factor is not None or run is None:
+        return state.factor
+    lanes = run.header.get("lanes", ())
+    return lanes[state.lane]["followed"] if state.lane < len(lanes) else None
+
+
+def follow(state: LabState, factor: int | None, lane: int | None = None) -> None:
+    """Follows a factor on every panel, and in the recorder where the run may be steered.
+
+    Args:
+        state: The session.
+        factor: Index of the factor; None keeps the one followed.
+        lane: The lane whose factor is shown; None keeps it. A lane without such a factor is ignored: the numbers come
+            from a browser.
+    """
+    run = state.run()
+    lane = state.lane if lane is None else lane
+    if run is None or not 0 <= lane < len(run.traces) or not run.traces[lane].manifest.factors:
+        return
+    state.lane = lane
+    if factor is None or not 0 <= factor < len(run.traces[lane].manifest.factors):
+        return
+    state.factor = factor
+    if state.may_control(run):
+        state.command("follow", factor=factor)

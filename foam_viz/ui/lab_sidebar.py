@@ -1,0 +1,138 @@
+"""The sidebar of the live lab: what is trained and under which optimizers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from foam_viz.engine import config
+from foam_viz.engine.config import RUN_FIELDS, LaneConfig
+from foam_viz.engine.presets import PRESETS
+from foam_viz.optim import catalogue as optimizers
+from foam_viz.optim.fields import Field
+from foam_viz.tasks import catalogue as tasks
+from foam_viz.ui.lab_state import LabState
+from foam_viz.ui.server import hub
+from foam_viz.ui.widgets import field_widget
+
+# Shown at once; the rest of an optimizer's settings waits under "More settings".
+_FIRST = ("lr", "period", "start", "tau", "epsilon", "epsilon_max")
+_SCHEDULE_FIELDS = {"warmup_steps": "warm-up", "decay_steps": "linear-decay"}
+
+
+def sidebar(state: LabState) -> None:
+    """Draws the sidebar and brings the configuration up to what its widgets say."""
+    with st.sidebar:
+        _presets(state)
+        task, task_settings, run_settings = _task(state)
+        lanes = [_lane(state, place, lane) for place, lane in enumerate(state.experiment.lanes)]
+        if len(lanes) < config.MAXIMUM_LANES:
+            st.button(
+                "Add optimizer",
+                icon=":material/add:",
+                on_click=state.add_lane,
+                key="add-lane",
+                width="stretch",
+                help="Trains beside the others: same initial weights, same batches, in lockstep.",
+            )
+        _device(state)
+    state.experiment, errors = config.build(task, task_settings, run_settings, lanes)
+    for error in errors:
+        st.sidebar.error(str(error))
+
+
+def _presets(state: LabState) -> None:
+    def chosen() -> None:
+        if name := st.session_state.get("preset"):
+            state.use(config.from_query(PRESETS[name].query)[0])
+
+    st.selectbox(
+        "Preset",
+        list(PRESETS),
+        index=None,
+        key="preset",
+        on_change=chosen,
+        format_func=lambda name: PRESETS[name].label,
+        placeholder="Classic comparisons",
+        help="Fills in a comparison worth watching. " + " ".join(f"{p.label}: {p.why}" for p in PRESETS.values()),
+    )
+
+
+def _fields(fields: tuple[Field, ...], prefix: str, settings: dict[str, Any]) -> dict[str, Any]:
+    return {
+        field.name: field_widget(field, f"set.{prefix}.{field.name}", settings[field.name]) for field in fields
+    }
+
+
+def _task(state: LabState) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    now = state.experiment
+    key = "set.task"
+    if key not in st.session_state:
+        st.session_state[key] = now.task
+    with st.expander("Task", expanded=True, icon=":material/target:"):
+        task = st.selectbox(
+            "Task",
+            list(tasks.TASKS),
+            key=key,
+            format_func=lambda name: tasks.TASKS[name].label,
+            label_visibility="collapsed",
+        )
+        spec = tasks.find(task)
+        st.caption(spec.summary)
+        settings = spec.review({k: v for k, v in now.task_settings.items() if task == now.task})[0]
+        task_settings = _fields(spec.fields, f"task.{task}", settings)
+        run_settings = dict(now.run_settings)
+        for field in RUN_FIELDS:
+            # A setting that the schedule does not use is not shown; it keeps its value.
+            needs = _SCHEDULE_FIELDS.get(field.name)
+            if needs is None or needs in run_settings["schedule"]:
+                run_settings[field.name] = field_widget(
+                    field, f"set.run.{field.name}", now.run_settings[field.name]
+                )
+    return task, task_settings, run_settings
+
+
+def _lane(state: LabState, place: int, lane: LaneConfig) -> tuple[str, dict[str, Any]]:
+    lane_id = state.lane_ids[place]
+    with st.expander(f"{place + 1} · {lane.spec.label}", expanded=place == 0, key=f"lane-{lane_id}"):
+        key = f"set.lane.{lane_id}"
+        if f"{key}.optimizer" not in st.session_state:
+            st.session_state[f"{key}.optimizer"] = lane.optimizer
+        name = st.selectbox(
+            "Optimizer",
+            list(optimizers.OPTIMIZERS),
+            key=f"{key}.optimizer",
+            format_func=lambda option: optimizers.OPTIMIZERS[option].label,
+            help=lane.spec.summary,
+        )
+        spec = optimizers.find(name)
+        names = {field.name for field in spec.all_fields}
+        # What both optimizers know is kept when another one is chosen.
+        settings, _ = spec.review({k: v for k, v in lane.settings.items() if k in names})
+        first = tuple(field for n in _FIRST for field in spec.all_fields if field.name == n)
+        rest = tuple(field for field in spec.all_fields if field.name not in _FIRST)
+        settings |= _fields(first, f"lane.{lane_id}.{name}", settings)
+        with st.popover("More settings", width="stretch"):
+            settings |= _fields(rest, f"lane.{lane_id}.{name}", settings)
+        if len(state.experiment.lanes) > 1:
+            st.button(
+                "Remove",
+                key=f"remove-{lane_id}",
+                icon=":material/close:",
+                on_click=state.remove_lane,
+                args=(lane_id,),
+                type="tertiary",
+            )
+    return name, settings
+
+
+def _device(state: LabState) -> None:
+    labels = {"auto": "Automatic", **dict(hub().devices)}
+    state.device = st.selectbox(
+        "Device",
+        list(labels),
+        key="device",
+        format_func=lambda name: labels[name],
+        help="Where new runs train. Automatic takes a GPU where there is one.",
+    )

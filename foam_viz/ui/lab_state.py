@@ -1,0 +1,172 @@
+"""What a session of the live lab knows: the configuration on the page, the run it steers, and the link of both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import streamlit as st
+
+from foam_viz.engine import config
+from foam_viz.engine.config import Experiment
+from foam_viz.engine.hub import ControlRefused, Hub, HubFull, LabRun
+from foam_viz.engine.store import is_identity
+from foam_viz.optim import catalogue as optimizers
+from foam_viz.optim.fields import FieldError
+from foam_viz.ui.server import hub, session_id
+
+_KEY = "lab"
+# How long a click waits for the engine's answer before the page is drawn without it.
+_ANSWER_SECONDS = 0.2
+
+
+@dataclass
+class LabState:
+    """Lives in ``st.session_state``.
+
+    Attributes:
+        experiment: The configuration on the page; complete and valid.
+        lane_ids: One identity a lane, so that a lane's widgets stay its own when another lane goes.
+        rejected: What a link or a widget asked for and could not have.
+        view_id: The run on the page, or None.
+        control_keys: Keys of the runs that this session may steer.
+        factor: Followed factor, or None for the run's own choice.
+        lane: Lane whose factor is followed.
+        problem: What the last command could not do.
+    """
+
+    experiment: Experiment
+    lane_ids: list[int]
+    rejected: list[FieldError] = field(default_factory=list)
+    view_id: str | None = None
+    control_keys: dict[str, str] = field(default_factory=dict)
+    factor: int | None = None
+    lane: int = 0
+    speed: float | None = None
+    device: str = "auto"
+    problem: str = ""
+    next_lane_id: int = 0
+    notices_seen: int = 0
+
+    # --- the run
+
+    @property
+    def control_key(self) -> str | None:
+        return self.control_keys.get(self.view_id or "")
+
+    def run(self) -> LabRun | None:
+        """The run on the page: live, or reopened from its autosave."""
+        return hub().find(self.view_id, session=session_id()) if self.view_id else None
+
+    def may_control(self, run: LabRun | None) -> bool:
+        return run is None or hub().controls(run.view_id, self.control_key)
+
+    def changed_since(self, run: LabRun | None) -> bool:
+        """True where the page's configuration is not the run's."""
+        return run is not None and run.experiment != self.experiment
+
+    def command(self, name: str, **arguments: object) -> None:
+        """Carries out a click: creates the run where there is none, and waits a moment for the answer."""
+        self.problem = ""
+        server, run = hub(), self.run()
+        try:
+            if run is None:
+                run = self._create(server)
+            elif name == "reset" or (run.step == 0 and not run.running and self.changed_since(run)):
+                self._send(server, run, "reset", experiment=self.experiment)
+                self.factor = None
+            if name != "reset":
+                self._send(server, run, name, **arguments)
+        except (ControlRefused, HubFull) as error:
+            self.problem = str(error)
+
+    def _send(self, server: Hub, run: LabRun, name: str, **arguments: object) -> None:
+        revision = run.revision
+        server.command(run.view_id, self.control_key, name, **arguments)
+        run.wait(revision, _ANSWER_SECONDS)
+
+    def _create(self, server: Hub) -> LabRun:
+        run, key = server.create(self.experiment, session=session_id(), device=self.device)
+        self.view_id, self.control_keys[run.view_id] = run.view_id, key
+        self.factor = None
+        if self.speed:
+            server.command(run.view_id, key, "speed", steps_per_second=self.speed)
+        run.wait(0, _ANSWER_SECONDS)
+        return run
+
+    def take_copy(self) -> None:
+        """A run of one's own under the configuration of the one watched."""
+        if (run := self.run()) is not None:
+            self.use(run.experiment)
+        self.view_id = None
+
+    def take_control(self, view_id: str, control_key: str) -> None:
+        """A tab that was reloaded shows the key it remembers."""
+        if view_id == self.view_id and is_identity(control_key) and hub().controls(view_id, control_key):
+            self.control_keys[view_id] = control_key
+
+    # --- the configuration
+
+    def use(self, experiment: Experiment) -> None:
+        """Puts another configuration on the page; its widgets begin anew."""
+        self.experiment = experiment
+        self.lane_ids = self._new_ids(len(experiment.lanes))
+        for key in [key for key in st.session_state if str(key).startswith("set.")]:
+            del st.session_state[key]
+
+    def _new_ids(self, count: int) -> list[int]:
+        first = self.next_lane_id
+        self.next_lane_id += count
+        return list(range(first, first + count))
+
+    def add_lane(self) -> None:
+        """Another optimizer: the first of the catalogue that is not there yet."""
+        present = {lane.optimizer for lane in self.experiment.lanes}
+        name = next((name for name in optimizers.OPTIMIZERS if name not in present), "shampoo")
+        lanes = [(lane.optimizer, lane.settings) for lane in self.experiment.lanes] + [(name, {})]
+        self.experiment = self._rebuilt(lanes)
+        self.lane_ids += self._new_ids(1)
+
+    def remove_lane(self, lane_id: int) -> None:
+        place = self.lane_ids.index(lane_id)
+        lanes = [
+            (lane.optimizer, lane.settings) for i, lane in enumerate(self.experiment.lanes) if i != place
+        ]
+        self.experiment = self._rebuilt(lanes)
+        self.lane_ids.remove(lane_id)
+        self.lane = 0
+
+    def _rebuilt(self, lanes: list[tuple[str, dict]]) -> Experiment:
+        now = self.experiment
+        return config.build(now.task, now.task_settings, now.run_settings, lanes)[0]
+
+    # --- the link
+
+    def query(self) -> dict[str, str | list[str]]:
+        """The query of the page's address: the configuration, and the run for those who watch."""
+        query = config.to_query(self.experiment)
+        if self.view_id:
+            query["run"] = self.view_id
+        return query
+
+    def write_address(self) -> None:
+        query = self.query()
+        now = {key: st.query_params.get_all(key) for key in st.query_params}
+        wanted = {key: value if isinstance(value, list) else [value] for key, value in query.items()}
+        if now != wanted:
+            st.query_params.from_dict(query)
+
+
+def state() -> LabState:
+    """The session's state; the first call reads the link, before any widget exists."""
+    if _KEY not in st.session_state:
+        query = {key: st.query_params.get_all(key) for key in st.query_params}
+        experiment, rejected = config.from_query(query)
+        made = LabState(experiment, [], rejected)
+        made.lane_ids = made._new_ids(len(experiment.lanes))
+        view_id = (query.get("run") or [None])[-1]
+        if is_identity(view_id):
+            made.view_id = view_id
+        elif view_id is not None:
+            made.rejected.append(FieldError("run", view_id, "the view id of a run: 32 hexadecimal digits"))
+        st.session_state[_KEY] = made
+    return st.session_state[_KEY]

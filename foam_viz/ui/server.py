@@ -1,0 +1,54 @@
+"""What every page shares of the server: the hub, and what happens when the server starts and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from streamlit import runtime
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from foam_viz.engine.hub import Hub
+from foam_viz.settings import load
+from foam_viz.ui.assets import published
+
+# Not st.cache_resource: "clear cache" in somebody's browser must not start a second set of engines.
+_lock = threading.Lock()
+_hub: Hub | None = None
+
+
+def hub() -> Hub:
+    """The one hub of this server; the first call starts its engines."""
+    global _hub
+    with _lock:
+        if _hub is None:
+            _hub = Hub(load(), is_active=_is_active)
+            atexit.register(_hub.close)
+        return _hub
+
+
+def _is_active(session: str) -> bool:
+    return runtime.exists() and runtime.get_instance().is_active_session(session)
+
+
+def session_id() -> str:
+    """Identity of this browser session on the server."""
+    context = get_script_run_ctx()
+    return context.session_id if context else "none"
+
+
+@asynccontextmanager
+async def lifespan(_: Any) -> AsyncIterator[None]:
+    """Warms the engines before the first visitor comes, and ends them with the server."""
+    # A folder named pages makes Streamlit take the app for one of the old kind until st.navigation has run once: the
+    # first visitor of a deep link would be told that the page does not exist.
+    PagesManager.uses_pages_directory = False
+    published()
+    started = hub()
+    yield
+    await asyncio.to_thread(started.close)

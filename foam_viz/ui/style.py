@@ -1,0 +1,25 @@
+"""The few rules of style that Streamlit's theme cannot say, and the app's icon."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+# A file of our own: Streamlit fetches named icons from the network.
+ICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Crect width='32' height='32' "
+    "rx='7' fill='%230B7A75'/%3E%3Cpath d='M5 23 11 12v11l6-14v14l5-8v8l5-5' fill='none' stroke='white' "
+    "stroke-width='2.4' stroke-linejoin='round' stroke-linecap='round'/%3E%3C/svg%3E"
+)
+
+_CSS = """
+.stMainBlockContainer { padding: 3.4rem 1.5rem 2rem; max-width: 1900px; }
+.stSidebar [data-testid="stSidebarUserContent"] { padding-top: 0.5rem; }
+.st-key-strip button, .st-key-look { font-variant-numeric: tabular-nums; }
+.st-key-strip { position: sticky; top: 3.2rem; z-index: 20; background: var(--st-background-color); padding: 0.3rem 0; }
+@media (max-width: 640px) { .stMainBlockContainer { padding: 3.4rem 0.75rem 2rem; } }
+"""
+
+
+def style() -> None:
+    """Adds the rules to the page."""
+    st.html(f"<style>{_CSS}</style>")

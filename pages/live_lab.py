@@ -1,0 +1,13 @@
+"""The live lab: train small models side by side and watch the preconditioner."""
+
+from foam_viz.ui import lab_board, lab_controls, lab_sidebar, lab_state
+from foam_viz.ui.server import hub
+
+hub()
+state = lab_state.state()
+lab_sidebar.sidebar(state)
+run = state.run()
+lab_controls.controls(state, run)
+loss_axis, loss_log = lab_controls.look(state, run)
+lab_board.panels(state, run, loss_axis, loss_log)
+state.write_address()

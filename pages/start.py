@@ -1,0 +1,5 @@
+"""The start page: what this is, and the doors."""
+
+from foam_viz.ui.start import start
+
+start()

@@ -1,0 +1,60 @@
+"""A real Chromium against the real app. Skipped where there is none, unless FOAM_VIZ_REQUIRE_BROWSER is set."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.server import CHROMIUM_FLAGS, Server, chromium
+
+pytestmark = pytest.mark.browser
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[object]:
+    path = chromium()
+    if path is None:
+        if os.environ.get("FOAM_VIZ_REQUIRE_BROWSER") == "1":
+            pytest.fail("FOAM_VIZ_REQUIRE_BROWSER is set and no Chromium is installed")
+        pytest.skip("no Chromium is installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    home = tmp_path_factory.mktemp("home")
+    with Server(home, FOAM_VIZ_GRACE_SECONDS="5", FOAM_VIZ_ENGINES="1") as started:
+        yield started
+
+
+@pytest.fixture
+def page(browser, server: Server) -> Iterator[object]:  # noqa: ANN001
+    """A page of a new context; console errors and failed external requests fail the test."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1400})
+    opened = context.new_page()
+    problems: list[str] = []
+    opened.on("pageerror", lambda error: problems.append(f"page error: {error}"))
+    opened.on(
+        "request",
+        lambda request: problems.append(f"request to {request.url}")
+        if not request.url.startswith((server.url, "data:", "blob:"))
+        else None,
+    )
+    yield opened
+    context.close()
+    assert not problems, problems

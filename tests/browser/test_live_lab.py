@@ -1,0 +1,197 @@
+"""The whole flow in a real browser: what only a browser shows."""
+
+from __future__ import annotations
+
+import base64
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import parse_qs, urlparse
+
+import numpy as np
+import pytest
+
+from benchmarks.server import Server
+from foam_viz.trace import bundle
+
+DRAWN = """
+(id) => {
+  const plot = document.querySelector(`[data-panel="${id}"] .js-plotly-plot`);
+  const list = a => a && a.bdata ? {b: a.bdata, d: a.dtype} : a && a.buffer ? Array.from(a) : a;
+  return plot.data.map(t => ({name: t.name, mode: t.mode, meta: t.meta, x: list(t.x), y: list(t.y)}));
+}
+"""
+
+
+def numbers(values: object) -> np.ndarray:
+    """What a drawn array holds, whichever way Plotly keeps it."""
+    if isinstance(values, dict):
+        raw = base64.b64decode(values["b"])
+        return np.frombuffer(raw, {"f4": "<f4", "f8": "<f8", "i4": "<i4", "u1": "u1"}[values["d"]]).astype(float)
+    return np.array([np.nan if v is None else v for v in values], float)
+
+
+def eventually(condition: Callable[[], object], seconds: float = 30.0) -> object:
+    end = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+    return result
+
+
+def click(page, name: str) -> None:  # noqa: ANN001
+    page.get_by_role("button", name=name, exact=True).first.click(timeout=20_000)
+
+
+def step_of(page) -> int:  # noqa: ANN001
+    """The step count on the page."""
+    text = page.locator(".foam-status, [data-status]").first.inner_text()
+    return int(re.search(r"Step\s*([\d,\u2009\u202f ]+)", text)[1].translate({ord(c): None for c in ",\u2009\u202f \n"}))
+
+
+def open_lab(page, server: Server, query: str = "") -> None:  # noqa: ANN001
+    page.goto(f"{server.url}/live-lab{query}")
+    page.get_by_role("button", name="Start", exact=True).wait_for(timeout=60_000)
+    eventually(lambda: page.get_by_role("button", name="Start", exact=True).is_enabled())
+
+
+def run_directory(page, server: Server) -> Path:  # noqa: ANN001
+    (view_id,) = parse_qs(urlparse(page.url).query)["run"]
+    return server.home / "data" / "runs" / view_id
+
+
+def test_the_whole_flow(page, server: Server) -> None:  # noqa: ANN001
+    open_lab(page, server, "?task=digits-autoencoder&batch_size=32&lane=foam&lane=shampoo:period=50")
+    click(page, "Start")
+    eventually(lambda: step_of(page) > 60, 60)
+    before = page.evaluate(DRAWN, "loss")
+    # Numbers and charts change.
+    first = step_of(page)
+    eventually(lambda: step_of(page) > first)
+    eventually(lambda: page.evaluate(DRAWN, "loss") != before)
+    assert page.locator(".js-plotly-plot").count() >= 6
+
+    # Zoom survives updates.
+    plot = page.locator('[data-panel="loss"] .js-plotly-plot')
+    page.evaluate(
+        """() => Plotly.relayout(document.querySelector('[data-panel="loss"] .js-plotly-plot'),
+           {'xaxis.range': [5, 25]})"""
+    )
+    now = step_of(page)
+    eventually(lambda: step_of(page) > now + 20)
+    assert page.evaluate("el => el.layout.xaxis.range", plot.element_handle()) == [5, 25]
+
+    # Pause: everything is still; one step is one step.
+    click(page, "Pause")
+    eventually(lambda: page.get_by_role("button", name="Start", exact=True).is_enabled())
+    paused = step_of(page)
+    time.sleep(1)
+    assert step_of(page) == paused
+    click(page, "Step")
+    eventually(lambda: step_of(page) == paused + 1)
+    click(page, "To check")
+    eventually(lambda: step_of(page) % 10 == 0 and page.get_by_role("button", name="Start", exact=True).is_enabled())
+
+    # What is drawn is what is on disk, for both optimizers.
+    reached = step_of(page)
+    directory = run_directory(page, server)
+
+    def saved() -> bool:
+        return all(bundle.read(directory / f"lane-{k}").rows("steps") == reached for k in (1, 2))
+
+    eventually(saved)
+    drawn = page.evaluate(DRAWN, "loss")
+    for lane in (1, 2):
+        trace = bundle.read(directory / f"lane-{lane}")
+        truth = dict(zip(trace.values("steps", "step"), trace.values("steps", "loss"), strict=True))
+        matching = [
+            t
+            for t in drawn
+            if t["x"] is not None
+            and len(x := numbers(t["x"])) > 50
+            and np.allclose([truth.get(step, np.nan) for step in x], numbers(t["y"]), rtol=1e-5)
+        ]
+        assert matching, f"no drawn curve of lane {lane} agrees with its bundle"
+        assert numbers(matching[0]["x"])[-1] == reached
+
+    # Reset, and the link.
+    click(page, "Reset")
+    eventually(lambda: step_of(page) == 0)
+    assert page.get_by_role("button", name="Start", exact=True).is_enabled()
+
+
+def test_a_reload_in_the_same_tab_regains_control(page, server: Server) -> None:  # noqa: ANN001
+    open_lab(page, server, "?batch_size=16&lane=adamw")
+    click(page, "Start")
+    eventually(lambda: step_of(page) > 10)
+    before = step_of(page)
+    page.reload()
+    eventually(lambda: page.get_by_role("button", name="Pause", exact=True).is_enabled(), 40)
+    eventually(lambda: step_of(page) > before)
+    click(page, "Pause")
+    eventually(lambda: page.get_by_role("button", name="Start", exact=True).is_enabled())
+
+
+def test_a_shared_link_watches_and_does_not_steer(page, server: Server, browser) -> None:  # noqa: ANN001
+    open_lab(page, server, "?batch_size=16&lane=foam")
+    click(page, "Start")
+    eventually(lambda: "run=" in page.url and step_of(page) > 5)
+    key = page.evaluate("() => Object.entries(sessionStorage).filter(([k]) => k.startsWith('foam_viz:'))")
+    assert len(key) == 1
+    assert key[0][1] not in page.url
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    other = context.new_page()
+    other.goto(page.url)
+    other.get_by_text("You are watching a run that somebody else steers").wait_for(timeout=30_000)
+    assert not other.get_by_role("button", name="Pause", exact=True).is_enabled()
+    eventually(lambda: step_of(other) > 5)
+    click(other, "Take a copy")
+    eventually(lambda: other.get_by_role("button", name="Start", exact=True).is_enabled())
+    context.close()
+
+
+def test_the_link_restores_the_configuration(page, server: Server) -> None:  # noqa: ANN001
+    query = "?task=digits-classifier&seed=3&lane=dr-shampoo:tau=0.35&lane=adamw:lr=0.003"
+    open_lab(page, server, query)
+    assert page.get_by_label("Seed").first.input_value() == "3"
+    assert page.get_by_text("Digits classifier").first.is_visible()
+    eventually(lambda: parse_qs(urlparse(page.url).query).get("lane") == ["dr-shampoo:tau=0.35", "adamw:lr=0.003"])
+
+
+def test_nan_in_a_link_is_named_and_the_rest_is_kept(page, server: Server) -> None:  # noqa: ANN001
+    open_lab(page, server, "?seed=5&lane=foam:tau=nan,period=20")
+    page.get_by_text("tau = nan: must be a number strictly between 0 and 1").wait_for(timeout=20_000)
+    assert page.get_by_label("Seed").first.input_value() == "5"
+
+
+def test_both_themes_draw_in_their_own_colours(browser, server: Server) -> None:  # noqa: ANN001
+    shades = {}
+    for scheme in ("light", "dark"):
+        context = browser.new_context(color_scheme=scheme, viewport={"width": 1280, "height": 900})
+        page = context.new_page()
+        open_lab(page, server, "?batch_size=16&lane=foam")
+        click(page, "To check")
+        eventually(lambda page=page: page.locator(".js-plotly-plot").count() >= 6)
+        shades[scheme] = page.evaluate(
+            """() => [getComputedStyle(document.querySelector('.stApp')).backgroundColor,
+                      document.querySelector('.js-plotly-plot').layout.font?.color]"""
+        )
+        context.close()
+    assert shades["light"][0] == "rgb(251, 250, 247)"
+    assert shades["dark"][0] == "rgb(15, 20, 24)"
+    assert shades["light"][1] != shades["dark"][1]
+
+
+def test_the_server_never_loads_torch(page, server: Server) -> None:  # noqa: ANN001
+    """Every page is visited and a run made; then the server's memory map knows no torch."""
+    maps = Path(f"/proc/{server.process.pid}/maps")
+    if not maps.exists():
+        pytest.skip("needs /proc")
+    page.goto(server.url)
+    page.get_by_text("Watch a preconditioner go stale").first.wait_for(timeout=60_000)
+    open_lab(page, server, "?batch_size=16")
+    click(page, "Step")
+    eventually(lambda: step_of(page) == 1)
+    assert "libtorch" not in maps.read_text()
+    assert "/torch/" not in maps.read_text()

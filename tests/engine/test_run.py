@@ -1,0 +1,184 @@
+"""A run: deterministic, recorded on schedule, honest about divergence, and continued as if never stopped."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from foam_viz.engine import config
+from foam_viz.engine.run import Run
+from foam_viz.trace.model import Trace
+
+
+def lane(optimizer: str = "foam", **settings: object) -> dict:
+    experiment, errors = config.build(
+        task_settings={"batch_size": 16}, run_settings={"steps": 1000}, lanes=[(optimizer, settings)]
+    )
+    assert not errors
+    return experiment.lane_config(0)
+
+
+def recorded(run: Run, steps: int) -> Trace:
+    trace = Trace.empty(run.manifest())
+    for _ in range(steps):
+        if run.live:
+            run.advance()
+    for name, rows in run.drain().items():
+        trace.append(name, rows)
+    trace.manifest = run.manifest()
+    return trace
+
+
+TIMES = {"optimizer_seconds", "total_seconds"}
+
+
+def assert_same_rows(left: Trace, right: Trace) -> None:
+    for name in ("steps", "checks", "snapshots", "events"):
+        a, b = left.table(name), right.table(name)
+        for column in set(a.column_names) - TIMES:
+            # NaN equals NaN here, which is why this compares text.
+            assert str(a[column].to_pylist()) == str(b[column].to_pylist()), f"{name}.{column}"
+
+
+def test_same_configuration_same_numbers() -> None:
+    assert_same_rows(recorded(Run(lane(), run_id="a"), 45), recorded(Run(lane(), run_id="b"), 45))
+
+
+def test_lanes_share_weights_and_batches() -> None:
+    runs = [Run(lane(name), run_id=name) for name in ("adamw", "shampoo")]
+    losses = [recorded(run, 1).values("steps", "loss")[0] for run in runs]
+    assert losses[0] == losses[1]
+
+
+def test_what_is_recorded_when() -> None:
+    run = Run(lane("shampoo", period=10), run_id="a")
+    trace = recorded(run, 200)
+    factors = len(trace.manifest.factors)
+    assert factors == 18
+    assert np.array_equal(trace.values("steps", "step"), np.arange(1, 201))
+    # h and the residual of every factor at every check, though this policy needs neither.
+    checks = trace.checks.to_pandas()
+    assert sorted(checks.step.unique()) == list(range(10, 201, 10))
+    assert len(checks) == 20 * factors
+    later = checks[checks.step > 10]
+    assert later.proxy.notna().all()
+    assert later.residual.notna().all()
+    assert (later.decision == "cadence").all()
+    assert (later.last_decomposition_step == later.step).all()
+    # Everything at the first decomposition and every 100 steps, the followed factor every 20.
+    snapshots = trace.snapshots.to_pandas()
+    followed = run.recorder.followed
+    for step in (10, 100, 200):
+        assert set(snapshots[snapshots.step == step].factor) == set(range(factors))
+    assert set(snapshots[snapshots.step == 40].factor) == {followed}
+    assert set(snapshots.step) == {10, 100, 200, *range(20, 201, 20)}
+    # At a check the snapshot shows the basis before the decision: ten steps old here.
+    assert set(snapshots[snapshots.step == 100].last_decomposition_step) == {90}
+    assert (snapshots[snapshots.step == 100].true_error > 0).any()
+    assert trace.values("steps", "decompositions")[-1] == 20 * factors
+    held_out = trace.values("steps", "held_out_loss")
+    assert set(np.flatnonzero(~np.isnan(held_out)) + 1) == {1, 100, 200}
+
+
+def test_snapshots_agree_with_a_dense_reference() -> None:
+    """Error and overlap of a stale basis, in float64 from the factor itself."""
+    run = Run(lane("shampoo", period=50, start=10), run_id="a")
+    trace = recorded(run, 39)
+    recorded_rows = recorded(run, 1).snapshots.to_pandas()
+    position = run.recorder.followed
+    bank = next(bank for bank in run.optimizer.banks() if position in bank.positions)
+    row = bank.positions.index(position)
+    current = bank.current([row])[0].double().numpy()
+    basis, old = bank.basis[row].double().numpy(), bank.eigenvalues[row].double().numpy()
+    epsilon, root = bank.epsilon[row], bank.root
+    values, vectors = np.linalg.eigh(current)
+    fresh = (vectors * (values + epsilon).clip(0) ** (-1 / root)) @ vectors.T
+    stale = (basis * (old + epsilon) ** (-1 / root)) @ basis.T
+    error = np.linalg.norm(fresh - stale) / np.linalg.norm(stale)
+    shown = recorded_rows[(recorded_rows.step == 40) & (recorded_rows.factor == position)].iloc[0]
+    assert shown.last_decomposition_step == 10
+    assert shown.true_error == pytest.approx(error, rel=0.05)
+    assert shown.eigenvalues[:20] == pytest.approx(np.sort(values)[::-1][:20], rel=1e-3)
+    overlap = (basis[:, np.argsort(-old)].T @ vectors[:, ::-1]) ** 2
+    pooled = overlap.reshape(64, 2, 64, 2).sum((1, 3)) / 2
+    drawn = np.frombuffer(shown.overlap, np.uint8).reshape(64, 64) / 255
+    assert np.abs(drawn[:16, :16] - pooled[:16, :16]).max() < 0.02
+    assert trace.rows("snapshots")
+
+
+def test_recording_changes_nothing() -> None:
+    on, off = (Run(lane(), run_id="a", recording=flag) for flag in (True, False))
+    for _ in range(40):
+        on.advance()
+        off.advance()
+    for a, b in zip(on.model.parameters(), off.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_divergence_ends_the_run_and_keeps_its_trace() -> None:
+    run = Run(lane("sgd", lr=1e3), run_id="a")
+    trace = recorded(run, 200)
+    assert run.status == "diverged"
+    assert trace.manifest.status == "diverged"
+    last = trace.values("steps", "step")[-1]
+    assert trace.manifest.diverged_step == last == run.step
+    losses = trace.values("steps", "loss")
+    assert not math.isfinite(losses[-1])
+    assert np.isfinite(losses[:-1]).all()
+    assert trace.events["kind"].to_pylist() == ["diverged"]
+
+
+def test_a_run_ends_at_its_last_step() -> None:
+    settings = lane()
+    settings["run_settings"]["steps"] = 7
+    run = Run(settings, run_id="a")
+    assert recorded(run, 50).values("steps", "step")[-1] == 7
+    assert run.status == "finished"
+
+
+@pytest.mark.parametrize("optimizer", ["foam", "shampoo", "dr-shampoo", "adamw"])
+def test_a_continued_run_is_the_run(optimizer: str) -> None:
+    whole = recorded(Run(lane(optimizer), run_id="a"), 60)
+    first = Run(lane(optimizer), run_id="a")
+    begun = recorded(first, 33)
+    file = io.BytesIO()
+    torch.save(first.state(), file)
+    file.seek(0)
+    second = Run(lane(optimizer), run_id="a")
+    second.restore(torch.load(file, weights_only=True))
+    rest = recorded(second, 27)
+    for name in ("steps", "checks", "snapshots", "events"):
+        begun.append(name, rest.table(name))
+    assert_same_rows(whole, begun)
+
+
+def test_the_schedule_drives_the_learning_rate() -> None:
+    settings = lane("adamw", lr=0.01)
+    settings["run_settings"] |= {"schedule": "linear-decay", "decay_steps": 4}
+    rates = recorded(Run(settings, run_id="a"), 5).values("steps", "learning_rate")
+    assert rates == pytest.approx([0.01, 0.0075, 0.005, 0.0025, 0])
+
+
+def test_the_recorder_is_not_charged_to_the_optimizer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recorder that burns CPU at every check leaves the optimizer's seconds as they were."""
+    import time
+
+    def burn(*_: object) -> None:
+        until = time.thread_time() + 0.05
+        while time.thread_time() < until:
+            pass
+
+    run = Run(lane("shampoo", start=1, period=1), run_id="a")
+    original = run.recorder._record_check
+    monkeypatch.setattr(run.recorder, "_record_check", lambda seen: (burn(), original(seen)))
+    began = time.thread_time()
+    for _ in range(3):
+        run.advance()
+    burnt = 0.05 * 3 * len(run.optimizer.banks())
+    spent = time.thread_time() - began
+    assert spent > burnt
+    assert run.clock.seconds() < spent - 0.95 * burnt

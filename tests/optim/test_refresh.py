@@ -1,0 +1,195 @@
+"""Policies as pure functions: the rules of each, by example and by property."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from foam_viz.optim import refresh
+from foam_viz.optim.fields import FieldError
+from foam_viz.optim.refresh import (
+    POLICIES,
+    DiagonalizationResidual,
+    EveryCheck,
+    Foam,
+    FoamFixedDamping,
+    FoamNoRefresh,
+    Policy,
+)
+from foam_viz.optim.shampoo import Shampoo
+
+positive = st.floats(1e-12, 1e3)
+measures = st.floats(0, 1e6)
+tau = st.floats(0.01, 0.99)
+factor = st.floats(1, 1e4)
+
+
+@pytest.mark.parametrize(
+    ("policy", "steps"),
+    [
+        (EveryCheck(period=5), [5, 10, 15, 20]),
+        (EveryCheck(period=5, start=1), [1, 5, 10, 15, 20]),
+        (EveryCheck(period=5, start=12), [12, 15, 20]),
+        (EveryCheck(period=1), list(range(1, 21))),
+        (EveryCheck(period=50, start=10), [10]),
+    ],
+)
+def test_checks_are_start_and_then_multiples_of_the_period(policy: Policy, steps: list[int]) -> None:
+    assert [step for step in range(1, 21) if policy.is_check(step)] == steps
+
+
+@pytest.mark.parametrize("policy", [cls(epsilon=1e-8) for cls in POLICIES.values()], ids=lambda p: type(p).__name__)
+def test_the_first_check_decomposes_at_eps0(policy: Policy) -> None:
+    decision = policy.decide(epsilon=1e-7, measure=None, has_basis=False)
+    assert (decision.decompose, decision.epsilon, decision.reason) == (True, 1e-8, "first")
+    for bad in (math.nan, math.inf, None):
+        decision = policy.decide(epsilon=1e-7, measure=bad, has_basis=True)
+        assert (decision.decompose, decision.epsilon) == (True, 1e-8)
+        assert decision.reason == ("cadence" if policy.measures is None else "failure")
+
+
+@given(eps0=positive, ratio=factor, spread=factor, h=measures, tau=tau)
+def test_foam(eps0: float, ratio: float, spread: float, h: float, tau: float) -> None:
+    policy = Foam(period=1, tau=tau, epsilon=eps0, epsilon_max=eps0 * spread)
+    epsilon = min(eps0 * ratio, policy.epsilon_max)
+    decision = policy.decide(epsilon=epsilon, measure=h, has_basis=True)
+    wanted = max(eps0, epsilon * h / tau)
+    assert decision.decompose == (wanted > policy.epsilon_max)
+    assert eps0 <= decision.epsilon <= policy.epsilon_max
+    assert decision.epsilon == (eps0 if decision.decompose else wanted)
+    assert decision.reason == ("cap" if decision.decompose else "reuse")
+    assert not decision.refresh_eigenvalues
+    assert decision.words
+
+
+@given(eps0=positive, ratio=factor, spread=factor, h=measures, tau=tau)
+def test_foam_without_refresh_never_decomposes_again(
+    eps0: float, ratio: float, spread: float, h: float, tau: float
+) -> None:
+    policy = FoamNoRefresh(period=1, tau=tau, epsilon=eps0, epsilon_max=eps0 * spread)
+    epsilon = min(eps0 * ratio, policy.epsilon_max)
+    decision = policy.decide(epsilon=epsilon, measure=h, has_basis=True)
+    assert not decision.decompose and decision.reason == "reuse"
+    assert decision.epsilon == min(max(eps0, epsilon * h / tau), policy.epsilon_max)
+
+
+@given(eps0=positive, h=measures, tau=tau)
+def test_thresholds_are_strict(eps0: float, h: float, tau: float) -> None:
+    for policy in (FoamFixedDamping(tau=tau, epsilon=eps0), DiagonalizationResidual(tau=tau, epsilon=eps0)):
+        decision = policy.decide(epsilon=eps0, measure=h, has_basis=True)
+        assert decision.decompose == (h > tau) and decision.epsilon == eps0
+        assert decision.reason == ("threshold" if h > tau else "reuse")
+        refreshes = isinstance(policy, DiagonalizationResidual) and not decision.decompose
+        assert decision.refresh_eigenvalues == refreshes
+        assert not policy.decide(epsilon=eps0, measure=tau, has_basis=True).decompose
+    foam = Foam(tau=0.5, epsilon=1.0, epsilon_max=2.0)
+    assert not foam.decide(epsilon=1.0, measure=1.0, has_basis=True).decompose  # exactly eps_max
+    assert foam.decide(epsilon=1.0, measure=1.0000001, has_basis=True).decompose
+
+
+@settings(deadline=None, max_examples=25)
+@given(h=measures, tau=tau, seed=st.integers(0, 9))
+def test_reuse_at_unchanged_damping_leaves_the_root_alone(h: float, tau: float, seed: int) -> None:
+    """With eps0 = eps_max the damping cannot move: X changes exactly when there is a decomposition."""
+    weight = torch.zeros(3, 3, dtype=torch.float64, requires_grad=True)
+    optimizer = Shampoo([weight], lr=0.1, refresh=Foam(period=1, tau=tau, epsilon=1e-3, epsilon_max=1e-3))
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(3):
+        before = [f.decompositions for f in optimizer.factors()]
+        roots = optimizer.banks()[0].inverse_root.clone()
+        weight.grad = torch.randn(3, 3, generator=generator, dtype=torch.float64)
+        optimizer.step()
+        for i, f in enumerate(optimizer.factors()):
+            same = torch.equal(optimizer.banks()[0].inverse_root[i], roots[i])
+            assert same == (f.decompositions == before[i])
+
+
+def test_no_drift_brings_damping_back_to_eps0() -> None:
+    weight = torch.zeros(3, 3, dtype=torch.float64, requires_grad=True)
+    weight.grad = torch.tensor(np.random.default_rng(0).normal(size=(3, 3)))
+    optimizer = Shampoo([weight], lr=0.1, betas=(0.9, 0.99), refresh=Foam(period=1, epsilon=1e-3, epsilon_max=1))
+    for _ in range(3):  # the same gradient again and again: the bias-corrected factor does not move
+        optimizer.step()
+    assert [f.decompositions for f in optimizer.factors()] == [1, 1]
+    assert max(f.proxy for f in optimizer.factors()) < 1e-9
+    assert [f.epsilon for f in optimizer.factors()] == [1e-3, 1e-3]
+
+
+@pytest.mark.parametrize(
+    ("policy", "epsilon", "measure", "words"),
+    [
+        (
+            Foam(tau=0.75, epsilon=1e-9, epsilon_max=1e-5), 1e-6, 0.81,
+            "h = 0.81 > tau = 0.75, so eps goes from 1.0e-6 to 1.08e-6, below eps_max = 1.0e-5: keep the basis",
+        ),
+        (
+            Foam(tau=0.75, epsilon=1e-9, epsilon_max=3e-7), 3e-7, 0.9,
+            "h = 0.9 > tau = 0.75, so eps should go from 3.0e-7 to 3.6e-7, above eps_max = 3.0e-7: decompose again, "
+            "eps = eps0 = 1.0e-9",
+        ),
+        (
+            Foam(tau=0.75, epsilon=1e-9, epsilon_max=3e-7), 1e-9, 0.5,
+            "h = 0.5 < tau = 0.75, so eps stays at eps0 = 1.0e-9, below eps_max = 3.0e-7: keep the basis",
+        ),
+        (
+            FoamNoRefresh(tau=0.5, epsilon=1e-9, epsilon_max=3e-7), 2e-7, 1.5,
+            "h = 1.5 > tau = 0.5, so eps goes from 2.0e-7 to 3.0e-7, at eps_max = 3.0e-7: keep the basis",
+        ),
+        (
+            FoamFixedDamping(tau=0.3), 1e-9, 0.31234,
+            "h = 0.312 > tau = 0.3: decompose again, eps = eps0 = 1.0e-9",
+        ),
+        (
+            DiagonalizationResidual(tau=0.3), 1e-9, 0.2,
+            "r = 0.2 < tau = 0.3: keep the basis, eps = eps0 = 1.0e-9 and refresh its eigenvalues",
+        ),
+        (EveryCheck(period=20), 1e-9, None, "every check decomposes, every 20 steps: eps = eps0 = 1.0e-9"),
+        (Foam(), 1e-9, math.nan, "the measure of staleness is not finite: decompose again, eps = eps0 = 1.0e-9"),
+    ],
+)  # fmt: skip
+def test_words(policy: Policy, epsilon: float, measure: float | None, words: str) -> None:
+    assert policy.decide(epsilon=epsilon, measure=measure, has_basis=True).words == words
+
+
+def test_numbers_in_sentences() -> None:
+    values = [0, 0.75, 1e-3, 9.99e-4, 3e-7, 1.083e-6, 12345.0, 123.4, math.inf]
+    expected = ["0", "0.75", "0.001", "9.99e-4", "3.0e-7", "1.08e-6", "1.23e4", "123", "inf"]
+    assert [refresh.brief(value) for value in values] == expected
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_settings_round_trip(name: str) -> None:
+    policy = POLICIES[name](period=7, start=3, epsilon=2e-8)
+    stored = refresh.to_settings(policy)
+    assert stored["policy"] == name and all(isinstance(v, int | float | str) for v in stored.values())
+    assert refresh.from_settings(stored) == policy
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda: Foam(tau=1.0), "tau = 1.0: must be a number strictly between 0 and 1"),
+        (lambda: Foam(tau=math.nan), "tau = nan"),
+        (lambda: Foam(epsilon=1e-6), "epsilon_max = 3e-7: must be at least epsilon = 1e-6"),
+        (lambda: Foam(epsilon=0.0), "epsilon = 0.0: must be a number above 0"),
+        (lambda: EveryCheck(period=0), "period = 0: must be an integer at least 1"),
+        (lambda: EveryCheck(period=2.5), "period = 2.5: must be an integer"),
+        (lambda: EveryCheck(start=True), "start = True: must be an integer at least 1, or none"),
+        (lambda: refresh.from_settings({"policy": "Foam", "taw": 1}), "did you mean tau?"),
+        (lambda: refresh.from_settings({"policy": "foam"}), "policy = foam: must be one of EveryCheck, Foam"),
+    ],
+)
+def test_bad_policies_name_field_and_range(build, words: str) -> None:
+    with pytest.raises(FieldError) as caught:
+        build()
+    assert words in str(caught.value)
+
+
+def test_whole_floats_become_integers() -> None:
+    assert EveryCheck(period=10.0) == EveryCheck(period=10)
+    assert isinstance(EveryCheck(period=10.0).period, int)

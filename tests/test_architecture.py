@@ -1,0 +1,106 @@
+"""The rules of the house: who may import whom, and that torch stays out of the Streamlit process."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "foam_viz"
+TORCH_FREE_ENGINE = {"foam_viz.engine." + name for name in ("config", "hub", "pool", "presets", "protocol", "store")}
+
+# What a package may import of foam_viz, besides itself. A name covers everything below it.
+ALLOWED = {
+    "optim": set(),
+    "trace": set(),
+    # The catalogue of tasks is written in the one schema of settings, which lives with the optimizers.
+    "tasks": {"foam_viz.optim.fields"},
+    "engine": {"foam_viz.optim", "foam_viz.tasks", "foam_viz.trace", "foam_viz.settings", "foam_viz"},
+    "analysis": {"foam_viz.trace"},
+    "figures": {"foam_viz.trace", "foam_viz.analysis"},
+    "ui": {
+        "foam_viz.figures",
+        "foam_viz.analysis",
+        "foam_viz.trace",
+        "foam_viz.settings",
+        "foam_viz.optim.fields",
+        "foam_viz.optim.catalogue",
+        "foam_viz.optim.refresh",
+        "foam_viz.tasks.catalogue",
+        *TORCH_FREE_ENGINE,
+    },
+}
+THIRD_PARTY = {
+    "optim": {"torch", "numpy"},
+    "trace": {"numpy", "pyarrow"},
+    "tasks": {"torch", "sklearn", "numpy"},
+    "engine": {"torch", "numpy", "pyarrow"},
+    "analysis": {"numpy", "pyarrow", "tsdownsample"},
+    "figures": {"numpy", "pyarrow"},
+    "ui": {"streamlit", "numpy", "pyarrow", "plotly"},
+}
+
+
+def imports(path: Path) -> set[str]:
+    """Absolute names that a file imports; ``from a import b`` gives ``a.b`` where that is a module, else ``a``."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                path_of = ROOT / Path(*name.split("."))
+                is_module = path_of.with_suffix(".py").exists() or path_of.is_dir()
+                found.add(name if is_module else node.module)
+    return found
+
+
+def covered(name: str, allowed: set[str]) -> bool:
+    return any(name == a or (a != "foam_viz" and name.startswith(a + ".")) for a in allowed)
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_arrows_point_down(package: str) -> None:
+    files = sorted((PACKAGE / package).rglob("*.py"))
+    assert files
+    for path in files:
+        for name in imports(path):
+            top = name.split(".")[0]
+            if top == "foam_viz":
+                own = name.startswith(f"foam_viz.{package}")
+                assert own or covered(name, ALLOWED[package]), f"{path.relative_to(ROOT)} imports {name}"
+            elif top not in sys.stdlib_module_names:
+                assert top in THIRD_PARTY[package], f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_pages_import_ui_alone() -> None:
+    for path in [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))]:
+        for name in imports(path):
+            assert name.startswith(("streamlit", "foam_viz.ui")), f"{path.name} imports {name}"
+
+
+def test_every_module_is_under_a_rule() -> None:
+    top_level = {"__init__.py", "__main__.py", "cli.py", "settings.py"}
+    assert {p.name for p in PACKAGE.glob("*.py")} == top_level
+    assert {p.name for p in PACKAGE.iterdir() if p.is_dir() and p.name != "__pycache__"} == set(ALLOWED)
+
+
+def test_what_the_server_imports_brings_no_torch() -> None:
+    modules = sorted(
+        {
+            ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            for package in ("ui", "figures", "analysis", "trace")
+            for path in (PACKAGE / package).rglob("*.py")
+        }
+        | TORCH_FREE_ENGINE
+        | {"foam_viz.optim", "foam_viz.optim.catalogue", "foam_viz.optim.refresh", "foam_viz.tasks", "foam_viz.cli"}
+    )
+    script = f"import sys; {'; '.join('import ' + m for m in modules)}; sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,43 @@
+"""The configuration of an installation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from foam_viz.settings import Settings, SettingsError, load
+
+
+def test_defaults_lie_under_home(tmp_path: Path) -> None:
+    assert load({"FOAM_VIZ_HOME": str(tmp_path)}) == Settings(data_directory=tmp_path / "data")
+
+
+def test_environment_overrides_file(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('engines = 3\ndevice = "cpu"\n')
+    settings = load({"FOAM_VIZ_HOME": str(tmp_path), "FOAM_VIZ_ENGINES": "2"})
+    assert (settings.engines, settings.device) == (2, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("enginess = 3", "unknown key 'enginess'; did you mean engines?"),
+        ("engines = 99", "engines = 99 must be a whole number from 0 to 64"),
+        ("engines = true", "must be a whole number"),
+        ('device = "tpu"', "device = 'tpu' must be one of auto, cpu, cuda, mps"),
+        ("data_directory = 3", "must be the path of a folder"),
+        ("engines =", "this is not TOML"),
+    ],
+)
+def test_errors_name_key_value_and_range(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "config.toml").write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        load({"FOAM_VIZ_HOME": str(tmp_path)})
+    assert words in str(caught.value)
+    assert "config.toml" in str(caught.value)
+
+
+def test_a_bad_variable_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="FOAM_VIZ_GRACE_SECONDS: grace_seconds = 'soon' must be a number"):
+        load({"FOAM_VIZ_HOME": str(tmp_path), "FOAM_VIZ_GRACE_SECONDS": "soon"})
