@@ -70,7 +70,7 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
             shapes=_outline(cells, view.factor, lane, view),
             annotations=[
                 encode.note(
-                    symbol, 0.5, 1, xref="paper", yref="paper", xanchor="right", yanchor="bottom", xshift=-94, yshift=-1
+                    symbol, 0.5, 1, name="key", xref="paper", yref="paper", xanchor="right", yanchor="bottom", xshift=-94, yshift=-1
                 )
             ],
             meta={"follow": {"lane": lane.position, "factor": view.factor}},

@@ -38,7 +38,7 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
         ],
         "layout": encode.layout(
             f"overlap {lane.position} {factor}",
-            margin={"l": 46, "r": 14, "t": 30, "b": 40},
+            margin={"l": 46, "r": 14, "t": 32, "b": 40},
             xaxis=encode.axis("current direction", **side) | {"range": [-0.5, size - 0.5]},
             yaxis=encode.axis("stale direction", **side, scaleanchor="x")
             | {"range": [size - 0.5, -0.5]},

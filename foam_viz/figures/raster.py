@@ -19,6 +19,8 @@ _COLUMNS = 200
 _LEVELS = 4
 _REASONS = DECISION_ORDER[1:]
 _MOST_NAMES = 24
+_MOST_GAPS = 64
+"""Marks are set apart only while there are few: Plotly paints a heatmap with gaps cell by cell."""
 
 
 def draw(lanes: Sequence[Lane], view: View) -> Drawing:
@@ -54,7 +56,7 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
             showlegend=True,
             legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "top", "yref": "container", "itemclick": False,
                     "itemdoubleclick": False, "font": {"size": 11}, "bgcolor": theme.alpha(theme.LIGHT.card, 0)},
-            shapes=_followed_row(lane, view),
+            shapes=[_between_rows(factors), *_followed_row(lane, view)],
             meta={"follow": {"lane": lane.position, "factor": view.factor, "rows": factors}},
         ),
     }  # fmt: skip
@@ -130,8 +132,7 @@ def _marks(codes: np.ndarray, width: int, names: list[str]) -> dict[str, Any]:
         "colorscale": _colorscale(),
         "showscale": False,
         "showlegend": False,
-        "ygap": 2,
-        "xgap": 1 if codes.shape[1] <= _COLUMNS // 2 else 0,
+        "xgap": 1 if codes.shape[1] <= _MOST_GAPS else 0,
         "hovertemplate": "step %{x:,.0f}<extra></extra>",
     }
 
@@ -143,6 +144,7 @@ def _legend(reasons: list[str]) -> list[dict[str, Any]]:
             "type": "scatter",
             "mode": "markers",
             "name": theme.DECISION_WORDS[reason],
+            "meta": {"series": "legend"},
             "x": [None],
             "y": [None],
             "marker": {"symbol": "square", "size": 9, "color": theme.DECISIONS[reason]},
@@ -150,6 +152,13 @@ def _legend(reasons: list[str]) -> list[dict[str, Any]]:
         }
         for reason in reasons
     ]
+
+
+def _between_rows(factors: int) -> dict[str, Any]:
+    """One path of paper-coloured lines that sets the rows apart."""
+    path = "".join(f"M0,{row + 0.5}L1,{row + 0.5}" for row in range(factors - 1))
+    line = {"color": theme.LIGHT.card, "width": 2}
+    return {"type": "path", "xref": "paper", "path": path or "M0,0.5L1,0.5", "line": line, "layer": "above"}
 
 
 def _followed_row(lane: Lane, view: View) -> list[dict[str, Any]]:

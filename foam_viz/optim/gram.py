@@ -1,12 +1,12 @@
-"""Factor statistics, L <- beta L + w U U^T in place: the largest cost of a step without a check."""
+"""Symmetric products by half: the factor statistics, L <- beta L + w U U^T, and products known to be symmetric."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-# On a CPU the lower triangle of U U^T is left out in blocks of this width; below twice the width the calls saved less
-# than they cost. `complete` mirrors the upper triangle before anything reads the matrix as a whole.
+# On a CPU the lower triangle of a symmetric product is left out in blocks of this width; below twice the width the
+# calls cost more than they save. `complete` mirrors the upper triangle before anything reads the matrix as a whole.
 TRIANGLE_WIDTH = 128
 
 
@@ -50,14 +50,25 @@ def _add_triangle(matrix: Tensor, unfolded: Tensor, beta: float, weight: float) 
 
 
 def is_triangular(statistics: Tensor) -> bool:
-    """Whether ``accumulate`` updates only the upper block triangle of these statistics."""
+    """Whether only the upper block triangle of matrices of this size and device is computed."""
     return statistics.device.type == "cpu" and statistics.shape[-1] >= 2 * TRIANGLE_WIDTH
 
 
 def complete(statistics: Tensor) -> Tensor:
-    """Mirrors the upper block triangle into the lower one, in place; returns the statistics, (N, n, n)."""
+    """Mirrors the upper block triangle into the lower one, in place; returns the statistics, (..., n, n)."""
     if is_triangular(statistics):
         for i in range(TRIANGLE_WIDTH, statistics.shape[-1], TRIANGLE_WIDTH):
             columns = slice(i - TRIANGLE_WIDTH, i)
-            statistics[:, i:, columns] = statistics[:, columns, i:].mT
+            statistics[..., i:, columns] = statistics[..., columns, i:].mT
     return statistics
+
+
+def symmetric_product(left: Tensor, right: Tensor) -> Tensor:
+    """``left @ right``, (..., n, n), for factors whose product is known to be symmetric."""
+    if not is_triangular(left):
+        return left @ right
+    result = torch.empty_like(right, memory_format=torch.contiguous_format)
+    for i in range(0, left.shape[-1], TRIANGLE_WIDTH):
+        rows = slice(i, i + TRIANGLE_WIDTH)
+        result[..., rows, i:] = left[..., rows, :] @ right[..., i:]
+    return complete(result)

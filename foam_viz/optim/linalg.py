@@ -13,6 +13,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from foam_viz.optim.gram import symmetric_product
+
 Outcome = Literal["plain", "retry-float64", "jitter", "failed"]
 
 
@@ -99,12 +101,12 @@ def damped(eigenvalues: Tensor, epsilon: float | Tensor) -> Tensor:
 def inverse_root(basis: Tensor, eigenvalues: Tensor, epsilon: float | Tensor, root: int) -> Tensor:
     """X = Q diag((D + eps)^(-1/p)) Q^T, (..., n, n)."""
     scale = damped(eigenvalues, epsilon).pow_(-1.0 / root)
-    return (basis * scale.unsqueeze(-2)) @ basis.mT
+    return symmetric_product(basis * scale.unsqueeze(-2), basis.mT)
 
 
 def rotate(basis: Tensor, matrices: Tensor) -> Tensor:
     """B = Q^T A Q, (..., n, n)."""
-    return basis.mT @ matrices @ basis
+    return symmetric_product(basis.mT, matrices @ basis)
 
 
 class Proxy(NamedTuple):

@@ -62,6 +62,16 @@ def test_proxy(root: int, dtype: torch.dtype, tolerance: float) -> None:
     assert torch.equal(rotated, kept)
 
 
+def test_large_matrices_on_a_cpu_are_computed_by_half() -> None:
+    matrix = factors(2, 300, seed=2, samples=400)
+    values, basis = np.linalg.eigh(matrix)
+    q, d, a = tensors(basis, values, factors(2, 300, seed=3))
+    root = linalg.inverse_root(q, d, 1e-2, 2)
+    np.testing.assert_allclose(root[1].numpy(), dense_root(matrix[1], 1e-2, 2), atol=1e-9)
+    np.testing.assert_allclose(linalg.rotate(q, a).numpy(), basis.transpose(0, 2, 1) @ a.numpy() @ basis, atol=1e-12)
+    np.testing.assert_array_equal(linalg.rotate(q[0], a[0]).numpy(), linalg.rotate(q, a)[0].numpy())
+
+
 def test_proxy_is_zero_without_drift_and_alpha_bounded() -> None:
     values, epsilon = tensors(VALUES, EPSILON)
     measured = linalg.proxy(torch.diag_embed(values), values, epsilon, 2)

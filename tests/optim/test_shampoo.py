@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import nn
 
+from foam_viz.optim import linalg
 from foam_viz.optim.factor import CheckObservation
 from foam_viz.optim.fields import FieldError
-from foam_viz.optim.refresh import DiagonalizationResidual, EveryCheck, Foam
+from foam_viz.optim.refresh import DiagonalizationResidual, EveryCheck, Foam, FoamFixedDamping
 from foam_viz.optim.shampoo import Shampoo
 from tests.optim.reference import SlowShampoo
 
@@ -281,6 +282,34 @@ def test_residual_policy_refreshes_eigenvalues() -> None:
     expected = bank.basis @ torch.diag_embed(scale) @ bank.basis.mT
     torch.testing.assert_close(bank.inverse_root, expected)
     assert [(f.decompositions, f.reuses, f.last_decomposition_step) for f in optimizer.factors()] == [(1, 1, 5)] * 2
+
+
+def test_refreshed_eigenvalues_are_not_negative() -> None:
+    weight = parameter((3,))
+    optimizer = Shampoo([weight], lr=0.1, refresh=DiagonalizationResidual(period=1, tau=0.9, start=4))
+    train(optimizer, [weight], [gradients((3,))], steps=4)
+    (bank,) = optimizer.banks()
+    bank.statistics.copy_(-bank.statistics)
+    weight.grad.zero_()
+    optimizer.step()
+    assert optimizer.factors()[0].reuses == 1
+    assert torch.equal(bank.eigenvalues, torch.zeros(1, 3, dtype=torch.float64))
+
+
+def test_roots_are_rebuilt_only_where_something_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    rebuilt: list[int] = []
+    plain = linalg.inverse_root
+    monkeypatch.setattr(linalg, "inverse_root", lambda *args: rebuilt.append(len(args[0])) or plain(*args))
+    weights = [parameter((3,), 0), parameter((3,), 1)]
+    optimizer = Shampoo(weights, lr=0.1, refresh=FoamFixedDamping(period=1, tau=0.5, start=3))
+    train(optimizer, weights, [gradients((3,)), gradients((3,), seed=1)], steps=3)
+    assert rebuilt == [2]
+    before = [f.decompositions for f in optimizer.factors()]
+    weights[1].grad *= 30  # only this factor drifts far
+    weights[0].grad *= 0
+    optimizer.step()
+    assert [f.decompositions - b for f, b in zip(optimizer.factors(), before, strict=True)] == [0, 1]
+    assert rebuilt == [2, 1]
 
 
 @pytest.mark.parametrize(

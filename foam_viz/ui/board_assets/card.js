@@ -1,4 +1,5 @@
 // One card: title, reading, quiet actions, and a plot, a few rows of text, or a word on what will appear.
+import { plainLayout, withoutKey, writeKey } from "./key.js";
 import { menu } from "./menu.js";
 import { paint } from "./paint.js";
 import { exportsOf } from "./take.js";
@@ -25,9 +26,10 @@ export class Card {
     this.actions = make("div", "fb-actions");
     const header = make("header", "fb-header");
     header.append(names, this.actions);
+    this.key = make("div", "fb-key");
     this.box = make("div", "fb-plot");
     this.words = make("div", "fb-words");
-    this.element.append(header, this.box, this.words);
+    this.element.append(header, this.key, this.box, this.words);
     this.slot.append(this.element);
     this.buildActions();
     this.sizes = new ResizeObserver(() => this.hasFigure && this.plots.ask(this));
@@ -68,6 +70,7 @@ export class Card {
     this.hasFigure = Boolean(this.parts);
     this.box.hidden = !this.hasFigure;
     this.words.hidden = this.hasFigure;
+    writeKey(this.key, this.parts, dark);
     if (this.hasFigure) {
       const follow = this.follows && this.parts.layout.meta?.follow;
       this.element.classList.toggle("fb-clickable", Boolean(follow));
@@ -105,12 +108,20 @@ export class Card {
     this.words.replaceChildren(make("p", "fb-empty", message));
   }
 
+  // The whole figure, as it is exported.
   figure() {
     return { data: paint(this.parts.data, this.dark), layout: paint(this.parts.layout, this.dark) };
   }
 
+  // The figure as it is drawn here: without the parts that the card shows by itself.
+  drawing() {
+    const { data, layout } = this.figure();
+    return { data: withoutKey(data), layout: { ...layout, ...plainLayout(layout, !this.key.hidden) } };
+  }
+
   repaint(dark) {
     this.dark = dark;
+    writeKey(this.key, this.parts, dark);
     if (this.hasFigure) this.plots.ask(this);
   }
 
