@@ -1,7 +1,7 @@
 """Made-up traces that look like recorded runs: for tests of everything that only reads traces.
 
-The numbers follow the rules of the refresh policies, so decisions, damping and counts agree with each other; loss, drift
-and spectra are invented. A run grows by `advance`, as a live one does.
+The numbers follow the rules of the refresh policies, so decisions, damping and counts agree with each other;
+loss, drift and spectra are invented. A run grows by `advance`, as a live one does.
 """
 
 from __future__ import annotations
@@ -171,8 +171,8 @@ class SyntheticRun:
             rows["epsilon"].append(float(self.epsilon[factor]))
             rows["eigenvalues"].append(spectrum.astype(np.float32))
             rows["basis_eigenvalues"].append((spectrum * (1 + 0.004 * age)).astype(np.float32))
-            rows["true_error"].append(float(0.02 + 0.6 * self.rate[factor] * age * (1 + step / 150.0) ** -0.75))
-            rows["overlap"].append(_overlap(cells, age).tobytes())
+            rows["true_error"].append(float(0.02 + 0.6 * self.rate[factor] * age * (1 + step / 150.0) **
+            -0.75)) rows["overlap"].append(_overlap(cells, age).tobytes())
             rows["overlap_size"].append(cells)
         self.trace.append("snapshots", record_batch("snapshots", rows))
 

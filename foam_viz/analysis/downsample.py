@@ -19,7 +19,8 @@ def bin_width(count: int, bins: int) -> int:
 def minmax(values: np.ndarray, max_points: int) -> np.ndarray:
     """Indices of a min/max downsampling of a series; first and last point are always among them.
 
-    Bins hold a power of two points, counted from the first, so a longer series keeps the bins of a shorter one until
+    Bins hold a power of two points, counted from the first, so a longer series keeps the bins of a shorter
+    one until
     their width doubles: what is on the screen does not flicker while points arrive.
 
     Args:

@@ -39,6 +39,7 @@ class Group:
         self.running = False
         self.goal: str | None = None
         self.speed: float | None = None
+        self.handled = 0
         self.autosave_problem = ""
         self.shared_machine = False
         self._goal_left = 0
@@ -127,6 +128,7 @@ class Group:
         """The state of the controls and of each lane, as plain values."""
         return {
             "view_id": self.view_id,
+            "handled": self.handled,
             "step": self.step,
             "running": self.running,
             "goal": self.goal,

@@ -46,6 +46,7 @@ class LabRun:
         notice: What the page must say (a crash, a problem); empty otherwise.
         revision: Grows with everything that changes.
         steps_per_second: Measured over the last two seconds; 0 while paused.
+        sent: Number of commands sent; the engine says in ``header["handled"]`` how many it has carried out.
     """
 
     view_id: str
@@ -59,6 +60,7 @@ class LabRun:
     notice: str = ""
     revision: int = 0
     steps_per_second: float = 0.0
+    sent: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock)
     changed: threading.Condition = field(init=False)
     _rate: list[tuple[float, int]] = field(default_factory=list)
@@ -76,6 +78,11 @@ class LabRun:
         return not self.header
 
     @property
+    def pending(self) -> bool:
+        """True while a command waits for the engine."""
+        return self.header.get("handled", -1) < self.sent
+
+    @property
     def step(self) -> int:
         return int(self.header.get("step", 0))
 
@@ -85,10 +92,10 @@ class LabRun:
         lanes = self.header.get("lanes", ())
         return bool(lanes) and all(lane["status"] in ("diverged", "finished") for lane in lanes)
 
-    def wait(self, revision: int, seconds: float) -> None:
-        """Waits until something newer than ``revision`` has arrived, for at most ``seconds``."""
+    def wait(self, seconds: float) -> None:
+        """Waits until every command so far was carried out, for at most ``seconds``."""
         with self.lock:
-            self.changed.wait_for(lambda: self.revision > revision, seconds)
+            self.changed.wait_for(lambda: not self.pending, seconds)
 
     def _touch(self) -> None:
         self.revision += 1
@@ -244,6 +251,7 @@ class Hub:
             "view_id": run.view_id,
             "experiment": run.experiment.to_json(),
             "device": run.device,
+            "number": run.sent,
             **more,
         }
 
@@ -342,7 +350,11 @@ class Hub:
             raise ControlRefused("This run belongs to somebody else: watch it, or take a copy of your own.")
         if isinstance(experiment := arguments.get("experiment"), Experiment):
             arguments["experiment"] = experiment.to_json()
-        self._pool.send(run.engine, {"command": name, "view_id": view_id, **arguments})
+        with run.lock:  # the order of the numbers is the order of the commands
+            run.sent += 1
+            self._pool.send(
+                run.engine, {"command": name, "view_id": view_id, "number": run.sent, **arguments}
+            )
 
     def dismiss(self, run: LabRun) -> None:
         """The notice of a run has been read."""

@@ -95,6 +95,9 @@ class Engine:
                         "message": f"{command.get('command')} failed: {type(error).__name__}: {error}",
                     }
                 )
+            # Failed or not, it was answered. Commands without a number are the hub's own.
+            if (group := self._groups.get(command["view_id"])) is not None:
+                group.handled = command.get("number", group.handled)
 
     def _carry_out(self, command: dict[str, Any]) -> None:
         name, view_id = command["command"], command["view_id"]

@@ -30,7 +30,8 @@ def _grown(trace: Trace, table: str, what: Any, build: Callable[[int, _T | None]
         trace: whose table.
         table: its name.
         what: names the value.
-        build: given the number of rows already seen and the value for those (0 and None at first), the new value.
+        build: given the number of rows already seen and the value for those (0 and None at first), the new
+            value.
     """
     rows = trace.rows(table)
     with _LOCK:
@@ -250,7 +251,9 @@ def why_empty(lanes: Sequence[Lane], view: View, what: str) -> str:
         return f"{what} appears here once a run starts."
     lane = focus(lanes, view)
     if lane is None:
-        return f"{what} appears here for an optimizer with factors, such as FOAM or Shampoo; {lanes[0].label} keeps none."
+        return (
+            f"{what} appears here for an optimizer with factors, such as FOAM or Shampoo; {lanes[0].label} keeps none."
+        )
     if followed(lanes, view) is None:
         return f"{what} appears here once you click a factor in the factor map."
     start = settings(lane).start

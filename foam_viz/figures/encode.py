@@ -125,6 +125,17 @@ def layout(revision: str, **more: Any) -> dict[str, Any]:
     }
 
 
+def cell_borders(rows: int, columns: int, width: float) -> dict[str, Any]:
+    """One path of card-coloured lines that sets the cells of a heatmap apart; `columns` = 0 sets only its rows apart.
+
+    Plotly's own gaps make it paint cell by cell.
+    """
+    across = "".join(f"M-0.5,{row + 0.5}H{max(columns, 1) - 0.5}" for row in range(rows - 1))
+    down = "".join(f"M{column + 0.5},-0.5V{rows - 0.5}" for column in range(columns - 1))
+    line = {"color": theme.LIGHT.card, "width": width}
+    return {"type": "path", "path": f"{across}{down}" or "M0,0H0", "line": line, "layer": "above"}
+
+
 def note(text: str, x: Any, y: Any, **more: Any) -> dict[str, Any]:
     """An annotation without an arrow; y in log10 on logarithmic axes, as Plotly wants it."""
     return {"text": text, "x": x, "y": y, "showarrow": False, "font": {"size": 11}, **more}

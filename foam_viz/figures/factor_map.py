@@ -57,8 +57,6 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
                 "textfont": {"size": 11, "color": theme.LIGHT.ink},
                 "hovertemplate": "%{hovertext}<extra></extra>",
                 "hoverongaps": False,
-                "xgap": 3,
-                "ygap": 3,
                 **scale,
             }
         ],
@@ -67,10 +65,19 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
             margin={"l": 82, "r": 14, "t": 32, "b": 44},
             xaxis=encode.axis("layer", **_side(across), range=[-0.5, shape[1] - 0.5]),
             yaxis=encode.axis("", **_side(down), range=[shape[0] - 0.5, -0.5]),
-            shapes=_outline(cells, view.factor, lane, view),
+            shapes=[encode.cell_borders(*shape, width=3), *_outline(cells, view.factor, lane, view)],
             annotations=[
                 encode.note(
-                    symbol, 0.5, 1, name="key", xref="paper", yref="paper", xanchor="right", yanchor="bottom", xshift=-94, yshift=-1
+                    symbol,
+                    0.5,
+                    1,
+                    name="key",
+                    xref="paper",
+                    yref="paper",
+                    xanchor="right",
+                    yanchor="bottom",
+                    xshift=-94,
+                    yshift=-1,
                 )
             ],
             meta={"follow": {"lane": lane.position, "factor": view.factor}},
@@ -113,7 +120,7 @@ def _grid(lane: Lane) -> tuple[list[str], list[str], list[tuple[int, int]]]:
 
 def _side(names: list[str]) -> dict:
     every = max(1, -(-len(names) // 24))
-    shown = [name if len(name) <= _LONGEST_NAME else f"…{name[1 - _LONGEST_NAME:]}" for name in names]
+    shown = [name if len(name) <= _LONGEST_NAME else f"…{name[1 - _LONGEST_NAME :]}" for name in names]
     return {
         "tickvals": list(range(0, len(names), every)),
         "ticktext": [encode.escape(name) for name in shown[::every]],

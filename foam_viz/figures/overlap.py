@@ -15,14 +15,19 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
     if target is None or snapshot is None or snapshot.overlap is None:
         return Drawing(empty=columns.why_empty(lanes, view, "The overlap of the stale and the current eigenbasis"))
     lane, factor = target
-    matrix, step, since = snapshot.overlap, snapshot.step, snapshot.last_decomposition_step
+    matrix, since = snapshot.overlap, snapshot.last_decomposition_step
     size = len(matrix)
     directions = lane.trace.manifest.factors[factor].size
-    group = directions / size
     labels = {"tickvals": [], "showgrid": False, "showline": False, "range": None}
     ticks = [0, size - 1]
     words = [1, directions]
-    side = {**labels, "tickvals": ticks, "ticktext": [f"{w:,}" for w in words], "tickcolor": theme.alpha(theme.LIGHT.card, 0), "constrain": "domain"}
+    side = {
+        **labels,
+        "tickvals": ticks,
+        "ticktext": [f"{w:,}" for w in words],
+        "tickcolor": theme.alpha(theme.LIGHT.card, 0),
+        "constrain": "domain",
+    }
     figure = {
         "data": [
             {
@@ -40,8 +45,7 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
             f"overlap {lane.position} {factor}",
             margin={"l": 46, "r": 14, "t": 32, "b": 40},
             xaxis=encode.axis("current direction", **side) | {"range": [-0.5, size - 0.5]},
-            yaxis=encode.axis("stale direction", **side, scaleanchor="x")
-            | {"range": [size - 0.5, -0.5]},
+            yaxis=encode.axis("stale direction", **side, scaleanchor="x") | {"range": [size - 0.5, -0.5]},
         ),
     }
     turned = 1 - float(matrix.diagonal().mean()) / 255

@@ -1,7 +1,7 @@
 """What a panel is: the traces it is given, what the reader chose, and what it hands back.
 
-A panel is a pure function from traces to a drawing. It knows nothing of Streamlit, of the browser or of where a trace
-came from, so live, recorded and imported runs draw alike.
+A panel is a pure function from traces to a drawing. It knows nothing of Streamlit, of the browser or of
+where a trace came from, so live, recorded and imported runs draw alike.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class View:
     """What the reader chose to look at.
 
     Attributes:
-        factor: index into ``manifest.factors`` of the factor followed by the single-factor panels; None follows nothing.
+        factor: index into ``manifest.factors`` of the factor followed by the single-factor panels; None
+            follows nothing.
         lane: ``Lane.position`` of the lane whose factor is followed ("the focused lane").
         loss_x: what the loss is drawn against.
         loss_log: logarithmic loss axis.

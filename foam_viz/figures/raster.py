@@ -1,7 +1,7 @@
 """Refresh raster: every factor by time, one mark a check, coloured by what was decided.
 
-With more checks than columns a mark stands for several: its colour says why factors were decomposed there, its strength
-what share of the checks it stands for were decompositions.
+With more checks than columns a mark stands for several: its colour says why factors were decomposed there,
+its strength what share of the checks it stands for were decompositions.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
             showlegend=True,
             legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "top", "yref": "container", "itemclick": False,
                     "itemdoubleclick": False, "font": {"size": 11}, "bgcolor": theme.alpha(theme.LIGHT.card, 0)},
-            shapes=[_between_rows(factors), *_followed_row(lane, view)],
+            shapes=[_borders(factors, codes.shape[1] * width), *_followed_row(lane, view)],
             meta={"follow": {"lane": lane.position, "factor": view.factor, "rows": factors}},
         ),
     }  # fmt: skip
@@ -72,8 +72,8 @@ def _period(rows: Checks) -> int:
 def _codes(rows: Checks, factors: int, width: int) -> np.ndarray:
     """What each cell shows, shape (factors, columns), uint8.
 
-    0 nothing, 1 only reuses, then `_LEVELS` strengths for each reason of `_REASONS`: the reason most decompositions in
-    the cell had, the later one in `_REASONS` where two tie.
+    0 nothing, 1 only reuses, then `_LEVELS` strengths for each reason of `_REASONS`: the reason most
+    decompositions in the cell had, the later one in `_REASONS` where two tie.
     """
     count = int(rows.step[-1]) // width + 1
     first, last = rows.start // width, rows.step // width
@@ -102,9 +102,7 @@ def _codes(rows: Checks, factors: int, width: int) -> np.ndarray:
 
 def _reasons(rows: Checks) -> np.ndarray:
     """Index into `_REASONS` for each row; an interval without a decision counts as cap if most of it was, else cadence."""
-    guessed = np.where(
-        2 * rows.cap_refreshes > rows.decompositions, _REASONS.index("cap"), _REASONS.index("cadence")
-    )
+    guessed = np.where(2 * rows.cap_refreshes > rows.decompositions, _REASONS.index("cap"), _REASONS.index("cadence"))
     return np.where(rows.decision > 0, rows.decision - 1, guessed).astype(np.int64)
 
 
@@ -154,11 +152,10 @@ def _legend(reasons: list[str]) -> list[dict[str, Any]]:
     ]
 
 
-def _between_rows(factors: int) -> dict[str, Any]:
-    """One path of paper-coloured lines that sets the rows apart."""
-    path = "".join(f"M0,{row + 0.5}L1,{row + 0.5}" for row in range(factors - 1))
-    line = {"color": theme.LIGHT.card, "width": 2}
-    return {"type": "path", "xref": "paper", "path": path or "M0,0.5L1,0.5", "line": line, "layer": "above"}
+def _borders(factors: int, end: float) -> dict[str, Any]:
+    """One path of card-coloured lines that sets the rows apart: Plotly paints gaps of its own cell by cell."""
+    path = "".join(f"M0,{row + 0.5}L{end},{row + 0.5}" for row in range(factors - 1)) or "M0,0.5L0,0.5"
+    return {"type": "path", "path": path, "line": {"color": theme.LIGHT.card, "width": 2}, "layer": "above"}
 
 
 def _followed_row(lane: Lane, view: View) -> list[dict[str, Any]]:

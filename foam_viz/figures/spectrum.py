@@ -32,9 +32,9 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
     if before is not None:
         data.append(_curve(before, floor, "at the last decomposition", "ghost", _GHOST, "was"))
     data.append(_curve(now, floor, "now", "eigenvalues", _NOW, "eigenvalue"))
-    shapes, notes = _levels(levels, span)
     if epsilon:
-        shapes.insert(0, _shade(epsilon))
+        data.insert(0, _in_force(epsilon, len(now)))
+    shapes, notes = _levels(levels, span)
     figure = {
         "data": data,
         "layout": encode.layout(
@@ -80,17 +80,19 @@ def _curve(values: np.ndarray, floor: float, name: str, series: str, line: dict,
     }
 
 
-def _shade(epsilon: float) -> dict[str, Any]:
+def _in_force(epsilon: float, count: int) -> dict[str, Any]:
+    """The damping in force as a line with what it drowns shaded: a trace, because it moves with every check."""
     return {
-        "type": "rect",
-        "xref": "paper",
-        "x0": 0,
-        "x1": 1,
-        "y0": 1e-300,
-        "y1": epsilon,
+        "type": "scatter",
+        "mode": "lines",
+        "name": "damping in force",
+        "meta": {"series": "damping"},
+        "x": encode.typed(np.array([0.5, count + 0.5])),
+        "y": encode.typed(np.array([epsilon, epsilon])),
+        "line": {"color": theme.LIGHT.accent, "width": 1.8},
+        "fill": "tozeroy",
         "fillcolor": theme.alpha(theme.LIGHT.accent, 0.1),
-        "line": {"width": 0},
-        "layer": "below",
+        "hoverinfo": "skip",
     }
 
 
@@ -104,19 +106,16 @@ _LEVELS = (
 def _levels(levels: dict[str, float | None], span: list[float]) -> tuple[list[dict], list[dict]]:
     """Lines across the spectrum; names in the right margin, kept apart where the lines are close."""
     shown = [(levels[name], name, line, words) for name, line, words in _LEVELS if levels[name]]
-    if levels["epsilon_t"] == levels["epsilon"]:
-        shown = [entry for entry in shown if entry[1] != "epsilon"]
     scale = 220.0 / (span[1] - span[0])
     pixels = [float(np.log10(value)) * scale for value, *_ in shown]
     shapes, notes = [], []
     for (value, name, line, words), pixel, wanted in zip(shown, pixels, encode.spread(pixels, 15.0), strict=True):
-        shapes.append(
-            {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": value, "y1": value, "line": line}
-        )
+        if name != "epsilon_t":
+            shapes.append({"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": value, "y1": value, "line": line})
         notes.append(
             encode.note(
-                theme.SYMBOLS[name], 1, float(np.log10(value)), xref="paper", xanchor="left", xshift=5,
-                yshift=round(wanted - pixel, 1), font={"size": 12, "color": line["color"]},
+                theme.SYMBOLS[name], 1, float(np.log10(value)), name="level", xref="paper", xanchor="left",
+                xshift=5, yshift=round(wanted - pixel, 1), font={"size": 12, "color": line["color"]},
                 hovertext=f"{words}: {theme.setting(float(f'{value:.3g}'))}",
             )
         )  # fmt: skip

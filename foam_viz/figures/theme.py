@@ -1,8 +1,8 @@
 """Colours, dashes and numbers: the one place from which every figure takes them.
 
-Figures are drawn in the colours of the light palette. `DARK_OF` maps each of them to its partner on dark paper; the
-browser applies the map when the page is dark, so switching the theme asks nothing of the server. `recolour` does the
-same for exports made in Python.
+Figures are drawn in the colours of the light palette. `DARK_OF` maps each of them to its partner on dark
+paper; the browser applies the map when the page is dark, so switching the theme asks nothing of the server.
+`recolour` does the same for exports made in Python.
 """
 
 from __future__ import annotations
@@ -73,7 +73,18 @@ DECISION_WORDS: dict[str, str] = {
     "failure": "by failure",
 }
 
-_CIVIDIS = ["#00224E", "#123570", "#3B496C", "#575D6D", "#707173", "#8A8678", "#A59C74", "#C3B369", "#E1CC55", "#FEE838"]
+_CIVIDIS = [
+    "#00224E",
+    "#123570",
+    "#3B496C",
+    "#575D6D",
+    "#707173",
+    "#8A8678",
+    "#A59C74",
+    "#C3B369",
+    "#E1CC55",
+    "#FEE838",
+]
 
 SEQUENTIAL: list[list] = [[i / (len(_CIVIDIS) - 1), colour] for i, colour in enumerate(_CIVIDIS)]
 """Cividis, the same on either paper: for magnitudes."""
@@ -113,9 +124,7 @@ def alpha(colour: str, opacity: float) -> str:
 
 def blend(colour: str, paper: str, share: float) -> str:
     """`share` of `colour` on `paper`, opaque, as #RRGGBB."""
-    mixed = (
-        round(int(colour[i : i + 2], 16) * share + int(paper[i : i + 2], 16) * (1 - share)) for i in (1, 3, 5)
-    )
+    mixed = (round(int(colour[i : i + 2], 16) * share + int(paper[i : i + 2], 16) * (1 - share)) for i in (1, 3, 5))
     return "#{:02X}{:02X}{:02X}".format(*mixed)
 
 

@@ -1,8 +1,8 @@
 """Puts what the browser loads where Streamlit serves it: the `static` folder beside `app.py`.
 
-Streamlit serves files, not links, and sends inline scripts again with every update. So plotly.min.js, the board's
-modules and its style sheet are copied once; the board's address carries a hash of its content, so a browser never runs
-an old copy.
+Streamlit serves files, not links, and sends inline scripts again with every update. So plotly.min.js, the
+board's modules and its style sheet are copied once; the board's address carries a hash of its content, so a
+browser never runs an old copy.
 """
 
 from __future__ import annotations

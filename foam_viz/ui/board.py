@@ -1,8 +1,9 @@
 """The board: every panel of a page in one browser component that updates without re-mounting.
 
-`st.plotly_chart` makes a new element for each change of its data: it flickers and forgets the zoom. The board is one
-`components.v2` component under a stable key whose script calls `Plotly.react`. It is sent what changed since the last
-time, as deflated JSON; the browser asks for everything again when it finds that it missed something.
+`st.plotly_chart` makes a new element for each change of its data: it flickers and forgets the zoom. The
+board is one `components.v2` component under a stable key whose script calls `Plotly.react`. It is sent what
+changed since the last time, as deflated JSON; the browser asks for everything again when it finds that it
+missed something.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ class LaneChip:
     Attributes:
         position: 0 to 5; colour and dash of the swatch.
         label: name of the run.
-        cells: `(label, text, help)` in the order of the columns, the most important first (a phone shows the first
-            three), e.g. `("loss", "0.301", "mean of the last 20 steps")`.
+        cells: `(label, text, help)` in the order of the columns, the most important first (a phone shows the
+            first three), e.g. `("loss", "0.301", "mean of the last 20 steps")`.
         state: shown as a word at the end of the row.
     """
 
@@ -73,16 +74,19 @@ def board(
 
     Args:
         key: stable key of the component; one board under it a page.
-        panels: the cards in reading order. A panel whose drawing did not change since the last send is not sent.
+        panels: the cards in reading order. A panel whose drawing did not change since the last send is not
+            sent.
         lanes: the table of runs, one row a lane; all rows have the same columns.
         status: `(label, text, help)` shown above the table; an empty label shows the text alone.
-        session: `{"view_id": ..., "control_key": ... or None}`. A control key is remembered in the browser tab; when it
-            is None and the tab remembers one for this view, `on_control` is called with it, once.
+        session: `{"view_id": ..., "control_key": ... or None}`. A control key is remembered in the browser
+            tab; when it is None and the tab remembers one for this view, `on_control` is called with it,
+            once.
         everything: send every panel whatever was sent before; set it on full runs of the page.
-        on_follow: called with (factor index, lane position) when a factor is clicked, and with (None, lane position)
-            when a run in the table is. Without it nothing can be clicked.
+        on_follow: called with (factor index, lane position) when a factor is clicked, and with (None, lane
+            position) when a run in the table is. Without it nothing can be clicked.
         on_control: called with (view id, control key); see `session`.
-        on_resend: called after the browser asked for what it lacks; the board sends everything then by itself.
+        on_resend: called after the browser asked for what it lacks; the board sends everything then by
+            itself.
         focus: position of the lane whose factor is followed, marked in the table.
 
     Raises:
@@ -94,7 +98,8 @@ def board(
         memory.revisions.clear()
     head = {
         "lanes": [
-            {"position": c.position, "label": c.label, "cells": [list(x) for x in c.cells], "state": c.state} for c in lanes
+            {"position": c.position, "label": c.label, "cells": [list(x) for x in c.cells], "state": c.state}
+            for c in lanes
         ],
         "status": [list(item) for item in status],
         "session": dict(session) if session else None,
@@ -130,8 +135,8 @@ def board(
 def payload(panels: Sequence[Panel], head: Mapping[str, Any], sent: Sent) -> bytes:
     """What the browser is sent: deflated JSON, remembering in `sent` what it contains.
 
-    Each panel is `{"id", "revision"}`, and unless that very revision was sent before also its words and figure. No panel
-    depends on an earlier update, because under load the browser skips some.
+    Each panel is `{"id", "revision"}`, and unless that very revision was sent before also its words and
+    figure. No panel depends on an earlier update, because under load the browser skips some.
     """
     parts = [_panel(panel, sent) for panel in panels]
     for gone in sent.revisions.keys() - {panel.spec.id for panel in panels}:
@@ -181,7 +186,8 @@ def _component(published: assets.Published) -> Callable[..., Any]:
     """The component. Its inline script only loads the real one, because inline scripts travel with every update."""
     loader = f"""const at = path => new URL(path, document.baseURI).href;
 const board = import(at("{published.board}/board.js"));
-export default async c => (await board).default(c, at("{published.board}/board.css"), at("{published.plotly}"));
+export default async c => (await board).default(c, at("{published.board}/board.css"),
+at("{published.plotly}"));
 """  # more than one line: Streamlit takes a single line with a slash for the name of a file
     return st.components.v2.component(
         "foam_viz.board", html='<div class="foam-board"></div>', js=loader, isolate_styles=False

@@ -28,7 +28,7 @@ _HELP = {
 def panels(state: LabState, run: LabRun | None, loss_axis: str, loss_log: bool) -> None:
     """Draws the panels, again and again while the run trains."""
     shown = _outline(state, run)
-    active = run is not None and (run.running or run.starting)
+    active = run is not None and (run.running or run.starting or run.pending)
     # Whoever only watches cannot know when the run is started elsewhere, and looks now and then.
     pace = TICK_SECONDS if active else None if state.may_control(run) else WATCH_SECONDS
     st.session_state["board-everything"] = True
@@ -55,7 +55,7 @@ def _outline(state: LabState, run: LabRun | None) -> tuple:
     chosen = (state.lane, state.factor, state.may_control(run))
     if run is None:
         return chosen
-    return (*chosen, _phase(run), run.notice, run.header.get("autosave_problem", ""))
+    return (*chosen, _phase(run), run.pending, run.notice, run.header.get("autosave_problem", ""))
 
 
 def draw(state: LabState, run: LabRun | None, view: View, everything: bool) -> None:

@@ -80,9 +80,8 @@ class LabState:
             self.problem = str(error)
 
     def _send(self, server: Hub, run: LabRun, name: str, **arguments: object) -> None:
-        revision = run.revision
         server.command(run.view_id, self.control_key, name, **arguments)
-        run.wait(revision, _ANSWER_SECONDS)
+        run.wait(_ANSWER_SECONDS)
 
     def _create(self, server: Hub) -> LabRun:
         run, key = server.create(self.experiment, session=session_id(), device=self.device)
@@ -90,7 +89,6 @@ class LabState:
         self.factor = None
         if self.speed:
             server.command(run.view_id, key, "speed", steps_per_second=self.speed)
-        run.wait(0, _ANSWER_SECONDS)
         return run
 
     def take_copy(self) -> None:

@@ -43,7 +43,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def page(browser, server: Server) -> Iterator[object]:  # noqa: ANN001
+def page(browser, server: Server) -> Iterator[object]:
     """A page of a new context; console errors and failed external requests fail the test."""
     context = browser.new_context(viewport={"width": 1280, "height": 1400})
     opened = context.new_page()

@@ -13,7 +13,7 @@ const make = (tag, className, text) => {
 
 export class Card {
   constructor(id, plots, follow) {
-    Object.assign(this, { id, plots, follow, drawn: -1e9, visible: true, revision: null, parts: null, dark: false });
+    Object.assign(this, { id, plots, follow, drawn: -1e9, full: -1e9, shape: "", width: 0, height: 0, visible: true, revision: null, parts: null, dark: false });
     this.slot = make("div", "fb-slot");
     this.element = make("article", "fb-card");
     this.element.dataset.panel = id;
@@ -32,10 +32,14 @@ export class Card {
     this.element.append(header, this.key, this.box, this.words);
     this.slot.append(this.element);
     this.buildActions();
-    this.sizes = new ResizeObserver(() => this.hasFigure && this.plots.ask(this));
+    this.sizes = new ResizeObserver(([entry]) => {
+      Object.assign(this, { width: Math.floor(entry.contentRect.width), height: Math.floor(entry.contentRect.height) });
+      if (this.hasFigure) this.plots.ask(this);
+    });
     this.sizes.observe(this.box);
     this.sight = new IntersectionObserver(([entry]) => { this.visible = entry.isIntersecting; }, { rootMargin: "200px" });
     this.sight.observe(this.element);
+    this.box.addEventListener("pointerenter", () => { this.full = -1e9; if (this.hasFigure) this.plots.ask(this); });
     this.box.addEventListener("keydown", (event) => this.arrow(event));
   }
 

@@ -1,16 +1,22 @@
-// Plotly, loaded once, and a queue that redraws at most one figure a frame so that the page never stutters.
+// Plotly, loaded once, and the queue that keeps the page smooth: in each frame a few figures whose marks only move, or one
+// that Plotly draws anew.
+import { quick, shapeOf } from "./quick.js";
 
+const FRAME_MS = 1000 / 60;
+const QUICK_A_FRAME = 3;
+const FULL_MS = 10000; // Plotly sees every figure this often, so that its own state never lags far behind
 const OFFSCREEN_MS = 1500;
 const PATIENCE_MS = 1400;
-const FRAME_MS = 1000 / 60;
-const SMOOTH = 4;
-const BUTTONS = ["toImage", "select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"];
+const REST = 4; // frames without a full drawing for each frame that one has cost
+const CONFIG = { displaylogo: false, doubleClick: "reset", showTips: false,
+  modeBarButtonsToRemove: ["toImage", "select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"] };
 
 export class Plots {
   constructor(url) {
     this.url = url;
-    this.waiting = new Map();
+    this.waiting = new Set();
     this.ticking = false;
+    this.drew = false;
     this.debt = 0;
     this.last = 0;
     this.coarse = matchMedia("(pointer: coarse)").matches;
@@ -26,58 +32,83 @@ export class Plots {
     return window.__foamPlotly;
   }
 
-  // `card` must offer box, visible, drawn (time of the last drawing) and figure(); only its newest state is drawn.
+  // Draws the newest state of a card as soon as there is room for it.
   ask(card) {
-    this.waiting.set(card, true);
+    card.next = card.nextShape = null;
+    this.waiting.add(card);
     if (this.ticking) return;
     this.ticking = true;
     this.load().then((plotly) => requestAnimationFrame((now) => this.frame(plotly, now)), (error) => {
       this.ticking = false;
-      for (const each of this.waiting.keys()) each.fail("The plotting library could not be loaded. Reload the page; "
+      for (const each of this.waiting) each.fail("The plotting library could not be loaded. Reload the page; "
         + "if that does not help, restart the app so that it copies its static files again.");
       console.error("foam_viz board:", error);
     });
   }
 
-  // Smoothness goes first: a drawing that cost a frame is followed by some frames without one, so that a slow machine
-  // updates its figures less often instead of stuttering. No visible figure waits longer than PATIENCE_MS.
+  // Smoothness goes first: a full drawing that cost frames is followed by some without one, so that a slow machine draws
+  // less often instead of stuttering. No visible figure waits longer than PATIENCE_MS.
   frame(plotly, now) {
-    const passed = now - this.last;
-    if (passed < 100) {
-      const lost = Math.round(passed / FRAME_MS) - 1;
-      this.debt = this.drew && lost > 0 ? this.debt + SMOOTH * lost : Math.max(0, this.debt - 1);
-    } else if (!this.drew) this.debt = 0;
+    const lost = Math.min(Math.round((now - this.last) / FRAME_MS) - 1, 10);
+    this.debt = this.drew && lost > 0 ? this.debt + REST * lost : Math.max(0, this.debt - 1);
     this.last = now;
     this.drew = false;
-    for (const card of this.waiting.keys()) {
+    let moved = 0;
+    for (const card of this.waiting) {
       const age = now - card.drawn;
-      if (card.visible ? this.debt > 0 && age < PATIENCE_MS : age < OFFSCREEN_MS) continue;
-      this.waiting.delete(card);
-      this.draw(plotly, card, now);
-      this.drew = true;
-      break;
+      if (moved >= QUICK_A_FRAME || (!card.visible && age < OFFSCREEN_MS)) continue;
+      if (!this.measure(card)) { this.waiting.delete(card); continue; }
+      if (this.move(card, now)) moved += 1;
+      else if (!this.drew && !moved && (this.debt <= 0 || age > PATIENCE_MS)) {
+        this.draw(plotly, card, now);
+        this.drew = true;
+        break;
+      }
     }
     this.ticking = this.waiting.size > 0 || this.drew;
     if (this.ticking) requestAnimationFrame((next) => this.frame(plotly, next));
   }
 
-  draw(plotly, card, now) {
-    const { width, height } = card.box.getBoundingClientRect();
-    if (width < 40 || height < 40 || !card.hasFigure) return;
-    const { data, layout } = card.drawing();
-    layout.width = Math.floor(width);
-    layout.height = Math.floor(height);
-    layout.autosize = false;
+  measure(card) {
+    return card.hasFigure && card.width >= 40 && card.height >= 40;
+  }
+
+  fit(card) {
+    const drawing = card.drawing();
+    const { layout } = drawing;
+    Object.assign(layout, { width: card.width, height: card.height, autosize: false });
     // A finger must be able to scroll past a plot; enlarged, it zooms.
     if (this.coarse && !card.enlarged) layout.dragmode = false;
-    if (width < 460) layout.annotations = (layout.annotations ?? []).filter((note) => note.name !== "end label");
+    if (card.width < 460) layout.annotations = layout.annotations.filter((note) => note.name !== "end label");
+    return drawing;
+  }
+
+  // A figure under the pointer always goes through Plotly, which answers it.
+  move(card, now) {
+    if (card.enlarged || now - card.full > FULL_MS || card.element.matches(":hover, :focus-within")) return false;
+    card.next ??= this.fit(card);
+    card.nextShape ??= shapeOf(card.next);
+    if (card.nextShape !== card.shape || !quick(card.box, card.next)) return false;
+    this.done(card, now);
+    return true;
+  }
+
+  draw(plotly, card, now) {
+    const drawing = card.next ?? this.fit(card);
+    const { data, layout } = drawing;
+    card.shape = card.nextShape ?? shapeOf(drawing);
+    card.full = now;
+    this.done(card, now);
+    plotly.react(card.box, data, layout, { ...CONFIG, displayModeBar: this.coarse ? false : "hover" });
+    if (card.listening) return;
+    card.listening = true;
+    card.box.on("plotly_click", (event) => card.clicked(event.points[0]));
+  }
+
+  done(card, now) {
     card.drawn = now;
-    plotly.react(card.box, data, layout, { displaylogo: false, displayModeBar: this.coarse ? false : "hover",
-      modeBarButtonsToRemove: BUTTONS, doubleClick: "reset", showTips: false });
-    if (!card.listening) {
-      card.listening = true;
-      card.box.on("plotly_click", (event) => card.clicked(event.points[0]));
-    }
+    card.next = card.nextShape = null;
+    this.waiting.delete(card);
   }
 
   forget(card) {

@@ -24,8 +24,10 @@ const KINDS = { f4: Float32Array, f8: Float64Array, u1: Uint8Array, u2: Uint16Ar
 
 export function numbers(spec) {
   if (!spec?.bdata) return Array.isArray(spec) ? spec : [];
-  const bytes = Uint8Array.from(atob(spec.bdata), (letter) => letter.charCodeAt(0));
-  return Array.from(new KINDS[spec.dtype](bytes.buffer));
+  const text = atob(spec.bdata);
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at);
+  return new KINDS[spec.dtype](bytes.buffer);
 }
 
 function figureTable({ data, layout }) {
