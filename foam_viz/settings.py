@@ -44,7 +44,7 @@ class Settings:
     engines: int = 0
     device: str = "auto"
     grace_seconds: float = 60.0
-    publish_seconds: float = 0.2
+    publish_seconds: float = 0.25
     part_seconds: float = 1.0
     checkpoint_seconds: float = 10.0
     runs_per_session: int = 4

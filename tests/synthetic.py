@@ -33,9 +33,7 @@ def factor_infos() -> tuple[FactorInfo, ...]:
                 )
             )
         infos.append(
-            FactorInfo(
-                id=f"{weight + 1}.block_0.0", parameter=f"{name}.bias", block=0, dim=0, order=1, size=outputs
-            )
+            FactorInfo(id=f"{weight + 1}.block_0.0", parameter=f"{name}.bias", block=0, dim=0, order=1, size=outputs)
         )
     return tuple(infos)
 
@@ -171,8 +169,8 @@ class SyntheticRun:
             rows["epsilon"].append(float(self.epsilon[factor]))
             rows["eigenvalues"].append(spectrum.astype(np.float32))
             rows["basis_eigenvalues"].append((spectrum * (1 + 0.004 * age)).astype(np.float32))
-            rows["true_error"].append(float(0.02 + 0.6 * self.rate[factor] * age * (1 + step / 150.0) **
-            -0.75)) rows["overlap"].append(_overlap(cells, age).tobytes())
+            rows["true_error"].append(float(0.02 + 0.6 * self.rate[factor] * age * (1 + step / 150.0) ** -0.75))
+            rows["overlap"].append(_overlap(cells, age).tobytes())
             rows["overlap_size"].append(cells)
         self.trace.append("snapshots", record_batch("snapshots", rows))
 

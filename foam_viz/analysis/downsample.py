@@ -35,6 +35,8 @@ def minmax(values: np.ndarray, max_points: int) -> np.ndarray:
         return np.arange(count)
     width = bin_width(count, (max_points - 2) // 2)
     whole = count // width * width
+    if whole == 0:
+        return np.unique([0, int(values.argmin()), int(values.argmax()), count - 1])
     chosen = _MINMAX.downsample(np.ascontiguousarray(values[:whole]), n_out=2 * (whole // width)).astype(np.int64)
     rest = values[whole:]
     tail = [whole + int(rest.argmin()), whole + int(rest.argmax())] if len(rest) else []

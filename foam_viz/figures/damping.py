@@ -1,4 +1,4 @@
-"""The damping of the followed factor over time, its refreshes, and under it the measured drift against its threshold."""
+"""The damping of the followed factor over time, its refreshes, and under it the drift against its threshold."""
 
 from __future__ import annotations
 

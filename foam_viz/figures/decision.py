@@ -35,8 +35,7 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
     if chosen.tau is not None:
         text.append(("τ", theme.setting(chosen.tau), "the drift that is tolerated"))
     if np.isfinite(after):
-        text.append(("ε", _change(before, after), "damping: added to every eigenvalue before the inverse
-        root"))
+        text.append(("ε", _change(before, after), "damping: added to every eigenvalue before the inverse root"))
     if chosen.epsilon_max is not None:
         text.append(("ε_max", theme.setting(chosen.epsilon_max), "beyond it the factor is decomposed again"))
     last = rows.last_decomposition[at]
@@ -46,8 +45,7 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
     checked, done = int(rows.checks.sum()), int(rows.decompositions.sum())
     if checked:
         share = theme.percent(done / checked)
-        text.append(("spent so far", f"{done:,} of {checked:,} checks ({share})", "decompositions of this
-        factor"))
+        text.append(("spent so far", f"{done:,} of {checked:,} checks ({share})", "decompositions of this factor"))
     reading = f"{columns.factor_name(lane, factor)}, {lane.label}"
     return Drawing(text=tuple(text), reading=reading)
 

@@ -99,14 +99,14 @@ def _where(x: np.ndarray, view: View) -> dict[str, str]:
     return encode.typed(x) if view.loss_x == "optimizer_seconds" else encode.integers(x)
 
 
-def _curves(lane: Lane, x: np.ndarray, loss: np.ndarray, smooth: np.ndarray, view: View) -> list[dict[str,
-    Any]]: style = theme.LANES[lane.position]
+def _curves(lane: Lane, x: np.ndarray, loss: np.ndarray, smooth: np.ndarray, view: View) -> list[dict[str, Any]]:
+    style = theme.LANES[lane.position]
     raw, line = minmax(loss, view.max_points), strided(len(loss), view.max_points // 2)
     return [
         {
             "type": "scatter",
             "mode": "lines",
-            "name": lane.label,
+            "name": encode.escape(lane.label),
             "meta": {"series": "raw", "lane": lane.position},
             "x": _where(x[raw], view),
             "y": encode.typed(loss[raw]),

@@ -18,14 +18,12 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
     matrix, since = snapshot.overlap, snapshot.last_decomposition_step
     size = len(matrix)
     directions = lane.trace.manifest.factors[factor].size
-    labels = {"tickvals": [], "showgrid": False, "showline": False, "range": None}
-    ticks = [0, size - 1]
-    words = [1, directions]
     side = {
-        **labels,
-        "tickvals": ticks,
-        "ticktext": [f"{w:,}" for w in words],
+        "tickvals": [0, size - 1],
+        "ticktext": ["1", f"{directions:,}"],
         "tickcolor": theme.alpha(theme.LIGHT.card, 0),
+        "showgrid": False,
+        "showline": False,
         "constrain": "domain",
     }
     figure = {
@@ -44,8 +42,8 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
         "layout": encode.layout(
             f"overlap {lane.position} {factor}",
             margin={"l": 46, "r": 14, "t": 32, "b": 40},
-            xaxis=encode.axis("current direction", **side) | {"range": [-0.5, size - 0.5]},
-            yaxis=encode.axis("stale direction", **side, scaleanchor="x") | {"range": [size - 0.5, -0.5]},
+            xaxis=encode.axis("current direction", **side, range=[-0.5, size - 0.5]),
+            yaxis=encode.axis("stale direction", **side, range=[size - 0.5, -0.5], scaleanchor="x"),
         ),
     }
     turned = 1 - float(matrix.diagonal().mean()) / 255

@@ -34,7 +34,7 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
     factors = len(lane.trace.manifest.factors)
     period = _period(rows)
     width = period
-    while int(rows.step[-1]) // width + 1 > _COLUMNS:
+    while -(-int(rows.step.max()) // width) > _COLUMNS:
         width *= 2
     codes = _codes(rows, factors, width)
     names = [columns.factor_name(lane, factor) for factor in range(factors)]
@@ -75,8 +75,8 @@ def _codes(rows: Checks, factors: int, width: int) -> np.ndarray:
     0 nothing, 1 only reuses, then `_LEVELS` strengths for each reason of `_REASONS`: the reason most
     decompositions in the cell had, the later one in `_REASONS` where two tie.
     """
-    count = int(rows.step[-1]) // width + 1
-    first, last = rows.start // width, rows.step // width
+    first, last = np.maximum(rows.start - 1, 0) // width, np.maximum(rows.step - 1, 0) // width
+    count = int(last.max()) + 1
     if (first == last).all():
         row, place, owner = np.arange(len(rows)), last, rows.factor
     else:
@@ -101,7 +101,7 @@ def _codes(rows: Checks, factors: int, width: int) -> np.ndarray:
 
 
 def _reasons(rows: Checks) -> np.ndarray:
-    """Index into `_REASONS` for each row; an interval without a decision counts as cap if most of it was, else cadence."""
+    """Index into `_REASONS` for each row; an interval without a decision is cap if most of it was, else cadence."""
     guessed = np.where(2 * rows.cap_refreshes > rows.decompositions, _REASONS.index("cap"), _REASONS.index("cadence"))
     return np.where(rows.decision > 0, rows.decision - 1, guessed).astype(np.int64)
 
@@ -110,7 +110,7 @@ def _colorscale() -> list[list]:
     """One flat band of colour for each code, from faint to full for each reason."""
     bands = [theme.alpha(theme.LIGHT.card, 0), theme.LIGHT.faint]
     for reason in _REASONS:
-        bands += [theme.alpha(theme.DECISIONS[reason], (level + 1) / _LEVELS) for level in range(_LEVELS)]
+        bands += [theme.alpha(theme.DECISIONS[reason], 0.4 + 0.6 * level / (_LEVELS - 1)) for level in range(_LEVELS)]
     scale = []
     for index, colour in enumerate(bands):
         scale += [[index / len(bands), colour], [(index + 1) / len(bands), colour]]

@@ -21,7 +21,8 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
     if target is None or snapshot is None or snapshot.eigenvalues is None:
         return Drawing(empty=columns.why_empty(lanes, view, "The spectrum of the followed factor"))
     lane, factor = target
-    now, before, epsilon = snapshot.eigenvalues, snapshot.basis_eigenvalues, snapshot.epsilon
+    now, before = snapshot.eigenvalues, snapshot.basis_eigenvalues
+    epsilon = snapshot.epsilon if snapshot.epsilon and np.isfinite(snapshot.epsilon) else None
     step, since = snapshot.step, snapshot.last_decomposition_step
     chosen = columns.settings(lane)
     levels = {"epsilon": chosen.epsilon, "epsilon_t": epsilon, "epsilon_max": chosen.epsilon_max}
@@ -66,7 +67,7 @@ def _range(extremes: tuple[float, float] | None, levels: list[float]) -> list[fl
 
 
 def _curve(values: np.ndarray, floor: float, name: str, series: str, line: dict, word: str) -> dict[str, Any]:
-    """Eigenvalues by rank. Zero and negative ones have no place on a logarithmic axis: they end at its floor."""
+    """Eigenvalues by rank. Those with no place on a logarithmic axis (zero, negative, NaN) end at its floor."""
     return {
         "type": "scatter",
         "mode": "lines",
@@ -74,7 +75,7 @@ def _curve(values: np.ndarray, floor: float, name: str, series: str, line: dict,
         "meta": {"series": series},
         "x0": 1,
         "dx": 1,
-        "y": encode.typed(np.where(values > 0, values, floor)),
+        "y": encode.typed(np.where((values > 0) & np.isfinite(values), values, floor)),
         "line": {**line, "shape": "hvh"},
         "hovertemplate": f"direction %{{x}}: {word} %{{y:.3~g}}<extra></extra>",
     }

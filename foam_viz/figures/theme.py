@@ -99,7 +99,7 @@ DARK_OF: dict[str, str] = (
     {getattr(LIGHT, f.name): getattr(DARK, f.name) for f in fields(Palette)}
     | {lane.colour: dark for lane, dark in zip(LANES, LANES_DARK, strict=True)}
     | {PURPLE: "#C79BE0", RED: "#FF6B6B"}
-    | dict(zip([c for _, c in DIVERGING], ["#2A6FA8", "#264E6B", "#26313A", "#6B4431", "#A84C1B"], strict=True))
+    | dict(zip([c for _, c in DIVERGING], ["#28689E", "#264E6B", "#26313A", "#6B4431", "#A84C1B"], strict=True))
     | dict(zip([c for _, c in SINGLE_HUE], ["#182128", "#1B3136", "#1F5456", "#2C9790", "#B5FFF6"], strict=True))
 )
 """Light colour to dark colour, both as upper-case #RRGGBB."""
@@ -169,7 +169,7 @@ def number(value: float | None, unit: str = "") -> str:
     if isinstance(value, float) and math.isinf(value):
         return ("∞" if value > 0 else "−∞") + tail
     size = abs(value)
-    if isinstance(value, int) or (size >= 1000 and size < 1e7):
+    if isinstance(value, int) or 999.5 <= size < 1e7:
         return f"{value:,.0f}{tail}"
     if size == 0:
         return f"0{tail}"

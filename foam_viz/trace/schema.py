@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import pyarrow as pa
 
@@ -42,6 +43,11 @@ class Column:
         return make_field(self.name, self.type, self.unit)
 
 
+@cache
+def _arrow(columns: tuple[Column, ...]) -> pa.Schema:
+    return pa.schema([column.field() for column in columns])
+
+
 @dataclass(frozen=True)
 class TableSchema:
     """One table of a trace: its name, what a row is, and its columns in order.
@@ -55,8 +61,8 @@ class TableSchema:
     open: bool = False
 
     def arrow(self) -> pa.Schema:
-        """Return the Arrow schema of the columns defined here."""
-        return pa.schema([column.field() for column in self.columns])
+        """Return the Arrow schema of the columns defined here; built once."""
+        return _arrow(self.columns)
 
     def find(self, name: str) -> Column | None:
         """Return the column called ``name``, or None when the schema does not define it."""

@@ -97,11 +97,8 @@ def board(
     if everything:
         memory.revisions.clear()
     head = {
-        "lanes": [
-            {"position": c.position, "label": c.label, "cells": [list(x) for x in c.cells], "state": c.state}
-            for c in lanes
-        ],
-        "status": [list(item) for item in status],
+        "lanes": [{"position": c.position, "label": c.label, "cells": c.cells, "state": c.state} for c in lanes],
+        "status": status,
         "session": dict(session) if session else None,
         "follows": on_follow is not None,
         "focus": focus,
@@ -141,8 +138,8 @@ def payload(panels: Sequence[Panel], head: Mapping[str, Any], sent: Sent) -> byt
     parts = [_panel(panel, sent) for panel in panels]
     for gone in sent.revisions.keys() - {panel.spec.id for panel in panels}:
         del sent.revisions[gone]
-    text = _text(head)
-    return zlib.compress(f'{text[:-1]},"panels":[{",".join(parts)}]}}'.encode(), 1)
+    text = _text({**head, "panels": None}).removesuffix("null}")
+    return zlib.compress(f"{text}[{','.join(parts)}]}}".encode(), 1)
 
 
 def _panel(panel: Panel, sent: Sent) -> str:

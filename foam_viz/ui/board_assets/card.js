@@ -13,7 +13,7 @@ const make = (tag, className, text) => {
 
 export class Card {
   constructor(id, plots, follow) {
-    Object.assign(this, { id, plots, follow, drawn: -1e9, full: -1e9, shape: "", width: 0, height: 0, visible: true, revision: null, parts: null, dark: false });
+    Object.assign(this, { id, plots, follow, drawn: -1e9, full: -1e9, shape: "", ranges: {}, width: 0, height: 0, visible: true, revision: null, parts: null, dark: false });
     this.slot = make("div", "fb-slot");
     this.element = make("article", "fb-card");
     this.element.dataset.panel = id;

@@ -11,6 +11,33 @@ const REST = 4; // frames without a full drawing for each frame that one has cos
 const CONFIG = { displaylogo: false, doubleClick: "reset", showTips: false,
   modeBarButtonsToRemove: ["toImage", "select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"] };
 
+const isAxis = (name) => /^[xy]axis\d*$/.test(name);
+const same = (one, other) => one.every((value, at) => Math.abs(value - other[at]) <= 1e-9 * Math.abs(value));
+
+// `uirevision` alone keeps the reader's zoom only while the range we ask for stays the same, and ours grow. So while a range
+// on the screen is not the one asked for, the reader chose it, and the old one is asked for again. A reset brings back a
+// range asked for some time ago: then the zoom is over, which Plotly is told by another `uirevision`.
+function keepZoom(card, layout) {
+  const shown = card.box._fullLayout;
+  for (const name of Object.keys(layout).filter(isAxis)) {
+    const axis = layout[name];
+    const revision = `${layout.uirevision} ${axis.uirevision}`;
+    const before = card.ranges[name];
+    const asked = before?.revision === revision ? before : { revision, past: [], resets: (before?.resets ?? 0) + 1 };
+    const seen = shown?.[name]?.range;
+    if (asked.range && seen && axis.range && !same(seen, asked.range)) {
+      if (asked.past.some((range) => same(seen, range))) asked.resets += 1;
+      else axis.range = [...asked.range];
+    }
+    axis.uirevision = `${revision} ${asked.resets}`;
+    if (axis.range && !(asked.range && same(axis.range, asked.range))) {
+      asked.past.push(axis.range);
+      asked.range = [...axis.range];
+    }
+    card.ranges[name] = asked;
+  }
+}
+
 export class Plots {
   constructor(url) {
     this.url = url;
@@ -77,6 +104,7 @@ export class Plots {
     const drawing = card.drawing();
     const { layout } = drawing;
     Object.assign(layout, { width: card.width, height: card.height, autosize: false });
+    keepZoom(card, layout);
     // A finger must be able to scroll past a plot; enlarged, it zooms.
     if (this.coarse && !card.enlarged) layout.dragmode = false;
     if (card.width < 460) layout.annotations = layout.annotations.filter((note) => note.name !== "end label");

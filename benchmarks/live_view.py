@@ -1,0 +1,159 @@
+"""The live view in headless Chromium while training: frames, re-mounts, bytes, server CPU, and how fast a click answers.
+
+Six charts, four updates a second. The frames of the page are compared with those of an empty page in the same browser
+while the same run keeps training; everything else is counted on the page itself. Each scenario is measured
+``ROUNDS`` times and the median taken, since these machines are shared.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.report import Report
+from benchmarks.server import CHROMIUM_FLAGS, Server, chromium
+
+PROBE = (Path(__file__).parent / "probe.js").read_text()
+SECONDS, WARM_SECONDS, ROUNDS = 6.0, 4.0, 3
+CLICKS = 5
+
+# Clicks a button and waits, frame by frame, until another one can be pressed: what a visitor feels.
+CLICK = """
+async ([name, awaited]) => {
+  const find = (text) => [...document.querySelectorAll('button')].find((b) => b.innerText.trim().endsWith(text));
+  const began = performance.now();
+  find(name).click();
+  while (find(awaited)?.disabled !== false) await new Promise(requestAnimationFrame);
+  return performance.now() - began;
+}
+"""
+# From the click on Start until every figure has something drawn in it.
+FIRST = """
+async () => {
+  const began = performance.now();
+  [...document.querySelectorAll('button')].find((b) => b.innerText.trim().endsWith('Start')).click();
+  const shown = () => [...document.querySelectorAll('.js-plotly-plot')].filter((p) => p.data?.length).length;
+  while (shown() < 1) await new Promise(requestAnimationFrame);
+  return performance.now() - began;
+}
+"""
+
+
+def _open(browser: object, server: Server, query: str, received: list[int] | None = None) -> object:
+    """The lab in a new page, ready to start; sizes of what its websocket receives go to ``received``."""
+    page = browser.new_page(viewport={"width": 1280, "height": 1400})
+    page.add_init_script(PROBE)
+    if received is not None:
+        page.on("websocket", lambda socket: socket.on("framereceived", lambda data: received.append(len(data))))
+    page.goto(f"{server.url}/live-lab?{query}")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('button')].some(b => b.innerText.trim().endsWith('Start') && !b.disabled)",
+        timeout=60_000,
+    )
+    page.wait_for_timeout(1500)
+    return page
+
+
+def _measure(browser: object, page: object, server: Server, received: list[int]) -> dict[str, float]:
+    import psutil
+
+    process = psutil.Process(server.process.pid)
+    received.clear()
+    page.evaluate("__probe.arm()")
+    before = sum(process.cpu_times()[:2])
+    page.wait_for_timeout(SECONDS * 1e3)
+    found = page.evaluate("__probe.read()")
+    cpu = sum(process.cpu_times()[:2]) - before
+    total = sum(received)
+    empty = browser.new_page(viewport={"width": 1280, "height": 1400})
+    empty.add_init_script(PROBE)
+    empty.goto("data:text/html,<p>empty</p>")
+    empty.bring_to_front()
+    empty.wait_for_timeout(500)
+    empty.evaluate("__probe.arm()")
+    empty.wait_for_timeout(SECONDS * 1e3)
+    bare = empty.evaluate("__probe.read()")
+    empty.close()
+    page.bring_to_front()
+    updates = max(max(found["updatesPerSecond"], default=0) * found["seconds"], 1)
+    return {
+        "ratio": found["framesPerSecond"] / max(bare["framesPerSecond"], 1e-9),
+        "plots": found["plots"],
+        "updates": max(found["updatesPerSecond"], default=0),
+        "remounts": found["remounts"],
+        "frozen": found["frozen"],
+        "kilobytes": total / updates / 1e3,
+        "server_ms": cpu / updates * 1e3,
+        "long_ms": found["longMsPerSecond"],
+    }
+
+
+def _scenario(report: Report, browser: object, server: Server, name: str, query: str, kilobytes: float, step: int) -> None:
+    received: list[int] = []
+    page = _open(browser, server, query, received)
+    page.get_by_role("button", name="Start", exact=True).click(timeout=60_000)
+    page.wait_for_timeout(WARM_SECONDS * 1e3)
+    page.wait_for_function(
+        "(step) => Number(document.querySelector('.fb-status dd').textContent.replace(/[^0-9]/g, '')) >= step",
+        arg=step,
+        timeout=240_000,
+    )
+    rounds = [_measure(browser, page, server, received) for _ in range(ROUNDS)]
+    median = {key: statistics.median(found[key] for found in rounds) for key in rounds[0]}
+    report.at_least(f"{name}: charts", median["plots"], 6)
+    report.add(f"{name}: updates/s of the busiest chart", median["updates"])
+    report.at_least(f"{name}: frames/s over an empty page's", median["ratio"], 0.85)
+    report.at_most(f"{name}: re-mounts", max(found["remounts"] for found in rounds), 0)
+    report.at_most(f"{name}: charts that stood still for 2 s", max(found["frozen"] for found in rounds), 0)
+    report.at_most(f"{name}: kB an update, all panels", median["kilobytes"], kilobytes)
+    report.at_most(f"{name}: server CPU an update, ms", median["server_ms"], 25)
+    report.add(f"{name}: long tasks, ms/s", median["long_ms"])
+    page.get_by_role("button", name="Pause", exact=True).click()
+    page.wait_for_timeout(500)
+    page.close()
+
+
+def _clicks(report: Report, browser: object, server: Server) -> None:
+    page = _open(browser, server, "lane=foam&lane=shampoo")
+    report.at_most("first snapshot after Start, ms", page.evaluate(FIRST), 1000)
+    page.wait_for_timeout(2000)
+    pauses, starts = [], []
+    for _ in range(CLICKS):
+        pauses.append(page.evaluate(CLICK, ["Pause", "Start"]))
+        page.wait_for_timeout(700)
+        starts.append(page.evaluate(CLICK, ["Start", "Pause"]))
+        page.wait_for_timeout(900)
+    report.at_most("a click on Pause answers while training, ms", statistics.median(pauses), 250)
+    report.at_most("a click on Start answers, ms", statistics.median(starts), 250)
+    page.evaluate(CLICK, ["Pause", "Start"])
+    page.close()
+
+
+def main() -> int:
+    report = Report("live_view")
+    path = chromium()
+    if path is None:
+        print("  no Chromium is installed", file=sys.stderr)
+        return 1
+    from playwright.sync_api import sync_playwright
+
+    four = "&".join(f"lane={lane}" for lane in ("foam", "shampoo", "dr-shampoo", "shampoo:period=50"))
+    with (
+        tempfile.TemporaryDirectory() as home,
+        Server(Path(home), FOAM_VIZ_GRACE_SECONDS="2", FOAM_VIZ_ENGINES="1") as server,
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        _open(browser, server, "lane=adamw").close()  # the engine is warm after this
+        _clicks(report, browser, server)
+        _scenario(report, browser, server, "one lane", "lane=foam", 30, 1)
+        _scenario(report, browser, server, "four lanes", four, 100, 1)
+        _scenario(report, browser, server, "one lane at step 10,000", "lane=foam", 30, 10_000)
+        browser.close()
+    return report.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""What holds for every panel, whatever it draws."""
+
+from __future__ import annotations
+
+import json
+import time
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from foam_viz.figures import theme
+from foam_viz.figures.catalogue import PANELS
+from foam_viz.figures.panel import Lane, PanelSpec, View
+from foam_viz.trace import Manifest, Trace, record_batch
+from tests.synthetic import SyntheticRun, factor_infos
+
+EACH_PANEL = pytest.mark.parametrize("spec", PANELS, ids=lambda spec: spec.id)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key != "bdata":
+                yield from _strings(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _strings(item)
+    elif isinstance(value, str):
+        yield value
+
+
+@EACH_PANEL
+@pytest.mark.parametrize("lane", range(4))
+def test_figures_are_valid_plain_and_coloured_by_the_theme(spec: PanelSpec, lane: int, lanes: list[Lane]) -> None:
+    drawing = spec.draw(lanes, View(factor=0, lane=lane))
+    if spec.id == "decision":
+        assert drawing.figure is None and drawing.text
+        return
+    assert drawing.figure is not None and drawing.reading and not drawing.empty
+    go.Figure(drawing.figure)
+    json.dumps(drawing.figure, allow_nan=False)
+    assert "template" not in drawing.figure["layout"]
+    assert drawing.figure["layout"]["uirevision"]
+    known = set(theme.DARK_OF) | {colour for _, colour in theme.SEQUENTIAL}
+    for text in _strings(drawing.figure):
+        if text.startswith("#") and len(text) == 7:
+            assert text.upper() in known, text
+        if text.startswith("rgba"):
+            assert theme._dark(text) != text or text.startswith("rgba(255,255,255"), text
+
+
+@EACH_PANEL
+def test_axes_have_titles_and_marks_have_hover_texts(spec: PanelSpec, lanes: list[Lane]) -> None:
+    figure = spec.draw(lanes, View(factor=0)).figure
+    if figure is None:
+        return
+    axes = {name: axis for name, axis in figure["layout"].items() if name[:5] in ("xaxis", "yaxis")}
+    for name, axis in axes.items():
+        named_by_ticks = bool(axis.get("ticktext"))
+        assert axis.get("visible") is False or axis["title"]["text"] or named_by_ticks, name
+    for trace in figure["data"]:
+        assert "hovertemplate" in trace or trace.get("hoverinfo") == "skip"
+
+
+@EACH_PANEL
+def test_without_runs_every_panel_says_what_will_appear(spec: PanelSpec) -> None:
+    drawing = spec.draw([], View())
+    assert drawing.figure is None and "appear" in drawing.empty
+
+
+@EACH_PANEL
+def test_an_optimizer_without_factors_is_normal(spec: PanelSpec, lanes: list[Lane]) -> None:
+    drawing = spec.draw([lanes[3]], View(factor=0, lane=3))
+    if spec.id == "loss":
+        assert drawing.figure is not None
+    else:
+        assert drawing.figure is None and "AdamW keeps none" in drawing.empty
+
+
+@EACH_PANEL
+def test_a_run_that_has_not_begun_is_normal(spec: PanelSpec) -> None:
+    run = SyntheticRun("foam")
+    drawing = spec.draw([Lane(run.trace, "FOAM", 0)], View(factor=0))
+    assert drawing.figure is None and drawing.empty
+    if spec.id != "loss":
+        assert "step 10" in drawing.empty
+
+
+@EACH_PANEL
+@pytest.mark.parametrize("factor", [None, -1, 18, 10_000])
+def test_a_factor_that_does_not_exist_is_no_error(spec: PanelSpec, factor: int | None, lanes: list[Lane]) -> None:
+    drawing = spec.draw(lanes, View(factor=factor))
+    assert drawing.figure is not None or drawing.empty
+
+
+@EACH_PANEL
+def test_missing_columns_are_normal(spec: PanelSpec) -> None:
+    trace = Trace.empty(Manifest(run_id="x", name="x", optimizer="foreign", factors=factor_infos()[:2]))
+    trace.append("steps", record_batch("steps", {"step": np.arange(1, 30), "loss": np.linspace(2, 1, 29)}))
+    trace.append("checks", record_batch("checks", {"step": [10, 20], "factor": [0, 0]}))
+    trace.append("snapshots", record_batch("snapshots", {"step": [20], "factor": [0]}))
+    drawing = spec.draw([Lane(trace, "foreign", 0)], View(factor=0))
+    if drawing.figure is not None:
+        go.Figure(drawing.figure)
+        json.dumps(drawing.figure, allow_nan=False)
+
+
+@EACH_PANEL
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_diverged_runs_are_drawn_up_to_where_they_diverged(spec: PanelSpec, bad: float) -> None:
+    run = SyntheticRun("foam").advance(60)
+    rows = {"step": [61], "loss": [bad], "held_out_loss": [bad], "optimizer_seconds": [1.0], "decompositions": [18]}
+    run.trace.append("steps", record_batch("steps", rows))
+    check = {"step": [70], "factor": [0], "epsilon": [bad], "epsilon_before": [bad], "proxy": [bad], "residual": [bad]}
+    run.trace.append("checks", record_batch("checks", {**check, "checks": [1], "decision": ["failure"]}))
+    spectrum = np.array([np.nan, 1e-3, 0.0, -1e-9], dtype=np.float32)
+    snapshot = {"step": [70], "factor": [0], "epsilon": [bad], "eigenvalues": [spectrum], "true_error": [bad]}
+    run.trace.append("snapshots", record_batch("snapshots", snapshot))
+    run.trace.manifest = run.trace.manifest.with_(status="diverged", diverged_step=61)
+    drawing = spec.draw([Lane(run.trace, "FOAM", 0)], View(factor=0))
+    if drawing.figure is not None:
+        go.Figure(drawing.figure)
+        json.dumps(drawing.figure, allow_nan=False)
+    if spec.id == "loss":
+        assert "diverged at step 61" in drawing.reading
+
+
+@EACH_PANEL
+def test_labels_from_people_are_never_markup(spec: PanelSpec) -> None:
+    run = SyntheticRun("foam").advance(200)
+    drawing = spec.draw([Lane(run.trace, "<b>x</b>", 0), Lane(run.trace, "y", 1)], View(factor=0))
+    if drawing.figure is not None:
+        assert "<b>x</b>" not in list(_strings(drawing.figure["data"])) + list(_strings(drawing.figure["layout"]))
+
+
+def _all(lanes: list[Lane]) -> list[dict | None]:
+    return [spec.draw(lanes, View(factor=0)).figure for spec in PANELS]
+
+
+@pytest.mark.parametrize(("count", "limit"), [(1, 30_000), (4, 100_000)])
+def test_an_update_stays_small_at_step_ten_thousand(count: int, limit: int, long_lanes: list[Lane]) -> None:
+    text = json.dumps(_all(long_lanes[:count]), separators=(",", ":")).encode()
+    assert len(zlib.compress(text, 1)) < limit / 2
+    assert len(text) < 2 * limit
+
+
+def test_drawing_takes_few_milliseconds(long_lanes: list[Lane]) -> None:
+    runs = [lane.trace for lane in long_lanes]
+    spent = []
+    for _ in range(7):
+        for trace in runs:  # a new row, so that no cache can hide the cost
+            trace.append(
+                "steps", record_batch("steps", {"step": [trace.values("steps", "step")[-1] + 1], "loss": [0.1]})
+            )
+        begin = time.thread_time()
+        _all(long_lanes)
+        spent.append(time.thread_time() - begin)
+    assert min(spent) < 0.04  # 10 ms on an idle core; the limit only catches a loop over rows

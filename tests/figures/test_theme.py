@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import math
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from foam_viz.figures import theme
+
+CONFIG = tomllib.loads((Path(__file__).parents[2] / ".streamlit" / "config.toml").read_text())
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.301, "0.301"),
+        (0.81, "0.810"),
+        (12.345, "12.3"),
+        (999.6, "1,000"),
+        (1240, "1,240"),
+        (54321.0, "54,321"),
+        (3e-7, "3.0e-7"),
+        (1.126e-6, "1.13e-6"),
+        (0.0, "0"),
+        (-0.25, "-0.250"),
+        (2.5e9, "2.5e9"),
+        (math.nan, "–"),
+        (None, "–"),
+        (math.inf, "∞"),
+    ],
+)
+def test_number(value: float | None, text: str) -> None:
+    assert theme.number(value) == text
+
+
+def test_unit_follows_a_thin_space() -> None:
+    assert theme.number(4.2, "s") == "4.20\u202fs"
+    assert theme.percent(0.41) == "41\u202f%"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.75, "0.75"), (3e-7, "3e-7"), (1e-9, "1e-9"), (1.5e-8, "1.5e-8"), (10, "10")]
+)
+def test_setting_is_as_short_as_it_was_written(value: float, text: str) -> None:
+    assert theme.setting(value) == text
+
+
+def test_every_colour_of_a_figure_has_a_dark_partner() -> None:
+    used = [lane.colour for lane in theme.LANES] + list(theme.DECISIONS.values())
+    used += [colour for _, colour in theme.DIVERGING + theme.SINGLE_HUE]
+    used += [getattr(theme.LIGHT, name) for name in ("paper", "card", "line", "ink", "soft_ink", "accent", "faint")]
+    assert {colour for colour in used if colour.upper() not in theme.DARK_OF} == set()
+
+
+def test_lanes_differ_in_colour_dash_and_symbol() -> None:
+    for attribute in ("colour", "dash", "symbol"):
+        assert len({getattr(lane, attribute) for lane in theme.LANES}) == len(theme.LANES) == 6
+
+
+def test_recolour_changes_colours_and_nothing_else() -> None:
+    figure = {
+        "data": [{"line": {"color": "#0072B2"}, "name": "#0072B2 is my run", "y": {"dtype": "f4", "bdata": "AAAA"}}],
+        "layout": {"fill": theme.alpha("#0B7A75", 0.1), "unknown": "#123456", "scale": [[0, "#FFFFFF"]]},
+    }
+    dark = theme.recolour(figure, "dark")
+    assert dark["data"][0] == {
+        "line": {"color": theme.LANES_DARK[0]},
+        "name": "#0072B2 is my run",
+        "y": {"dtype": "f4", "bdata": "AAAA"},
+    }
+    assert dark["layout"]["fill"] == "rgba(60,207,196,0.1)"
+    assert dark["layout"]["unknown"] == "#123456"
+    assert dark["layout"]["scale"] == [[0, theme.DARK.card]]
+    assert theme.recolour(figure, "light") is figure
+
+
+@pytest.mark.parametrize(("name", "palette"), [("light", theme.LIGHT), ("dark", theme.DARK)])
+def test_streamlit_is_configured_with_the_same_palette(name: str, palette: theme.Palette) -> None:
+    table = CONFIG["theme"][name]
+    assert table["backgroundColor"] == palette.paper
+    assert table["textColor"] == palette.ink
+    assert table["primaryColor"] == palette.accent
+    assert table["borderColor"] == palette.line
+    lanes = [lane.colour for lane in theme.LANES] if name == "light" else list(theme.LANES_DARK)
+    assert table["chartCategoricalColors"] == lanes
+
+
+def test_streamlit_stays_local_and_quiet() -> None:
+    assert CONFIG["server"]["address"] == "127.0.0.1"
+    assert CONFIG["server"]["enableStaticServing"] is True
+    assert CONFIG["runner"]["postScriptGC"] is False
+    assert CONFIG["browser"]["gatherUsageStats"] is False
+
+
+def _luminance(colour: str) -> float:
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _contrast(one: str, other: str) -> float:
+    high, low = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("palette", [theme.LIGHT, theme.DARK])
+def test_text_is_readable(palette: theme.Palette) -> None:
+    assert _contrast(palette.ink, palette.card) >= 7
+    assert _contrast(palette.soft_ink, palette.card) >= 4.5
+
+
+def test_numbers_are_readable_on_every_cell_of_the_factor_map() -> None:
+    for _, colour in theme.DIVERGING:
+        assert _contrast(theme.LIGHT.ink, colour) >= 4.5
+        assert _contrast(theme.DARK.ink, theme.DARK_OF[colour]) >= 4.5

@@ -1,0 +1,200 @@
+"""Pages as Streamlit runs them, without a browser: what the widgets say and what the clicks do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from foam_viz.engine.hub import Hub
+from foam_viz.settings import Settings
+from foam_viz.ui import server
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    made = Hub(Settings(data_directory=tmp_path_factory.mktemp("data"), engines=1, device="cpu", runs_per_session=50))
+    assert made.ready(90)
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True)
+def one_hub(engines: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_hub", engines)
+
+
+def lab(**query: str | list[str]) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    for key, value in query.items():
+        app.query_params[key] = value
+    app.run()
+    app.switch_page("pages/live_lab.py").run()
+    assert not app.exception
+    return app
+
+
+def press(app: AppTest, key: str) -> AppTest:
+    app.button(key=key).click().run()
+    assert not app.exception
+    return app
+
+
+def state(app: AppTest):
+    return app.session_state["lab"]
+
+
+def settle(app: AppTest) -> None:
+    """Waits until the engine has answered the last click, then draws the page again."""
+    state(app).run().wait(30)
+    app.run()
+
+
+def test_start_page_opens() -> None:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
+    assert not app.exception
+    assert app.title[0].value == "Watch a preconditioner go stale"
+
+
+def test_the_lab_opens_with_two_lanes_and_no_run() -> None:
+    app = lab()
+    assert [lane.optimizer for lane in state(app).experiment.lanes] == ["foam", "shampoo"]
+    assert app.button(key="do-start").disabled is False
+    assert app.button(key="do-pause").disabled is True
+    assert app.button(key="do-reset").disabled is True
+
+
+def test_step_and_reset() -> None:
+    app = press(lab(batch_size="16"), "do-step")
+    settle(app)
+    assert state(app).run().step == 1
+    press(app, "do-check")
+    settle(app)
+    assert state(app).run().step == 10
+    press(app, "do-reset")
+    settle(app)
+    assert state(app).run().step == 0
+
+
+def test_start_and_pause_change_what_can_be_pressed() -> None:
+    app = press(lab(batch_size="16"), "do-start")
+    settle(app)
+    assert app.button(key="do-start").disabled is True
+    assert app.button(key="do-pause").disabled is False
+    press(app, "do-pause")
+    settle(app)
+    assert app.button(key="do-start").disabled is False
+
+
+def test_a_link_fills_the_widgets_and_what_it_has_wrong_is_shown() -> None:
+    app = lab(task="digits-classifier", seed="7", lane=["foam:tau=nan,period=25", "adamw", "nonsense"])
+    assert app.number_input(key="set.run.seed").value == 7
+    assert app.selectbox(key="set.task").value == "digits-classifier"
+    shown = " ".join(warning.value for warning in app.warning)
+    assert "tau" in shown
+    assert "nan" in shown
+    assert "nonsense" in shown
+    first = state(app).experiment.lanes[0]
+    assert (first.settings["period"], first.settings["tau"]) == (25, 0.75)
+
+
+def test_markup_in_a_link_is_text() -> None:
+    app = lab(lane="foam", **{"[x](http://e)": "<b>!</b>"})
+    shown = app.warning[0].value
+    assert "[x](http" not in shown
+    assert "\\[x\\]" in shown
+
+
+def test_a_value_that_is_refused_is_named_and_the_old_one_stays() -> None:
+    app = lab(lane="foam")
+    lane = state(app).lane_ids[0]
+    app.text_input(key=f"set.lane.{lane}.foam.epsilon_max").input("-1").run()
+    assert not app.exception
+    assert state(app).experiment.lanes[0].settings["epsilon_max"] == 3e-7
+    assert any("epsilon" in caption.value and "still" in caption.value for caption in app.caption)
+
+
+def test_epsilon_max_below_epsilon_is_an_error_on_the_page() -> None:
+    app = lab(lane="foam")
+    lane = state(app).lane_ids[0]
+    app.text_input(key=f"set.lane.{lane}.foam.epsilon_max").input("1e-12").run()
+    assert any("epsilon_max" in error.value for error in app.error)
+
+
+def test_lanes_come_and_go_and_keep_their_own_settings() -> None:
+    app = lab(lane=["foam:tau=0.5", "shampoo:period=50"])
+    first, second = state(app).lane_ids
+    press(app, "add-lane")
+    assert len(state(app).experiment.lanes) == 3
+    press(app, f"remove-{first}")
+    lanes = state(app).experiment.lanes
+    assert lanes[0].optimizer == "shampoo"
+    assert lanes[0].settings["period"] == 50
+    assert app.number_input(key=f"set.lane.{second}.shampoo.period").value == 50
+    for _ in range(2):
+        press(app, "add-lane")
+    assert len(state(app).experiment.lanes) == 4
+    assert not [button for button in app.button if button.key == "add-lane"]
+
+
+def test_another_optimizer_keeps_what_both_know() -> None:
+    app = lab(lane="foam:lr=0.003,period=20")
+    lane = state(app).lane_ids[0]
+    app.selectbox(key=f"set.lane.{lane}.optimizer").select("dr-shampoo").run()
+    settings = state(app).experiment.lanes[0].settings
+    assert (settings["lr"], settings["period"]) == (0.003, 20)
+
+
+def test_a_preset_fills_the_page() -> None:
+    app = lab(lane="adamw")
+    app.selectbox(key="preset").select("how-stale").run()
+    assert [lane.settings["period"] for lane in state(app).experiment.lanes] == [10, 50, 100, 200]
+
+
+def test_changed_settings_wait_for_a_reset() -> None:
+    app = press(lab(batch_size="16", lane="foam"), "do-step")
+    settle(app)
+    lane = state(app).lane_ids[0]
+    app.number_input(key=f"set.lane.{lane}.foam.period").set_value(20).run()
+    assert any("Reset" in info.value for info in app.info)
+    assert state(app).run().experiment.lanes[0].settings["period"] == 10
+    press(app, "do-reset")
+    settle(app)
+    assert state(app).run().experiment.lanes[0].settings["period"] == 20
+
+
+def test_a_run_of_somebody_else_is_watched(engines: Hub) -> None:
+    owner = press(lab(batch_size="16", lane="foam"), "do-step")
+    settle(owner)
+    view_id = state(owner).view_id
+    guest = lab(run=view_id, lane="foam", batch_size="16")
+    assert any("somebody else steers" in info.value for info in guest.info)
+    assert guest.button(key="do-start").disabled is True
+    assert state(guest).run().step == 1
+    press(guest, "take-copy")
+    assert state(guest).view_id is None
+    press(guest, "do-step")
+    assert state(guest).view_id != view_id
+
+
+def test_a_reloaded_tab_shows_its_key_and_steers_again() -> None:
+    owner = press(lab(batch_size="16", lane="foam"), "do-step")
+    view_id = state(owner).view_id
+    key = state(owner).control_keys[view_id]
+    again = lab(run=view_id, lane="foam", batch_size="16")
+    assert again.button(key="do-start").disabled is True
+    state(again).take_control(view_id, "0" * 32)
+    assert not state(again).may_control(state(again).run())
+    state(again).take_control(view_id, key)
+    again.run()
+    assert again.button(key="do-start").disabled is False
+
+
+def test_a_view_id_of_another_form_is_refused() -> None:
+    app = lab(run="../../secret")
+    assert state(app).view_id is None
+    assert any("run" in warning.value for warning in app.warning)
