@@ -51,26 +51,22 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
         previous = 0.0
-        losses = {}
+        fixed = {p: mean("shampoo", directory, period=p, start=10, lr="1e-2") for p in sorted({*PERIODS, *NEAR})}
         for period in PERIODS:
-            losses[period], count = mean("shampoo", directory, period=period, start=10, lr="1e-2")
+            loss, count = fixed[period]
             report.add(f"Shampoo f = {period}: decompositions", count)
-            report.add(f"Shampoo f = {period}: loss", losses[period], f"above {previous:.4g}", losses[period] > previous)
-            previous = losses[period]
+            report.add(f"Shampoo f = {period}: loss", loss, f"above {previous:.4g}", loss > previous)
+            previous = loss
         adamw, _ = mean("adamw", directory, lr="1e-2")
         report.add("AdamW: loss", adamw, f"above {previous:.4g}", adamw > previous)
-        _, every = mean("shampoo", directory, period=10, start=10, lr="1e-2")
-        loss, count = mean(
-            "foam", directory, period=10, tau=0.75, epsilon_max="3e-7", start=10, lr="1e-2"
-        )
+        loss, count = mean("foam", directory, period=10, tau=0.75, epsilon_max="3e-7", start=10, lr="1e-2")
         report.add("FOAM f = 10: loss", loss)
-        report.at_most("FOAM f = 10: loss over Shampoo f = 10", loss / losses[10], 1.15)
-        report.at_most("FOAM f = 10: decompositions over Shampoo f = 10", count / every, 0.25)
         report.add("FOAM f = 10: decompositions", count)
-        near = {period: mean("shampoo", directory, period=period, start=10, lr="1e-2") for period in NEAR}
-        period = min(near, key=lambda p: abs(near[p][1] - count))
-        report.add(f"  the fixed period nearest in decompositions, f = {period}: decompositions", near[period][1])
-        report.add(f"  the fixed period nearest in decompositions, f = {period}: loss", near[period][0])
+        report.at_most("FOAM f = 10: loss over Shampoo f = 10", loss / fixed[10][0], 1.15)
+        report.at_most("FOAM f = 10: decompositions over Shampoo f = 10", count / fixed[10][1], 0.25)
+        period = min(NEAR, key=lambda p: abs(fixed[p][1] - count))
+        report.add(f"  the fixed period nearest in decompositions, f = {period}: decompositions", fixed[period][1])
+        report.add(f"  the fixed period nearest in decompositions, f = {period}: loss", fixed[period][0])
     return report.finish()
 
 

@@ -39,7 +39,7 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
             continue
         theirs, style = columns.checks_of(other, index), theme.LANES[other.position]
         line = {"color": style.colour, "width": 1, "dash": style.dash}
-        data += _lines(other, theirs, columns.settings(other), line, view.max_points // 4)
+        data += _lines(other, theirs, columns.settings(other), line, view.max_points // 2)
         epsilons.append(theirs.epsilon)
         drifts.append(_drift(theirs, columns.settings(other)))
         furthest = max(furthest, columns.last_step(other))

@@ -54,7 +54,6 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
                 "hovertext": hover,
                 "customdata": index,
                 "texttemplate": "%{text}" if shape[1] <= _MOST_TEXT_COLUMNS else "",
-                "textfont": {"size": 11, "color": theme.LIGHT.ink},
                 "hovertemplate": "%{hovertext}<extra></extra>",
                 "hoverongaps": False,
                 **scale,
@@ -136,6 +135,7 @@ def _with_threshold() -> dict:
         "zmin": -2,
         "zmax": 2,
         "colorscale": theme.DIVERGING,
+        "textfont": {"size": 11, "color": theme.LIGHT.ink},
         "colorbar": encode.color_bar([-2, -1, 0, 1, 2], ["¼", "½", "1", "2", "4"]),
     }
 
@@ -145,6 +145,7 @@ def _without_threshold() -> dict:
         "zmin": -2,
         "zmax": 1,
         "colorscale": theme.SEQUENTIAL,
+        "textfont": {"size": 11},
         "colorbar": encode.color_bar([-2, -1, 0, 1], ["0.01", "0.1", "1", "10"]),
     }
 

@@ -91,7 +91,7 @@ def _held_out(lane: Lane, view: View) -> tuple[np.ndarray, np.ndarray] | None:
     rows = np.flatnonzero(np.isfinite(loss) & np.isfinite(x) & ((loss > 0) | (not view.loss_log)))
     if len(rows) == 0:
         return None
-    rows = rows[strided(len(rows), 40)]
+    rows = rows[strided(len(rows), 24)]
     return x[rows], loss[rows]
 
 

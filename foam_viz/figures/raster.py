@@ -19,8 +19,8 @@ _COLUMNS = 200
 _LEVELS = 4
 _REASONS = DECISION_ORDER[1:]
 _MOST_NAMES = 24
-_MOST_GAPS = 64
-"""Marks are set apart only while there are few: Plotly paints a heatmap with gaps cell by cell."""
+_MOST_GAPS = 120
+"""Marks are set apart only while there are few; more would be narrower than what sets them apart."""
 
 
 def draw(lanes: Sequence[Lane], view: View) -> Drawing:
@@ -40,13 +40,14 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
     names = [columns.factor_name(lane, factor) for factor in range(factors)]
     every = max(1, -(-factors // _MOST_NAMES))
     seen = sorted({int(code) for code in np.unique(rows.decision)} - {-1})
+    span = encode.time_range(columns.last_step(lane), 0.02)
     figure = {
         "data": [_marks(codes, width, names), *_legend([DECISION_ORDER[code] for code in seen])],
         "layout": encode.layout(
             f"raster {lane.position}",
             margin={"l": 100, "r": 14, "t": 26, "b": 40},
             xaxis=encode.axis(
-                "step", range=encode.time_range(columns.last_step(lane), 0.02), tickformat=",", showgrid=False
+                "step", range=span, tickformat=",", showgrid=False
             ),
             yaxis=encode.axis(
                 "", range=[factors - 0.5, -0.5], showgrid=False, showline=False, ticks="", fixedrange=True,
@@ -56,7 +57,7 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
             showlegend=True,
             legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "top", "yref": "container", "itemclick": False,
                     "itemdoubleclick": False, "font": {"size": 11}, "bgcolor": theme.alpha(theme.LIGHT.card, 0)},
-            shapes=[_borders(factors, codes.shape[1] * width), *_followed_row(lane, view)],
+            shapes=[_borders(factors, width, span[1]), *_followed_row(lane, view)],
             meta={"follow": {"lane": lane.position, "factor": view.factor, "rows": factors}},
         ),
     }  # fmt: skip
@@ -64,9 +65,9 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
 
 
 def _period(rows: Checks) -> int:
-    """Steps between checks: the smallest distance between two of them."""
+    """Steps between checks, as most of them are apart: the first may come early."""
     gaps = np.diff(np.unique(rows.step))
-    return int(gaps.min()) if len(gaps) else max(1, int(rows.step[0]))
+    return max(1, int(np.median(gaps)) if len(gaps) else int(rows.step[0]))
 
 
 def _codes(rows: Checks, factors: int, width: int) -> np.ndarray:
@@ -130,7 +131,6 @@ def _marks(codes: np.ndarray, width: int, names: list[str]) -> dict[str, Any]:
         "colorscale": _colorscale(),
         "showscale": False,
         "showlegend": False,
-        "xgap": 1 if codes.shape[1] <= _MOST_GAPS else 0,
         "hovertemplate": "step %{x:,.0f}<extra></extra>",
     }
 
@@ -152,10 +152,21 @@ def _legend(reasons: list[str]) -> list[dict[str, Any]]:
     ]
 
 
-def _borders(factors: int, end: float) -> dict[str, Any]:
-    """One path of card-coloured lines that sets the rows apart: Plotly paints gaps of its own cell by cell."""
-    path = "".join(f"M0,{row + 0.5}L{end},{row + 0.5}" for row in range(factors - 1)) or "M0,0.5L0,0.5"
-    return {"type": "path", "path": path, "line": {"color": theme.LIGHT.card, "width": 2}, "layer": "above"}
+def _borders(factors: int, width: int, end: float) -> dict[str, Any]:
+    """One path of card-coloured lines that sets rows apart, and marks too while there are few.
+
+    Plotly would paint gaps of its own cell by cell. The lines run to the end of the axis, so they hold still while
+    marks are added.
+    """
+    path = "".join(f"M0,{row + 0.5}H{end:g}" for row in range(factors - 1))
+    if end / width <= _MOST_GAPS:
+        path += "".join(f"M{at},-0.5V{factors - 0.5}" for at in range(width, int(end), width))
+    return {
+        "type": "path",
+        "path": path or "M0,0H0",
+        "line": {"color": theme.LIGHT.card, "width": 1.5},
+        "layer": "above",
+    }
 
 
 def _followed_row(lane: Lane, view: View) -> list[dict[str, Any]]:

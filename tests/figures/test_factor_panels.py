@@ -153,8 +153,13 @@ def test_intervals_of_imported_logs_fill_the_steps_they_cover() -> None:
     }
     trace_.append("checks", record_batch("checks", rows))
     codes = values(trace(raster.draw([Lane(trace_, "log", 0)], View(factor=0)).figure, "raster")["z"])[0]
-    assert codes.min() > 0
-    assert len(set(codes.tolist())) == 2
+    cadence, cap = 2 + 4 * 1, 2 + 4 * 2
+    assert codes.tolist() == [cadence + 3, cap], "ten of ten checks, then one of ten"
+
+
+def test_a_first_check_before_the_period_leaves_no_gaps(lanes: list[Lane]) -> None:
+    codes = values(trace(raster.draw(lanes[1:2], View(factor=0, lane=1)).figure, "raster")["z"])
+    assert codes.shape == (18, 14) and codes.min() > 0
 
 
 def test_clicks_know_their_factor(lanes: list[Lane]) -> None:

@@ -8,8 +8,8 @@ const FULL_MS = 10000; // Plotly sees every figure this often, so that its own s
 const OFFSCREEN_MS = 1500;
 const PATIENCE_MS = 1400;
 const REST = 4; // frames without a full drawing for each frame that one has cost
-const CONFIG = { displaylogo: false, doubleClick: "reset", showTips: false,
-  modeBarButtonsToRemove: ["toImage", "select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"] };
+// The buttons are named one by one: Plotly's own choice includes one that would send the figure to a service.
+const CONFIG = { displaylogo: false, doubleClick: "reset", showTips: false, modeBarButtons: [["zoom2d", "pan2d", "resetScale2d"]] };
 
 const isAxis = (name) => /^[xy]axis\d*$/.test(name);
 const same = (one, other) => one.every((value, at) => Math.abs(value - other[at]) <= 1e-9 * Math.abs(value));

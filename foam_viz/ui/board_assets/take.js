@@ -7,15 +7,21 @@ export function exportsOf(card) {
   return [["PNG picture", () => picture(card, "png")], ["SVG vector picture", () => picture(card, "svg")], csv];
 }
 
+const TITLE = 64;
+
 function picture(card, format) {
   const { data, layout } = card.figure();
-  const { width, height } = card.box.getBoundingClientRect();
+  const box = card.box.getBoundingClientRect();
+  const [width, height] = [Math.round(Math.max(box.width, 640)), Math.round(Math.max(box.height, 320) + TITLE)];
   Object.assign(layout, { paper_bgcolor: paper(card.dark), plot_bgcolor: paper(card.dark), width: undefined, height: undefined });
-  layout.margin = { ...layout.margin, t: (layout.margin?.t ?? 8) + 64 };
+  layout.margin = { ...layout.margin, t: layout.margin.t + TITLE };
+  // The key stands at the top of the figure: it makes room for the title. A picture cannot carry the page's own font.
+  layout.font = { ...layout.font, family: "Helvetica, Arial, sans-serif" };
+  if (layout.legend) layout.legend.y = 1 - TITLE / height;
+  for (const trace of data) if (trace.colorbar) trace.colorbar.y = 0.99 - TITLE / height;
   layout.title = { text: `<b>${escape(card.title.textContent)}</b>`, subtitle: { text: escape(card.reading.textContent), font: { size: 12 } },
     font: { size: 16, color: ink(card.dark) }, x: 0.02, xanchor: "left", y: 0.96, yanchor: "top", yref: "container" };
-  window.Plotly.downloadImage({ data, layout }, { format, width: Math.round(Math.max(width, 640)),
-    height: Math.round(Math.max(height, 320) + 64), scale: format === "png" ? 2 : 1, filename: `foam_viz-${card.id}` });
+  window.Plotly.downloadImage({ data, layout }, { format, width, height, scale: format === "png" ? 2 : 1, filename: `foam_viz-${card.id}` });
 }
 
 const escape = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
@@ -52,7 +58,7 @@ const textTable = (rows) => [["label", "value", "meaning"], ...rows];
 
 // A cell that a spreadsheet would run as a formula is quoted as text.
 const cell = (value) => {
-  if (typeof value === "number") return Number.isNaN(value) ? "" : String(value);
+  if (typeof value === "number") return Number.isNaN(value) ? "" : String(Number(value.toPrecision(7))); // as single precision has
   const safe = /^[=+\-@\t\r]/.test(value) && Number.isNaN(Number(value)) ? `'${value}` : value;
   return /[",\n\r]/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe;
 };
