@@ -41,7 +41,7 @@ THIRD_PARTY = {
     "engine": {"torch", "numpy", "pyarrow"},
     "analysis": {"numpy", "pyarrow", "tsdownsample"},
     "figures": {"numpy", "pyarrow"},
-    "ui": {"streamlit", "numpy", "pyarrow", "plotly"},
+    "ui": {"streamlit", "numpy", "pyarrow", "plotly", "orjson"},
 }
 
 

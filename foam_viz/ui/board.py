@@ -8,7 +8,6 @@ missed something.
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Literal
 
+import orjson
 import streamlit as st
 
 from foam_viz.figures.panel import Drawing, PanelSpec
@@ -91,7 +91,6 @@ def board(
 
     Raises:
         OSError: the assets cannot be written into the static folder.
-        ValueError: a drawing holds NaN or infinity outside a typed array.
     """
     memory: Sent = st.session_state.setdefault(f"{key} sent", Sent())
     if everything:
@@ -138,13 +137,13 @@ def payload(panels: Sequence[Panel], head: Mapping[str, Any], sent: Sent) -> byt
     parts = [_panel(panel, sent) for panel in panels]
     for gone in sent.revisions.keys() - {panel.spec.id for panel in panels}:
         del sent.revisions[gone]
-    text = _text({**head, "panels": None}).removesuffix("null}")
-    return zlib.compress(f"{text}[{','.join(parts)}]}}".encode(), 1)
+    text = orjson.dumps({**head, "panels": None}).removesuffix(b"null}")
+    return zlib.compress(b"%b[%b]}" % (text, b",".join(parts)), 1)
 
 
-def _panel(panel: Panel, sent: Sent) -> str:
+def _panel(panel: Panel, sent: Sent) -> bytes:
     spec, drawing = panel.spec, panel.drawing
-    body = _text(
+    body = orjson.dumps(
         {
             "title": spec.title,
             "help": spec.help,
@@ -156,16 +155,12 @@ def _panel(panel: Panel, sent: Sent) -> str:
             "figure": drawing.figure,
         }
     )
-    revision = blake2b(body.encode(), digest_size=8).hexdigest()
-    head = _text({"id": spec.id, "revision": revision})
+    revision = blake2b(body, digest_size=8).hexdigest()
+    head = orjson.dumps({"id": spec.id, "revision": revision})
     if sent.revisions.get(spec.id) == revision:
         return head
     sent.revisions[spec.id] = revision
-    return f"{head[:-1]},{body[1:]}"
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return head[:-1] + b"," + body[1:]
 
 
 def _value(key: str, event: str) -> dict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import gc
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -50,5 +51,8 @@ async def lifespan(_: Any) -> AsyncIterator[None]:
     PagesManager.uses_pages_directory = False
     published()
     started = hub()
+    # What is imported by now stays: the collector need not walk it again in the middle of a tick.
+    gc.collect()
+    gc.freeze()
     yield
     await asyncio.to_thread(started.close)

@@ -38,6 +38,7 @@ class Board {
     this.offered = new Set();
     this.asking = 0;
     this.plots = new Plots(plotlyUrl);
+    this.plots.load().catch(() => {}); // now, so that the first figure need not wait; a failure is told when one does
     this.head = new Head((value) => this.send("follow", value));
     this.grid = Object.assign(document.createElement("div"), { className: "fb-grid" });
     // Its colour follows the page's theme through CSS; the end of its transition tells that the theme changed.
