@@ -137,13 +137,13 @@ def payload(panels: Sequence[Panel], head: Mapping[str, Any], sent: Sent) -> byt
     parts = [_panel(panel, sent) for panel in panels]
     for gone in sent.revisions.keys() - {panel.spec.id for panel in panels}:
         del sent.revisions[gone]
-    text = orjson.dumps({**head, "panels": None}).removesuffix(b"null}")
+    text = _json({**head, "panels": None}).removesuffix(b"null}")
     return zlib.compress(b"%b[%b]}" % (text, b",".join(parts)), 1)
 
 
 def _panel(panel: Panel, sent: Sent) -> bytes:
     spec, drawing = panel.spec, panel.drawing
-    body = orjson.dumps(
+    body = _json(
         {
             "title": spec.title,
             "help": spec.help,
@@ -156,11 +156,16 @@ def _panel(panel: Panel, sent: Sent) -> bytes:
         }
     )
     revision = blake2b(body, digest_size=8).hexdigest()
-    head = orjson.dumps({"id": spec.id, "revision": revision})
+    head = _json({"id": spec.id, "revision": revision})
     if sent.revisions.get(spec.id) == revision:
         return head
     sent.revisions[spec.id] = revision
     return head[:-1] + b"," + body[1:]
+
+
+def _json(value: Any) -> bytes:
+    """Plain values and numpy scalars as JSON; NaN and infinity, which JSON lacks, as null: a gap in a figure."""
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _value(key: str, event: str) -> dict:
