@@ -90,7 +90,9 @@ def _measure(browser: object, page: object, server: Server, received: list[int])
     }
 
 
-def _scenario(report: Report, browser: object, server: Server, name: str, query: str, kilobytes: float, step: int) -> None:
+def _scenario(
+    report: Report, browser: object, server: Server, name: str, query: str, kilobytes: float, step: int
+) -> None:
     received: list[int] = []
     page = _open(browser, server, query, received)
     page.get_by_role("button", name="Start", exact=True).click(timeout=60_000)

@@ -102,7 +102,6 @@ class LaneConfig:
         ]
         return self.optimizer + (":" + ",".join(changed) if changed else "")
 
-
     def label(self) -> str:
         """``FOAM tau = 0.5, f = 20``: what a person calls it."""
         changed = [

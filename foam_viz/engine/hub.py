@@ -221,9 +221,7 @@ class Hub:
         run.header = header
         for trace, lane in zip(run.traces, header["lanes"], strict=True):
             if (trace.manifest.status, trace.manifest.diverged_step) != (lane["status"], lane["diverged_step"]):
-                trace.manifest = trace.manifest.with_(
-                    status=lane["status"], diverged_step=lane["diverged_step"]
-                )
+                trace.manifest = trace.manifest.with_(status=lane["status"], diverged_step=lane["diverged_step"])
         run._measure(time.monotonic())
 
     def _mark_shared(self) -> None:
@@ -268,18 +266,14 @@ class Hub:
                 # The session's oldest run that does not train makes room; it stays on disk.
                 idle = next((run for run in own if not run.running), None)
                 if idle is None:
-                    raise HubFull(
-                        f"This session already trains {len(own)} runs. Pause one of them, then start again."
-                    )
+                    raise HubFull(f"This session already trains {len(own)} runs. Pause one of them, then start again.")
                 self._drop(idle.view_id)
             run = self._open(view_id, experiment, device, store.fingerprint(control_key), session)
             self._pool.send(run.engine, self._create(run))
         self._keep_fingerprint(run)
         return run, control_key
 
-    def _open(
-        self, view_id: str, experiment: Experiment, device: str, fingerprint: str, session: str
-    ) -> LabRun:
+    def _open(self, view_id: str, experiment: Experiment, device: str, fingerprint: str, session: str) -> LabRun:
         if len(self._runs) >= self.settings.maximum_runs:
             raise HubFull(
                 f"This server already holds {len(self._runs)} runs (maximum_runs). Try again when some have ended."
@@ -294,9 +288,7 @@ class Hub:
         try:
             directory = store.run_directory(self.settings.data_directory, run.view_id)
             directory.mkdir(parents=True, exist_ok=True)
-            store.write_json(
-                directory / "control.json", {"key_sha256": run.key_fingerprint, "device": run.device}
-            )
+            store.write_json(directory / "control.json", {"key_sha256": run.key_fingerprint, "device": run.device})
         except OSError:
             pass  # the engine reports that autosave is off
 
@@ -321,9 +313,7 @@ class Hub:
             return None
         try:
             experiment = config.from_json(saved)
-            run = self._open(
-                view_id, experiment, control.get("device", "auto"), control["key_sha256"], session
-            )
+            run = self._open(view_id, experiment, control.get("device", "auto"), control["key_sha256"], session)
         except (ValueError, KeyError, TypeError, HubFull):
             return None
         self._pool.send(run.engine, self._create(run, restore=True))
@@ -352,9 +342,7 @@ class Hub:
             arguments["experiment"] = experiment.to_json()
         with run.lock:  # the order of the numbers is the order of the commands
             run.sent += 1
-            self._pool.send(
-                run.engine, {"command": name, "view_id": view_id, "number": run.sent, **arguments}
-            )
+            self._pool.send(run.engine, {"command": name, "view_id": view_id, "number": run.sent, **arguments})
 
     def dismiss(self, run: LabRun) -> None:
         """The notice of a run has been read."""

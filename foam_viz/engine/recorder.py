@@ -91,9 +91,7 @@ class Recorder:
         followed: Position of the followed factor, or None.
     """
 
-    def __init__(
-        self, schedule: Schedule, clock: ThreadClock | EventClock, followed: int | None = None
-    ) -> None:
+    def __init__(self, schedule: Schedule, clock: ThreadClock | EventClock, followed: int | None = None) -> None:
         self.schedule = schedule
         self.followed = followed
         self.decompositions = 0
@@ -183,9 +181,7 @@ class Recorder:
     def after_step(self, step: int, optimizer: Shampoo, checked: bool) -> None:
         """Snapshots of a step without a check, and the events of the optimizer."""
         for event in optimizer.drain_events():
-            self.events.add(
-                step=event.step, kind=event.kind, factor=event.position, value=None, message=event.message
-            )
+            self.events.add(step=event.step, kind=event.kind, factor=event.position, value=None, message=event.message)
         every = step % self.schedule.snapshot_period == 0
         followed = self.followed is not None and step % self.schedule.followed_period == 0
         if checked or not (every or followed):

@@ -72,7 +72,8 @@ class Store:
                 if known.data.dtype == np.int64 and fresh.null_count:
                     known.data = known.data.astype(np.float64)
                 target = pa.int64() if known.data.dtype == np.int64 else pa.float64()
-                known.extend(fresh.cast(target, safe=False).to_numpy())
+                # Asked for at every tick of a live view, where a cast to the same type is half of the cost.
+                known.extend((fresh if fresh.type == target else fresh.cast(target, safe=False)).to_numpy())
         return known.view()
 
     def factor_index(self, factor: int | None) -> np.ndarray:

@@ -61,18 +61,19 @@ def _outline(state: LabState, run: LabRun | None) -> tuple:
 def draw(state: LabState, run: LabRun | None, view: View, everything: bool) -> None:
     """One update of the board."""
     if run is None:
-        lanes, chips = [], [
-            LaneChip(place, lane.label(), _cells(None), "waiting")
-            for place, lane in enumerate(state.experiment.lanes)
-        ]
+        lanes, chips = (
+            [],
+            [
+                LaneChip(place, lane.label(), _cells(None), "waiting")
+                for place, lane in enumerate(state.experiment.lanes)
+            ],
+        )
         drawn = [Panel(spec, spec.draw(lanes, view)) for spec in PANELS]
         status = [("Step", "0", "No run yet: press Start.")]
         session = None
     else:
         with run.lock:
-            lanes = [
-                Lane(trace, run.experiment.lanes[place].label(), place) for place, trace in enumerate(run.traces)
-            ]
+            lanes = [Lane(trace, run.experiment.lanes[place].label(), place) for place, trace in enumerate(run.traces)]
             drawn = [Panel(spec, spec.draw(lanes, view)) for spec in PANELS]
             states = run.header.get("lanes", ())
             chips = [

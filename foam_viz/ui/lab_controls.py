@@ -137,9 +137,7 @@ def look(state: LabState, run: LabRun | None) -> tuple[LossAxis, bool]:
             width=190,
             help="Seconds are those of the optimizer alone: no forward, backward, evaluation or recording.",
         )
-        with_factors = [
-            place for place, lane in enumerate(state.experiment.lanes) if lane.spec.has_factors
-        ]
+        with_factors = [place for place, lane in enumerate(state.experiment.lanes) if lane.spec.has_factors]
         lanes = with_factors if run is None else [i for i, t in enumerate(run.traces) if t.manifest.factors]
         if state.lane not in lanes:
             state.lane = lanes[0] if lanes else 0
@@ -181,8 +179,9 @@ def _factor_choice(state: LabState, run: LabRun | None) -> None:
         range(len(factors)),
         key="follow-factor",
         on_change=chosen,
-        format_func=lambda i: f"{factors[i].parameter} {factors[i].side or f'dim {factors[i].dim}'} "
-        f"({factors[i].size}x{factors[i].size})",
+        format_func=lambda i: (
+            f"{factors[i].parameter} {factors[i].side or f'dim {factors[i].dim}'} ({factors[i].size}x{factors[i].size})"
+        ),
         disabled=not factors,
         placeholder="known once a run exists",
         width=260,

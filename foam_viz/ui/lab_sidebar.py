@@ -60,9 +60,7 @@ def _presets(state: LabState) -> None:
 
 
 def _fields(fields: tuple[Field, ...], prefix: str, settings: dict[str, Any]) -> dict[str, Any]:
-    return {
-        field.name: field_widget(field, f"set.{prefix}.{field.name}", settings[field.name]) for field in fields
-    }
+    return {field.name: field_widget(field, f"set.{prefix}.{field.name}", settings[field.name]) for field in fields}
 
 
 def _task(state: LabState) -> tuple[str, dict[str, Any], dict[str, Any]]:
@@ -87,9 +85,7 @@ def _task(state: LabState) -> tuple[str, dict[str, Any], dict[str, Any]]:
             # A setting that the schedule does not use is not shown; it keeps its value.
             needs = _SCHEDULE_FIELDS.get(field.name)
             if needs is None or needs in run_settings["schedule"]:
-                run_settings[field.name] = field_widget(
-                    field, f"set.run.{field.name}", now.run_settings[field.name]
-                )
+                run_settings[field.name] = field_widget(field, f"set.run.{field.name}", now.run_settings[field.name])
     return task, task_settings, run_settings
 
 

@@ -126,9 +126,7 @@ class LabState:
 
     def remove_lane(self, lane_id: int) -> None:
         place = self.lane_ids.index(lane_id)
-        lanes = [
-            (lane.optimizer, lane.settings) for i, lane in enumerate(self.experiment.lanes) if i != place
-        ]
+        lanes = [(lane.optimizer, lane.settings) for i, lane in enumerate(self.experiment.lanes) if i != place]
         self.experiment = self._rebuilt(lanes)
         self.lane_ids.remove(lane_id)
         self.lane = 0

@@ -1,22 +1,32 @@
-"""The start page: what this is in one screen."""
+"""The start page: what this is in one screen, with a recorded run playing, and the doors."""
 
 from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
 
 import streamlit as st
 
 from foam_viz.engine.presets import PRESETS
+from foam_viz.figures.catalogue import BY_ID
+from foam_viz.figures.panel import Lane, View
+from foam_viz.figures.theme import number
+from foam_viz.trace import bundle
+from foam_viz.trace.model import Trace
+from foam_viz.ui.board import LaneChip, Panel, board
 from foam_viz.ui.server import hub
+
+_SAMPLES = Path(__file__).resolve().parents[2] / "sample_runs"
+_RECORDED = (("digits-autoencoder-foam.zip", "FOAM"), ("digits-autoencoder-shampoo-f200.zip", "Shampoo f = 200"))
+_PANELS = ("loss", "overlap", "damping", "spectrum", "factor-map")
+_FACTOR = 0
+_TICK_SECONDS, _STEPS_A_TICK, _LAST_STEP = 0.5, 20, 600
 
 _LEAD = """
 Shampoo preconditions a gradient with inverse roots of two factors. Decomposing them is expensive, so everybody
-reuses old ones: they go stale, and nobody sees it. Here you can. Small models train live, side by side, under the
-optimizers you choose, while you look inside their preconditioners.
+reuses old ones: they go stale, and nobody sees it. **Here you can.** Small models train live and side by side under
+the optimizers you choose, while you look inside their preconditioners.
 """
-_SIGHTS = (
-    ("Spectrum", "Eigenvalues of a factor on a log axis, and which directions the damping switches off."),
-    ("Eigenbasis drift", "How far the stale basis has turned from the one a fresh decomposition would give."),
-    ("Damping and checks", "The proxy h against its threshold, the damping it drives, every refresh and its reason."),
-)
 
 
 def start() -> None:
@@ -24,15 +34,12 @@ def start() -> None:
     hub()
     st.title("Watch a preconditioner go stale", anchor=False)
     st.markdown(_LEAD)
-    st.page_link("pages/live_lab.py", label="Open the live lab", icon=":material/science:")
-    for column, (title, text) in zip(st.columns(len(_SIGHTS), border=True), _SIGHTS, strict=True):
-        column.markdown(f"**{title}**")
-        column.caption(text)
-    st.subheader("Begin with a question", anchor=False)
+    st.page_link("pages/live_lab.py", label="**Open the live lab**", icon=":material/science:")
     columns = st.columns(len(PRESETS), border=True)
     for column, preset in zip(columns, PRESETS.values(), strict=True):
         column.page_link("pages/live_lab.py", label=f"**{preset.label}**", query_params=_pairs(preset.query))
         column.caption(preset.why)
+    _recording()
     st.caption(
         "The method at its heart is FOAM (Nam and Ahn, ICML 2026, arXiv 2606.02365); Shampoo is by Gupta, Koren and "
         "Singer (2018)."
@@ -41,3 +48,61 @@ def start() -> None:
 
 def _pairs(query: dict) -> list[tuple[str, str]]:
     return [(key, value) for key, values in query.items() for value in values]
+
+
+@lru_cache(maxsize=1)
+def _recorded() -> tuple[Trace, ...]:
+    """The sample runs, read once a server."""
+    return tuple(bundle.read(_SAMPLES / name) for name, _ in _RECORDED)
+
+
+@lru_cache(maxsize=_LAST_STEP // _STEPS_A_TICK + 1)
+def _recorded_until(step: int) -> tuple[tuple[Lane, ...], tuple[Panel, ...]]:
+    """The lanes and panels at a step: the same for every visitor, so drawn once a server."""
+    lanes = tuple(
+        Lane(trace.truncated(step), label, place)
+        for place, (trace, (_, label)) in enumerate(zip(_recorded(), _RECORDED, strict=True))
+    )
+    view = View(factor=_FACTOR)
+    return lanes, tuple(Panel(BY_ID[name], BY_ID[name].draw(lanes, view)) for name in _PANELS)
+
+
+def _recording() -> None:
+    """Plays the recorded runs once; nothing is trained for it."""
+    left, right = st.columns([5, 1], vertical_alignment="bottom")
+    left.markdown("**Recorded earlier, playing now:** an autoencoder of handwritten digits under FOAM, and under Shampoo "
+                  "with a basis renewed only every 200 steps.")  # fmt: skip
+
+    def again() -> None:
+        st.session_state["recording-step"] = 0
+
+    right.button("Play again", icon=":material/replay:", on_click=again, key="play-again", width="stretch")
+    playing = st.session_state.setdefault("recording-step", 0) < _LAST_STEP
+    st.session_state["recording-everything"] = True
+
+    @st.fragment(run_every=_TICK_SECONDS if playing else None, key="recording")
+    def play() -> None:
+        step = min(st.session_state["recording-step"] + _STEPS_A_TICK, _LAST_STEP)
+        st.session_state["recording-step"] = step
+        lanes, panels = _recorded_until(step)
+        board(
+            key="recording-board",
+            panels=panels,
+            lanes=[_chip(lane) for lane in lanes],
+            status=[("Step", f"{step:,}", "Recorded on one CPU core."), ("", "recorded run", "Nothing trains here.")],
+            everything=st.session_state.pop("recording-everything", False),
+            focus=0,
+        )
+        if playing and step >= _LAST_STEP:
+            st.rerun()
+
+    play()
+
+
+def _chip(lane: Lane) -> LaneChip:
+    loss = lane.trace.values("steps", "loss")[-20:]
+    cells = [
+        ("Loss", number(float(loss.mean())), "Training loss, mean of the last 20 steps."),
+        ("Decompositions", f"{int(lane.trace.values('steps', 'decompositions')[-1]):,}", "Of all factors, so far."),
+    ]
+    return LaneChip(lane.position, lane.label, cells, "finished")

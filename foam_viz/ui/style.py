@@ -12,11 +12,16 @@ ICON = (
 )
 
 _CSS = """
-.stMainBlockContainer { padding: 3.4rem 1.5rem 2rem; max-width: 1900px; }
+.stMainBlockContainer { padding: 3.4rem 1.4rem 2rem; max-width: 1900px; }
 .stSidebar [data-testid="stSidebarUserContent"] { padding-top: 0.5rem; }
-.st-key-strip button, .st-key-look { font-variant-numeric: tabular-nums; }
 .st-key-strip { position: sticky; top: 3.2rem; z-index: 20; background: var(--st-background-color); padding: 0.3rem 0; }
-@media (max-width: 640px) { .stMainBlockContainer { padding: 3.4rem 0.75rem 2rem; } }
+@media (max-width: 640px) {
+  .stMainBlockContainer { padding: 3.4rem 0.75rem 2rem; }
+  .st-key-strip, .st-key-look { gap: 0.4rem; }
+  .st-key-strip > *, .st-key-look > * { flex: 1 1 30%; min-width: 0; max-width: 100%; }
+  .st-key-strip button { padding: 0.25rem 0.5rem; width: 100%; }
+  .st-key-look > * { flex-basis: 45%; }
+}
 """
 
 

@@ -61,9 +61,7 @@ def field_widget(field: Field, key: str, value: Any, *, disabled: bool = False) 
     if field.kind == "integer" and not field.optional:
         low = None if field.low is None else int(field.low) + int(field.low_open)
         high = None if field.high is None else int(field.high) - int(field.high_open)
-        return st.number_input(
-            label, min_value=low, max_value=high, step=1, key=key, help=help_text, disabled=disabled
-        )
+        return st.number_input(label, min_value=low, max_value=high, step=1, key=key, help=help_text, disabled=disabled)
     text = st.text_input(label, key=key, help=help_text, disabled=disabled)
     try:
         return field.parse(text)

@@ -51,9 +51,11 @@ def page(browser, server: Server) -> Iterator[object]:
     opened.on("pageerror", lambda error: problems.append(f"page error: {error}"))
     opened.on(
         "request",
-        lambda request: problems.append(f"request to {request.url}")
-        if not request.url.startswith((server.url, "data:", "blob:"))
-        else None,
+        lambda request: (
+            problems.append(f"request to {request.url}")
+            if not request.url.startswith((server.url, "data:", "blob:"))
+            else None
+        ),
     )
     yield opened
     context.close()
