@@ -1,4 +1,4 @@
-"""``python -m benchmarks [NAME ...]``: runs the benchmarks, all of them or those named; exit 1 if one missed a limit."""
+"""``python -m benchmarks [NAME ...]``: runs all benchmarks or those named; exits 1 if one missed a limit."""
 
 from __future__ import annotations
 

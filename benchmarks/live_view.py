@@ -1,4 +1,4 @@
-"""The live view in headless Chromium while training: frames, re-mounts, bytes, server CPU, and how fast a click answers.
+"""The live view in headless Chromium while training: frames, re-mounts, bytes, server CPU, answers to clicks.
 
 Six charts, four updates a second. The frames of the page are compared with those of an empty page in the same browser
 while the same run keeps training; everything else is counted on the page itself. Each scenario is measured

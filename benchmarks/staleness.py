@@ -29,8 +29,8 @@ def train(optimizer: str, seed: int, directory: Path, **settings: object) -> dic
     sets = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     command = [sys.executable, "-m", "foam_viz"]
     subprocess.run(
-        [*command, "train", "--task", "digits-autoencoder", "--optimizer", optimizer, "--steps", "600", "--seed", str(seed),
-         *sets, "--quiet", "--out", str(out)],
+        [*command, "train", "--task", "digits-autoencoder", "--optimizer", optimizer, "--steps", "600",
+         "--seed", str(seed), *sets, "--quiet", "--out", str(out)],
         check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     shown = subprocess.run([*command, "inspect", str(out), "--json"], check=True, capture_output=True, text=True)

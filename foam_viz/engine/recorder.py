@@ -148,7 +148,7 @@ class Recorder:
                 self.last_decomposition[position] = seen.step
 
     def _check_snapshots(self, seen: CheckObservation, last: Sequence[int]) -> None:
-        """Snapshots at a check describe the basis in force before its decision, so that the peak of staleness is seen."""
+        """Snapshots at a check show the basis in force before its decision, so that the peak of staleness is seen."""
         rows = range(len(seen.positions))
         if seen.basis_before is None:  # the first decomposition opens the record of every factor
             rows = [i for i in rows if seen.decisions[i].decompose]

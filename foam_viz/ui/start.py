@@ -18,7 +18,7 @@ from foam_viz.ui.server import hub
 
 _SAMPLES = Path(__file__).resolve().parents[2] / "sample_runs"
 _RECORDED = (("digits-autoencoder-foam.zip", "FOAM"), ("digits-autoencoder-shampoo-f200.zip", "Shampoo f = 200"))
-_PANELS = ("loss", "overlap", "damping", "spectrum", "factor-map")
+_PANELS = ("loss", "factor-map", "damping", "spectrum", "overlap")
 _FACTOR = 0
 _TICK_SECONDS, _STEPS_A_TICK, _LAST_STEP = 0.5, 20, 600
 
@@ -34,7 +34,8 @@ def start() -> None:
     hub()
     st.title("Watch a preconditioner go stale", anchor=False)
     st.markdown(_LEAD)
-    st.page_link("pages/live_lab.py", label="**Open the live lab**", icon=":material/science:")
+    with st.container(key="door"):
+        st.page_link("pages/live_lab.py", label="**Open the live lab**", icon=":material/science:")
     columns = st.columns(len(PRESETS), border=True)
     for column, preset in zip(columns, PRESETS.values(), strict=True):
         column.page_link("pages/live_lab.py", label=f"**{preset.label}**", query_params=_pairs(preset.query))
@@ -70,8 +71,10 @@ def _recorded_until(step: int) -> tuple[tuple[Lane, ...], tuple[Panel, ...]]:
 def _recording() -> None:
     """Plays the recorded runs once; nothing is trained for it."""
     left, right = st.columns([5, 1], vertical_alignment="bottom")
-    left.markdown("**Recorded earlier, playing now:** an autoencoder of handwritten digits under FOAM, and under Shampoo "
-                  "with a basis renewed only every 200 steps.")  # fmt: skip
+    left.markdown(
+        "**Recorded earlier, playing now:** an autoencoder of handwritten digits under FOAM, and under Shampoo with a "
+        "basis renewed only every 200 steps."
+    )
 
     def again() -> None:
         st.session_state["recording-step"] = 0

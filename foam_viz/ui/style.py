@@ -15,10 +15,12 @@ _CSS = """
 .stMainBlockContainer { padding: 3.4rem 1.4rem 2rem; max-width: 1900px; }
 .stSidebar [data-testid="stSidebarUserContent"] { padding-top: 0.5rem; }
 .st-key-strip { position: sticky; top: 3.2rem; z-index: 20; background: var(--st-background-color); padding: 0.3rem 0; }
+.st-key-door a { background: var(--st-primary-color); border-radius: 8px; padding: 0.45rem 1rem; width: fit-content; }
+.st-key-door a, .st-key-door a * { color: var(--st-background-color) !important; }
 @media (max-width: 640px) {
   .stMainBlockContainer { padding: 3.4rem 0.75rem 2rem; }
   .st-key-strip, .st-key-look { gap: 0.4rem; }
-  .st-key-strip > *, .st-key-look > * { flex: 1 1 30%; min-width: 0; max-width: 100%; }
+  .st-key-strip > *, .st-key-look > * { flex: 1 1 30%; }
   .st-key-strip button { padding: 0.25rem 0.5rem; width: 100%; }
   .st-key-look > * { flex-basis: 45%; }
 }
