@@ -182,3 +182,40 @@ def test_the_recorder_is_not_charged_to_the_optimizer(monkeypatch: pytest.Monkey
     spent = time.thread_time() - began
     assert spent > burnt
     assert run.clock.seconds() < spent - 0.95 * burnt
+
+
+@pytest.mark.parametrize("optimizer", ["foam", "sgd:diverging"])
+def test_losses_gathered_on_a_device_are_the_same_rows(optimizer: str) -> None:
+    """A GPU reads its losses ten at a time; the trace does not show it, nor does a divergence in between."""
+    settings = lane("sgd", lr=1e3) if optimizer.endswith("diverging") else lane(optimizer)
+    one, ten = (Run(settings, run_id="a") for _ in range(2))
+    ten._gather = 10
+    traces = [recorded(run, 47) for run in (one, ten)]
+    assert str(traces[0].steps["loss"].to_pylist()) == str(traces[1].steps["loss"].to_pylist())
+    assert one.diverged_step == ten.diverged_step
+    assert one.step == ten.step
+
+
+def test_digits_autoencoder_as_the_papers_story_has_it() -> None:
+    """One seed of the comparison that the benchmark makes in full: staleness costs, FOAM saves at a small price."""
+    experiment, _ = config.build(
+        run_settings={"steps": 600},
+        lanes=[
+            ("shampoo", {"period": 10}),
+            ("shampoo", {"period": 50}),
+            ("shampoo", {"period": 100}),
+            ("foam", {"tau": 0.75, "epsilon_max": 3e-7}),
+        ],
+    )
+    losses, decompositions = [], []
+    for place in range(4):
+        run = Run(experiment.lane_config(place), run_id=str(place), recording=False)
+        run.optimizer.observer = None
+        while run.live:
+            run.advance()
+        losses.append(run.drain()["steps"]["loss"].to_numpy()[-20:].mean())
+        decompositions.append(sum(factor.decompositions for factor in run.optimizer.factors()))
+    assert losses[0] < losses[1] < losses[2]
+    assert losses[3] < 1.15 * losses[0]
+    assert decompositions[3] <= 0.25 * decompositions[0]
+    assert losses[0] == pytest.approx(0.276, rel=0.06)
