@@ -113,6 +113,7 @@ class EnginePool:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             env=environment,
+            creationflags=getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0),
         )
         engine = _Engine(index, os.urandom(16), os.urandom(32), process)
         start = {

@@ -27,6 +27,9 @@ from foam_viz.engine.run import Run
 from foam_viz.settings import Settings
 
 SLICE_SECONDS = 0.015
+# Training takes what is left of the cores: the page that shows it, and the browser on the same machine, come first.
+# (Windows is given the same by the flags that the process is started with.)
+_NICENESS = 10
 
 
 class Engine:
@@ -196,6 +199,8 @@ class Engine:
 def main() -> None:
     start = json.loads(sys.stdin.readline())
     torch.set_num_threads(1)
+    if hasattr(os, "nice"):
+        os.nice(_NICENESS)
     names = {field.name for field in fields(Settings)}
     settings = Settings(
         **{
