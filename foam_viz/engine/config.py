@@ -216,7 +216,7 @@ def route(task: str, optimizer: str, assignments: Iterable[tuple[str, Any]]) -> 
     for_run: dict[str, Any] = {}
     for_task: dict[str, Any] = {}
     for_optimizer: dict[str, Any] = {}
-    for store, fields in ((for_run, RUN_FIELDS), (for_task, task_spec.fields), (for_optimizer, spec.all_fields)):
+    for store, fields in ((for_run, RUN_FIELDS), (for_task, task_spec.all_fields), (for_optimizer, spec.all_fields)):
         owners |= {field.name: (store, field) for field in fields}
     for key, value in assignments:
         if key not in owners:

@@ -49,7 +49,7 @@ class Group:
         self.lanes = self._new_lanes()
         self._autosaves: list[Autosave] = []
         self._part_written = self._checkpoint_written = time.monotonic()
-        self._checkpoint_step = -1
+        self._checkpoint_step = self._drained_step = -1
         self._closed_lanes: set[int] = set()
 
     def _new_lanes(self) -> list[Run]:
@@ -116,6 +116,7 @@ class Group:
     def drain(self) -> list[dict[str, pa.Table]]:
         """New rows of each lane; they go to the autosave too."""
         drained = [run.drain() for run in self.lanes]
+        self._drained_step = self.step
         for autosave, tables in zip(self._autosaves, drained, strict=False):
             for name, table in tables.items():
                 autosave.append(name, table)
@@ -193,6 +194,8 @@ class Group:
                 self._write_ended()
             if (everything or now - self._checkpoint_written >= self._settings.checkpoint_seconds) and (
                 self.step != self._checkpoint_step
+                # Rows still in the recorder would be lost to whoever continues from the checkpoint.
+                and self.step == self._drained_step
             ):
                 self._checkpoint_written, self._checkpoint_step = now, self.step
                 for lane, autosave in enumerate(self._autosaves):
@@ -216,7 +219,8 @@ class Group:
         self.pause()
         self.lanes = self._new_lanes()
         self._autosaves, self._closed_lanes = [], set()
-        self._checkpoint_step, self.autosave_problem = -1, ""
+        self._checkpoint_step = self._drained_step = -1
+        self.autosave_problem = ""
 
     def restore(self) -> None:
         """Continues, paused, from the newest checkpoints that all lanes have; from step 0 without any."""

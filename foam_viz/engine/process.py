@@ -177,22 +177,20 @@ class Engine:
                     self._urgent.add(group.view_id)
 
     def _publish(self) -> None:
+        """Sends new rows and saves. A checkpoint is made only here, after its rows were drained: rows still in the
+        recorder would be lost to whoever continues from it."""
         now = time.monotonic()
         for view_id, group in self._groups.items():
-            if view_id in self._urgent or (
-                group.running and now - self._published.get(view_id, 0.0) >= self._settings.publish_seconds
-            ):
-                self._published[view_id] = now
-                tables = {
-                    f"{lane}/{name}": table
-                    for lane, drained in enumerate(group.drain())
-                    for name, table in drained.items()
-                }
-                self._send({"type": "rows", **group.header()}, tables)
-            if group.running:
-                group.save(now)
-            elif view_id in self._urgent:
-                group.save(now, everything=True)
+            urgent = view_id in self._urgent
+            due = group.running and now - self._published.get(view_id, 0.0) >= self._settings.publish_seconds
+            if not (urgent or due):
+                continue
+            self._published[view_id] = now
+            tables = {
+                f"{lane}/{name}": table for lane, drained in enumerate(group.drain()) for name, table in drained.items()
+            }
+            self._send({"type": "rows", **group.header()}, tables)
+            group.save(now, everything=not group.running)
         self._urgent.clear()
 
 

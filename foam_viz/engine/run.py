@@ -124,7 +124,7 @@ class Run:
         self.refreshed = self.recorder.decompositions > before
         held_out = None
         if self._recording and (step == 1 or step % self.recorder.schedule.held_out_period == 0):
-            held_out = float(self._task.held_out_loss(self.model))
+            held_out = float(self._task.held_out_loss(self.model, step))
         seconds = self.clock.seconds()
         self._losses.append(
             (

@@ -8,9 +8,13 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from foam_viz.tasks.task import Task, batch_generator
+from foam_viz.tasks.layers import perceptron
+from foam_viz.tasks.task import Batch, Picture, Task, batch_generator, to_numpy
 
 TRAINING_EXAMPLES = 1400
+SIDE, CLASSES = 8, 10
+BOTTLENECK = 16
+_PICTURED = 10
 
 
 @lru_cache(maxsize=1)
@@ -23,50 +27,82 @@ def _digits() -> tuple[Tensor, Tensor]:
     return pixels[order].contiguous(), labels[order].contiguous()
 
 
-class _Digits(Task):
-    """Batches are drawn with replacement from the first 1400 examples of the split; the other 397 are held out."""
+class Digits(Task):
+    """Batches are drawn with replacement from the first 1400 examples of the split; the other 397 are held out.
 
-    def __init__(self, *, seed: int, device: str = "cpu", batch_size: int = 128) -> None:
-        super().__init__(seed=seed, device=device)
-        self.batch_size = batch_size
+    Args:
+        seed: Seeds weights, batches and permutation.
+        device: Where tensors live.
+        batch_size: Examples of a step.
+        width: Size of the hidden layers; the subclass says of which.
+        depth: Number of hidden layers; the subclass says of which.
+        shift_at: First step with permuted pixels; 0 for never.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int,
+        device: str = "cpu",
+        batch_size: int = 128,
+        width: int = 128,
+        depth: int = 2,
+        shift_at: int = 0,
+    ) -> None:
+        super().__init__(seed=seed, device=device, shift_at=shift_at)
+        self.batch_size, self.width, self.depth = batch_size, width, depth
         self.pixels, self.labels = (part.to(self.device) for part in _digits())
 
-    def batch(self, step: int) -> tuple[Tensor, ...]:
-        chosen = torch.randint(
-            TRAINING_EXAMPLES, (self.batch_size,), generator=batch_generator(self.seed, step)
-        ).to(self.device)
+    def coordinates(self) -> int:
+        return SIDE * SIDE
+
+    def draw(self, step: int) -> Batch:
+        generator = batch_generator(self.seed, step)
+        chosen = torch.randint(TRAINING_EXAMPLES, (self.batch_size,), generator=generator).to(self.device)
         return self.pixels[chosen], self.labels[chosen]
 
-    def held_out_loss(self, model: nn.Module) -> Tensor:
-        with torch.no_grad():
-            return self.loss(model, (self.pixels[TRAINING_EXAMPLES:], self.labels[TRAINING_EXAMPLES:]))
+    def held_out(self, step: int) -> Batch:
+        return self.pixels[TRAINING_EXAMPLES:], self.labels[TRAINING_EXAMPLES:]
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Cross-entropy in nats."""
+        pixels, labels = batch
+        return nn.functional.cross_entropy(model(pixels), labels)
+
+    def halving(self) -> tuple[int, ...]:
+        """``depth`` hidden sizes, the first ``width``, each half of the one before."""
+        return tuple(max(1, self.width >> layer) for layer in range(self.depth))
 
 
-def _layers(sizes: tuple[int, ...]) -> nn.Sequential:
-    """Linear layers with torch's default initialisation, tanh between them and none after the last."""
-    modules: list[nn.Module] = []
-    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
-        modules += [nn.Linear(inputs, outputs), nn.Tanh()]
-    return nn.Sequential(*modules[:-1])
+class DigitsAutoencoder(Digits):
+    """64-128-64-16-64-128-64 with tanh; the loss is the squared error of an image, averaged over the batch.
 
-
-class DigitsAutoencoder(_Digits):
-    """64-128-64-16-64-128-64 with tanh; the loss is the squared error of an image, averaged over the batch."""
+    ``width`` and ``depth`` are those of the encoder, which halves its layers; the decoder mirrors it.
+    """
 
     def architecture(self) -> nn.Module:
-        return _layers((64, 128, 64, 16, 64, 128, 64))
+        hidden = self.halving()
+        return perceptron((SIDE * SIDE, *hidden, BOTTLENECK, *reversed(hidden), SIDE * SIDE))
 
-    def loss(self, model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Squared error summed over pixels, averaged over images."""
         pixels = batch[0]
         return ((model(pixels) - pixels) ** 2).sum(1).mean()
 
+    def picture(self, model: nn.Module, step: int) -> Picture:
+        """Held-out digits and what becomes of them, as the model sees them (so permuted after a drift burst).
 
-class DigitsClassifier(_Digits):
-    """64-128-64-10 with tanh; the loss is the cross-entropy in nats."""
+        Returns:
+            ``input`` and ``reconstruction``, both (10, 8, 8): images, rows, columns; grey levels, 0 to 1 in the input.
+        """
+        pixels = self.held_out_batch(step)[0][:_PICTURED]
+        with torch.no_grad():
+            images = {"input": pixels, "reconstruction": model(pixels)}
+        return {name: to_numpy(image.view(-1, SIDE, SIDE)) for name, image in images.items()}
+
+
+class DigitsClassifier(Digits):
+    """64-128-64-10 with tanh; ``width`` is that of the first layer, the others halve."""
 
     def architecture(self) -> nn.Module:
-        return _layers((64, 128, 64, 10))
-
-    def loss(self, model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
-        pixels, labels = batch
-        return nn.functional.cross_entropy(model(pixels), labels)
+        return perceptron((SIDE * SIDE, *self.halving(), CLASSES))

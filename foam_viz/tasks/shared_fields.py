@@ -1,0 +1,34 @@
+"""Settings that several tasks have, each with its own default. Imports no torch."""
+
+from __future__ import annotations
+
+from foam_viz.optim.fields import Constraint, Field
+
+BATCH_SIZE = Field(
+    name="batch_size", kind="integer", default=128, low=1, high=1400, label="Batch size", unit="examples",
+    help="Examples drawn, with replacement, for one step.",
+)  # fmt: skip
+WIDTH = Field(
+    name="width", kind="integer", default=64, low=8, high=512, label="Width", unit="features",
+    help="Size of a hidden layer: the factors grow with it, and the cost of a decomposition with its cube.",
+)  # fmt: skip
+DEPTH = Field(
+    name="depth", kind="integer", default=2, low=1, high=6, label="Depth", unit="layers",
+    help="Number of hidden layers.",
+)  # fmt: skip
+SHIFT_AT = Field(
+    name="shift_at", kind="integer", default=0, low=0, high=10_000_000, label="Drift burst at", unit="step",
+    help="From this step on the coordinates of the input are permuted, by the seed; 0 means never.",
+)  # fmt: skip
+ATTENTION_HEADS = Field(
+    name="attention_heads", kind="integer", default=4, low=1, high=16, label="Attention heads",
+    help="Parts that attention splits the width into; the width must be a multiple.",
+)  # fmt: skip
+CONDITION = Field(
+    name="condition", kind="real", default=100.0, low=1, high=1e6, label="Condition number", logarithmic=True,
+    help="Ratio of the largest to the smallest.",
+)  # fmt: skip
+HEADS_FIT = Constraint(
+    field="attention_heads", others=("width",), allowed="a divisor of the width, which is {width}",
+    holds=lambda settings: settings["width"] % settings["attention_heads"] == 0,
+)  # fmt: skip

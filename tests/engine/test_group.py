@@ -1,0 +1,107 @@
+"""A lab run in one process: lockstep, goals, autosave and what a continuation finds."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from foam_viz.engine import store
+from foam_viz.engine.group import Group
+from foam_viz.settings import Settings
+from foam_viz.trace import bundle
+from tests.engine.conftest import experiment
+
+VIEW = "0" * 31 + "a"
+
+
+@pytest.fixture
+def group(settings: Settings) -> Group:
+    made = Group(VIEW, experiment("foam", "adamw"), settings, "cpu")
+    made.open_autosave()
+    return made
+
+
+def advance(group: Group, steps: int) -> None:
+    group.start()
+    for _ in range(steps):
+        group.advance(time.monotonic())
+
+
+def lane(settings: Settings, number: int = 0):
+    return store.lane_directory(store.run_directory(settings.data_directory, VIEW), number)
+
+
+def test_goals_pause_where_they_say(group: Group) -> None:
+    for goal, step in (("step", 1), ("check", 10), ("refresh", 20)):
+        group.until(goal)
+        while group.running:
+            group.advance(time.monotonic())
+        assert group.step == step
+
+
+def test_a_checkpoint_waits_until_its_rows_were_drained(group: Group, settings: Settings) -> None:
+    """Else whoever continues from it finds a gap."""
+    advance(group, 12)
+    group.save(time.monotonic(), everything=True)
+    assert not list((lane(settings) / "checkpoints").glob("*.pt"))
+    group.drain()
+    group.save(time.monotonic(), everything=True)
+    assert [path.name for path in (lane(settings) / "checkpoints").glob("*.pt")] == ["step-000000000012.pt"]
+    assert bundle.read(lane(settings)).rows("steps") == 12
+
+
+def test_a_continuation_has_every_step_once(group: Group, settings: Settings) -> None:
+    advance(group, 15)
+    group.drain()
+    group.save(time.monotonic(), everything=True)
+    advance(group, 7)  # lost: neither drained nor saved
+    again = Group(VIEW, experiment("foam", "adamw"), settings, "cpu")
+    again.restore()
+    assert (again.step, again.running) == (15, False)
+    advance(again, 10)
+    again.close()
+    for number in (0, 1):
+        steps = bundle.read(lane(settings, number)).values("steps", "step")
+        assert np.array_equal(steps, np.arange(1, 26))
+
+
+def test_a_reset_begins_anew_on_disk(group: Group, settings: Settings) -> None:
+    advance(group, 5)
+    group.close()
+    group.reset(experiment("adamw"))
+    group.open_autosave()
+    assert bundle.read(lane(settings)).rows("steps") == 0
+    assert not lane(settings, 1).exists()
+    advance(group, 3)
+    group.close()
+    assert bundle.read(lane(settings)).rows("steps") == 3
+
+
+def test_a_lane_that_ended_stays_ended_after_a_continuation(settings: Settings) -> None:
+    group = Group(VIEW, experiment("sgd:lr=1000", "adamw"), settings, "cpu")
+    group.open_autosave()
+    advance(group, 80)
+    diverged = group.lanes[0].diverged_step
+    assert diverged is not None
+    group.close()
+    again = Group(VIEW, experiment("sgd:lr=1000", "adamw"), settings, "cpu")
+    again.restore()
+    assert again.lanes[0].status == "diverged"
+    assert again.lanes[0].diverged_step == diverged
+    assert again.lanes[1].step == 80
+    assert bundle.read(lane(settings)).manifest.status == "diverged"
+
+
+def test_a_torn_checkpoint_gives_way_to_an_older_one(group: Group, settings: Settings) -> None:
+    for steps in (10, 10):
+        advance(group, steps)
+        group.drain()
+        group.save(time.monotonic(), everything=True)
+    newest = lane(settings) / "checkpoints" / "step-000000000020.pt"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    again = Group(VIEW, experiment("foam", "adamw"), settings, "cpu")
+    again.restore()
+    assert again.step == 10
+    assert "could not be read" in again.autosave_problem
