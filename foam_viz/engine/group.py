@@ -229,9 +229,9 @@ class Group:
         common = _newest_common(states)
         try:
             for lane, run in enumerate(self.lanes):
-                autosave = Autosave(store.lane_directory(self._directory, lane), self._manifest(lane))
                 if common is not None:
                     run.restore(states[lane][common])
+                autosave = Autosave(store.lane_directory(self._directory, lane), self._manifest(lane))
                 autosave.rewind(common or 0)
                 self._autosaves.append(autosave)
         except OSError as error:
