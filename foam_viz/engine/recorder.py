@@ -8,6 +8,7 @@ not charged to the optimizer: its clock is stopped meanwhile.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,8 @@ from foam_viz.optim import linalg
 from foam_viz.trace.batches import record_batch
 
 if TYPE_CHECKING:
-    from foam_viz.optim.shampoo import CheckObservation, Shampoo
+    from foam_viz.optim.factor import CheckObservation
+    from foam_viz.optim.factored import FactoredOptimizer
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,11 @@ class Columns:
         table = pa.Table.from_batches([record_batch(self._table, self._columns)])
         self._columns, self._rows = {}, 0
         return table
+
+
+def _measured(value: float | None) -> float | None:
+    """None for NaN: an optimizer that does not damp its factors has no damping, and nothing that follows from it."""
+    return None if value is None or math.isnan(value) else value
 
 
 def pool_overlap(overlap: Tensor, size: int) -> Tensor:
@@ -116,7 +123,7 @@ class Recorder:
         if seen.basis_before is not None and (None in proxy or None in residual):
             rotated = seen.rotated
             if rotated is None:
-                rotated = linalg.rotate(seen.current, seen.basis_before)
+                rotated = linalg.rotate(seen.basis_before, seen.current)
             if None in proxy:
                 epsilon = torch.tensor(seen.epsilon_before, dtype=rotated.dtype, device=rotated.device)
                 measured = linalg.proxy(rotated, seen.eigenvalues_before, epsilon, seen.root)
@@ -134,11 +141,11 @@ class Recorder:
                 reuses=int(not decision.decompose),
                 cap_refreshes=int(decision.reason == "cap"),
                 decision=decision.reason,
-                epsilon_before=seen.epsilon_before[i],
-                epsilon=seen.epsilon[i],
-                proxy=proxy[i],
-                relative_condition=condition[i],
-                alpha=alpha[i],
+                epsilon_before=_measured(seen.epsilon_before[i]),
+                epsilon=_measured(seen.epsilon[i]),
+                proxy=_measured(proxy[i]),
+                relative_condition=_measured(condition[i]),
+                alpha=_measured(alpha[i]),
                 residual=residual[i],
                 last_decomposition_step=seen.step if decision.decompose else last[i],
             )
@@ -178,19 +185,19 @@ class Recorder:
             position == self.followed and step % self.schedule.followed_period == 0
         )
 
-    def after_step(self, step: int, optimizer: Shampoo, checked: bool) -> None:
-        """Snapshots of a step without a check, and the events of the optimizer."""
+    def after_step(self, step: int, optimizer: FactoredOptimizer) -> None:
+        """Snapshots of the factors that were not checked in this step, and the events of the optimizer."""
         for event in optimizer.drain_events():
             self.events.add(step=event.step, kind=event.kind, factor=event.position, value=None, message=event.message)
-        every = step % self.schedule.snapshot_period == 0
-        followed = self.followed is not None and step % self.schedule.followed_period == 0
-        if checked or not (every or followed):
+        if step % self.schedule.snapshot_period and step % self.schedule.followed_period:
             return
         for bank in optimizer.banks():
             wanted = [
                 i
                 for i, position in enumerate(bank.positions)
-                if bank.has_basis[i] and (every or position == self.followed)
+                if bank.has_basis[i]
+                and bank.factors[i].last_check_step != step
+                and self._wants_snapshot(step, position)
             ]
             if wanted:
                 self._snapshot(
@@ -220,7 +227,8 @@ class Recorder:
     ) -> None:
         """One row a factor: (N, n, n) current factors against the (N, n, n) basis in force."""
         if truth is None:
-            true_values, true_basis, _ = linalg.eigh_robust(current, epsilon)
+            jitter = [0.0 if math.isnan(value) else value for value in epsilon]
+            true_values, true_basis, _ = linalg.eigh_robust(current, jitter)
         else:
             true_basis, true_values = truth
         damping = torch.tensor(epsilon, dtype=eigenvalues.dtype, device=eigenvalues.device)
@@ -236,10 +244,10 @@ class Recorder:
                 step=step,
                 factor=position,
                 last_decomposition_step=int(last_decomposition[i]),
-                epsilon=float(epsilon[i]),
+                epsilon=_measured(float(epsilon[i])),
                 eigenvalues=spectra[i],
                 basis_eigenvalues=old_spectra[i],
-                true_error=errors[i],
+                true_error=_measured(errors[i]),
                 overlap=stored[i].tobytes(),
                 overlap_size=stored.shape[-1],
             )

@@ -17,7 +17,7 @@ from foam_viz.engine import device as devices
 from foam_viz.engine.config import learning_rate_factor
 from foam_viz.engine.recorder import Recorder, Schedule
 from foam_viz.optim import catalogue as optimizers
-from foam_viz.optim.shampoo import Shampoo
+from foam_viz.optim.factored import FactoredOptimizer
 from foam_viz.tasks import catalogue as tasks
 from foam_viz.trace.manifest import FactorInfo, Manifest
 
@@ -77,7 +77,7 @@ class Run:
         self._gather = 1 if self.device == "cpu" else _DEVICE_LOSSES
 
     def _factor_infos(self) -> tuple[FactorInfo, ...]:
-        if not isinstance(self.optimizer, Shampoo):
+        if not isinstance(self.optimizer, FactoredOptimizer):
             return ()
         names = [name for name, _ in self.model.named_parameters()]
         return tuple(
@@ -99,9 +99,7 @@ class Run:
 
     def next_is_check(self) -> bool:
         """True where the next step is a check step of some factor."""
-        return bool(self.factors) and any(
-            group["refresh"].is_check(self.step + 1) for group in self.optimizer.param_groups
-        )
+        return bool(self.factors) and self.optimizer.next_is_check()
 
     def advance(self) -> None:
         """One step of training, recorded. Sets ``checked`` and ``refreshed`` for what happened in it."""
@@ -120,7 +118,7 @@ class Run:
         self.clock.stop()
         self.step = step
         if self.factors and self._recording:
-            self.recorder.after_step(step, self.optimizer, self.checked)
+            self.recorder.after_step(step, self.optimizer)
         self.refreshed = self.recorder.decompositions > before
         held_out = None
         if self._recording and (step == 1 or step % self.recorder.schedule.held_out_period == 0):

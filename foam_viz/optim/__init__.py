@@ -7,6 +7,10 @@ from typing import Any
 
 _EXPORTS = {
     "Shampoo": "shampoo",
+    "SOAP": "soap",
+    "EigenvalueCorrectedShampoo": "eigenvalue_corrected",
+    "FactoredOptimizer": "factored",
+    "MuonWithAdamW": "muon",
     "Factor": "factor",
     "FactorEvent": "factor",
     "CheckObservation": "factor",
@@ -20,6 +24,7 @@ _EXPORTS = {
     "EveryCheck": "refresh",
     "Foam": "refresh",
     "FoamFixedDamping": "refresh",
+    "FoamFreshEigenvalues": "refresh",
     "FoamNoRefresh": "refresh",
     "DiagonalizationResidual": "refresh",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from foam_viz.optim.bundle import Block
 from foam_viz.optim.factor import STATE_FIELDS, Factor, FactorEvent
 from foam_viz.optim.gram import complete
 from foam_viz.optim.measurement import Measurement, select
-from foam_viz.optim.refresh import Decision, Measure
+from foam_viz.optim.refresh import Decision, Policy
 
 
 class Bank:
@@ -39,6 +39,7 @@ class Bank:
         self.size, self.root = size, root
         self.factors: list[Factor] = []
         self.positions: tuple[int, ...] = ()
+        self._places: tuple[tuple[int, int], ...] = ()
         self._blocks: list[Block] = []
         self.beta = 1.0
 
@@ -57,10 +58,18 @@ class Bank:
         """
         count, size = len(self.factors), self.size
         self.positions = tuple(positions[factor.id] for factor in self.factors)
+        first = min(positions.values())
+        self._places = tuple((position - first, len(positions)) for position in self.positions)
         self.statistics = torch.zeros(count, size, size, dtype=dtype, device=device)
         self.basis = torch.eye(size, dtype=dtype, device=device).repeat(count, 1, 1)
-        self.eigenvalues = torch.zeros(count, size, dtype=dtype, device=device)
+        self._allocate_roots()
+
+    def _allocate_roots(self) -> None:
+        self.eigenvalues = torch.zeros_like(self.statistics[..., 0])
         self.inverse_root = self.basis.clone()
+        self._note_damping()
+
+    def _note_damping(self) -> None:
         self._damping = self._vector([factor.epsilon for factor in self.factors])
 
     @property
@@ -92,22 +101,46 @@ class Bank:
 
     # --- a check: due rows, measure, (one host transfer), carry out ----------------------------------------------
 
-    def due(self) -> list[list[int]]:
-        """Rows to check: those with new statistics since their last check, with a basis and without one apart."""
-        rows = [i for i, (f, b) in enumerate(zip(self.factors, self._blocks, strict=True)) if b.steps > f.seen]
+    def has_turn(self, step: int, policy: Policy) -> bool:
+        """Whether a factor is checked at ``step``, the next one, if its block has a gradient there."""
+        return any(self._is_turn(row, step, block.steps + 1, policy) for row, block in enumerate(self._blocks))
+
+    def _may_check(self, step: int, policy: Policy) -> bool:
+        return policy.is_check(step)
+
+    def _is_turn(self, row: int, step: int, seen: int, policy: Policy) -> bool:
+        """Whether a row is checked at ``step``, at which its block has seen ``seen`` gradients."""
+        return policy.is_turn(step, *self._places[row])
+
+    def due(self, step: int, policy: Policy) -> list[list[int]]:
+        """Rows to check now, with a basis and without one apart.
+
+        It is their turn, and there are new statistics since their last check.
+
+        Args:
+            step: The optimizer step.
+            policy: Says when.
+        """
+        if not self._may_check(step, policy):
+            return []
+        rows = [
+            i
+            for i, (f, b) in enumerate(zip(self.factors, self._blocks, strict=True))
+            if b.steps > f.seen and self._is_turn(i, step, b.steps, policy)
+        ]
         with_basis = [i for i in rows if self.factors[i].has_basis]
         without = [i for i in rows if not self.factors[i].has_basis]
         return [part for part in (with_basis, without) if part]
 
-    def measure(self, rows: list[int], kind: Measure | None, keep_rotated: bool) -> Measurement:
+    def measure(self, rows: list[int], policy: Policy, keep_rotated: bool) -> Measurement:
         """Measures on the device; nothing here waits for it.
 
         Args:
             rows: A part of ``due``.
-            kind: What the policy wants measured; nothing is where there is no basis yet.
-            keep_rotated: Whether B is wanted afterwards.
+            policy: Says what to measure; nothing is where there is no basis yet.
+            keep_rotated: Whether B is wanted afterwards by somebody else than the policy.
         """
-        chosen = select(rows)
+        chosen, kind = select(rows), policy.measures
         statistics = complete(self.statistics)[chosen]
         # L is positive semidefinite, so a NaN or infinity anywhere in it shows in its trace.
         values = [statistics.diagonal(dim1=-2, dim2=-1).sum(-1)]
@@ -118,7 +151,7 @@ class Bank:
                 values += linalg.proxy(rotated, self.eigenvalues[chosen], self._damping[chosen], self.root)
             else:
                 values.append(linalg.diagonalization_residual(rotated))
-        kept = rotated if keep_rotated or kind == "residual" else None
+        kept = rotated if keep_rotated or policy.refreshes_eigenvalues else None
         return Measurement(self, rows, kind if rotated is not None else None, torch.stack(values), kept)
 
     def carry_out(
@@ -158,22 +191,29 @@ class Bank:
             done.append(decision)
         if refreshed and measured.rotated is not None:
             diagonal = measured.rotated.diagonal(dim1=-2, dim2=-1)[select(refreshed)]
-            self.eigenvalues[select([rows[index] for index in refreshed])] = diagonal.clamp(min=0)
+            self._refresh_eigenvalues([rows[index] for index in refreshed], diagonal.clamp(min=0))
         if rebuild:
             self._rebuild(rebuild)
         return done, events
+
+    def _refresh_eigenvalues(self, rows: list[int], eigenvalues: Tensor) -> None:
+        self.eigenvalues[select(rows)] = eigenvalues
 
     def _decompose(self, rows: list[int], epsilon: list[float]) -> dict[int, linalg.Outcome]:
         values, basis, outcomes = linalg.eigh_robust(self.current(rows), epsilon)
         good = [i for i, outcome in enumerate(outcomes) if outcome != "failed"]
         if good:
-            target, source = select([rows[i] for i in good]), select(good)
-            self.basis[target], self.eigenvalues[target] = basis[source], values[source]
+            source = select(good)
+            self._install([rows[i] for i in good], basis[source], values[source])
         return dict(zip(rows, outcomes, strict=True))
+
+    def _install(self, rows: list[int], basis: Tensor, eigenvalues: Tensor) -> None:
+        target = select(rows)
+        self.basis[target], self.eigenvalues[target] = basis, eigenvalues
 
     def _rebuild(self, rows: list[int]) -> None:
         chosen = select(rows)
-        self._damping = self._vector([factor.epsilon for factor in self.factors])
+        self._note_damping()
         self.inverse_root[chosen] = linalg.inverse_root(
             self.basis[chosen], self.eigenvalues[chosen], self._damping[chosen], self.root
         )
@@ -194,7 +234,7 @@ class Bank:
 
     # --- saved state ---------------------------------------------------------------------------------------------
 
-    _STACKS = ("statistics", "basis", "eigenvalues", "inverse_root")
+    _STACKS: ClassVar[tuple[str, ...]] = ("statistics", "basis", "eigenvalues", "inverse_root")
 
     def state(self) -> dict[str, Any]:
         """The stacks (not copies) and the factors' counters, as plain values."""
@@ -225,7 +265,7 @@ class Bank:
         for factor in self.factors:
             for name in STATE_FIELDS:
                 setattr(factor, name, state["factors"][factor.id][name])
-        self._damping = self._vector([factor.epsilon for factor in self.factors])
+        self._note_damping()
 
 
 def _event(factor: Factor, outcome: linalg.Outcome, step: int, position: int, finite: bool) -> list[FactorEvent]:

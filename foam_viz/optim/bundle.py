@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -56,14 +57,15 @@ class Bundle:
         blocks: The N blocks.
         momentum: m, (N, *shape).
         second_moment: v of Adam grafting, (N, *shape); ``None`` where it is not used.
-        factors: Per dimension the bank of the factors and the row of the first; empty for blocks by AdamW.
+        factors: Per dimension the bank of the factors and the row of the first, or ``None`` for a dimension without
+            factors; empty for blocks by AdamW.
     """
 
     def __init__(
         self,
         shape: tuple[int, ...],
         blocks: list[Block],
-        factors: list[tuple[Bank, int]],
+        factors: list[tuple[Bank, int] | None],
         second_moment: bool,
         dtype: torch.dtype,
         device: torch.device,
@@ -82,13 +84,17 @@ class Bundle:
         for stop in range(1, len(alike) + 1):
             if stop == len(alike) or alike[stop] != alike[start]:
                 if alike[start] is not None:
-                    found.append(Segment(self, start, stop, alike[start][1]))
+                    found.append(self._segment(start, stop, alike[start][1]))
                 start = stop
         return found
 
+    def _segment(self, start: int, stop: int, preconditioned: bool) -> Segment:
+        return Segment(self, start, stop, preconditioned)
+
     def _is_preconditioned(self, row: int) -> bool:
         # A block whose factors partly failed uses those that it has; the others are the identity.
-        return any(bank.factors[first + row].has_basis for bank, first in self.factors)
+        places = [place for place in self.factors if place is not None]
+        return any(bank.factors[first + row].has_basis for bank, first in places)
 
     def state(self) -> dict[str, Any]:
         """The stacks (not copies) and the step counts, as plain values."""
@@ -122,8 +128,7 @@ class Segment:
         blocks: The N blocks.
         momentum: m, (N, *shape).
         second_moment: v, (N, *shape), or ``None``.
-        statistics: Per dimension L, (N, n, n), and its rows as a list.
-        inverse_roots: Per dimension X, (N, n, n).
+        statistics: Per dimension with factors the dimension, L, (N, n, n), and its rows as a list.
         preconditioned: Whether any factor of these blocks has a basis.
     """
 
@@ -132,23 +137,42 @@ class Segment:
         self.momentum = bundle.momentum[start:stop]
         self.second_moment = None if bundle.second_moment is None else bundle.second_moment[start:stop]
         self.preconditioned = preconditioned
-        places = [(bank, slice(first + start, first + stop)) for bank, first in bundle.factors]
-        statistics = [bank.statistics[place] for bank, place in places]
-        self.statistics = [(stack, list(stack.unbind(0))) for stack in statistics]
-        self.inverse_roots = [bank.inverse_root[place] for bank, place in places]
-        if self.inverse_roots:
-            self._first_unfolding = self.momentum.view(stop - start, bundle.shape[0], -1)
+        self._places = [
+            None if place is None else (place[0], slice(place[1] + start, place[1] + stop)) for place in bundle.factors
+        ]
+        self.statistics: list[tuple[int, Tensor, list[Tensor]]] = []
+        for dim, place in enumerate(self._places):
+            if place is not None:
+                stack = place[0].statistics[place[1]]
+                self.statistics.append((dim, stack, list(stack.unbind(0))))
+        self._matrices = self._views()
+
+    def _views(self) -> list[Tensor | None]:
+        """What is contracted with along each dimension: here X, (N, n, n)."""
+        return [None if place is None else place[0].inverse_root[place[1]] for place in self._places]
 
     def precondition(self) -> Tensor:
-        """The momentum contracted with X_k along every dimension, a new tensor (N, *shape).
+        """The momentum contracted with X_k along every dimension, a new tensor (N, *shape)."""
+        return contract(self.momentum, self._matrices)
 
-        Each product takes the first dimension off and puts it back last, d <- d_(0)^T X_k, so that after the last one
-        the dimensions are in order again, whatever their number, without a permuting copy.
-        """
-        first, *others = self.inverse_roots
-        direction = torch.bmm(self._first_unfolding.mT, first)
-        for root in others:
-            if len(others) > 1:
-                direction = direction.view(len(root), root.shape[-1], -1)
-            direction = torch.bmm(direction.mT, root)
-        return direction if len(others) == 1 else direction.view(self.momentum.shape)
+
+def contract(stack: Tensor, matrices: Sequence[Tensor | None]) -> Tensor:
+    """Contracts every dimension with a matrix of its own, d_(k) <- M_k^T d_(k).
+
+    Each product takes the first dimension off and puts it back last, d <- d_(0)^T M_k, so that after the last one the
+    dimensions are in order again, whatever their number, without a permuting copy.
+
+    Args:
+        stack: d, (N, *shape).
+        matrices: Per dimension M_k, (N, n_k, n_k), or ``None`` for the identity.
+
+    Returns:
+        (N, *shape); the stack itself where all are the identity.
+    """
+    shape, result = stack.shape, stack
+    if all(matrix is None for matrix in matrices):
+        return stack
+    for size, matrix in zip(shape[1:], matrices, strict=True):
+        unfolded = result.reshape(shape[0], size, -1).mT
+        result = unfolded if matrix is None else torch.bmm(unfolded, matrix)
+    return result.reshape(shape)

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from foam_viz.optim.fields import Constraint, Field, FieldError, check_all, require
-from foam_viz.optim.refresh import POLICIES
+from foam_viz.optim.refresh import PERIOD, POLICIES, STAGGER
 
 LR = Field(
     name="lr", kind="real", default=1e-2, low=0, label="Learning rate", symbol="lr", logarithmic=True,
@@ -62,6 +62,36 @@ SHAMPOO_FIELDS = (
     PRECONDITION,
 )  # fmt: skip
 
+# What the constructor of SOAP checks; the catalogue offers its period as the policy's.
+SOAP_FIELDS = (
+    replace(LR, default=3e-3, help="lr: length of a step"),
+    replace(BETA1, default=0.95, help="beta1: decay of the first moment of the rotated gradient"),
+    replace(
+        BETA2, default=0.95, high_open=True, label="Second-moment decay",
+        help="beta2: decay of the second moment of the rotated gradient",
+    ),
+    Field(
+        name="shampoo_beta", kind="real", default=None, low=0, high=1, high_open=True, optional=True,
+        label="Factor decay", symbol="beta_s", help="beta_s: decay of the factor statistics; none means beta2",
+    ),
+    replace(GRAFTING_EPSILON, name="eps", label="Epsilon", symbol="eps", help="eps: added to the denominator"),
+    replace(WEIGHT_DECAY, default=0.01),
+    replace(MAX_DIM, default=10_000, help="Dimensions larger than this have no factor and are not rotated"),
+    Field(
+        name="precondition_1d", kind="boolean", default=False, label="Precondition vectors",
+        help="Whether vectors have a factor too; without, they are updated by plain Adam",
+    ),
+)  # fmt: skip
+SOAP_SETTINGS = (*SOAP_FIELDS, PERIOD, PRECONDITION)
+
+# Eigenvalue-corrected Shampoo: no grafting and no damping.
+CORRECTED_FIELDS = (
+    replace(LR, help="lr: length of a step"), BETA1,
+    replace(BETA2, help="beta2: decay of the factor statistics and of the second moment in their basis"),
+    replace(GRAFTING_EPSILON, name="eps", label="Epsilon", symbol="eps", help="eps: added to the denominator"),
+    WEIGHT_DECAY, MAX_DIM, MERGE_DIMS, PRECONDITION,
+)  # fmt: skip
+
 # Longer than the library's default (one period): comparisons deceive unless all lanes start preconditioning together.
 EQUAL_START = 10
 
@@ -79,8 +109,10 @@ class OptimizerSpec:
         factory: ``module:attribute``, imported when an optimizer is built.
         policy: Class name of the refresh policy; ``None`` for first-order methods.
         policy_fields: Its hyperparameters.
+        policy_settings: Hyperparameters of the policy that make this optimizer what it is, and are not offered.
         constraints: Relations between the fields.
-        has_factors: Whether it keeps Kronecker factors.
+        has_factors: Whether it keeps Kronecker factors, and so is a ``FactoredOptimizer``.
+        is_ours: Whether it is a variant of this project, in no paper.
     """
 
     name: str
@@ -92,7 +124,9 @@ class OptimizerSpec:
     policy: str | None = None
     policy_fields: tuple[Field, ...] = ()
     constraints: tuple[Constraint, ...] = ()
+    policy_settings: tuple[tuple[str, Any], ...] = ()
     has_factors: bool = False
+    is_ours: bool = False
 
     @property
     def all_fields(self) -> tuple[Field, ...]:
@@ -124,28 +158,37 @@ class OptimizerSpec:
         arguments = self.validate(settings)
         if self.policy is not None:
             chosen = {field.name: arguments.pop(field.name) for field in self.policy_fields}
-            arguments["refresh"] = POLICIES[self.policy](**chosen)
+            arguments["refresh"] = POLICIES[self.policy](**chosen, **dict(self.policy_settings))
         if "beta1" in arguments:
             arguments["betas"] = (arguments.pop("beta1"), arguments.pop("beta2"))
         module, attribute = self.factory.split(":")
         return getattr(import_module(module), attribute)(params, **arguments)
 
 
-def _shampoo(name: str, label: str, policy: str, summary: str, source: str) -> OptimizerSpec:
+def _policy_fields(policy: str, names: Iterable[str] | None = None) -> tuple[Field, ...]:
     # Every lane starts alike; a policy's own default of tau (0.2 for the residual) comes from its class.
     own = POLICIES[policy]
-    fields = tuple(
+    return tuple(
         replace(field, default=EQUAL_START if field.name == "start" else getattr(own, field.name))
         for field in own.fields
+        if names is None or field.name in names
     )
+
+
+def _shampoo(
+    name: str, label: str, policy: str, summary: str, source: str, *, stagger: bool = False, is_ours: bool = False
+) -> OptimizerSpec:
+    fields = tuple(field for field in _policy_fields(policy) if field.name != STAGGER.name)
     return OptimizerSpec(
         name=name, label=label, summary=summary, source=source, fields=SHAMPOO_FIELDS,
         factory="foam_viz.optim.shampoo:Shampoo", policy=policy, policy_fields=fields,
-        constraints=own.constraints, has_factors=True,
+        policy_settings=((STAGGER.name, True),) if stagger else (),
+        constraints=POLICIES[policy].constraints, has_factors=True, is_ours=is_ours,
     )  # fmt: skip
 
 
 _FOAM_SOURCE = "Nam & Ahn, ICML 2026, arXiv 2606.02365"
+_PURIFYING_SOURCE = "Eschenhagen et al. 2025, arXiv 2506.03595"
 
 OPTIMIZERS: dict[str, OptimizerSpec] = {
     spec.name: spec
@@ -194,7 +237,73 @@ OPTIMIZERS: dict[str, OptimizerSpec] = {
         _shampoo(
             "dr-shampoo", "DR Shampoo", "DiagonalizationResidual",
             "Decomposes when the basis no longer diagonalizes the factor; refreshes eigenvalues otherwise.",
-            "Eschenhagen et al. 2025, arXiv 2506.03595",
+            _PURIFYING_SOURCE,
+        ),
+        _shampoo(
+            "shampoo-staggered", "Shampoo, taking turns", "EveryCheck",
+            "Variant of this project: each factor once every f steps, but a few at a time.",
+            "This project, after Gupta, Koren & Singer 2018", stagger=True, is_ours=True,
+        ),
+        _shampoo(
+            "foam-fresh-eigenvalues", "FOAM, fresh eigenvalues", "FoamFreshEigenvalues",
+            "Variant of this project: FOAM that refreshes the eigenvalues of the bases it keeps.",
+            f"This project, after {_FOAM_SOURCE} and {_PURIFYING_SOURCE}", is_ours=True,
+        ),
+        OptimizerSpec(
+            name="shampoo-eigenvalue-corrected", label="Shampoo, eigenvalue-corrected",
+            summary="Shampoo's bases, renewed each f steps, with a second moment kept in them at every step.",
+            factory="foam_viz.optim.eigenvalue_corrected:EigenvalueCorrectedShampoo", source=_PURIFYING_SOURCE,
+            fields=CORRECTED_FIELDS, policy="EveryCheck",
+            policy_fields=_policy_fields("EveryCheck", ("period", "start")), has_factors=True,
+        ),
+        OptimizerSpec(
+            name="soap", label="SOAP", summary="Adam in the eigenbasis of Shampoo's factors, renewed each f updates.",
+            factory="foam_viz.optim.soap:SOAP", source="Vyas et al. 2024, arXiv 2409.11321",
+            fields=SOAP_FIELDS, policy="EveryCheck", has_factors=True,
+            policy_fields=tuple(
+                field if field.name != "start" else replace(
+                    field, label="First renewal",
+                    help="The first gradient gives a basis; the update that renews it first; none means one period",
+                )
+                for field in _policy_fields("EveryCheck", ("period", "start"))
+            ),
+        ),
+        OptimizerSpec(
+            name="muon", label="Muon", summary="Orthogonalized momentum for matrices, AdamW for the rest.",
+            factory="foam_viz.optim.muon:MuonWithAdamW", source="Jordan et al. 2024; Liu et al. 2025, arXiv 2502.16982",
+            fields=(
+                replace(LR, help="lr: length of a step, of Muon and of AdamW"),
+                replace(
+                    BETA1, name="momentum", default=0.95, label="Muon's momentum", symbol="mu",
+                    help="mu: decay of the gradient's mean that is orthogonalized",
+                ),
+                replace(BETA1, label="AdamW's momentum", help="beta1: decay of AdamW's first moment"),
+                replace(
+                    BETA2, high_open=True, label="AdamW's second-moment decay",
+                    help="beta2: decay of AdamW's second moment",
+                ),
+                replace(
+                    GRAFTING_EPSILON, name="eps", label="AdamW's epsilon", symbol="eps",
+                    help="eps: added to AdamW's denominator",
+                ),
+                WEIGHT_DECAY,
+            ),
+        ),
+        OptimizerSpec(
+            name="adafactor", label="Adafactor", summary="A second moment of rows and columns instead of entries.",
+            factory="torch.optim:Adafactor", source="Shazeer & Stern 2018, arXiv 1804.04235",
+            fields=(
+                replace(LR, help="lr: largest step, relative to the size of a parameter"),
+                Field(
+                    name="beta2_decay", kind="real", default=-0.8, high=0, label="Second-moment decay",
+                    help="The second moment decays by 1 - t^this", symbol="c",
+                ),
+                Field(
+                    name="d", kind="real", default=1.0, low=0, low_open=True, label="Clipping", symbol="d",
+                    help="d: largest root mean square of an update before the learning rate",
+                ),
+                WEIGHT_DECAY,
+            ),
         ),
     )
 }  # fmt: skip

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -39,6 +39,13 @@ class Cohort:
         """t of every block."""
         return self.blocks[0].steps
 
+    def by_segment(self, gradients: list[Tensor]) -> Iterator[tuple[Segment, list[Tensor]]]:
+        """Each segment with the gradients of its blocks, out of those of all blocks in order."""
+        first = 0
+        for segment in self.segments:
+            yield segment, gradients[first : first + len(segment.blocks)]
+            first += len(segment.blocks)
+
     def units(self, correction: float, epsilon: float) -> list[Tensor]:
         """What grafting takes its length from, up to a number: m, or m / (sqrt(v) + c eps_g) with c the correction."""
         momenta = [segment.momentum for segment in self.segments]
@@ -48,9 +55,13 @@ class Cohort:
         torch._foreach_add_(denominators, correction * epsilon)
         return list(torch._foreach_div(momenta, denominators))
 
+    def write(self, changes: list[Tensor], decay: float) -> None:
+        """W <- decay W + change, for the blocks in order."""
+        (_write_whole if self.whole else _write_blocks)(self.blocks, changes, decay)
+
 
 class GroupState:
-    """The state that belongs to one parameter group of ``Shampoo``.
+    """The state that belongs to one parameter group of ``Shampoo``; what other optimizers do otherwise, they override.
 
     Structure (blocks, roots, whether there is a second moment) is fixed when the group is added; lr, betas, weight
     decay and the refresh policy are read from the group at every step, so that schedulers and users may change them.
@@ -74,30 +85,26 @@ class GroupState:
         shelves: dict[tuple[Any, ...], list[Block]] = {}
         for index, parameter in enumerate(self._parameters, first_parameter):
             dtype = torch.float64 if parameter.dtype == torch.float64 else torch.float32
-            preconditioned = is_preconditioned(parameter, group["precondition"])
-            limit = group["max_preconditioner_dim"]
-            if preconditioned:
-                shape = matrix_shape(tuple(parameter.shape), limit, group["merge_dims"])
-                pieces = cut(shape, limit)
-            else:
-                shape = tuple(parameter.shape)
-                pieces = [()] if parameter.numel() else []
+            shape, pieces, preconditioned = self._layout(parameter, group)
             for number, slices in enumerate(pieces):
                 block = Block(parameter, index, number, shape, slices if len(pieces) > 1 else None)
                 block_shape = tuple(s.stop - s.start for s in slices) if preconditioned else shape
                 shelves.setdefault((block_shape, preconditioned, dtype, parameter.device), []).append(block)
         banks: dict[tuple[Any, ...], Bank] = {}
-        places: list[list[tuple[Bank, int]]] = []
+        places: list[list[tuple[Bank, int] | None]] = []
         for (shape, preconditioned, dtype, device), blocks in shelves.items():
             places.append([])
             for dim, size in enumerate(shape if preconditioned else ()):
-                root = group["root"] or 2 * len(shape)
-                bank = banks.setdefault((size, root, dtype, device), Bank(size, root))
+                if not self._has_factor(size, group):
+                    places[-1].append(None)
+                    continue
+                root = self._root(shape, group)
+                bank = banks.setdefault((size, root, dtype, device), self._bank_type(size, root))
                 places[-1].append((bank, len(bank.factors)))
                 for block in blocks:
                     name = f"{block.parameter_index}.block_{block.number}.{dim}"
                     identity = (name, block.parameter_index, block.number, dim, len(shape), size, root)
-                    bank.add(Factor(*identity, epsilon=group["refresh"].epsilon), block)
+                    bank.add(Factor(*identity, epsilon=self._first_epsilon(group)), block)
         self.banks = list(banks.values())
         self.factors = sorted(
             (factor for bank in self.banks for factor in bank.factors), key=lambda f: (f.parameter, f.block, f.dim)
@@ -107,12 +114,41 @@ class GroupState:
             bank.allocate(positions, dtype, device)
         for (key, blocks), place in zip(shelves.items(), places, strict=True):
             shape, preconditioned, dtype, device = key
-            adam = group["grafting"] == "adam" or not preconditioned
-            self.bundles.append(Bundle(shape, blocks, place, adam, dtype, device))
+            adaptive = self._has_second_moment(preconditioned, group)
+            self.bundles.append(self._bundle_type(shape, blocks, place, adaptive, dtype, device))
 
-    def invalidate(self) -> None:
-        """Forgets which blocks can be treated alike: some got their first basis, or a state was loaded."""
-        self._pattern = None
+    _bank_type: ClassVar[type[Bank]] = Bank
+    _bundle_type: ClassVar[type[Bundle]] = Bundle
+
+    def _layout(self, parameter: Tensor, group: Mapping[str, Any]) -> tuple[tuple[int, ...], list[Any], bool]:
+        """The shape in which a parameter is seen, the slices of its blocks, and whether it is preconditioned."""
+        if not is_preconditioned(parameter, group["precondition"]):
+            return tuple(parameter.shape), [()] if parameter.numel() else [], False
+        limit = group["max_preconditioner_dim"]
+        shape = matrix_shape(tuple(parameter.shape), limit, group["merge_dims"])
+        return shape, cut(shape, limit), True
+
+    def _has_factor(self, size: int, group: Mapping[str, Any]) -> bool:
+        return True
+
+    def _root(self, shape: tuple[int, ...], group: Mapping[str, Any]) -> int:
+        return group["root"] or 2 * len(shape)
+
+    def _first_epsilon(self, group: Mapping[str, Any]) -> float:
+        return group["refresh"].epsilon
+
+    def _has_second_moment(self, preconditioned: bool, group: Mapping[str, Any]) -> bool:
+        return group["grafting"] == "adam" or not preconditioned
+
+    def after_check(self, bank: Bank, first: bool) -> None:
+        """Called once a bank has carried out decisions.
+
+        Args:
+            bank: The bank.
+            first: Whether the factors had no basis before.
+        """
+        if first:  # which blocks can be treated alike has changed
+            self._pattern = None
 
     def state(self) -> dict[str, Any]:
         """The state of banks and bundles as plain values and tensors (not copies)."""
@@ -137,7 +173,7 @@ class GroupState:
             bank.load(saved)
         for bundle, saved in zip(self.bundles, state["bundles"], strict=True):
             bundle.load(saved)
-        self.invalidate()
+        self._pattern = None
 
     def __getstate__(self) -> dict[str, Any]:
         # The plan holds views, which a copy or a pickle would tear from their stacks.
@@ -166,11 +202,8 @@ class GroupState:
             dtype = cohort.momenta[0].dtype
             gradients = [block.gradient(dtype) for block in cohort.blocks]
             torch._foreach_lerp_(cohort.momenta, gradients, 1 - beta1)
-            first = 0
-            for segment in cohort.segments:
-                mine = gradients[first : first + len(segment.blocks)]
-                first += len(mine)
-                for dim, (statistics, rows) in enumerate(segment.statistics):
+            for segment, mine in cohort.by_segment(gradients):
+                for dim, statistics, rows in segment.statistics:
                     accumulate(statistics, rows, mine, dim, beta2)
             if cohort.second_moments:
                 beta = _grafting_beta(group)
@@ -183,8 +216,7 @@ class GroupState:
     def update(self, group: Mapping[str, Any]) -> None:
         """The part of a step after the check: direction, grafting, weight decay, new parameters."""
         for cohort in self._cohorts():
-            write = _write_whole if cohort.whole else _write_blocks
-            write(cohort.blocks, _changes(cohort, group), 1 - group["lr"] * group["weight_decay"])
+            cohort.write(_changes(cohort, group), 1 - group["lr"] * group["weight_decay"])
 
 
 def _changes(cohort: Cohort, group: Mapping[str, Any]) -> list[Tensor]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 from foam_viz.optim.fields import Constraint, Field, FieldError, require, unknown_key
@@ -43,6 +43,10 @@ EPSILON_MAX = Field(
     symbol="eps_max", unit="gradient^2", logarithmic=True,
     help="eps_max: when staleness asks for more damping than this, the factor is decomposed again",
 )  # fmt: skip
+STAGGER = Field(
+    name="stagger", kind="boolean", default=False, label="Taking turns",
+    help="Whether the checks of the factors are spread over the steps of a period (this project's variant)",
+)  # fmt: skip
 DAMPING_ORDER = Constraint(
     field="epsilon_max",
     others=("epsilon",),
@@ -65,7 +69,7 @@ class Decision:
 
     Attributes:
         decompose: Whether to decompose the current factor and replace basis and eigenvalues.
-        epsilon: Damping in force after the check.
+        epsilon: Damping in force after the check; NaN for an optimizer that does not damp.
         reason: Why.
         refresh_eigenvalues: Without a decomposition, whether the eigenvalues become diag(Q^T A Q), clamped at 0.
         policy: The policy that decided; for ``words`` only.
@@ -84,13 +88,12 @@ class Decision:
     @property
     def words(self) -> str:
         """The decision as one plain sentence with its numbers, composed when asked for."""
-        fresh = f"eps = eps0 = {brief(self.epsilon)}"
         if self.reason == "failure":
             if not self.decompose:
-                return f"the decomposition failed: keep what there is, eps stays at {brief(self.epsilon)}"
-            return f"the measure of staleness is not finite: decompose again, {fresh}"
+                return f"the decomposition failed: keep what there is{_damping(self, ', eps stays at')}"
+            return f"the measure of staleness is not finite: decompose again{_damping(self)}"
         if self.reason == "first":
-            return f"no basis yet: decompose for the first time, {fresh}"
+            return f"no basis yet: decompose for the first time{_damping(self)}"
         return self.policy.explain(self) if self.policy else self.reason
 
 
@@ -112,6 +115,7 @@ class Policy:
     epsilon: float = EPSILON.default
 
     measures: ClassVar[Measure | None] = None
+    refreshes_eigenvalues: ClassVar[bool] = False
     fields: ClassVar[tuple[Field, ...]] = (PERIOD, START, EPSILON)
     constraints: ClassVar[tuple[Constraint, ...]] = ()
 
@@ -129,6 +133,10 @@ class Policy:
         """Whether ``step``, counted from 1, is a check: ``start``, and later multiples of ``period``."""
         first = self.first_check
         return step == first or (step > first and step % self.period == 0)
+
+    def is_turn(self, step: int, place: int, places: int) -> bool:
+        """Whether factor ``place`` of ``places`` is checked at ``step``; without turns, all are at every check."""
+        return self.is_check(step)
 
     def decide(self, *, epsilon: float, measure: float | None, has_basis: bool) -> Decision:
         """Decides one factor at a check.
@@ -154,13 +162,36 @@ class Policy:
 
 @dataclass(frozen=True, kw_only=True)
 class EveryCheck(Policy):
-    """Decompose at every check: Shampoo with a fixed period ("stale Shampoo")."""
+    """Decompose at every check: Shampoo with a fixed period ("stale Shampoo").
+
+    Taking turns (this project's variant, in no paper): the first decomposition of all factors is at ``start``; from
+    then on factor i of N has its turn at the steps t with t mod f = floor(i f / N). Every factor is decomposed once a
+    period as before, but only about N / f of them at a time.
+
+    Attributes:
+        stagger: Whether the factors take turns.
+    """
+
+    stagger: bool = STAGGER.default
+
+    fields: ClassVar[tuple[Field, ...]] = (PERIOD, START, EPSILON, STAGGER)
+
+    def is_check(self, step: int) -> bool:
+        """Whether ``step`` may be a check of any factor; with turns, every step from ``start`` on."""
+        return step >= self.first_check if self.stagger else super().is_check(step)
+
+    def is_turn(self, step: int, place: int, places: int) -> bool:
+        """Whether factor ``place`` of ``places`` is checked at ``step``."""
+        if not self.stagger or step <= self.first_check:
+            return self.is_check(step)
+        return step % self.period == place * self.period // places
 
     def _decide(self, epsilon: float, measure: Any) -> Decision:
         return Decision(True, self.epsilon, "cadence", False, self, None, epsilon)
 
     def explain(self, decision: Decision) -> str:
-        return f"every check decomposes, every {self.period} steps: eps = eps0 = {brief(decision.epsilon)}"
+        when = f"every {self.period} steps" + (", in turns" if self.stagger else "")
+        return f"every check decomposes, {when}{_damping(decision, ': eps = eps0 =')}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,6 +237,25 @@ class Foam(Policy):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FoamFreshEigenvalues(Foam):
+    """FOAM that refreshes the eigenvalues when it keeps a basis (this project's variant, not the paper's).
+
+    Decides as FOAM does, but a reuse sets D <- diag(Q^T A Q), clamped at 0: the measured B holds it already. From then
+    on h measures the drift since that refresh, and what is off the diagonal.
+    """
+
+    refreshes_eigenvalues: ClassVar[bool] = True
+
+    def _decide(self, epsilon: float, measure: Any) -> Decision:
+        decision = super()._decide(epsilon, measure)
+        return decision if decision.decompose else replace(decision, refresh_eigenvalues=True)
+
+    def explain(self, decision: Decision) -> str:
+        words = super().explain(decision)
+        return f"{words} and refresh its eigenvalues" if decision.refresh_eigenvalues else words
+
+
+@dataclass(frozen=True, kw_only=True)
 class FoamNoRefresh(Foam):
     """FOAM without refresh (ablation): eps' clamped to [eps0, eps_max], the first basis is kept for ever."""
 
@@ -247,6 +297,7 @@ class DiagonalizationResidual(Policy):
     tau: float = 0.2
 
     measures: ClassVar[Measure | None] = "residual"
+    refreshes_eigenvalues: ClassVar[bool] = True
     fields: ClassVar[tuple[Field, ...]] = (PERIOD, START, TAU, EPSILON)
 
     def _decide(self, epsilon: float, measure: Any) -> Decision:
@@ -256,7 +307,7 @@ class DiagonalizationResidual(Policy):
 
     def explain(self, decision: Decision) -> str:
         words = _threshold("r", decision, self.tau)
-        return words if decision.decompose else f"{words} and refresh its eigenvalues"
+        return f"{words} and refresh its eigenvalues" if decision.refresh_eigenvalues else words
 
 
 def _compare(symbol: str, measure: float | None, tau: float) -> str:
@@ -271,15 +322,28 @@ def _change(before: float, after: float, fresh: float) -> str:
     return f"eps goes from {brief(before)} to {'eps0 = ' if after == fresh else ''}{brief(after)}"
 
 
+def _damping(decision: Decision, lead: str = ", eps = eps0 =") -> str:
+    """The damping after a decision; nothing where there is none."""
+    return "" if math.isnan(decision.epsilon) else f"{lead} {brief(decision.epsilon)}"
+
+
 def _threshold(symbol: str, decision: Decision, tau: float) -> str:
     comparison = _compare(symbol, decision.measure, tau)
     if decision.decompose:
-        return f"{comparison}: decompose again, eps = eps0 = {brief(decision.epsilon)}"
-    return f"{comparison}: keep the basis, eps = eps0 = {brief(decision.epsilon)}"
+        return f"{comparison}: decompose again{_damping(decision)}"
+    return f"{comparison}: keep the basis{_damping(decision)}"
 
 
 POLICIES: dict[str, type[Policy]] = {
-    policy.__name__: policy for policy in (EveryCheck, Foam, FoamFixedDamping, FoamNoRefresh, DiagonalizationResidual)
+    policy.__name__: policy
+    for policy in (
+        EveryCheck,
+        Foam,
+        FoamFixedDamping,
+        FoamNoRefresh,
+        FoamFreshEigenvalues,
+        DiagonalizationResidual,
+    )
 }
 
 

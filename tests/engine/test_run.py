@@ -110,6 +110,38 @@ def test_snapshots_agree_with_a_dense_reference() -> None:
     assert trace.rows("snapshots")
 
 
+def test_h_and_residual_of_a_policy_that_needs_neither_agree_with_a_dense_reference() -> None:
+    run = Run(lane("shampoo", period=10), run_id="a")
+    recorded(run, 19)
+    position = run.recorder.followed
+    bank = next(bank for bank in run.optimizer.banks() if position in bank.positions)
+    row = bank.positions.index(position)
+    basis, old = bank.basis[row].double().numpy(), bank.eigenvalues[row].double().numpy()
+    checks = recorded(run, 1).checks.to_pandas()
+    current = bank.current([row])[0].double().numpy()
+    rotated = basis.T @ current @ basis
+    off = rotated - np.diag(np.diag(rotated))
+    shown = checks[checks.factor == position].iloc[0]
+    assert shown.residual == pytest.approx(np.linalg.norm(off) / np.linalg.norm(rotated), rel=1e-2)
+    s = old + 1e-9
+    drift = np.linalg.norm((rotated - np.diag(old)) / np.sqrt(np.outer(s, s)))
+    alpha = (s**-0.5).max() / np.linalg.norm(s**-0.5)
+    assert shown.proxy == pytest.approx(drift * alpha / 2, rel=2e-2)
+    assert shown.relative_condition == pytest.approx(drift, rel=2e-2)
+
+
+@pytest.mark.parametrize("optimizer", ["shampoo-staggered", "soap", "shampoo-eigenvalue-corrected"])
+def test_every_factor_has_its_snapshot_whoever_is_checked(optimizer: str) -> None:
+    trace = recorded(Run(lane(optimizer), run_id="a"), 100)
+    snapshots = trace.snapshots.to_pandas()
+    at = snapshots[snapshots.step == 100]
+    assert sorted(at.factor) == list(range(len(trace.manifest.factors)))
+    assert at.overlap.notna().all()
+    if optimizer != "shampoo-staggered":  # these do not damp their factors: there is no such number, not a zero
+        assert at.epsilon.isna().all()
+        assert trace.checks.to_pandas().epsilon.isna().all()
+
+
 def test_recording_changes_nothing() -> None:
     on, off = (Run(lane(), run_id="a", recording=flag) for flag in (True, False))
     for _ in range(40):

@@ -33,7 +33,7 @@ POLICIES = {
 def build(config: dict, parameters: list[torch.Tensor]) -> Shampoo:
     policy = POLICIES[config["policy"]]
     names = {field.name for field in policy.fields}
-    chosen = {name: config[name] for name in names if config[name] is not None}
+    chosen = {name: config[name] for name in names if config.get(name) is not None}
     keys = ("lr", "root", "grafting", "grafting_beta2", "grafting_epsilon", "max_preconditioner_dim", "merge_dims")
     settings = {key: config[key] for key in keys}
     return Shampoo(parameters, betas=tuple(config["betas"]), refresh=policy(**chosen), **settings)

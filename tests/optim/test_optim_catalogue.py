@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+import io
 import subprocess
 import sys
 
 import pytest
 import torch
+from torch import nn
 
 from foam_viz.optim.catalogue import OPTIMIZERS, find
+from foam_viz.optim.eigenvalue_corrected import EigenvalueCorrectedShampoo
+from foam_viz.optim.factored import FactoredOptimizer
 from foam_viz.optim.fields import FieldError
+from foam_viz.optim.muon import MuonWithAdamW
 from foam_viz.optim.refresh import POLICIES, Foam
 from foam_viz.optim.shampoo import Shampoo
+from foam_viz.optim.soap import SOAP
 
-NAMES = ["sgd", "adamw", "shampoo", "foam", "foam-fixed-damping", "foam-no-refresh", "dr-shampoo"]
+NAMES = [
+    "sgd", "adamw", "shampoo", "foam", "foam-fixed-damping", "foam-no-refresh", "dr-shampoo", "shampoo-staggered",
+    "foam-fresh-eigenvalues", "shampoo-eigenvalue-corrected", "soap", "muon", "adafactor",
+]  # fmt: skip
+OURS = ["shampoo-staggered", "foam-fresh-eigenvalues"]
 
 
 def weights() -> list[torch.Tensor]:
@@ -26,6 +37,10 @@ def weights() -> list[torch.Tensor]:
 def test_names() -> None:
     assert list(OPTIMIZERS) == NAMES
     assert all(spec.name == name and spec.source and spec.summary for name, spec in OPTIMIZERS.items())
+    assert [name for name, spec in OPTIMIZERS.items() if spec.is_ours] == OURS
+    assert all(
+        "this project" in OPTIMIZERS[name].summary and "This project" in OPTIMIZERS[name].source for name in OURS
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -34,7 +49,44 @@ def test_every_optimizer_builds_and_steps(name: str) -> None:
     optimizer = spec.build(weights(), {"lr": 0.5})
     optimizer.step()
     assert optimizer.param_groups[0]["lr"] == 0.5
-    assert isinstance(optimizer, Shampoo) == spec.has_factors == (spec.policy is not None)
+    assert isinstance(optimizer, FactoredOptimizer) == spec.has_factors == (spec.policy is not None)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_optimizer_lowers_a_loss_and_resumes(name: str) -> None:
+    data = torch.randn(32, 6, generator=torch.Generator().manual_seed(0))
+    target = torch.tanh(data[:, :4] + data[:, 2:])
+
+    def start() -> tuple[nn.Module, torch.optim.Optimizer]:
+        torch.manual_seed(1)
+        model = nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 4))
+        return model, find(name).build(model.parameters(), {})  # a plain iterator
+
+    def train(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> list[float]:
+        losses = []
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss = ((model(data) - target) ** 2).mean()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        return losses
+
+    model, optimizer = start()
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+    losses = train(model, optimizer, 25)
+    scheduler.step()
+    assert losses[-1] < 0.9 * losses[0]
+    buffer = io.BytesIO()
+    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, buffer)
+    buffer.seek(0)
+    saved = torch.load(buffer, weights_only=True)
+    other_model, other = start()
+    other_model.load_state_dict(saved["model"])
+    other.load_state_dict(saved["optimizer"])
+    copied_model, copied = copy.deepcopy((model, optimizer))
+    after = train(model, optimizer, 25)
+    assert after == train(other_model, other, 25) == train(copied_model, copied, 25)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -52,18 +104,25 @@ def test_policies_start_alike(name: str) -> None:
     spec = find(name)
     (group,) = spec.build(weights(), {"period": 50}).param_groups
     assert type(group["refresh"]) is POLICIES[spec.policy]
-    assert [step for step in range(1, 101) if group["refresh"].is_check(step)] == [10, 50, 100]
+    assert getattr(group["refresh"], "stagger", False) == (name == "shampoo-staggered")
+    assert [step for step in range(1, 101) if group["refresh"].is_turn(step, 0, 3)] == [10, 50, 100]
     assert group["refresh"].epsilon == 1e-9
-    assert getattr(group["refresh"], "tau", None) == {"shampoo": None, "dr-shampoo": 0.2}.get(name, 0.75)
+    assert getattr(group["refresh"], "tau", 0.75) == {"dr-shampoo": 0.2}.get(name, 0.75)
 
 
 def test_the_catalogue_has_the_defaults_of_the_constructor() -> None:
-    defaults = {n: p.default for n, p in inspect.signature(Shampoo).parameters.items()}
-    catalogue = find("foam").validate({})
-    assert defaults["betas"] == (catalogue["beta1"], catalogue["beta2"])
-    for name in set(defaults) - {"params", "lr", "betas", "refresh"}:
-        assert defaults[name] == catalogue[name], name
-    assert defaults["refresh"] == Foam(**{f.name: catalogue[f.name] for f in Foam.fields} | {"start": None})
+    for optimizer, line in (
+        (Shampoo, "foam"), (SOAP, "soap"), (EigenvalueCorrectedShampoo, "shampoo-eigenvalue-corrected"),
+        (MuonWithAdamW, "muon"),
+    ):  # fmt: skip
+        defaults = {n: p.default for n, p in inspect.signature(optimizer).parameters.items()}
+        catalogue = find(line).validate({})
+        assert defaults["betas"] == (catalogue["beta1"], catalogue["beta2"])
+        for name in set(defaults) - {"params", "lr", "betas", "refresh"}:
+            assert defaults[name] == catalogue[name], name
+    assert inspect.signature(SOAP).parameters["lr"].default == find("soap").validate({})["lr"]
+    catalogue, defaults = find("foam").validate({}), inspect.signature(Shampoo).parameters
+    assert defaults["refresh"].default == Foam(**{f.name: catalogue[f.name] for f in Foam.fields} | {"start": None})
 
 
 def test_settings_reach_the_optimizer() -> None:

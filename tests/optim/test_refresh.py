@@ -18,6 +18,7 @@ from foam_viz.optim.refresh import (
     EveryCheck,
     Foam,
     FoamFixedDamping,
+    FoamFreshEigenvalues,
     FoamNoRefresh,
     Policy,
 )
@@ -41,6 +42,42 @@ factor = st.floats(1, 1e4)
 )
 def test_checks_are_start_and_then_multiples_of_the_period(policy: Policy, steps: list[int]) -> None:
     assert [step for step in range(1, 21) if policy.is_check(step)] == steps
+
+
+@settings(deadline=None)
+@given(period=st.integers(1, 30), start=st.none() | st.integers(1, 40), places=st.integers(1, 50))
+def test_taking_turns_is_the_same_period_spread_out(period: int, start: int | None, places: int) -> None:
+    policy = EveryCheck(period=period, start=start, stagger=True)
+    first = start or period
+    assert not any(policy.is_check(step) or policy.is_turn(step, 0, places) for step in range(1, first))
+    assert all(policy.is_turn(first, place, places) for place in range(places))
+    after = range(first + 1, first + 1 + 3 * period)
+    assert all(policy.is_check(step) for step in after)
+    counts = [sum(policy.is_turn(step, place, places) for place in range(places)) for step in after]
+    assert max(counts) - min(counts) <= 1 and sum(counts) == 3 * places
+    for place in range(places):
+        turns = [step for step in after if policy.is_turn(step, place, places)]
+        assert [b - a for a, b in zip(turns, turns[1:], strict=False)] == [period, period]
+
+
+def test_without_turns_every_factor_is_checked_at_every_check() -> None:
+    for policy in (EveryCheck(period=4, start=2), Foam(period=4, start=2)):
+        for step in range(1, 20):
+            assert policy.is_turn(step, 3, 7) == policy.is_check(step)
+
+
+@given(eps0=positive, ratio=factor, spread=factor, h=measures, tau=tau)
+def test_foam_with_fresh_eigenvalues_decides_as_foam(
+    eps0: float, ratio: float, spread: float, h: float, tau: float
+) -> None:
+    keywords = {"period": 1, "tau": tau, "epsilon": eps0, "epsilon_max": eps0 * spread}
+    paper, ours = Foam(**keywords), FoamFreshEigenvalues(**keywords)
+    epsilon = min(eps0 * ratio, paper.epsilon_max)
+    expected = paper.decide(epsilon=epsilon, measure=h, has_basis=True)
+    decision = ours.decide(epsilon=epsilon, measure=h, has_basis=True)
+    assert (decision.decompose, decision.epsilon) == (expected.decompose, expected.epsilon)
+    assert decision.refresh_eigenvalues == (not decision.decompose)
+    assert decision.words == expected.words + ("" if decision.decompose else " and refresh its eigenvalues")
 
 
 @pytest.mark.parametrize("policy", [cls(epsilon=1e-8) for cls in POLICIES.values()], ids=lambda p: type(p).__name__)
@@ -148,6 +185,8 @@ def test_no_drift_brings_damping_back_to_eps0() -> None:
             DiagonalizationResidual(tau=0.3), 1e-9, 0.2,
             "r = 0.2 < tau = 0.3: keep the basis, eps = eps0 = 1.0e-9 and refresh its eigenvalues",
         ),
+        (EveryCheck(period=9, stagger=True), 1e-9, None,
+         "every check decomposes, every 9 steps, in turns: eps = eps0 = 1.0e-9"),
         (EveryCheck(period=20), 1e-9, None, "every check decomposes, every 20 steps: eps = eps0 = 1.0e-9"),
         (Foam(), 1e-9, math.nan, "the measure of staleness is not finite: decompose again, eps = eps0 = 1.0e-9"),
     ],
@@ -179,6 +218,7 @@ def test_settings_round_trip(name: str) -> None:
         (lambda: Foam(epsilon=0.0), "epsilon = 0.0: must be a number above 0"),
         (lambda: EveryCheck(period=0), "period = 0: must be an integer at least 1"),
         (lambda: EveryCheck(period=2.5), "period = 2.5: must be an integer"),
+        (lambda: EveryCheck(stagger=1), "stagger = 1: must be true or false"),
         (lambda: EveryCheck(start=True), "start = True: must be an integer at least 1, or none"),
         (lambda: refresh.from_settings({"policy": "Foam", "taw": 1}), "did you mean tau?"),
         (lambda: refresh.from_settings({"policy": "foam"}), "policy = foam: must be one of EveryCheck, Foam"),

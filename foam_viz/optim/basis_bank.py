@@ -1,0 +1,101 @@
+"""Factors of which only the eigenbasis is used: SOAP's, and those of eigenvalue-corrected Shampoo."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import ClassVar, NamedTuple
+
+from torch import Tensor
+
+from foam_viz.optim import linalg
+from foam_viz.optim.bank import Bank
+from foam_viz.optim.factor import FactorEvent
+from foam_viz.optim.measurement import Measurement, select
+from foam_viz.optim.refresh import Decision, Policy
+
+
+class Turn(NamedTuple):
+    """New bases of some rows, before anything that lives in the old ones has followed.
+
+    Attributes:
+        rows: Rows of the bank.
+        old: Q before, (k, n, n); a copy.
+        order: (k, n), the column of Q before that each column of Q after stands for; ``None`` where none does.
+    """
+
+    rows: list[int]
+    old: Tensor
+    order: Tensor | None
+
+
+class BasisBank(Bank):
+    """A bank without inverse roots: bases by falling eigenvalue, no eigenvalues and no damping in force.
+
+    What scales the directions is a second moment kept in the basis, not the factor: ``epsilon`` is NaN, since no such
+    number exists, and ``eigenvalues`` are those that the basis sees in the factor of this moment, diag(Q^T A Q). h and
+    the error of an inverse root mean nothing here; residual, overlap and spectrum do.
+
+    Attributes:
+        turns: Bases replaced since the last ``drain_turns``.
+    """
+
+    _STACKS: ClassVar[tuple[str, ...]] = ("statistics", "basis")
+
+    def _allocate_roots(self) -> None:
+        self.turns: list[Turn] = []
+
+    def _note_damping(self) -> None:
+        pass
+
+    @property
+    def eigenvalues(self) -> Tensor:
+        """diag(Q^T A Q), clamped at 0, (N, n); computed when asked for."""
+        return (self.basis * (self.current() @ self.basis)).sum(-2).clamp_min_(0)
+
+    def carry_out(
+        self, measured: Measurement, decisions: list[Decision], traces: list[float], step: int
+    ) -> tuple[list[Decision], list[FactorEvent]]:
+        """As ``Bank.carry_out``; there are no eigenvalues to refresh and no damping."""
+        plain = [replace(d, epsilon=math.nan, refresh_eigenvalues=False) for d in decisions]
+        return super().carry_out(measured, plain, traces, step)
+
+    def _decompose(self, rows: list[int], epsilon: list[float]) -> dict[int, linalg.Outcome]:
+        return super()._decompose(rows, [0.0] * len(rows))
+
+    def _install(self, rows: list[int], basis: Tensor, eigenvalues: Tensor) -> None:
+        self._turn(rows, basis.flip(-1), None)
+
+    def _turn(self, rows: list[int], basis: Tensor, order: Tensor | None) -> None:
+        chosen = select(rows)
+        self.turns.append(Turn(rows, self.basis[chosen].clone(), order))
+        self.basis[chosen] = basis
+
+    def _rebuild(self, rows: list[int]) -> None:
+        pass
+
+    def drain_turns(self) -> list[Turn]:
+        """The turns since the last call, which are forgotten."""
+        drained, self.turns = self.turns, []
+        return drained
+
+
+class SoapBank(BasisBank):
+    """SOAP's factors: no bias correction; after the first decomposition, orthogonal iteration instead of ``eigh``."""
+
+    def _correction(self, rows: list[int]) -> float | Tensor:
+        return 1.0
+
+    def _may_check(self, step: int, policy: Policy) -> bool:
+        return True  # the steps that count are those of each block
+
+    def _is_turn(self, row: int, step: int, seen: int, policy: Policy) -> bool:
+        updates = seen - 1  # the first gradient gives the basis and moves nothing
+        return updates == 0 or policy.is_turn(updates, *self._places[row])
+
+    def _decompose(self, rows: list[int], epsilon: list[float]) -> dict[int, linalg.Outcome]:
+        if not self.factors[rows[0]].has_basis:
+            return super()._decompose(rows, epsilon)
+        basis, order = linalg.iterate_basis(self.current(rows), self.basis[select(rows)])
+        self._turn(rows, basis, order)
+        return dict.fromkeys(rows, "plain")

@@ -1,0 +1,222 @@
+"""What all optimizers with factors share: the order of a step, checks, events, and saved state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from foam_viz.optim.bank import Bank
+from foam_viz.optim.factor import CheckObservation, Factor, FactorEvent
+from foam_viz.optim.fields import FieldError
+from foam_viz.optim.group import GroupState
+from foam_viz.optim.measurement import Measurement
+from foam_viz.optim.refresh import Policy, from_settings, to_settings
+
+_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+
+
+class FactoredOptimizer(torch.optim.Optimizer):
+    """An optimizer that keeps Kronecker factors, whose bases are renewed when a policy says so.
+
+    Factors of one size are stacked and measured together; all measures of a check reach the host in one transfer, the
+    only time that ``step`` waits for the device apart from the decompositions, whose solver torch itself waits for.
+
+    Numerical failures never raise. A decomposition that fails is tried in float64, then with jitter, then the old basis
+    stays; ``events`` records it and the next check tries again. Gradients are not filtered, as in torch's optimizers: a
+    NaN or infinite one reaches parameters and statistics at once. The next check sees it, keeps the finite basis,
+    records an event and counts a failure; the statistics stay as they are until a finite state is loaded.
+
+    Args:
+        params: Parameters, named parameters or parameter groups.
+        defaults: Settings of a group that does not have its own; ``refresh`` is a policy, or ``None``.
+
+    Attributes:
+        observer: Called with a ``CheckObservation`` once per bank and check, after the decision was carried out.
+        events: Numerical failures since the last ``drain_events``.
+
+    Raises:
+        FieldError: A setting is outside its range, or a parameter is not a real floating-point tensor.
+    """
+
+    _moves_before_check: ClassVar[bool] = False
+
+    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+        self.observer: Callable[[CheckObservation], None] | None = None
+        self.events: list[FactorEvent] = []
+        self._step_count = 0
+        self._states: list[GroupState] = []
+        self._checked(defaults)
+        super().__init__(params, defaults)
+
+    @staticmethod
+    def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings of a group in their own types; FieldError for the first that is refused."""
+        raise NotImplementedError
+
+    @staticmethod
+    def _policy(group: Mapping[str, Any]) -> Policy:
+        return group["refresh"]
+
+    @staticmethod
+    def _new_state(group: Mapping[str, Any], first_parameter: int, first_position: int) -> GroupState:
+        raise NotImplementedError
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Adds a parameter group, whose factors follow those there are.
+
+        Raises:
+            FieldError: A setting of the group is outside its range, or a parameter is not a real floating-point tensor.
+        """
+        checked = self._checked({**self.defaults, **param_group})
+        super().add_param_group({**param_group, **checked})
+        added = self.param_groups[-1]
+        for parameter in added["params"]:
+            if parameter.dtype not in _DTYPES:
+                self.param_groups.pop()
+                allowed = "one of " + ", ".join(str(dtype).removeprefix("torch.") for dtype in _DTYPES)
+                raise FieldError("parameter dtype", str(parameter.dtype).removeprefix("torch."), allowed)
+        first_parameter = sum(len(group["params"]) for group in self.param_groups[:-1])
+        self._states.append(self._new_state(added, first_parameter, len(self.factors())))
+
+    @property
+    def step_count(self) -> int:
+        """Steps taken, t."""
+        return self._step_count
+
+    def factors(self) -> tuple[Factor, ...]:
+        """The factors, by parameter, block and dimension; the objects are updated in place."""
+        return tuple(factor for state in self._states for factor in state.factors)
+
+    def banks(self) -> tuple[Bank, ...]:
+        """The factors stacked by parameter group, size and root."""
+        return tuple(bank for state in self._states for bank in state.banks)
+
+    def drain_events(self) -> list[FactorEvent]:
+        """The events since the last call, which are forgotten."""
+        drained, self.events = self.events, []
+        return drained
+
+    def next_is_check(self) -> bool:
+        """Whether the next step checks a factor, given that every parameter has a gradient there."""
+        step = self._step_count + 1
+        return any(
+            bank.has_turn(step, self._policy(group))
+            for group, state in zip(self.param_groups, self._states, strict=True)
+            for bank in state.banks
+        )
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Takes a step.
+
+        Args:
+            closure: Computes the loss again and returns it.
+
+        Returns:
+            What the closure returned, if there is one.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        self._step_count += 1
+        for group, state in zip(self.param_groups, self._states, strict=True):
+            state.accumulate(group)
+        if self._moves_before_check:
+            self._update()
+            self._check()
+        else:
+            self._check()
+            self._update()
+        return loss
+
+    def _update(self) -> None:
+        for group, state in zip(self.param_groups, self._states, strict=True):
+            state.update(group)
+
+    def _check(self) -> None:
+        due: list[tuple[GroupState, Policy, Measurement]] = []
+        for group, state in zip(self.param_groups, self._states, strict=True):
+            policy = self._policy(group)
+            due += [
+                (state, policy, bank.measure(rows, policy, self.observer is not None))
+                for bank in state.banks
+                for rows in bank.due(self._step_count, policy)
+            ]
+        if not due:
+            return
+        for (state, policy, measured), numbers in zip(due, _to_host([m.values for _, _, m in due]), strict=True):
+            self._settle(state, policy, measured, numbers)
+
+    def _settle(self, state: GroupState, policy: Policy, measured: Measurement, numbers: list[list[float]]) -> None:
+        bank, rows = measured.bank, measured.rows
+        factors = [bank.factors[row] for row in rows]
+        measured.note(numbers)
+        decisions = [
+            policy.decide(
+                epsilon=factor.epsilon,
+                measure=numbers[1][i] if measured.kind is not None else None,
+                has_basis=factor.has_basis,
+            )
+            for i, factor in enumerate(factors)
+        ]
+        before = measured.before(decisions) if self.observer is not None else None
+        had_basis = factors[0].has_basis
+        done, events = bank.carry_out(measured, decisions, numbers[0], self._step_count)
+        self.events += events
+        state.after_check(bank, first=not had_basis)
+        if before is not None and self.observer is not None:
+            self.observer(measured.observation(before, tuple(done), self._step_count))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state as plain values and tensors (not copies), readable by ``torch.load(weights_only=True)``."""
+        saved = super().state_dict()
+        saved["param_groups"] = [
+            {**group, "refresh": None if group["refresh"] is None else to_settings(group["refresh"])}
+            for group in saved["param_groups"]
+        ]
+        saved["state"] = {
+            "optimizer": type(self).__name__,
+            "step": self._step_count,
+            "groups": [state.state() for state in self._states],
+        }
+        return saved
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Copies a ``state_dict`` in; the steps that follow are the same as those of the optimizer it came from.
+
+        Raises:
+            ValueError: It is the state of another optimizer or of other parameters; nothing was changed.
+        """
+        saved, name = state_dict["state"], type(self).__name__
+        if saved.get("optimizer") != name or len(saved["groups"]) != len(self._states):
+            raise ValueError(f"the saved state is not one of {name} with {len(self._states)} parameter groups")
+        for state, saved_state in zip(self._states, saved["groups"], strict=True):
+            state.require_fit(saved_state)
+        groups = [
+            {**group, "refresh": None if group["refresh"] is None else from_settings(group["refresh"])}
+            for group in state_dict["param_groups"]
+        ]
+        super().load_state_dict({"state": {}, "param_groups": groups})
+        self._step_count = saved["step"]
+        for state, saved_state in zip(self._states, saved["groups"], strict=True):
+            state.load(saved_state)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # torch keeps only its own three; copies need ours too, without the observer, which is somebody else's.
+        ours = {"_step_count": self._step_count, "_states": self._states, "events": self.events, "observer": None}
+        return {**super().__getstate__(), **ours}
+
+
+def _to_host(measures: list[Tensor]) -> list[list[list[float]]]:
+    """Measures (k_i, N_i) as nested lists, in one transfer from the device."""
+    device = measures[0].device
+    flat = torch.cat([measure.flatten().to(device) for measure in measures]).tolist()
+    host, start = [], 0
+    for kinds, count in (measure.shape for measure in measures):
+        host.append([flat[start + k * count : start + (k + 1) * count] for k in range(kinds)])
+        start += kinds * count
+    return host

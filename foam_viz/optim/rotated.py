@@ -1,0 +1,141 @@
+"""Adam in the eigenbasis of the factors: moments that live in the basis and follow it when it turns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from foam_viz.optim.bank import Bank
+from foam_viz.optim.basis_bank import BasisBank, Turn
+from foam_viz.optim.bundle import Bundle, Segment, contract
+from foam_viz.optim.gram import accumulate
+from foam_viz.optim.group import GroupState
+from foam_viz.optim.measurement import select
+
+
+class RotatedSegment(Segment):
+    """A segment whose moments are those of the rotated gradient; without any basis yet, of the gradient."""
+
+    def _views(self) -> list[Tensor | None]:
+        if not self.preconditioned:
+            return [None] * len(self._places)
+        return [None if place is None else place[0].basis[place[1]] for place in self._places]
+
+    def rotate(self, gradients: list[Tensor]) -> Tensor:
+        """Q_1^T ... G contracted along every dimension, (N, *shape)."""
+        stack = gradients[0].unsqueeze(0) if len(gradients) == 1 else torch.stack(gradients)
+        return contract(stack, self._matrices)
+
+    def rotate_back(self, stack: Tensor) -> Tensor:
+        """The inverse of ``rotate`` on (N, *shape)."""
+        return contract(stack, [None if basis is None else basis.mT for basis in self._matrices])
+
+
+class RotatedBundle(Bundle):
+    """A bundle whose momentum and second moment are kept in the bases of its factors.
+
+    m is linear in the gradients, so it is rotated when a basis turns and never in between: the same numbers, up to
+    rounding, as m kept in the coordinates of the parameter and rotated there and back at every step.
+    """
+
+    def _segment(self, start: int, stop: int, preconditioned: bool) -> RotatedSegment:
+        return RotatedSegment(self, start, stop, preconditioned)
+
+    def follow(self, bank: BasisBank, turn: Turn) -> None:
+        """Rotates m into the new bases and permutes v to their order; v is not rotated.
+
+        Args:
+            bank: The bank whose bases turned.
+            turn: Which, and what they were.
+        """
+        for dim, place in enumerate(self.factors):
+            if place is None or place[0] is not bank:
+                continue
+            mine = [(i, row - place[1]) for i, row in enumerate(turn.rows) if 0 <= row - place[1] < len(self.blocks)]
+            if not mine:
+                continue
+            source, target = select([i for i, _ in mine]), select([row for _, row in mine])
+            new = bank.basis[select([turn.rows[i] for i, _ in mine])]
+            momentum = self.momentum[target].movedim(dim + 1, -1)
+            turned = momentum.reshape(len(mine), -1, momentum.shape[-1]) @ turn.old[source].mT @ new
+            self.momentum[target] = turned.view(momentum.shape).movedim(-1, dim + 1)
+            if turn.order is not None and self.second_moment is not None:
+                order = turn.order[source]
+                order = order.view(len(mine), *(-1 if d == dim else 1 for d in range(len(self.shape))))
+                self.second_moment[target] = self.second_moment[target].take_along_dim(order, dim + 1)
+
+
+class RotatedGroup(GroupState):
+    """A parameter group of an optimizer that is Adam in the eigenbasis.
+
+    What the algorithms do differently is told by class attributes: how many gradients of a block move nothing, whether
+    the correction of v's bias covers Adam's eps too (m_hat / (sqrt(v_hat) + eps)) or not, and whether weight decay
+    comes before the step or after it.
+    """
+
+    _bank_type: ClassVar[type[Bank]] = BasisBank
+    _bundle_type: ClassVar[type[Bundle]] = RotatedBundle
+    _idle_gradients: ClassVar[int] = 0
+    _corrects_eps: ClassVar[bool] = True
+    _decays_last: ClassVar[bool] = False
+
+    def _root(self, shape: tuple[int, ...], group: Mapping[str, Any]) -> int:
+        return 2
+
+    def _first_epsilon(self, group: Mapping[str, Any]) -> float:
+        return math.nan
+
+    def _has_second_moment(self, preconditioned: bool, group: Mapping[str, Any]) -> bool:
+        return True
+
+    def _factor_beta(self, group: Mapping[str, Any]) -> float:
+        return group["betas"][1]
+
+    def after_check(self, bank: Bank, first: bool) -> None:
+        """Lets the moments follow the bases that turned."""
+        for turn in bank.drain_turns():
+            for bundle in self.bundles:
+                bundle.follow(bank, turn)
+        super().after_check(bank, first)
+
+    def accumulate(self, group: Mapping[str, Any]) -> None:
+        """The part of a step that needs no basis: factor statistics."""
+        beta = self._factor_beta(group)
+        for bank in self.banks:
+            bank.beta = beta
+        for cohort in self._cohorts():
+            dtype = cohort.momenta[0].dtype
+            if any(segment.statistics for segment in cohort.segments):
+                gradients = [block.gradient(dtype) for block in cohort.blocks]
+                for segment, mine in cohort.by_segment(gradients):
+                    for dim, statistics, rows in segment.statistics:
+                        accumulate(statistics, rows, mine, dim, beta)
+            for block in cohort.blocks:
+                block.steps += 1
+
+    def update(self, group: Mapping[str, Any]) -> None:
+        """The part of a step in the basis: moments, direction, weight decay, new parameters."""
+        beta1, beta2 = group["betas"]
+        decay = 1 - group["lr"] * group["weight_decay"]
+        for cohort in self._cohorts():
+            steps = cohort.steps - self._idle_gradients
+            if steps < 1:
+                continue
+            gradients = [block.gradient(cohort.momenta[0].dtype) for block in cohort.blocks]
+            rotated = [segment.rotate(mine) for segment, mine in cohort.by_segment(gradients)]
+            torch._foreach_lerp_([segment.momentum for segment in cohort.segments], rotated, 1 - beta1)
+            second_moments = [segment.second_moment for segment in cohort.segments]
+            torch._foreach_mul_(second_moments, beta2)
+            torch._foreach_addcmul_(second_moments, rotated, rotated, value=1 - beta2 if beta2 < 1 else 1.0)
+            correction = math.sqrt(1 - beta2**steps) if beta2 < 1 else 1.0
+            units = cohort.units(correction if self._corrects_eps else 1.0, group["eps"])
+            scale = -group["lr"] * correction / (1 - beta1**steps)
+            torch._foreach_mul_(units, scale * decay if self._decays_last else scale)
+            changes: list[Tensor] = []
+            for segment, unit in zip(cohort.segments, units, strict=True):
+                changes += segment.rotate_back(unit).unbind(0)
+            cohort.write(changes, decay)
