@@ -97,6 +97,7 @@ def test_the_whole_flow(page, server: Server) -> None:
     # Pause: everything is still; one step is one step.
     click(page, "Pause")
     eventually(lambda: page.get_by_role("button", name="Start", exact=True).is_enabled())
+    time.sleep(1)  # the buttons are there a moment before the panels have drawn their last update
     paused = step_of(page)
     time.sleep(1)
     assert step_of(page) == paused
