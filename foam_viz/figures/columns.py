@@ -99,6 +99,11 @@ def _decisions(trace: Trace) -> np.ndarray:
     return _grown(trace, "checks", "decisions", build)
 
 
+def _counts(values: np.ndarray, missing: int = 0) -> np.ndarray:
+    """Whole numbers, with `missing` for null; without nulls they are whole already."""
+    return values if values.dtype.kind == "i" else np.nan_to_num(values, nan=missing).astype(np.int64)
+
+
 def checks(lane: Lane) -> Checks:
     """All checks of a lane."""
     trace = lane.trace
@@ -111,16 +116,16 @@ def checks(lane: Lane) -> Checks:
         return Checks(
             step=step,
             start=np.where(np.isnan(start), step, start).astype(np.int64),
-            factor=np.nan_to_num(factor, nan=-1).astype(np.int64),
+            factor=_counts(factor, -1),
             decision=_decisions(trace),
             epsilon_before=read("epsilon_before"),
             epsilon=read("epsilon"),
             proxy=read("proxy"),
             residual=read("residual"),
             last_decomposition=read("last_decomposition_step"),
-            checks=np.nan_to_num(read("checks")),
-            decompositions=np.nan_to_num(read("decompositions")),
-            cap_refreshes=np.nan_to_num(read("cap_refreshes")),
+            checks=_counts(read("checks")),
+            decompositions=_counts(read("decompositions")),
+            cap_refreshes=_counts(read("cap_refreshes")),
         )
 
     return _grown(trace, "checks", "checks", build)

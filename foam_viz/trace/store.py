@@ -35,6 +35,15 @@ class GrowingArray:
         return view
 
 
+def _extend(known: GrowingArray, fresh: pa.ChunkedArray) -> None:
+    """Add numbers; a column of whole numbers becomes real where the first null, a NaN, comes."""
+    for chunk in fresh.chunks:
+        values = chunk.to_numpy(zero_copy_only=False)
+        if chunk.null_count and known.data.dtype == np.int64:
+            known.data = known.data.astype(np.float64)
+        known.extend(values)
+
+
 @dataclass
 class Store:
     """One table with what reading it again and again needs: converted columns and the row numbers of each factor."""
@@ -49,8 +58,12 @@ class Store:
         self.rows = GrowingTable(table_schema(self.name).arrow())
 
     def append(self, rows: pa.Table) -> None:
-        """Add rows that fit the schema."""
+        """Add rows that fit the schema; columns that somebody reads as numbers are converted at once."""
+        before = self.rows.rows
         self.rows.append(rows)
+        for name, known in self.converted.items():
+            if known.count == before and known.data.dtype != object and name in rows.column_names:
+                _extend(known, rows[name])
 
     def values(self, column: str) -> np.ndarray:
         """Return one column; see :meth:`foam_viz.trace.model.Trace.values`."""
@@ -69,11 +82,7 @@ class Store:
             if known.data.dtype == object:
                 known.extend(np.array(fresh.to_pylist(), object))
             else:
-                if known.data.dtype == np.int64 and fresh.null_count:
-                    known.data = known.data.astype(np.float64)
-                target = pa.int64() if known.data.dtype == np.int64 else pa.float64()
-                # Asked for at every tick of a live view, where a cast to the same type is half of the cost.
-                known.extend((fresh if fresh.type == target else fresh.cast(target, safe=False)).to_numpy())
+                _extend(known, fresh)
         return known.view()
 
     def factor_index(self, factor: int | None) -> np.ndarray:

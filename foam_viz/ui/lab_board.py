@@ -15,6 +15,8 @@ from foam_viz.ui.lab_controls import follow, followed
 from foam_viz.ui.lab_state import LabState
 
 TICK_SECONDS, WATCH_SECONDS = 0.25, 1.0
+# Points of a drawn curve, by the number of lanes: what a browser without a GPU can move four times a second.
+_POINTS = {1: 400, 2: 260, 3: 200, 4: 160}
 _LAST = 20
 _HELP = {
     "Loss": "Training loss, mean of the last 20 steps.",
@@ -36,7 +38,8 @@ def panels(state: LabState, run: LabRun | None, loss_axis: str, loss_log: bool) 
     @st.fragment(run_every=pace, key="panels")
     def live() -> None:
         everything = st.session_state.pop("board-everything", False)
-        draw(state, run, View(followed(state, run), state.lane, loss_axis, loss_log), everything)
+        points = _POINTS[len(state.experiment.lanes) if run is None else len(run.experiment.lanes)]
+        draw(state, run, View(followed(state, run), state.lane, loss_axis, loss_log, points), everything)
         if _outline(state, run) != shown:
             st.rerun()  # the run, or a click on a panel, changed what the controls around the panels show
 
