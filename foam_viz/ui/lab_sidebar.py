@@ -99,10 +99,11 @@ def _lane(state: LabState, place: int, lane: LaneConfig) -> tuple[str, dict[str,
             "Optimizer",
             list(optimizers.OPTIMIZERS),
             key=f"{key}.optimizer",
-            format_func=lambda option: optimizers.OPTIMIZERS[option].label,
-            help=lane.spec.summary,
+            format_func=_optimizer_label,
+            help="What trains this lane. Variants marked as ours are this project's, not a paper's.",
         )
         spec = optimizers.find(name)
+        st.caption(spec.summary)
         names = {field.name for field in spec.all_fields}
         # What both optimizers know is kept when another one is chosen.
         settings, _ = spec.review({k: v for k, v in lane.settings.items() if k in names})
@@ -121,6 +122,11 @@ def _lane(state: LabState, place: int, lane: LaneConfig) -> tuple[str, dict[str,
                 type="tertiary",
             )
     return name, settings
+
+
+def _optimizer_label(name: str) -> str:
+    spec = optimizers.OPTIMIZERS[name]
+    return f"{spec.label} (ours)" if spec.is_ours else spec.label
 
 
 def _device(state: LabState) -> None:

@@ -28,7 +28,7 @@ def numbers(values: object) -> np.ndarray:
     """What a drawn array holds, whichever way Plotly keeps it."""
     if isinstance(values, dict):
         raw = base64.b64decode(values["b"])
-        return np.frombuffer(raw, {"f4": "<f4", "f8": "<f8", "i4": "<i4", "u1": "u1"}[values["d"]]).astype(float)
+        return np.frombuffer(raw, np.dtype(values["d"]).newbyteorder("<")).astype(float)
     return np.array([np.nan if v is None else v for v in values], float)
 
 
@@ -208,3 +208,18 @@ def test_the_server_never_loads_torch(page, server: Server) -> None:
     eventually(lambda: step_of(page) == 1)
     assert "libtorch" not in maps.read_text()
     assert "/torch/" not in maps.read_text()
+
+
+def test_an_engine_that_dies_is_replaced_and_the_page_says_so(page, server: Server) -> None:
+    import psutil
+
+    open_lab(page, server, "?batch_size=16&lane=foam")
+    click(page, "Start")
+    eventually(lambda: step_of(page) > 20)
+    (engine,) = psutil.Process(server.process.pid).children()
+    engine.kill()
+    page.get_by_text("The training process stopped unexpectedly and was replaced").wait_for(timeout=30_000)
+    seen = step_of(page)
+    eventually(lambda: step_of(page) > seen + 10, 60)
+    click(page, "Pause")
+    eventually(lambda: page.get_by_role("button", name="Start", exact=True).is_enabled())

@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 from foam_viz.engine.hub import Hub
 from foam_viz.settings import Settings
 from foam_viz.ui import server
+from tests.engine.conftest import until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -49,8 +50,10 @@ def state(app: AppTest):
 
 
 def settle(app: AppTest) -> None:
-    """Waits until the engine has answered the last click, then draws the page again."""
-    state(app).run().wait(30)
+    """Waits until the engine has answered the last click and reached its goal, then draws the page again."""
+    run = state(app).run()
+    run.wait(30)
+    until(lambda: not run.header.get("goal"))
     app.run()
 
 
