@@ -141,7 +141,8 @@ class Hub:
         for run in lost:
             with run.lock:
                 resume = run.running and not hopeless
-                run.header = {**run.header, "running": False}
+                # Pending until the new engine has answered: a page that waits must go on looking.
+                run.header = {**run.header, "running": False, "handled": -1}
                 run.notice = (
                     f"The training process stopped {crashes} times within a minute. The run is paused at its last "
                     "autosave; a smaller batch may help."
