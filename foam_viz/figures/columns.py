@@ -171,6 +171,13 @@ def last_step(lane: Lane) -> int:
     return int(max(ends, default=0))
 
 
+def _goes_by_residual(trace: Trace) -> bool:
+    """Where the residual decides, or where it is all there is: SOAP does not damp its factors, so it has no proxy."""
+    if trace.manifest.optimizer.startswith("dr-"):
+        return True
+    return trace.has("checks", "residual") and not trace.has("checks", "proxy")
+
+
 @dataclass(frozen=True)
 class Settings:
     """What the panels need of a lane's hyperparameters; None where its optimizer has no such thing."""
@@ -181,7 +188,7 @@ class Settings:
     period: int | None
     start: int | None
     residual: bool
-    """The optimizer decides by the diagonalization residual r, not by the proxy h."""
+    """The basis is judged by the diagonalization residual r, not by the proxy h."""
 
     @property
     def measure(self) -> str:
@@ -204,7 +211,7 @@ def settings(lane: Lane) -> Settings:
         epsilon_max=real("epsilon_max"),
         period=int(period) if period else None,
         start=int(start) if start else int(period) if period else None,
-        residual=lane.trace.manifest.optimizer.startswith("dr-"),
+        residual=_goes_by_residual(lane.trace),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from foam_viz.figures import damping, factor_map, overlap, raster, spectrum
@@ -177,3 +178,19 @@ def test_a_growing_trace_is_read_on(lanes: list[Lane]) -> None:
     assert len(first) == 5 * 18 and len(second) == 10 * 18
     words = [DECISION_ORDER[code] for code in second.decision]
     assert words == list(run.trace.values("checks", "decision"))
+
+
+def test_an_optimizer_without_a_proxy_is_judged_by_its_residual() -> None:
+    """SOAP's factors have no damping and so no h; the map shows r instead of nothing."""
+    run = SyntheticRun("shampoo")
+    trace = run.advance(60).trace
+    names = ("proxy", "relative_condition", "alpha", "epsilon", "epsilon_before")
+    checks = trace.checks
+    for name in names:
+        place = checks.column_names.index(name)
+        checks = checks.set_column(place, checks.schema.field(name), pa.nulls(len(checks), pa.float64()))
+    bare = Trace(trace.manifest, steps=trace.steps, checks=checks, snapshots=trace.snapshots)
+    drawing = factor_map.draw([Lane(bare, "SOAP", 0)], View(factor=0))
+    assert drawing.figure is not None
+    assert "no drift measured" not in drawing.reading
+    assert any("r = " in text for row in drawing.figure["data"][0]["hovertext"] for text in row)
