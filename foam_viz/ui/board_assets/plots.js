@@ -83,6 +83,7 @@ export class Plots {
     let moved = 0;
     for (const card of this.waiting) {
       const age = now - card.drawn;
+      if (card.held) { card.next = card.nextShape = null; continue; } // what was prepared does not know the zoom to come
       if (moved >= QUICK_A_FRAME || (!card.visible && age < OFFSCREEN_MS)) continue;
       if (!this.measure(card)) { this.waiting.delete(card); continue; }
       if (this.move(card, now)) moved += 1;
