@@ -345,11 +345,6 @@ class Hub:
             run.sent += 1
             self._pool.send(run.engine, {"command": name, "view_id": view_id, "number": run.sent, **arguments})
 
-    def dismiss(self, run: LabRun) -> None:
-        """The notice of a run has been read."""
-        with run.lock:
-            run.notice = ""
-
     def engine_processes(self) -> list[int]:
         """Process ids of the engines, for those who look after the server."""
         return self._pool.processes()

@@ -45,7 +45,6 @@ class LabState:
     device: str = "auto"
     problem: str = ""
     next_lane_id: int = 0
-    notices_seen: int = 0
 
     # --- the run
 
