@@ -58,7 +58,11 @@ def _type_word(data_type: pa.DataType) -> str:
 
 def _json_type(annotation: str) -> str:
     words = {"int": "whole number", "str": "text", "bool": "true or false", "int | None": "whole number or null"}
-    words |= {"tuple[str, ...]": "list of text", "tuple[FactorInfo, ...]": "list of factors"}
+    words |= {
+        "tuple[str, ...]": "list of text",
+        "tuple[FactorInfo, ...]": "list of factors",
+        "tuple[Mapping[str, object], ...]": "list of objects",
+    }
     return words.get(annotation, "object")
 
 

@@ -74,6 +74,12 @@ class Manifest:
     notes: tuple[str, ...] = _described(
         "What a reader of the trace must know: rows dropped, units assumed.", default=()
     )
+    source_columns: tuple[Mapping[str, object], ...] = _described(
+        "How a reader of foreign logs took each column of the source: objects with `source`, `target` (column of steps, "
+        "empty when left out), `unit`, `scale`, `guessed` (true or false) and `samples` (up to three values as text).",
+        default=(),
+        hash=False,
+    )
     status: str = _described("One of " + ", ".join(f"`{word}`" for word in STATUSES) + ".", default="finished")
     diverged_step: int | None = _described("Step at which the loss became NaN or inf, else null.", default=None)
     shared_machine: bool = _described("True when other runs trained meanwhile: seconds do not compare.", default=False)

@@ -1,0 +1,1 @@
+"""Readers of other programs' training logs: one file a format, each turns bytes into traces."""
