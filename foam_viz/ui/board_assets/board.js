@@ -115,6 +115,7 @@ class Board {
     clearTimeout(this.asking);
     for (const card of this.cards.values()) card.destroy();
     this.cards.clear();
+    this.plots.destroy();
     boards.delete(this.root);
   }
 }

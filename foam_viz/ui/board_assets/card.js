@@ -11,8 +11,6 @@ const make = (tag, className, text) => {
   return element;
 };
 
-const RELEASES = ["pointerup", "pointercancel", "blur"];
-
 export class Card {
   constructor(id, plots, follow) {
     Object.assign(this, { id, plots, follow, drawn: -1e9, full: -1e9, shape: "", ranges: {}, width: 0, height: 0, visible: true, revision: null, parts: null, dark: false });
@@ -43,12 +41,7 @@ export class Card {
     this.sight.observe(this.element);
     this.box.addEventListener("pointerenter", () => { this.full = -1e9; if (this.hasFigure) this.plots.ask(this); });
     this.box.addEventListener("keydown", (event) => this.arrow(event));
-    // Drawing anew in the middle of a drag would end it: a zoom in progress comes first. Plotly covers the page while it
-    // drags, so the release is seen by the window alone.
-    this.held = false;
-    this.box.addEventListener("pointerdown", () => { this.held = true; }, true);
-    this.release = () => { this.held = false; };
-    for (const kind of RELEASES) window.addEventListener(kind, this.release, true);
+    this.box.addEventListener("pointerdown", () => this.plots.hold(this), true);
   }
 
   buildActions() {
@@ -185,7 +178,6 @@ export class Card {
   destroy() {
     this.sizes.disconnect();
     this.sight.disconnect();
-    for (const kind of RELEASES) window.removeEventListener(kind, this.release, true);
     this.plots.forget(this);
     this.slot.remove();
   }

@@ -7,6 +7,7 @@ const QUICK_A_FRAME = 3;
 const FULL_MS = 10000; // Plotly sees every figure this often, so that its own state never lags far behind
 const OFFSCREEN_MS = 1500;
 const PATIENCE_MS = 1400;
+const RELEASES = ["pointerup", "pointercancel", "pointermove", "blur"];
 const REST = 4; // frames without a full drawing for each frame that one has cost
 // The buttons are named one by one: Plotly's own choice includes one that would send the figure to a service.
 const CONFIG = { displaylogo: false, doubleClick: "reset", showTips: false, modeBarButtons: [["zoom2d", "pan2d", "resetScale2d"]] };
@@ -17,13 +18,16 @@ const same = (one, other) => one.every((value, at) => Math.abs(value - other[at]
 // `uirevision` alone keeps the reader's zoom only while the range we ask for stays the same, and ours grow. So while a range
 // on the screen is not the one asked for, the reader chose it, and the old one is asked for again. A reset brings back a
 // range asked for some time ago: then the zoom is over, which Plotly is told by another `uirevision`.
+// Returns what is asked for, by axis: the card must take it over only once it is drawn. Plotly compares with the range it
+// was last given, so a range that was prepared and never drawn would end the next zoom.
 function keepZoom(card, layout) {
   const shown = card.box._fullLayout;
+  const ranges = {};
   for (const name of Object.keys(layout).filter(isAxis)) {
     const axis = layout[name];
     const revision = `${layout.uirevision} ${axis.uirevision}`;
     const before = card.ranges[name];
-    const asked = before?.revision === revision ? before : { revision, past: [], resets: (before?.resets ?? 0) + 1 };
+    const asked = before?.revision === revision ? { ...before, past: [...before.past] } : { revision, past: [], resets: (before?.resets ?? 0) + 1 };
     const seen = shown?.[name]?.range;
     if (asked.range && seen && axis.range && !same(seen, asked.range)) {
       if (asked.past.some((range) => same(seen, range))) asked.resets += 1;
@@ -31,11 +35,12 @@ function keepZoom(card, layout) {
     }
     axis.uirevision = `${revision} ${asked.resets}`;
     if (axis.range && !(asked.range && same(axis.range, asked.range))) {
-      asked.past.push(axis.range);
+      asked.past.push([...axis.range]); // copies: a zoom writes into the array that Plotly was given
       asked.range = [...axis.range];
     }
-    card.ranges[name] = asked;
+    ranges[name] = asked;
   }
+  return ranges;
 }
 
 export class Plots {
@@ -47,6 +52,20 @@ export class Plots {
     this.debt = 0;
     this.last = 0;
     this.coarse = matchMedia("(pointer: coarse)").matches;
+    this.held = null;
+    // Plotly covers the page while it drags, so only the window sees the release; one that nobody saw, outside the window,
+    // shows at the next move without a button.
+    this.release = (event) => { if (event.type !== "pointermove" || !event.buttons) this.held = null; };
+    for (const kind of RELEASES) window.addEventListener(kind, this.release, true);
+  }
+
+  // Drawing anew in the middle of a drag would end it: a zoom in progress comes first.
+  hold(card) {
+    this.held = card;
+  }
+
+  destroy() {
+    for (const kind of RELEASES) window.removeEventListener(kind, this.release, true);
   }
 
   load() {
@@ -83,7 +102,7 @@ export class Plots {
     let moved = 0;
     for (const card of this.waiting) {
       const age = now - card.drawn;
-      if (card.held) { card.next = card.nextShape = null; continue; } // what was prepared does not know the zoom to come
+      if (card === this.held) { card.next = card.nextShape = null; continue; } // what was prepared does not know the zoom to come
       if (moved >= QUICK_A_FRAME || (!card.visible && age < OFFSCREEN_MS)) continue;
       if (!this.measure(card)) { this.waiting.delete(card); continue; }
       if (this.move(card, now)) moved += 1;
@@ -105,7 +124,7 @@ export class Plots {
     const drawing = card.drawing();
     const { layout } = drawing;
     Object.assign(layout, { width: card.width, height: card.height, autosize: false });
-    keepZoom(card, layout);
+    drawing.ranges = keepZoom(card, layout);
     // A finger must be able to scroll past a plot; enlarged, it zooms.
     if (this.coarse && !card.enlarged) layout.dragmode = false;
     if (card.width < 460) layout.annotations = layout.annotations.filter((note) => note.name !== "end label");
@@ -118,7 +137,7 @@ export class Plots {
     card.next ??= this.fit(card);
     card.nextShape ??= shapeOf(card.next);
     if (card.nextShape !== card.shape || !quick(card.box, card.next)) return false;
-    this.done(card, now);
+    this.done(card, card.next, now);
     return true;
   }
 
@@ -127,15 +146,16 @@ export class Plots {
     const { data, layout } = drawing;
     card.shape = card.nextShape ?? shapeOf(drawing);
     card.full = now;
-    this.done(card, now);
+    this.done(card, drawing, now);
     plotly.react(card.box, data, layout, { ...CONFIG, displayModeBar: this.coarse ? false : "hover" });
     if (card.listening) return;
     card.listening = true;
     card.box.on("plotly_click", (event) => card.clicked(event.points[0]));
   }
 
-  done(card, now) {
+  done(card, drawing, now) {
     card.drawn = now;
+    card.ranges = drawing.ranges;
     card.next = card.nextShape = null;
     this.waiting.delete(card);
   }
