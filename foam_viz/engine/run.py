@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from foam_viz.engine.config import learning_rate_factor
 from foam_viz.engine.recorder import Recorder, Schedule
 from foam_viz.optim import catalogue as optimizers
 from foam_viz.optim.factored import FactoredOptimizer
+from foam_viz.optim.grouping import hidden_matrices
 from foam_viz.tasks import catalogue as tasks
 from foam_viz.trace.manifest import FactorInfo, Manifest
 
@@ -57,14 +58,14 @@ class Run:
         self.refreshed = self.checked = False
         run_settings = config["run_settings"]
         self._last_step = run_settings["steps"]
-        self._task = tasks.find(config["task"]).build(
+        self.task = tasks.find(config["task"]).build(
             config["task_settings"], seed=run_settings["seed"], device=self.device
         )
-        self.model = self._task.model()
+        self.model = self.task.model()
         spec = optimizers.find(config["optimizer"])
-        self.optimizer = spec.build(self.model.parameters(), config["optimizer_settings"])
+        self.optimizer = spec.build(self._parameters(), config["optimizer_settings"])
         self._learning_rate = config["optimizer_settings"]["lr"]
-        self.clock = devices.clock(self._task.device)
+        self.clock = devices.clock(self.task.device)
         self._seconds_before = 0.0
         self.factors = self._factor_infos()
         if followed is None and self.factors:
@@ -76,10 +77,18 @@ class Run:
         self._losses: list[tuple[int, Tensor, float, float | None, float, int | None]] = []
         self._gather = 1 if self.device == "cpu" else _DEVICE_LOSSES
 
+    def _parameters(self) -> Iterable[Any]:
+        """Parameters or groups of them: where matrices alone are preconditioned, embeddings and heads go to AdamW."""
+        if self.config["optimizer_settings"].get("precondition") == "matrices":
+            return hidden_matrices(self.model, self.task.heads(self.model))
+        return self.model.parameters()
+
     def _factor_infos(self) -> tuple[FactorInfo, ...]:
         if not isinstance(self.optimizer, FactoredOptimizer):
             return ()
-        names = [name for name, _ in self.model.named_parameters()]
+        # Factors count parameters in the order of the groups, which need not be that of the model.
+        name_of = {id(parameter): name for name, parameter in self.model.named_parameters()}
+        names = [name_of[id(parameter)] for group in self.optimizer.param_groups for parameter in group["params"]]
         return tuple(
             FactorInfo(
                 id=factor.id,
@@ -110,7 +119,7 @@ class Run:
             group["lr"] = learning_rate
         self.checked = self.next_is_check()
         before = self.recorder.decompositions
-        loss = self._task.loss(self.model, self._task.batch(step))
+        loss = self.task.loss(self.model, self.task.batch(step))
         self.optimizer.zero_grad()
         loss.backward()
         self.clock.start()
@@ -122,7 +131,7 @@ class Run:
         self.refreshed = self.recorder.decompositions > before
         held_out = None
         if self._recording and (step == 1 or step % self.recorder.schedule.held_out_period == 0):
-            held_out = float(self._task.held_out_loss(self.model, step))
+            held_out = float(self.task.held_out_loss(self.model, step))
         seconds = self.clock.seconds()
         self._losses.append(
             (

@@ -37,7 +37,7 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
         index = columns.same_factor(lane, other, factor) if other is not lane else None
         if index is None:
             continue
-        theirs, style = columns.checks_of(other, index), theme.LANES[other.position]
+        theirs, style = columns.checks_of(other, index), theme.lane(other.position)
         line = {"color": style.colour, "width": 1, "dash": style.dash}
         data += _lines(other, theirs, columns.settings(other), line, view.max_points // 2)
         epsilons.append(theirs.epsilon)

@@ -100,7 +100,7 @@ def _where(x: np.ndarray, view: View) -> dict[str, str]:
 
 
 def _curves(lane: Lane, x: np.ndarray, loss: np.ndarray, smooth: np.ndarray, view: View) -> list[dict[str, Any]]:
-    style = theme.LANES[lane.position]
+    style = theme.lane(lane.position)
     raw, line = minmax(loss, view.max_points), strided(len(loss), view.max_points // 2)
     return [
         {
@@ -127,7 +127,7 @@ def _curves(lane: Lane, x: np.ndarray, loss: np.ndarray, smooth: np.ndarray, vie
 
 
 def _markers(lane: Lane, x: np.ndarray, loss: np.ndarray, view: View) -> dict[str, Any]:
-    style = theme.LANES[lane.position]
+    style = theme.lane(lane.position)
     return {
         "type": "scatter",
         "mode": "markers",
@@ -154,7 +154,7 @@ def _labels(ends: list[tuple[Lane, float, float]], span: list[float], log: bool)
             xanchor="left",
             xshift=6,
             yshift=round(wanted - pixel, 1),
-            font={"size": 12, "color": theme.LANES[lane.position].colour},
+            font={"size": 12, "color": theme.lane(lane.position).colour},
         )
         for (lane, x, _), height, pixel, wanted in zip(
             ends, heights, pixels, encode.spread(pixels, _LABEL_GAP), strict=True

@@ -52,6 +52,17 @@ LANES: tuple[LaneStyle, ...] = (
 )
 LANES_DARK: tuple[str, ...] = ("#4FA3E3", "#FF8F4D", "#35C79B", "#E6A3C8", "#F5BF4F", "#94D2F7")
 
+
+def lane(position: int) -> LaneStyle:
+    """Style of a lane: after six the colours come again, with the dash and the symbol of another.
+
+    Args:
+        position: 0 or more; 36 positions differ from each other.
+    """
+    turned = LANES[(position + position // len(LANES)) % len(LANES)]
+    return LaneStyle(LANES[position % len(LANES)].colour, turned.dash, turned.symbol)
+
+
 BLUE, VERMILION, PURPLE, RED = "#0072B2", "#D55E00", "#8A3FA0", "#C8102E"
 
 DECISIONS: dict[str, str] = {

@@ -53,7 +53,7 @@ MERGE_DIMS = Field(
 )  # fmt: skip
 PRECONDITION = Field(
     name="precondition", kind="choice", default="all", choices=("all", "matrices", "none"),
-    label="Preconditioned", help="all parameters, matrices only (vectors and scalars by AdamW), or none (AdamW)",
+    label="Preconditioned", help="all parameters, hidden matrices only (the rest by AdamW), or none (AdamW)",
 )  # fmt: skip
 
 # What the constructor of Shampoo checks, group by group; betas arrive there as a pair.
@@ -81,8 +81,9 @@ SOAP_FIELDS = (
         name="precondition_1d", kind="boolean", default=False, label="Precondition vectors",
         help="Whether vectors have a factor too; without, they are updated by plain Adam",
     ),
+    PRECONDITION,
 )  # fmt: skip
-SOAP_SETTINGS = (*SOAP_FIELDS, PERIOD, PRECONDITION)
+SOAP_SETTINGS = (*SOAP_FIELDS, PERIOD)
 
 # Eigenvalue-corrected Shampoo: no grafting and no damping.
 CORRECTED_FIELDS = (
@@ -187,8 +188,21 @@ def _shampoo(
     )  # fmt: skip
 
 
+def _soap(name: str, label: str, policy: str, summary: str, source: str) -> OptimizerSpec:
+    first = "The first gradient gives a basis; the update that renews it first; none means one period"
+    fields = tuple(
+        replace(field, label="First renewal", help=first) if field.name == "start" else field
+        for field in _policy_fields(policy, ("period", "start", "tau"))
+    )
+    return OptimizerSpec(
+        name=name, label=label, summary=summary, source=source, fields=SOAP_FIELDS,
+        factory="foam_viz.optim.soap:SOAP", policy=policy, policy_fields=fields, has_factors=True,
+    )  # fmt: skip
+
+
 _FOAM_SOURCE = "Nam & Ahn, ICML 2026, arXiv 2606.02365"
 _PURIFYING_SOURCE = "Eschenhagen et al. 2025, arXiv 2506.03595"
+_SOAP_SOURCE = "Vyas et al. 2024, arXiv 2409.11321"
 
 OPTIMIZERS: dict[str, OptimizerSpec] = {
     spec.name: spec
@@ -256,17 +270,14 @@ OPTIMIZERS: dict[str, OptimizerSpec] = {
             fields=CORRECTED_FIELDS, policy="EveryCheck",
             policy_fields=_policy_fields("EveryCheck", ("period", "start")), has_factors=True,
         ),
-        OptimizerSpec(
-            name="soap", label="SOAP", summary="Adam in the eigenbasis of Shampoo's factors, renewed each f updates.",
-            factory="foam_viz.optim.soap:SOAP", source="Vyas et al. 2024, arXiv 2409.11321",
-            fields=SOAP_FIELDS, policy="EveryCheck", has_factors=True,
-            policy_fields=tuple(
-                field if field.name != "start" else replace(
-                    field, label="First renewal",
-                    help="The first gradient gives a basis; the update that renews it first; none means one period",
-                )
-                for field in _policy_fields("EveryCheck", ("period", "start"))
-            ),
+        _soap(
+            "soap", "SOAP", "EveryCheck", "Adam in the eigenbasis of Shampoo's factors, renewed each f updates.",
+            _SOAP_SOURCE,
+        ),
+        _soap(
+            "soap-residual", "SOAP, residual", "DiagonalizationResidual",
+            "SOAP that renews a basis only when it no longer diagonalizes its factor.",
+            f"{_SOAP_SOURCE}; criterion of {_PURIFYING_SOURCE}",
         ),
         OptimizerSpec(
             name="muon", label="Muon", summary="Orthogonalized momentum for matrices, AdamW for the rest.",

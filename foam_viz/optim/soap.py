@@ -13,6 +13,7 @@ from foam_viz.optim.basis_bank import SoapBank
 from foam_viz.optim.blocks import cut
 from foam_viz.optim.factored import FactoredOptimizer
 from foam_viz.optim.fields import Field, FieldError, require
+from foam_viz.optim.group import is_preconditioned
 from foam_viz.optim.refresh import EveryCheck, Policy
 from foam_viz.optim.rotated import RotatedGroup
 
@@ -47,6 +48,7 @@ class SOAP(FactoredOptimizer):
         period: f; every f-th update renews every basis. Not used where ``refresh`` is given.
         max_preconditioner_dim: Larger dimensions have no factor.
         precondition_1d: Whether vectors have a factor too.
+        precondition: ``all``, ``matrices`` or ``none``; Adam takes what is left out.
         refresh: A policy that decides when each factor's basis is renewed, and has a period of its own, in updates n:
             ``DiagonalizationResidual``, or ``EveryCheck``. ``None`` means ``EveryCheck(period=period)``.
 
@@ -68,12 +70,13 @@ class SOAP(FactoredOptimizer):
         period: int = 10,
         max_preconditioner_dim: int = 10000,
         precondition_1d: bool = False,
+        precondition: str = "all",
         refresh: Policy | None = None,
     ) -> None:
         defaults = {
             "lr": lr, "betas": betas, "shampoo_beta": shampoo_beta, "eps": eps, "weight_decay": weight_decay,
             "period": period, "max_preconditioner_dim": max_preconditioner_dim, "precondition_1d": precondition_1d,
-            "refresh": refresh, "precondition": "all",
+            "precondition": precondition, "refresh": refresh,
         }  # fmt: skip
         super().__init__(params, defaults)
 
@@ -101,7 +104,7 @@ class SoapGroup(RotatedGroup):
     def _layout(self, parameter: Tensor, group: Mapping[str, Any]) -> tuple[tuple[int, ...], list[Any], bool]:
         shape, limit = tuple(parameter.shape), group["max_preconditioner_dim"]
         wanted = len(shape) > 1 or (len(shape) == 1 and group["precondition_1d"])
-        wanted = wanted and group["precondition"] != "none" and any(size <= limit for size in shape)
+        wanted = wanted and is_preconditioned(parameter, group["precondition"]) and any(size <= limit for size in shape)
         if not wanted:
             return shape, [()] if parameter.numel() else [], False
         return shape, cut(shape, max(shape)), True  # never cut, but empty parameters have no block
