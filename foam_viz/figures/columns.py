@@ -12,8 +12,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pyarrow as pa
 
+from foam_viz.analysis.configuration import goes_by_residual, optimizer_setting
 from foam_viz.figures.panel import Lane, View
-from foam_viz.trace import Trace
+from foam_viz.trace import Snapshot, Trace
+from foam_viz.trace.store import GrowingArray
 
 DECISION_ORDER = ("reuse", "first", "cadence", "cap", "threshold", "failure")
 """Decisions as the codes 0, 1, ...; -1 stands for none recorded."""
@@ -78,6 +80,11 @@ class Checks:
     def __len__(self) -> int:
         return len(self.step)
 
+    @property
+    def counted(self) -> bool:
+        """True when rows count the checks of intervals: values are then known at their ends and nowhere between."""
+        return bool((self.start != self.step).any() or (self.checks > 1).any())
+
     def where(self, mask: np.ndarray) -> Checks:
         """The rows that `mask` selects: booleans (n,) or row numbers."""
         return Checks(**{name: values[mask] for name, values in vars(self).items()})
@@ -86,17 +93,16 @@ class Checks:
 def _decisions(trace: Trace) -> np.ndarray:
     """Codes of the decisions of all checks; only rows not seen before are converted."""
 
-    def build(seen: int, known: np.ndarray | None) -> np.ndarray:
-        fresh = trace.checks.column("decision").slice(seen)
-        codes = [known] if known is not None else []
-        for chunk in fresh.chunks:
+    def build(seen: int, known: GrowingArray | None) -> GrowingArray:
+        known = known or GrowingArray(np.empty(0, np.int64))
+        for chunk in trace.checks.column("decision").slice(seen).chunks:
             chunk = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
             words = [DECISION_ORDER.index(w) if w in DECISION_ORDER else -1 for w in chunk.dictionary.to_pylist()]
-            indices = chunk.indices.cast(pa.int64()).fill_null(len(words)).to_numpy()
-            codes.append(np.array([*words, -1], dtype=np.int64)[indices])
-        return np.concatenate(codes) if codes else np.empty(0, dtype=np.int64)
+            indices = chunk.indices.fill_null(len(words)) if chunk.null_count else chunk.indices
+            known.extend(np.array([*words, -1], dtype=np.int64)[indices.to_numpy()])
+        return known
 
-    return _grown(trace, "checks", "decisions", build)
+    return _grown(trace, "checks", "decisions", build).view()
 
 
 def _counts(values: np.ndarray, missing: int = 0) -> np.ndarray:
@@ -136,16 +142,22 @@ def checks_of(lane: Lane, factor: int) -> Checks:
 
     def build(_: int, __: Checks | None) -> Checks:
         rows = checks(lane)
-        return rows.where(np.flatnonzero(rows.factor == factor))
+        return rows.where(lane.trace.factor_numbers("checks", factor))
 
     return _grown(lane.trace, "checks", ("checks of", factor), build)
 
 
 def true_errors(lane: Lane, factor: int) -> tuple[np.ndarray, np.ndarray]:
     """Steps and true errors of the snapshots of a factor that have one; both (n,)."""
-    step, owner, error = (lane.trace.values("snapshots", name) for name in ("step", "factor", "true_error"))
-    known = np.flatnonzero((owner == factor) & np.isfinite(error))
-    return step[known], error[known].astype(np.float64)
+    step, error = lane.trace.values("snapshots", "step"), lane.trace.values("snapshots", "true_error")
+    mine = lane.trace.factor_numbers("snapshots", factor)
+    known = mine[np.isfinite(error[mine])]
+    return step[known], error[known]
+
+
+def latest_snapshot(lane: Lane, factor: int) -> Snapshot | None:
+    """The newest snapshot of a factor; several panels ask for it."""
+    return _grown(lane.trace, "snapshots", ("latest", factor), lambda _, __: lane.trace.latest_snapshot(factor))
 
 
 def spectrum_extremes(lane: Lane, factor: int) -> tuple[float, float] | None:
@@ -153,7 +165,8 @@ def spectrum_extremes(lane: Lane, factor: int) -> tuple[float, float] | None:
 
     def build(seen: int, known: tuple[float, float] | None) -> tuple[float, float] | None:
         fresh = lane.trace.snapshots.slice(seen)
-        mine = np.flatnonzero(lane.trace.values("snapshots", "factor")[seen:] == factor)
+        mine = lane.trace.factor_numbers("snapshots", factor)
+        mine = mine[np.searchsorted(mine, seen) :] - seen
         spectra = fresh.column("eigenvalues").take(pa.array(mine)).combine_chunks()
         values = spectra.flatten().to_numpy(zero_copy_only=False)
         values = values[(values > 0) & np.isfinite(values)]
@@ -173,7 +186,7 @@ def last_step(lane: Lane) -> int:
 
 def _goes_by_residual(trace: Trace) -> bool:
     """Where the residual decides, or where it is all there is: SOAP does not damp its factors, so it has no proxy."""
-    if trace.manifest.optimizer.startswith("dr-"):
+    if goes_by_residual(trace.manifest):
         return True
     return trace.has("checks", "residual") and not trace.has("checks", "proxy")
 
@@ -197,18 +210,13 @@ class Settings:
 
 
 def settings(lane: Lane) -> Settings:
-    """The hyperparameters of a lane, from `manifest.config["optimizer_settings"]`."""
-    values = lane.trace.manifest.config.get("optimizer_settings") or {}
-
-    def real(name: str) -> float | None:
-        value = values.get(name)
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-    period, start = real("period"), real("start")
+    """The hyperparameters of a lane, as its configuration tells them."""
+    manifest = lane.trace.manifest
+    period, start = optimizer_setting(manifest, "period"), optimizer_setting(manifest, "start")
     return Settings(
-        tau=real("tau"),
-        epsilon=real("epsilon"),
-        epsilon_max=real("epsilon_max"),
+        tau=optimizer_setting(manifest, "tau"),
+        epsilon=optimizer_setting(manifest, "epsilon"),
+        epsilon_max=optimizer_setting(manifest, "epsilon_max"),
         period=int(period) if period else None,
         start=int(start) if start else int(period) if period else None,
         residual=_goes_by_residual(lane.trace),
@@ -262,12 +270,18 @@ def why_empty(lanes: Sequence[Lane], view: View, what: str) -> str:
     if not lanes:
         return f"{what} appears here once a run starts."
     lane = focus(lanes, view)
+    if lane is None and lanes[0].trace.rows("checks"):
+        return f"{what} appears here where a log tells factors apart; {lanes[0].label} counts them all together."
+    if lane is None and lanes[0].trace.manifest.format != "foam_viz":
+        return f"{what} appears here where a log tells of single factors; that of {lanes[0].label} does not."
     if lane is None:
         return (
             f"{what} appears here for an optimizer with factors, such as FOAM or Shampoo; {lanes[0].label} keeps none."
         )
     if followed(lanes, view) is None:
         return f"{what} appears here once you click a factor in the factor map."
+    if lane.trace.manifest.status not in ("running", "paused"):
+        return f"{what} appears here where a run recorded it; {lane.label} did not."
     start = settings(lane).start
     when = f"step {start:,}" if start else "the first check"
     return f"{what} appears here from {when} on, when the factors of {lane.label} are first checked."

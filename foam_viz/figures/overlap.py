@@ -11,7 +11,7 @@ from foam_viz.figures.panel import Drawing, Lane, View
 def draw(lanes: Sequence[Lane], view: View) -> Drawing:
     """The newest recorded overlap matrix, always on the same 0..1 scale."""
     target = columns.followed(lanes, view)
-    snapshot = target[0].trace.latest_snapshot(target[1]) if target else None
+    snapshot = columns.latest_snapshot(*target) if target else None
     if target is None or snapshot is None or snapshot.overlap is None:
         return Drawing(empty=columns.why_empty(lanes, view, "The overlap of the stale and the current eigenbasis"))
     lane, factor = target

@@ -30,7 +30,8 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
     if lane is None or rows is None or not (rows.factor >= 0).any():
         what = "One mark for every check of every factor"
         return Drawing(empty=columns.why_empty(lanes, View(factor=0, lane=view.lane), what))
-    rows = rows.where(rows.factor >= 0)
+    if not (rows.factor >= 0).all():
+        rows = rows.where(rows.factor >= 0)
     factors = len(lane.trace.manifest.factors)
     period = _period(rows)
     width = period
@@ -40,9 +41,10 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
     names = [columns.factor_name(lane, factor) for factor in range(factors)]
     every = max(1, -(-factors // _MOST_NAMES))
     seen = sorted({int(code) for code in np.unique(rows.decision)} - {-1})
+    legend = [(DECISION_ORDER[code], theme.DECISION_WORDS[DECISION_ORDER[code]]) for code in seen]
     span = encode.time_range(columns.last_step(lane), 0.02)
     figure = {
-        "data": [_marks(codes, width, names), *_legend([DECISION_ORDER[code] for code in seen])],
+        "data": [_marks(codes, width, names), *_legend(legend + _untold(rows))],
         "layout": encode.layout(
             f"raster {lane.position}",
             margin={"l": 100, "r": 14, "t": 26, "b": 40},
@@ -135,20 +137,28 @@ def _marks(codes: np.ndarray, width: int, names: list[str]) -> dict[str, Any]:
     }
 
 
-def _legend(reasons: list[str]) -> list[dict[str, Any]]:
-    """Traces without points that put the reasons seen into the legend."""
+def _untold(rows: Checks) -> list[tuple[str, str]]:
+    """Entries of the legend for intervals, of which a log counts the decompositions by cap but tells no other reason."""
+    rows = rows.where(rows.decision < 0)
+    words = {"reuse": "all reused", "cadence": "decomposed, reason not told", "cap": "mostly by cap"}
+    seen = np.where(rows.decompositions > 0, 1 + _reasons(rows), 0) if len(rows) else np.empty(0, np.int64)
+    return [(reason, words[reason]) for reason in words if DECISION_ORDER.index(reason) in seen]
+
+
+def _legend(entries: list[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Traces without points that put the reasons seen into the legend: pairs of reason and words."""
     return [
         {
             "type": "scatter",
             "mode": "markers",
-            "name": theme.DECISION_WORDS[reason],
+            "name": words,
             "meta": {"series": "legend"},
             "x": [None],
             "y": [None],
             "marker": {"symbol": "square", "size": 9, "color": theme.DECISIONS[reason]},
             "hoverinfo": "skip",
         }
-        for reason in reasons
+        for reason, words in entries
     ]
 
 
@@ -187,6 +197,8 @@ def _reading(lane: Lane, rows: Checks, period: int, width: int) -> str:
     parts = [f"{lane.label}: {done:,} decompositions in {checked:,} checks{share}"]
     if cap:
         parts.append(f"{cap:,} by the cap")
-    if width > period:
+    if rows.counted:
+        parts.append("the log counts by intervals: strength is the share decomposed of each")
+    elif width > period:
         parts.append(f"a mark stands for {width // period} checks")
     return "; ".join(parts)

@@ -17,7 +17,7 @@ _BELOW = 1e-3
 def draw(lanes: Sequence[Lane], view: View) -> Drawing:
     """Newest spectrum over the ghost of the one at the last decomposition, with the dampings across."""
     target = columns.followed(lanes, view)
-    snapshot = target[0].trace.latest_snapshot(target[1]) if target else None
+    snapshot = columns.latest_snapshot(*target) if target else None
     if target is None or snapshot is None or snapshot.eigenvalues is None:
         return Drawing(empty=columns.why_empty(lanes, view, "The spectrum of the followed factor"))
     lane, factor = target

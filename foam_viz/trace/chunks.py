@@ -7,21 +7,22 @@ import pyarrow as pa
 _LARGEST_MERGE = 8 * 2**20
 """Chunks stop merging at this many bytes: the copy would be felt as a pause, and 32-bit offsets must not overflow."""
 
-_MOST_CHUNKS = 16
-"""A table that arrives in more chunks is copied into one; fewer are taken as they are."""
+_MERGED = 8
+"""So many neighbours of like size become one. More would copy less and make reading the table slower."""
 
 
 class GrowingTable:
-    """Batches kept as a few chunks: neighbours merge when they are of like size.
+    """Batches kept as a few chunks: eight neighbours that were merged as often as each other become one.
 
-    As in a binary counter, a row is copied about log2(rows) times in all and the table has about log2(rows) chunks
-    (more only by one for each few megabytes), whatever the number of appends.
+    As in a counter to base eight, a row is copied about log8(appends) times in all and the table has about 7 log8(appends)
+    chunks (more only by one for each few megabytes).
     """
 
     def __init__(self, schema: pa.Schema) -> None:
         self.schema = schema
         self.rows = 0
         self._chunks: list[pa.Table] = []
+        self._merges: list[int] = []
         self._whole: pa.Table | None = None
 
     @property
@@ -31,11 +32,6 @@ class GrowingTable:
             self._whole = pa.concat_tables(self._chunks) if self._chunks else self.schema.empty_table()
         return self._whole
 
-    @property
-    def chunk_count(self) -> int:
-        """Number of chunks now."""
-        return len(self._chunks)
-
     def append(self, rows: pa.Table) -> None:
         """Add rows; columns that one side lacks become null there, a unit that was missing is filled in."""
         if not rows.schema.equals(self.schema, check_metadata=True):
@@ -44,12 +40,14 @@ class GrowingTable:
         if not len(rows):
             return
         self.rows += len(rows)
-        self._chunks.append(rows if rows.column(0).num_chunks <= _MOST_CHUNKS else rows.combine_chunks())
-        while len(self._chunks) > 1 and len(self._chunks[-2]) < 2 * len(self._chunks[-1]):
-            if self._chunks[-2].nbytes + self._chunks[-1].nbytes > _LARGEST_MERGE:
+        self._chunks.append(rows if rows.column(0).num_chunks == 1 else rows.combine_chunks())
+        self._merges.append(0)
+        while len(set(last := self._merges[-_MERGED:])) == 1 and len(last) == _MERGED:
+            merged = self._chunks[-_MERGED:]
+            if sum(chunk.nbytes for chunk in merged) > _LARGEST_MERGE:
                 break
-            last = self._chunks.pop()
-            self._chunks[-1] = pa.concat_tables([self._chunks[-1], last]).combine_chunks()
+            self._chunks[-_MERGED:] = [pa.concat_tables(merged).combine_chunks()]
+            self._merges[-_MERGED:] = [last[0] + 1]
 
     def _widen(self, rows: pa.Table) -> pa.Table:
         fields = {field.name: field for field in self.schema}

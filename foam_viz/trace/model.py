@@ -150,8 +150,7 @@ class Trace:
     def has(self, name: str, column: str) -> bool:
         """Say whether a table has the column and at least one value that is not null in it."""
         with self._lock:
-            table = self._store(name).rows.table
-            return column in table.column_names and table[column].null_count < len(table)
+            return self._store(name).has(column)
 
     @property
     def units(self) -> dict[str, str]:
@@ -164,6 +163,15 @@ class Trace:
         with self._lock:
             schema = self._store(name).rows.schema
             return unit_of(schema.field(column)) if column in schema.names else ""
+
+    def factor_numbers(self, name: str, factor: int | None) -> np.ndarray:
+        """Return the numbers of the rows of one factor, ascending, read-only; None asks for rows of all factors together.
+
+        Raises:
+            KeyError: There is no such table, or it has no column ``factor``.
+        """
+        with self._lock:
+            return self._store(name).factor_index(factor)
 
     def factor_rows(self, name: str, factor: int | None) -> pa.Table:
         """Return the rows of one factor in order of arrival; None asks for the rows of all factors together.

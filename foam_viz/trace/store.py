@@ -53,6 +53,7 @@ class Store:
     converted: dict[str, GrowingArray] = field(default_factory=dict)
     factors: dict[int | None, GrowingArray] = field(default_factory=dict)
     indexed: int = 0
+    filled: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.rows = GrowingTable(table_schema(self.name).arrow())
@@ -64,6 +65,14 @@ class Store:
         for name, known in self.converted.items():
             if known.count == before and known.data.dtype != object and name in rows.column_names:
                 _extend(known, rows[name])
+
+    def has(self, column: str) -> bool:
+        """Say whether any row has a value in the column; once one has, that stays true."""
+        if column not in self.filled:
+            table = self.rows.table
+            if column in table.column_names and table[column].null_count < len(table):
+                self.filled.add(column)
+        return column in self.filled
 
     def values(self, column: str) -> np.ndarray:
         """Return one column; see :meth:`foam_viz.trace.model.Trace.values`."""
