@@ -75,8 +75,9 @@ class Manifest:
         "What a reader of the trace must know: rows dropped, units assumed.", default=()
     )
     source_columns: tuple[Mapping[str, object], ...] = _described(
-        "How a reader of foreign logs took each column of the source: objects with `source`, `target` (column of steps, "
-        "empty when left out), `unit`, `scale`, `guessed` (true or false) and `samples` (up to three values as text).",
+        "How a reader of foreign logs took each column of the source: objects with `source`, `target` (column of "
+        "steps, empty when left out), `unit`, `scale`, `guessed` (true or false) and `samples` (up to three values as "
+        "text).",
         default=(),
         hash=False,
     )

@@ -165,7 +165,7 @@ class Trace:
             return unit_of(schema.field(column)) if column in schema.names else ""
 
     def factor_numbers(self, name: str, factor: int | None) -> np.ndarray:
-        """Return the numbers of the rows of one factor, ascending, read-only; None asks for rows of all factors together.
+        """Return the numbers of the rows of one factor, ascending; None asks for rows of all factors together.
 
         Raises:
             KeyError: There is no such table, or it has no column ``factor``.
