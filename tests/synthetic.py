@@ -61,6 +61,7 @@ class SyntheticRun:
                 task="digits-autoencoder",
                 config={"optimizer_settings": self.settings},
                 factors=infos,
+                picture="reconstruction",
                 status="running",
             )
         )
@@ -106,6 +107,10 @@ class SyntheticRun:
             ),
         )
         self.step = last
+        for name in ("input", "reconstruction"):
+            images = self.random.random((10, 8, 8)).ravel()
+            row = {"step": [last], "array": [name], "shape": [[10, 8, 8]], "values": [images]}
+            self.trace.append("pictures", record_batch("pictures", row))
         return self
 
     def drift(self, step: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from foam_viz.figures import damping, decision, factor_map, loss, overlap, raster, spectrum
+from foam_viz.figures import damping, decision, factor_map, loss, overlap, picture, raster, spectrum
 from foam_viz.figures.panel import PanelSpec
 
 PANELS: tuple[PanelSpec, ...] = (
@@ -67,6 +67,16 @@ PANELS: tuple[PanelSpec, ...] = (
         decision.draw,
         columns=4,
         height=350,
+    ),
+    PanelSpec(
+        "picture",
+        "What the models do",
+        "One picture a run, every 50 steps. Where points are told apart, colour is the class a model gives each "
+        "place, paler where it is unsure. Digits stand above what a model makes of them. A trail ends at the optimum.",
+        picture.draw,
+        columns=12,
+        height=330,
+        wanted=picture.wanted,
     ),
 )
 """In reading order."""

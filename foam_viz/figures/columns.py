@@ -160,6 +160,11 @@ def latest_snapshot(lane: Lane, factor: int) -> Snapshot | None:
     return _grown(lane.trace, "snapshots", ("latest", factor), lambda _, __: lane.trace.latest_snapshot(factor))
 
 
+def latest_picture(lane: Lane) -> dict[str, np.ndarray]:
+    """The newest state of every array of the picture; empty before the first."""
+    return _grown(lane.trace, "pictures", "latest", lambda _, __: lane.trace.latest_picture())
+
+
 def spectrum_extremes(lane: Lane, factor: int) -> tuple[float, float] | None:
     """Smallest positive and largest eigenvalue over all snapshots of a factor; None before the first."""
 

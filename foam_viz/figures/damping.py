@@ -15,6 +15,9 @@ from foam_viz.figures.panel import Drawing, Lane, View
 _TICKS = 200
 """Ticks of one reason at most; closer ones could not be told apart."""
 
+_MOST_COUNTS = 16
+"""With more intervals their counts would run into each other; hovering tells them."""
+
 _HELP = {
     "epsilon": "ε₀, the damping right after a decomposition",
     "epsilon_max": "ε<sub>max</sub>, the most damping allowed: beyond it the factor is decomposed again",
@@ -88,7 +91,10 @@ def _span(series: list[np.ndarray], lines: list[float | None], fallback: float) 
 
 
 def _lines(lane: Lane, rows: Checks, settings: Settings, line: dict, max_points: int) -> list[dict[str, Any]]:
-    """Damping as a step line, drift as a line; both without the checks at which they were not recorded."""
+    """Damping as a step line, drift as a line; both without the checks at which they were not recorded.
+
+    Where rows count intervals, values are known at their ends only: points, as a line would tell of the time between.
+    """
     drift, name = _drift(rows, settings), encode.escape(lane.label)
     drawn = []
     for values, axis, shape, what in (
@@ -99,6 +105,7 @@ def _lines(lane: Lane, rows: Checks, settings: Settings, line: dict, max_points:
         if len(known) == 0:
             continue
         picked = known[minmax(np.log10(values[known]), max_points)]
+        sparse = {"mode": "markers", "marker": {"size": 6, "color": line["color"]}} if rows.counted else {}
         drawn.append(
             {
                 "type": "scatter",
@@ -110,14 +117,15 @@ def _lines(lane: Lane, rows: Checks, settings: Settings, line: dict, max_points:
                 "yaxis": axis,
                 "line": {**line, "shape": shape},
                 "hovertemplate": f"{name}: {what} = %{{y:.3~g}}<extra></extra>",
+                **sparse,
             }
         )
     return drawn
 
 
 def _ticks(rows: Checks) -> list[dict[str, Any]]:
-    """One tick a decomposition in the strip between the two rows, coloured by its reason."""
-    drawn = []
+    """One tick a decomposition in the strip between the two rows, coloured by its reason; a bar an interval."""
+    drawn = _counts(rows)
     for code, reason in enumerate(DECISION_ORDER):
         at = rows.step[rows.decision == code]
         if reason == "reuse" or len(at) == 0:
@@ -143,6 +151,34 @@ def _ticks(rows: Checks) -> list[dict[str, Any]]:
             }
         )
     return drawn
+
+
+def _counts(rows: Checks) -> list[dict[str, Any]]:
+    """Intervals with decompositions: a bar as wide as the steps they cover, and how many of the checks it were."""
+    some = np.flatnonzero((rows.decision < 0) & (rows.decompositions > 0))
+    some = some[strided(len(some), _TICKS)]
+    if len(some) == 0:
+        return []
+    half = (rows.step[some] - rows.start[some]) / 2
+    few = len(some) <= _MOST_COUNTS
+    return [
+        {
+            "type": "scatter",
+            "mode": "markers+text" if few else "markers",
+            "name": "decompositions",
+            "meta": {"series": "counts"},
+            "x": encode.typed(rows.step[some] - half, "f8"),
+            "y": encode.typed(np.full(len(some), -0.6)),
+            "yaxis": "y3",
+            "text": [f"{count:,}" for count in rows.decompositions[some]] if few else [],
+            "textposition": "top center",
+            "textfont": {"size": 10, "color": theme.LIGHT.ink},
+            "customdata": encode.integers(np.stack([rows.decompositions[some], rows.checks[some]], axis=1)),
+            "error_x": {"type": "data", "array": encode.typed(half), "color": theme.LIGHT.ink, "thickness": 1.6},
+            "marker": {"symbol": "line-ns", "size": 5, "line": {"color": theme.LIGHT.ink, "width": 1.4}},
+            "hovertemplate": "%{customdata[0]} decompositions in %{customdata[1]} checks<extra></extra>",
+        }
+    ]
 
 
 def _errors(lane: Lane, factor: int) -> tuple[np.ndarray, np.ndarray] | None:

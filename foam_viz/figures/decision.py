@@ -25,11 +25,14 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
     before, after = float(rows.epsilon_before[at]), float(rows.epsilon[at])
     code = int(rows.decision[at])
     decision = DECISION_ORDER[code] if code >= 0 else ""
-    text = [
-        ("decision", _verdict(decision, rows, at), ""),
-        ("because", sentence(decision, drift, before, after, chosen), ""),
-        ("check", f"step {int(rows.step[at]):,}", "the step at which the basis was last examined"),
-    ]
+    if code < 0 and rows.counted:
+        text = _interval(rows, at)
+    else:
+        text = [
+            ("decision", _verdict(decision, rows, at), ""),
+            ("because", sentence(decision, drift, before, after, chosen), ""),
+            ("check", f"step {int(rows.step[at]):,}", "the step at which the basis was last examined"),
+        ]
     if np.isfinite(drift):
         text.append((chosen.measure, theme.number(drift), _MEASURES[chosen.residual]))
     if chosen.tau is not None:
@@ -48,6 +51,17 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
         text.append(("spent so far", f"{done:,} of {checked:,} checks ({share})", "decompositions of this factor"))
     reading = f"{columns.factor_name(lane, factor)}, {lane.label}"
     return Drawing(text=tuple(text), reading=reading)
+
+
+def _interval(rows: Checks, at: int) -> list[tuple[str, str, str]]:
+    """What a log that counts by intervals tells of the last one: how many checks decomposed, and not why."""
+    checked, done, cap = int(rows.checks[at]), int(rows.decompositions[at]), int(rows.cap_refreshes[at])
+    told = f"{done:,} of {checked:,} checks decomposed" + (f", {cap:,} by the cap" if cap else "")
+    steps = f"steps {int(rows.start[at]):,} to {int(rows.step[at]):,}"
+    return [
+        ("last interval", told, "the log counts decisions over intervals and tells no single one"),
+        ("interval", steps, "the steps that the counts cover; the numbers below are from its end"),
+    ]
 
 
 _MEASURES = {

@@ -21,13 +21,19 @@ _PLOT_HEIGHT = 240.0
 """About the height of the plot in pixels: only used to keep end labels apart."""
 _LABEL_GAP = 15.0
 _LONGEST_LABEL = 20
+_FEW = 40
+"""Values that are drawn as points too."""
 
 
 def draw(lanes: Sequence[Lane], view: View) -> Drawing:
     """Raw loss faint, its trailing mean on top, held-out loss as markers."""
     log = view.loss_log
     series = [(lane, *points) for lane in lanes if (points := _points(lane, view)) is not None]
-    if not series:
+    trained = {id(lane) for lane, _, _ in series}
+    held_only = [
+        (lane, *held) for lane in lanes if id(lane) not in trained and (held := _held_out(lane, view)) is not None
+    ]
+    if not series and not held_only:
         missing = TITLES[view.loss_x]
         wait = any(column(lane.trace, "steps", "loss") is not None for lane in lanes)
         return Drawing(
@@ -48,6 +54,15 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
         low, high = min(low, float(seen.min())), max(high, float(seen.max()))
         furthest = max(furthest, float(x[-1]))
         ends.append((lane, float(x[-1]), float(smooth[-1])))
+    for lane, x, loss in held_only:
+        data.append(_markers(lane, x, loss, view))
+        low, high = min(low, float(loss.min())), max(high, float(loss.max()))
+        furthest = max(furthest, float(x[-1]))
+        ends.append((lane, float(x[-1]), float(loss[-1])))
+    floors = {lane.trace.manifest.loss_floor for lane in lanes} - {None}
+    floor = floors.pop() if len(floors) == 1 else None
+    if floor and floor > 0:
+        low = min(low, floor)
     labelled = len(lanes) > 1 and all(len(lane.label) <= _LONGEST_LABEL for lane in lanes)
     span = encode.log_range(low, high, per_decade=4) if log else [min(0.0, low), encode.nice_ceiling(max(high, 1e-12))]
     y_axis = (encode.log_axis if log else encode.axis)("loss", range=span, uirevision="log" if log else "linear")
@@ -65,7 +80,8 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
             xaxis=x_axis,
             yaxis=y_axis,
             hovermode="x unified" if view.loss_x == "step" else "closest",
-            annotations=_labels(ends, span, log) if labelled else [],
+            annotations=[*(_labels(ends, span, log) if labelled else []), *_floor_name(floor, log)],
+            shapes=_floor_line(floor),
         ),
     }
     return Drawing(figure=figure, reading=_reading(lanes, ends, series))
@@ -105,12 +121,14 @@ def _curves(lane: Lane, x: np.ndarray, loss: np.ndarray, smooth: np.ndarray, vie
     return [
         {
             "type": "scatter",
-            "mode": "lines",
+            # Few values are points: their line would tell of steps that nobody logged.
+            "mode": "lines" if len(loss) > _FEW else "lines+markers",
             "name": encode.escape(lane.label),
             "meta": {"series": "raw", "lane": lane.position},
             "x": _where(x[raw], view),
             "y": encode.typed(loss[raw]),
             "line": {"color": theme.alpha(style.colour, 0.28), "width": 1},
+            "marker": {"symbol": style.symbol, "size": 4, "color": style.colour},
             "hoverinfo": "skip",
         },
         {
@@ -162,13 +180,36 @@ def _labels(ends: list[tuple[Lane, float, float]], span: list[float], log: bool)
     ]
 
 
+def _floor_line(floor: float | None) -> list[dict[str, Any]]:
+    line = {"color": theme.LIGHT.soft_ink, "dash": "dot", "width": 1.2}
+    where = {"xref": "paper", "x0": 0, "x1": 1, "yref": "y", "y0": floor, "y1": floor}
+    return [{"type": "line", **where, "line": line, "layer": "below"}] if floor else []
+
+
+def _floor_name(floor: float | None, log: bool) -> list[dict[str, Any]]:
+    if not floor:
+        return []
+    words = f"least possible on average, {theme.number(floor)}"
+    height = float(np.log10(floor)) if log else floor
+    soft = {"size": 11, "color": theme.LIGHT.soft_ink}
+    return [encode.note(words, 0, height, xref="paper", xanchor="left", xshift=6, yanchor="bottom", font=soft)]
+
+
+def _every_step(lane: Lane, count: int) -> bool:
+    """Whether about each step of a run has a loss; the last few may be of a divergence."""
+    step = lane.trace.values("steps", "step")
+    return count >= 0.9 * (step[-1] - step[0])
+
+
 def _reading(lanes: Sequence[Lane], ends: list[tuple[Lane, float, float]], series: list) -> str:
-    window = smoothing_window(max(len(loss) for _, _, loss in series))
+    window = smoothing_window(max((len(loss) for _, _, loss in series), default=0))
     diverged = [
         f"{lane.label} diverged at step {lane.trace.manifest.diverged_step:,}"
         for lane in lanes
         if lane.trace.manifest.diverged_step is not None
     ]
+    every_step = all(_every_step(lane, len(loss)) for lane, _, loss in series)
+    what = f"mean of the last {window} {'steps' if every_step else 'values logged'}"
     lane, _, value = min(ends, key=lambda end: end[2])
     name = f"{lane.label} lowest: " if len(ends) > 1 else ""
-    return "; ".join([f"{name}{theme.number(value)}, mean of the last {window} steps", *diverged])
+    return "; ".join([f"{name}{theme.number(value)}, {what if series else 'the last held-out loss'}", *diverged])

@@ -80,6 +80,7 @@ class PanelSpec:
         draw: the panel itself; pure.
         columns: width in a grid of 12.
         height: height of the card in CSS pixels; it never changes while the page lives.
+        wanted: whether the card has a place on the page of these runs at all.
     """
 
     id: str
@@ -88,3 +89,4 @@ class PanelSpec:
     draw: Callable[[Sequence[Lane], View], Drawing]
     columns: int
     height: int
+    wanted: Callable[[Sequence[Lane]], bool] = lambda lanes: True

@@ -138,7 +138,7 @@ def _marks(codes: np.ndarray, width: int, names: list[str]) -> dict[str, Any]:
 
 
 def _untold(rows: Checks) -> list[tuple[str, str]]:
-    """Entries of the legend for intervals, of which a log counts the decompositions by cap but tells no other reason."""
+    """Entries of the legend for intervals: a log counts what was decomposed by cap, and tells no other reason."""
     rows = rows.where(rows.decision < 0)
     words = {"reuse": "all reused", "cadence": "decomposed, reason not told", "cap": "mostly by cap"}
     seen = np.where(rows.decompositions > 0, 1 + _reasons(rows), 0) if len(rows) else np.empty(0, np.int64)

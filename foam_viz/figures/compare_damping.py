@@ -1,0 +1,82 @@
+"""Damping of left and right factors against progress."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from foam_viz.figures import columns, encode, theme
+from foam_viz.figures.columns import Checks
+from foam_viz.figures.compare_sides import ALL, RateView, points, sides, x_axis
+from foam_viz.figures.panel import Drawing, Lane
+
+_MOST_WORDS = 3
+
+
+def draw(lanes: Sequence[Lane], view: RateView) -> Drawing:
+    """Median damping of the factors of each side, with the range over factors, a point an interval.
+
+    Where the log counts intervals, damping is what it was at the end of each.
+    """
+    data: list[dict[str, Any]] = []
+    words, without = [], []
+    low, high = np.inf, 0.0
+    for lane in lanes:
+        rows = columns.checks(lane)
+        known = rows.where(np.isfinite(rows.epsilon) & (rows.epsilon > 0))
+        found = []
+        for side, factors in sides(lane):
+            mine = known if factors is None else known.where(np.isin(known.factor, factors))
+            if not len(mine):
+                continue
+            start, step, middle, least, most = _binned(mine, view.bins)
+            drawn = points(lane, side, view, start, step, middle, "median damping", (least, most))
+            if drawn is None:
+                continue
+            data.append(drawn)
+            low, high = min(low, float(least.min())), max(high, float(most.max()))
+            apart = "" if side != ALL else " (left and right are not told apart)"
+            found.append(f"{side} {theme.number(float(middle[-1]))}{apart}")
+        if found:
+            words.append(f"{lane.label} at the end: {', '.join(found)}")
+        else:
+            lacks = "has no place on this axis" if len(known) else "recorded no damping"
+            without.append(f"{lane.label} {lacks}")
+    if not data:
+        why = f" {'; '.join(without[:_MOST_WORDS])}." if without else ""
+        return Drawing(empty=f"Damping appears here for runs that record the ε of their factors.{why}")
+    figure = {
+        "data": data,
+        "layout": encode.layout(
+            "compare damping",
+            margin={"l": 62, "r": 14, "t": 8, "b": 40},
+            xaxis=x_axis(lanes, view),
+            yaxis=encode.log_axis("damping ε (gradient²)", range=encode.log_range(low * 0.8, high * 1.25),
+                                  tickformat="~e"),
+        ),
+    }  # fmt: skip
+    shown = words[:_MOST_WORDS] + ([f"and {len(words) - _MOST_WORDS} more"] if len(words) > _MOST_WORDS else [])
+    return Drawing(figure=figure, reading="; ".join([*shown, *without[:_MOST_WORDS]]))
+
+
+def _binned(rows: Checks, bins: int) -> tuple[np.ndarray, ...]:
+    """First and last step, median, smallest and largest damping of each bin of steps; five arrays (m,)."""
+    if (rows.start != rows.step).any():
+        key = rows.step  # values at the ends of intervals, which factors share
+    else:
+        width = max(1.0, float(rows.step.max()) / bins)
+        key = np.minimum((np.maximum(rows.step - 1, 0) // width).astype(np.int64), bins - 1)
+    order = np.argsort(key, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(key[order])) + 1)
+    whole = (rows.start == rows.step).all()
+    first = [rows.step[part].min() for part in parts] if whole else [rows.step[part].max() for part in parts]
+    values = [rows.epsilon[part] for part in parts]
+    return (
+        np.array(first, dtype=np.float64),
+        np.array([rows.step[part].max() for part in parts], dtype=np.float64),
+        np.array([np.median(value) for value in values]),
+        np.array([value.min() for value in values]),
+        np.array([value.max() for value in values]),
+    )

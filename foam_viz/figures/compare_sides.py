@@ -1,0 +1,135 @@
+"""What rates and damping of left and right factors have in common: progress, and points that span an interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from foam_viz.analysis.axes import BY_ID, at_steps
+from foam_viz.analysis.totals import side_factors
+from foam_viz.figures import encode, theme
+from foam_viz.figures.compare_marks import places, shade
+from foam_viz.figures.panel import Lane
+
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class RateView:
+    """What the reader chose.
+
+    Attributes:
+        x: Id of the axis that progress is measured along.
+        log_x: Logarithmic axis.
+        bins: Bins that single checks are gathered in; intervals of the log stay as they are.
+        highlight: Position of the lane to bring forward; None for none.
+    """
+
+    x: str = "relative"
+    log_x: bool = False
+    bins: int = 24
+    highlight: int | None = None
+
+
+def sides(lane: Lane) -> list[tuple[str, list[int] | None]]:
+    """Sides that can be told apart, with their factors; ``all`` and None where the log does not tell factors apart."""
+    found = [(side, side_factors(lane.trace, side)) for side in ("left", "right")]
+    known = np.isfinite(np.asarray(lane.trace.values("checks", "factor"), dtype=np.float64)).any()
+    told: list[tuple[str, list[int] | None]] = [(side, factors) for side, factors in found if factors]
+    return told if known and told else [(ALL, None)]
+
+
+def points(
+    lane: Lane,
+    side: str,
+    view: RateView,
+    start: np.ndarray,
+    step: np.ndarray,
+    y: np.ndarray,
+    what: str,
+    spread: tuple[np.ndarray, np.ndarray] | None = None,
+) -> dict[str, Any] | None:
+    """A point for each interval of steps at its middle, with a bar as wide as the interval.
+
+    Left factors are filled, right ones open. Never a line: what happened between is not known.
+
+    Args:
+        lane: Whose.
+        side: ``left``, ``right`` or ``all``.
+        view: What the reader chose.
+        start, step: (n,) first and last step of each interval.
+        y: (n,) values, NaN where there is none.
+        what: Name of the value in hover texts.
+        spread: (n,) smallest and largest value of each interval.
+
+    Returns:
+        None where the run has no such axis, or no value.
+    """
+    begin, end = at_steps(lane.trace, view.x, start), at_steps(lane.trace, view.x, step)
+    if begin is None or end is None:
+        return None
+    begin = np.where(np.isfinite(begin), begin, end)
+    keep = np.isfinite(end) & np.isfinite(y) & ((end > 0) | (not view.log_x))
+    if not keep.any():
+        return None
+    begin, end, y = begin[keep], end[keep], y[keep]
+    middle = np.sqrt(np.maximum(begin, end / 10) * end) if view.log_x else (begin + end) / 2
+    style = theme.lane(lane.position)
+    colour = shade(style.colour, 1.0, lane, view.highlight)
+    name = f"{encode.escape(lane.label)}, {side if side != ALL else 'all factors'}"
+    drawn = {
+        "type": "scatter",
+        "mode": "markers",
+        "name": name,
+        "meta": {"series": what, "lane": lane.position, "side": side},
+        "x": places(middle),
+        "y": encode.typed(y),
+        "marker": {
+            "symbol": style.symbol + ("-open" if side == "right" else ""),
+            "size": 7,
+            "color": colour,
+            "line": {"width": 1.4, "color": colour},
+        },
+        "hovertemplate": f"{name}: {what} %{{y:.3~g}}<extra></extra>",
+    }
+    half = (end - begin) / 2
+    if (half > 0).any():
+        drawn["error_x"] = _bar(end - middle, middle - begin, colour)
+    if spread is not None:
+        low, high = (edge[keep] for edge in spread)
+        drawn["error_y"] = _bar(high - y, y - low, theme.alpha(style.colour, 0.4))
+    return drawn
+
+
+def _bar(above: np.ndarray, below: np.ndarray, colour: str) -> dict[str, Any]:
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": encode.typed(above),
+        "arrayminus": encode.typed(below),
+        "color": colour,
+        "thickness": 1.2,
+        "width": 0,
+    }
+
+
+def x_axis(lanes: Sequence[Lane], view: RateView) -> dict[str, Any]:
+    """The axis of progress, over all runs."""
+    along, most, least = BY_ID[view.x], 0.0, np.inf
+    for lane in lanes:
+        values = along.values(lane.trace).values
+        ends = [values] if values is not None else []
+        if view.x == "step":
+            ends.append(np.asarray(lane.trace.values("checks", "step"), dtype=np.float64))
+        for place in ends:
+            good = place[np.isfinite(place) & (place > 0)]
+            if len(good):
+                most, least = max(most, float(good.max())), min(least, float(good.min()))
+    if view.log_x:
+        span = encode.log_range(min(least, most or 1.0), most or 1.0, per_decade=4)
+        return encode.log_axis(along.title, range=span, uirevision=f"{view.x} log")
+    ticks = "," if along.whole else ",~g"
+    return encode.axis(along.title, range=[0.0, (most or 1.0) * 1.01], tickformat=ticks, uirevision=view.x)

@@ -1,0 +1,213 @@
+"""What the model does, drawn: one picture a run, side by side, where the task has one.
+
+The kinds of pictures and their arrays are defined in ``docs/trace.md``. A new kind is a function here and a line in
+``_KINDS``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from foam_viz.analysis.downsample import strided
+from foam_viz.figures import columns, encode, theme
+from foam_viz.figures.panel import Drawing, Lane, View
+
+Arrays = Mapping[str, np.ndarray]
+Part = tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any], str]
+"""Traces, options of the x axis, options of the y axis, and a reading of one run's picture."""
+
+_POINTS = 240
+"""Points of training drawn in one decision picture: enough to see the arms."""
+_LEVELS = 6
+"""Shades of certainty of a decision."""
+_GAP = 0.06
+_BARE = {"showgrid": False, "showline": False, "ticks": "", "showticklabels": False}
+
+
+def wanted(lanes: Sequence[Lane]) -> bool:
+    """Whether any run's task has pictures."""
+    return any(lane.trace.manifest.picture in _KINDS for lane in lanes)
+
+
+def draw(lanes: Sequence[Lane], view: View) -> Drawing:
+    """The newest picture of each run."""
+    pictured = [(lane, columns.latest_picture(lane)) for lane in lanes if lane.trace.manifest.picture in _KINDS]
+    pictured = [(lane, arrays) for lane, arrays in pictured if arrays]
+    if not pictured:
+        return Drawing(empty="What each model does appears here from its first step on, if its task can be pictured.")
+    data, axes, names, readings = [], {}, [], []
+    for place, (lane, arrays) in enumerate(pictured):
+        number = "" if place == 0 else str(place + 1)
+        left, right = place / len(pictured), (place + 1) / len(pictured)
+        domain = [left + (_GAP / 2 if place else 0), right - (_GAP / 2 if place + 1 < len(pictured) else 0)]
+        traces, x_axis, y_axis, reading = _KINDS[lane.trace.manifest.picture](lane, arrays)
+        data += [{**trace, "xaxis": f"x{number}", "yaxis": f"y{number}"} for trace in traces]
+        square = {"scaleanchor": f"x{number}", "constrain": "domain"} if y_axis.pop("square", False) else {}
+        axes[f"xaxis{number}"] = encode.axis(**x_axis, domain=domain, anchor=f"y{number}", constrain="domain")
+        kind = encode.log_axis if y_axis.pop("log", False) else encode.axis
+        axes[f"yaxis{number}"] = kind(**y_axis, anchor=f"x{number}", **square)
+        names.append(
+            encode.note(
+                encode.escape(lane.label), sum(domain) / 2, 1, xref="paper", yref="paper", yanchor="bottom", yshift=4,
+                font={"size": 12, "color": theme.lane(lane.position).colour},
+            )
+        )  # fmt: skip
+        readings.append(f"{lane.label}: {reading}")
+    margin = {"l": 56, "r": 14, "t": 26, "b": 40}
+    layout = encode.layout(f"picture {len(pictured)}", margin=margin, annotations=names, **axes)
+    return Drawing(figure={"data": data, "layout": layout}, reading="; ".join(readings))
+
+
+def _decision(lane: Lane, arrays: Arrays) -> Part:
+    """The class a model gives each point of the plane, paler where it is less sure, and the points it learned from."""
+    probability, x, y = arrays["probability"], arrays["x"], arrays["y"]
+    classes = len(probability)
+    sure = (probability.max(0) - 1 / classes) / (1 - 1 / classes)
+    level = np.clip((sure * _LEVELS).astype(int), 0, _LEVELS - 1)
+    bands = [
+        theme.alpha(theme.lane(k).colour, 0.08 + 0.4 * shade / (_LEVELS - 1))
+        for k in range(classes)
+        for shade in range(_LEVELS)
+    ]
+    traces: list[dict[str, Any]] = [
+        {
+            "type": "heatmap",
+            "meta": {"series": "decision", "lane": lane.position},
+            "z": encode.typed(probability.argmax(0) * _LEVELS + level, "u1"),
+            "x0": float(x[0]),
+            "dx": float(x[1] - x[0]),
+            "y0": float(y[0]),
+            "dy": float(y[1] - y[0]),
+            "zmin": -0.5,
+            "zmax": len(bands) - 0.5,
+            "colorscale": [[(k + end) / len(bands), band] for k, band in enumerate(bands) for end in (0, 1)],
+            "showscale": False,
+            "hoverinfo": "skip",
+        }
+    ]
+    shown = strided(len(arrays["points"]), _POINTS)
+    for k in range(classes):
+        mine = shown[arrays["labels"][shown] == k]
+        style = theme.lane(k)
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": f"class {k + 1}",
+                "meta": {"series": "points", "lane": lane.position},
+                "x": encode.typed(arrays["points"][mine, 0]),
+                "y": encode.typed(arrays["points"][mine, 1]),
+                "marker": {"symbol": style.symbol, "size": 4, "color": style.colour},
+                "hoverinfo": "skip",
+            }
+        )
+    column = np.abs(arrays["held_out_points"][:, :1] - x).argmin(1)
+    row = np.abs(arrays["held_out_points"][:, 1:] - y).argmin(1)
+    right = float((probability.argmax(0)[row, column] == arrays["held_out_labels"]).mean())
+    edges = [float(x[0]), float(x[-1])]
+    reading = f"{theme.percent(right)} of the held-out points lie on the right side"
+    return traces, {"title": "x", "range": edges}, {"title": "y", "range": edges, "square": True}, reading
+
+
+def _reconstruction(lane: Lane, arrays: Arrays) -> Part:
+    """Held-out images above, what the model makes of them below."""
+    top, bottom = arrays["input"], arrays["reconstruction"]
+    count, height, width = top.shape
+    mosaic = np.zeros((2 * height + 1, count * (width + 1) - 1))
+    for k in range(count):
+        at = slice(k * (width + 1), k * (width + 1) + width)
+        mosaic[:height, at], mosaic[height + 1 :, at] = np.clip((top[k], bottom[k]), 0, 1)
+    traces = [
+        {
+            "type": "heatmap",
+            "meta": {"series": "reconstruction", "lane": lane.position},
+            "z": encode.typed(np.round(255 * mosaic), "u1"),
+            "zmin": 0,
+            "zmax": 255,
+            "colorscale": theme.SINGLE_HUE,
+            "showscale": False,
+            "hoverinfo": "skip",
+        }
+    ]
+    error = float(np.sqrt(np.mean((top - bottom) ** 2)))
+    rows, across = mosaic.shape
+    y_axis = {**_BARE, "title": "", "range": [rows - 0.5, -0.5], "square": True}
+    y_axis |= {"showticklabels": True, "tickvals": [(height - 1) / 2, height + (height + 1) / 2]}
+    y_axis |= {"ticktext": ["digit", "model"]}
+    reading = f"off by {theme.number(error)} a pixel of grey 0 to 1"
+    return traces, {**_BARE, "title": "held-out digits", "range": [-0.5, across - 0.5]}, y_axis, reading
+
+
+def _ellipse(lane: Lane, arrays: Arrays) -> Part:
+    """The way of two weights to their optimum, and the ellipse of the gradient's covariance that turns meanwhile."""
+    style = theme.lane(lane.position)
+    trail, optimum, position = arrays["trail"], arrays["optimum"], arrays["position"]
+    ellipse = arrays["ellipse"]
+    traces = [
+        _line(ellipse, "gradient covariance", {"color": theme.LIGHT.soft_ink, "width": 1.2, "dash": "dot"}, lane),
+        _line(trail, "trail", {"color": theme.alpha(style.colour, 0.7), "width": 1.5}, lane),
+        _mark(position, "weights now", {"symbol": style.symbol, "size": 9, "color": style.colour}, lane),
+        _mark(
+            optimum, "optimum", {"symbol": "x-thin", "size": 10, "line": {"width": 2, "color": theme.LIGHT.ink}}, lane
+        ),
+    ]
+    everything = np.concatenate([trail.reshape(-1, 2), optimum[None], ellipse])
+    reach = encode.nice_ceiling(float(np.abs(everything[np.isfinite(everything).all(1)]).max()) * 1.05)
+    span = [-reach, reach]
+    distance = float(np.linalg.norm(position - optimum))
+    axes = {"title": "first weight", "range": span}, {"title": "second weight", "range": span, "square": True}
+    return traces, *axes, f"{theme.number(distance)} from the optimum"
+
+
+def _singular_values(lane: Lane, arrays: Arrays) -> Part:
+    """How much of the target's spectrum is learned."""
+    style = theme.lane(lane.position)
+    target, learned = arrays["target"], arrays["learned"]
+    place = np.arange(1, len(target) + 1)
+    ghost = {"color": theme.LIGHT.soft_ink, "width": 1.5, "dash": "dot"}
+    traces = [
+        _line(np.stack((place, target), 1), "target", ghost, lane),
+        _line(np.stack((place, learned), 1), "learned", {"color": style.colour, "width": 2}, lane),
+    ]
+    positive = np.concatenate([target, learned[learned > float(target.min()) / 10]])
+    close = int((np.abs(learned / target - 1) < 0.1).sum())
+    x_axis = {"title": "singular value, largest first", "range": [0.5, len(target) + 0.5]}
+    y_axis = {"title": "size", "log": True, "range": encode.log_range(float(positive.min()), float(positive.max()))}
+    return traces, x_axis, y_axis, f"{close} of {len(target)} singular values within 10{theme.THIN}%"
+
+
+def _line(points: np.ndarray, name: str, line: dict[str, Any], lane: Lane) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "meta": {"series": name, "lane": lane.position},
+        "x": encode.typed(points[:, 0]),
+        "y": encode.typed(points[:, 1]),
+        "line": line,
+        "hovertemplate": f"{name}: %{{x:.3~g}}, %{{y:.3~g}}<extra></extra>",
+    }
+
+
+def _mark(point: np.ndarray, name: str, marker: dict[str, Any], lane: Lane) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": name,
+        "meta": {"series": name, "lane": lane.position},
+        "x": encode.typed(point[:1]),
+        "y": encode.typed(point[1:]),
+        "marker": marker,
+        "hovertemplate": f"{name}: %{{x:.3~g}}, %{{y:.3~g}}<extra></extra>",
+    }
+
+
+_KINDS: dict[str, Callable[[Lane, Arrays], Part]] = {
+    "decision": _decision,
+    "reconstruction": _reconstruction,
+    "ellipse": _ellipse,
+    "singular-values": _singular_values,
+}

@@ -1,0 +1,119 @@
+"""Refresh rates and damping of left and right factors."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from foam_viz.analysis.totals import side_factors
+from foam_viz.figures import compare_damping, compare_rates
+from foam_viz.figures.compare_sides import RateView
+from foam_viz.figures.panel import Drawing, Lane
+from tests.figures.imported import intervals, totals
+from tests.figures.reading import trace, traces, values
+
+BOTH = pytest.mark.parametrize("panel", [compare_rates, compare_damping], ids=["rates", "damping"])
+IMPORTED = Lane(intervals(), "log", 5)
+
+
+def _checked(drawing: Drawing) -> dict:
+    figure = drawing.figure
+    assert figure is not None and drawing.reading
+    go.Figure(figure)
+    json.dumps(figure, allow_nan=False)
+    for drawn in figure["data"]:
+        assert drawn["mode"] == "markers" and "line" not in drawn, "what happened between is not known"
+        assert drawn["hovertemplate"]
+    assert figure["layout"]["xaxis"]["title"]["text"] and figure["layout"]["yaxis"]["title"]["text"]
+    return figure
+
+
+def test_rates_are_those_of_the_checks(lanes: list[Lane]) -> None:
+    figure = _checked(compare_rates.draw(lanes[:1], RateView(x="step", bins=7)))
+    held = lanes[0].trace
+    for side in ("left", "right"):
+        drawn = trace(figure, "refresh rate", side=side)
+        mine = np.isin(held.values("checks", "factor"), side_factors(held, side))
+        step, done = held.values("checks", "step")[mine], held.values("checks", "decompositions")[mine]
+        expected = [done[(step > low) & (step <= low + 100)].mean() for low in range(0, 700, 100)]
+        np.testing.assert_allclose(values(drawn["y"]), expected, rtol=1e-6)
+
+
+def test_left_and_right_differ_by_more_than_colour(lanes: list[Lane]) -> None:
+    for panel in (compare_rates, compare_damping):
+        figure = _checked(panel.draw(lanes[:2], RateView()))
+        looks = {(drawn["marker"]["color"], drawn["marker"]["symbol"]) for drawn in figure["data"]}
+        assert len(looks) == len(figure["data"]) == 4
+
+
+def test_intervals_of_a_log_are_points_as_wide_as_the_interval() -> None:
+    figure = _checked(compare_rates.draw([IMPORTED], RateView(x="step")))
+    drawn = trace(figure, "refresh rate", side="left")
+    np.testing.assert_allclose(values(drawn["y"]), [3 / 16, 0, 3 / 16, 0], rtol=1e-6)
+    np.testing.assert_allclose(values(drawn["x"]), [16.5, 48.5, 80.5, 112.5])
+    np.testing.assert_allclose(values(drawn["error_x"]["array"]), 15.5)
+
+
+def test_damping_of_intervals_stands_at_their_ends() -> None:
+    drawn = trace(_checked(compare_damping.draw([IMPORTED], RateView(x="step"))), "median damping", side="right")
+    np.testing.assert_allclose(values(drawn["x"]), [32, 64, 96, 128])
+    np.testing.assert_allclose(values(drawn["y"]), [1.5e-4, 2.5e-4, 3.5e-4, 4.5e-4], rtol=1e-6)
+    assert "error_x" not in drawn
+
+
+def test_damping_is_the_median_with_the_range_over_factors(lanes: list[Lane]) -> None:
+    held = lanes[0].trace
+    drawn = trace(_checked(compare_damping.draw(lanes[:1], RateView(x="step", bins=7))), "median damping", side="left")
+    mine = np.isin(held.values("checks", "factor"), side_factors(held, "left"))
+    last = mine & (held.values("checks", "step") > 600)
+    epsilon = held.values("checks", "epsilon")[last]
+    y, error = values(drawn["y"])[-1], drawn["error_y"]
+    assert y == pytest.approx(np.median(epsilon), rel=1e-5)
+    assert y + values(error["array"])[-1] == pytest.approx(epsilon.max(), rel=1e-5)
+    assert y - values(error["arrayminus"])[-1] == pytest.approx(epsilon.min(), rel=1e-4)
+
+
+def test_totals_are_drawn_and_said_to_be_totals() -> None:
+    drawing = compare_rates.draw([Lane(totals(), "all", 0)], RateView(x="step"))
+    np.testing.assert_allclose(
+        values(trace(_checked(drawing), "refresh rate", side="all")["y"]), [9 / 48, 3 / 48, 6 / 48]
+    )
+    assert "not told apart" in drawing.reading
+
+
+@BOTH
+def test_runs_without_checks_are_named_and_alone_say_what_would_appear(panel: object, lanes: list[Lane]) -> None:
+    drawing = panel.draw([lanes[0], lanes[3]], RateView())
+    assert {drawn["meta"]["lane"] for drawn in _checked(drawing)["data"]} == {0} and "AdamW" in drawing.reading
+    alone = panel.draw([lanes[3]], RateView())
+    assert alone.figure is None and "appear" in alone.empty and "AdamW" in alone.empty
+    assert panel.draw([], RateView()).empty
+
+
+@BOTH
+@pytest.mark.parametrize("axis", ["step", "relative", "fair_time", "decompositions"])
+@pytest.mark.parametrize("log", [False, True])
+def test_progress_along_every_axis(panel: object, axis: str, log: bool, lanes: list[Lane]) -> None:
+    figure = _checked(panel.draw(lanes[:2], RateView(x=axis, log_x=log)))
+    low, high = figure["layout"]["xaxis"]["range"]
+    for drawn in figure["data"]:
+        x = np.log10(values(drawn["x"])) if log else values(drawn["x"])
+        assert np.isfinite(x).all() and (x >= low - 1).all() and (x <= high).all()
+
+
+@BOTH
+def test_an_axis_that_a_run_lacks_is_no_error(panel: object) -> None:
+    drawing = panel.draw([IMPORTED], RateView(x="tokens"))
+    assert drawing.figure is None and "log has no place on this axis" in drawing.empty
+
+
+@BOTH
+def test_many_runs_and_one_brought_forward(panel: object) -> None:
+    many = [Lane(intervals(), f"<{i}>", i) for i in range(20)]
+    figure = _checked(panel.draw(many, RateView(highlight=4)))
+    assert len(traces(figure, figure["data"][0]["meta"]["series"])) == 40
+    assert all(("rgba" in drawn["marker"]["color"]) == (drawn["meta"]["lane"] != 4) for drawn in figure["data"])
+    assert all(drawn["name"].startswith("&lt;") for drawn in figure["data"])

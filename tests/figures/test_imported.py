@@ -1,0 +1,115 @@
+"""Panels on logs of other programs: what they counted over intervals is points and counts, never a step line."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from foam_viz.figures import damping, decision, factor_map, loss, overlap, raster, spectrum
+from foam_viz.figures.catalogue import PANELS
+from foam_viz.figures.columns import settings
+from foam_viz.figures.panel import Lane, PanelSpec, View
+from foam_viz.trace import Manifest, Trace, record_batch
+from tests.figures.imported import intervals, totals
+from tests.figures.reading import trace, traces, values
+
+LANE = Lane(intervals(), "log", 0)
+
+
+@pytest.mark.parametrize("spec", PANELS, ids=lambda spec: spec.id)
+def test_no_panel_draws_a_step_line_between_intervals(spec: PanelSpec) -> None:
+    drawing = spec.draw([LANE], View(factor=1))
+    assert drawing.figure or drawing.empty or drawing.text
+    if drawing.figure is None:
+        return
+    go.Figure(drawing.figure)
+    json.dumps(drawing.figure, allow_nan=False)
+    for drawn in drawing.figure["data"]:
+        if drawn["type"] == "scatter" and drawn["meta"]["series"] not in ("mean",):
+            assert "markers" in drawn["mode"], drawn["meta"]
+            assert drawn["mode"] == "markers" or drawn.get("line", {}).get("shape") is None
+
+
+def test_damping_of_intervals_is_points_at_their_ends() -> None:
+    figure = damping.draw([LANE], View(factor=1)).figure
+    for series in ("epsilon", "drift"):
+        drawn = trace(figure, series)
+        assert drawn["mode"] == "markers"
+        np.testing.assert_array_equal(values(drawn["x"]), [32, 64, 96, 128])
+    np.testing.assert_allclose(values(trace(figure, "epsilon")["y"]), [1.5e-4, 2.5e-4, 3.5e-4, 4.5e-4], rtol=1e-6)
+
+
+def test_decompositions_of_intervals_are_counted_bars() -> None:
+    drawn = trace(damping.draw([LANE], View(factor=1)).figure, "counts")
+    np.testing.assert_allclose(values(drawn["x"]), [16.5, 80.5])
+    np.testing.assert_allclose(values(drawn["error_x"]["array"]), 15.5)
+    assert drawn["text"] == ["3", "3"]
+    assert values(drawn["customdata"]).tolist() == [[3, 16], [3, 16]]
+    assert traces(damping.draw([LANE], View(factor=1)).figure, "refresh") == []
+
+
+def test_the_raster_says_that_reasons_are_not_told() -> None:
+    drawing = raster.draw([LANE], View(factor=0))
+    assert [entry["name"] for entry in traces(drawing.figure, "legend")] == [
+        "all reused",
+        "decomposed, reason not told",
+    ]
+    assert "counts by intervals" in drawing.reading and "a mark stands for" not in drawing.reading
+
+
+def test_the_decision_card_speaks_of_the_interval() -> None:
+    card = {label: value for label, value, _ in decision.draw([LANE], View(factor=1)).text}
+    assert card["last interval"] == "0 of 16 checks decomposed" and card["interval"] == "steps 97 to 128"
+    assert "decision" not in card and "because" not in card
+    assert card["spent so far"].startswith("6 of 64 checks")
+
+
+@pytest.mark.parametrize("panel", [spectrum, overlap])
+def test_without_snapshots_panels_say_that_the_run_recorded_none(panel: object) -> None:
+    drawing = panel.draw([LANE], View(factor=1))
+    assert drawing.figure is None and "log did not" in drawing.empty and "step" not in drawing.empty
+
+
+@pytest.mark.parametrize("panel", [damping, factor_map, raster, decision, spectrum, overlap])
+def test_totals_of_all_factors_are_not_taken_for_a_run_that_has_not_begun(panel: object) -> None:
+    without = panel.draw([Lane(totals(), "all", 0)], View(factor=0))
+    assert without.figure is None and "all factors" not in without.reading
+    assert "counts them all together" in without.empty
+    named = panel.draw([Lane(totals(with_factors=True), "all", 0)], View(factor=0))
+    assert named.figure is None and "all did not" in named.empty
+
+
+def test_a_foreign_log_without_factors_is_not_said_to_keep_none() -> None:
+    bare = Trace.empty(Manifest(run_id="t", name="t", format="table", optimizer=""))
+    bare.append("steps", record_batch("steps", {"step": [1, 2], "loss": [1.0, 0.5]}))
+    empty = damping.draw([Lane(bare, "table", 0)], View(factor=0)).empty
+    assert "tells of single factors" in empty and "keeps none" not in empty
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "tau", "cap", "residual"),
+    [("foam", 0.5, 0.1, False), ("dr_shampoo", 0.4, None, True), ("stale_shampoo", None, None, False)],
+)
+def test_settings_of_the_artifact_are_those_of_the_run_s_own_optimizer(
+    optimizer: str, tau: float | None, cap: float | None, residual: bool
+) -> None:
+    chosen = settings(Lane(intervals(optimizer), "log", 0))
+    assert (chosen.tau, chosen.epsilon_max, chosen.residual) == (tau, cap, residual)
+    assert (chosen.epsilon, chosen.period, chosen.start) == (1e-4, 2, 2)
+
+
+def test_few_losses_are_points_and_not_called_steps() -> None:
+    drawing = loss.draw([LANE], View())
+    assert trace(drawing.figure, "raw")["mode"] == "lines+markers"
+    assert "values logged" in drawing.reading and "steps" not in drawing.reading
+
+
+def test_a_log_with_held_out_losses_alone_is_drawn() -> None:
+    bare = Trace.empty(Manifest(run_id="t", name="t", format="table"))
+    bare.append("steps", record_batch("steps", {"step": [100, 200], "held_out_loss": [1.0, 0.5]}))
+    drawing = loss.draw([Lane(bare, "held", 0)], View())
+    np.testing.assert_array_equal(values(trace(drawing.figure, "held-out")["y"]), [1.0, 0.5])
+    assert "0.500" in drawing.reading and "held-out" in drawing.reading

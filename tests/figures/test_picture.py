@@ -1,0 +1,81 @@
+"""The pictures of what the models do, from traces that real runs of each pictured task recorded."""
+
+from __future__ import annotations
+
+import base64
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from foam_viz.engine import config
+from foam_viz.engine.run import Run
+from foam_viz.figures import loss, picture
+from foam_viz.figures.catalogue import BY_ID
+from foam_viz.figures.panel import Lane, View
+from foam_viz.tasks.catalogue import TASKS
+from foam_viz.trace import Trace
+
+PICTURED = [name for name, spec in TASKS.items() if spec.picture]
+
+
+def trained(task: str, optimizer: str = "adamw", steps: int = 60) -> Trace:
+    experiment, errors = config.build(task, {}, {"steps": steps}, [(optimizer, {})])
+    assert not errors
+    run = Run(experiment.lane_config(0), run_id="r")
+    run.status = "running"
+    while run.live:
+        run.advance()
+    trace = Trace.empty(run.manifest())
+    for table, rows in run.drain().items():
+        trace.append(table, rows)
+    return trace
+
+
+def values(spec: dict) -> np.ndarray:
+    array = np.frombuffer(base64.b64decode(spec["bdata"]), spec["dtype"])
+    return array.reshape([int(n) for n in spec["shape"].split(",")]) if "shape" in spec else array
+
+
+@pytest.mark.parametrize("task", PICTURED)
+def test_each_pictured_task_is_drawn_for_two_runs_side_by_side(task: str) -> None:
+    trace = trained(task)
+    lanes = [Lane(trace, "AdamW", 0), Lane(trace, "<b>again</b>", 1)]
+    assert BY_ID["picture"].wanted(lanes)
+    drawing = picture.draw(lanes, View())
+    go.Figure(drawing.figure)
+    domains = [drawing.figure["layout"][f"xaxis{number}"]["domain"] for number in ("", "2")]
+    assert domains[0][1] < domains[1][0]
+    assert {trace["xaxis"] for trace in drawing.figure["data"]} == {"x", "x2"}
+    assert "AdamW: " in drawing.reading
+    assert "<b>" not in str(drawing.figure["layout"]["annotations"])
+
+
+def test_a_task_without_pictures_has_no_card() -> None:
+    lanes = [Lane(trained("digits-classifier", steps=2), "AdamW", 0)]
+    assert not BY_ID["picture"].wanted(lanes)
+    assert picture.draw(lanes, View()).figure is None
+
+
+def test_arrays_that_do_not_change_are_recorded_once() -> None:
+    trace = trained("spirals")
+    names = list(trace.values("pictures", "array"))
+    assert names.count("points") == 1
+    assert names.count("probability") == 2  # step 1 and step 50
+    newest = trace.latest_picture()
+    assert newest["probability"].shape == (2, 61, 61)
+    assert np.allclose(newest["probability"].sum(0), 1, atol=1e-5)
+
+
+def test_the_decision_is_the_most_probable_class() -> None:
+    trace = trained("spirals")
+    probability = trace.latest_picture()["probability"]
+    codes = values(picture.draw([Lane(trace, "x", 0)], View()).figure["data"][0]["z"])
+    assert np.array_equal(codes // 6, probability.argmax(0))
+
+
+def test_the_floor_is_drawn_where_it_is_known() -> None:
+    quadratic = loss.draw([Lane(trained("rotating-quadratic"), "x", 0)], View()).figure["layout"]
+    assert quadratic["shapes"] and "least possible" in str(quadratic["annotations"])
+    digits = loss.draw([Lane(trained("digits-classifier", steps=2), "x", 0)], View()).figure["layout"]
+    assert not digits["shapes"]
