@@ -205,6 +205,36 @@ def from_json(data: Mapping[str, Any]) -> Experiment:
     return experiment
 
 
+def from_manifest(config: Mapping[str, Any]) -> tuple[Experiment, list[FieldError]]:
+    """The experiment that repeats a run whose manifest came from elsewhere, as an upload for one.
+
+    Args:
+        config: The manifest's ``config``, in the form of :meth:`Experiment.lane_config`; nothing in it is trusted.
+
+    Returns:
+        The experiment nearest to it, of one lane, and everything that was refused. Settings that name local files are
+        always refused: a manifest must not choose what is read from the disk of whoever opens it.
+    """
+    errors: list[FieldError] = []
+
+    def part(name: str, kind: type, default: Any) -> Any:
+        value = config.get(name, default)
+        if isinstance(value, kind):
+            return value
+        errors.append(FieldError(name, value, "a set of settings by name" if kind is dict else "a name"))
+        return default
+
+    task_name, task_settings = part("task", str, tasks.DEFAULT_TASK), part("task_settings", dict, {})
+    if task_name in tasks.TASKS:
+        task_settings, local_errors = tasks.TASKS[task_name].foreign(task_settings)
+        errors += local_errors
+    else:  # the task named in its place has other settings
+        task_settings = {}
+    lane = (part("optimizer", str, DEFAULT_LANES[0]), part("optimizer_settings", dict, {}))
+    experiment, build_errors = build(task_name, task_settings, part("run_settings", dict, {}), [lane])
+    return experiment, errors + build_errors
+
+
 def route(task: str, optimizer: str, assignments: Iterable[tuple[str, Any]]) -> tuple[dict, dict, dict]:
     """Sorts ``key, value`` pairs into settings of the optimizer (or its policy), the task and the run.
 
@@ -245,7 +275,9 @@ def from_query(query: Mapping[str, Sequence[str]]) -> tuple[Experiment, list[Fie
     errors: list[FieldError] = []
     flat = {key: values[-1] for key, values in query.items() if values}
     task_name = flat.pop("task", None)
-    task_fields = tasks.TASKS.get(task_name or tasks.DEFAULT_TASK, tasks.TASKS[tasks.DEFAULT_TASK]).fields
+    task_spec = tasks.TASKS.get(task_name or tasks.DEFAULT_TASK, tasks.TASKS[tasks.DEFAULT_TASK])
+    flat, local_errors = task_spec.foreign(flat)
+    errors += local_errors
     lanes = []
     for text in query.get("lane", ()):
         name, _, settings_text = text.partition(":")
@@ -253,7 +285,7 @@ def from_query(query: Mapping[str, Sequence[str]]) -> tuple[Experiment, list[Fie
         parsed, lane_errors = _parse_all(spec.all_fields if spec else (), _pairs(settings_text))
         lanes.append((name, parsed))
         errors += lane_errors if spec else []
-    parsed, top_errors = _parse_all((*task_fields, *RUN_FIELDS), flat.items(), ignore=("lane", "run"))
+    parsed, top_errors = _parse_all((*task_spec.fields, *RUN_FIELDS), flat.items(), ignore=("lane", "run"))
     run_settings = {key: value for key, value in parsed.items() if key in _RUN_NAMES}
     task_settings = {key: value for key, value in parsed.items() if key not in _RUN_NAMES}
     experiment, build_errors = build(task_name, task_settings, run_settings, lanes or None)

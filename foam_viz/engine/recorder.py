@@ -9,10 +9,11 @@ not charged to the optimizer: its clock is stopped meanwhile.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from torch import Tensor
 from foam_viz.engine.device import EventClock, ThreadClock
 from foam_viz.optim import linalg
 from foam_viz.trace.batches import record_batch
+from foam_viz.trace.schema import TABLES
 
 if TYPE_CHECKING:
     from foam_viz.optim.factor import CheckObservation
@@ -34,12 +36,14 @@ class Schedule:
         snapshot_period: Error, spectrum and overlap of every factor.
         followed_period: The same of the followed factor.
         held_out_period: Loss on held-out examples.
+        picture_period: Picture of what the model does, where the task has one.
         overlap_size: Largest side of a stored overlap matrix; larger ones are pooled over groups of eigenvalues.
     """
 
     snapshot_period: int = 100
     followed_period: int = 20
     held_out_period: int = 100
+    picture_period: int = 50
     overlap_size: int = 64
 
     def to_json(self) -> dict[str, int]:
@@ -105,7 +109,8 @@ class Recorder:
         self.last_decomposition: dict[int, int] = {}
         self._clock = clock
         self.steps, self.checks = Columns("steps"), Columns("checks")
-        self.snapshots, self.events = Columns("snapshots"), Columns("events")
+        self.snapshots, self.events, self.pictures = Columns("snapshots"), Columns("events"), Columns("pictures")
+        self._pictured: dict[str, np.ndarray] = {}
 
     def on_check(self, seen: CheckObservation) -> None:
         """Called by the optimizer after the decisions of one bank of equal factors."""
@@ -252,7 +257,15 @@ class Recorder:
                 overlap_size=stored.shape[-1],
             )
 
+    def picture(self, step: int, arrays: Mapping[str, np.ndarray]) -> None:
+        """One row for each array that changed since its last row."""
+        for name, array in arrays.items():
+            values = np.ascontiguousarray(array, np.float32)
+            if not np.array_equal(values, self._pictured.get(name), equal_nan=True):
+                self._pictured[name] = values
+                self.pictures.add(step=step, array=name, shape=values.shape, values=values.ravel())
+
     def drain(self) -> dict[str, pa.Table]:
         """The rows since the last drain, a table each."""
-        drained = {name: getattr(self, name).drain() for name in ("steps", "checks", "snapshots", "events")}
+        drained = {name: getattr(self, name).drain() for name in TABLES}
         return {name: table for name, table in drained.items() if table is not None}

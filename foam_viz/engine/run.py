@@ -74,6 +74,7 @@ class Run:
         self._recording = recording
         if self.factors and recording:
             self.optimizer.observer = self.recorder.on_check
+        self._pictured = tasks.find(config["task"]).picture
         self._losses: list[tuple[int, Tensor, float, float | None, float, int | None]] = []
         self._gather = 1 if self.device == "cpu" else _DEVICE_LOSSES
 
@@ -132,6 +133,8 @@ class Run:
         held_out = None
         if self._recording and (step == 1 or step % self.recorder.schedule.held_out_period == 0):
             held_out = float(self.task.held_out_loss(self.model, step))
+        if self._pictured and self._recording and (step == 1 or step % self.recorder.schedule.picture_period == 0):
+            self.recorder.picture(step, self.task.picture(self.model, step))
         seconds = self.clock.seconds()
         self._losses.append(
             (
@@ -203,6 +206,8 @@ class Run:
             optimizer=self.config["optimizer"],
             config=self.config,
             factors=self.factors,
+            picture=self._pictured or "",
+            loss_floor=self.task.loss_floor,
             device=self.device,
             hardware={"machine": platform.machine(), "system": platform.system()},
             software={

@@ -6,7 +6,9 @@ from foam_viz.trace.bundle import BundleError
 from foam_viz.trace.manifest import FactorInfo, Manifest, ManifestError
 from foam_viz.trace.model import Snapshot, Trace
 from foam_viz.trace.schema import DECISIONS, SCHEMA_VERSION, TABLES
+from foam_viz.trace.stream import Stream
 from foam_viz.trace.summary import summarize
+from foam_viz.trace.writer import Writer
 
 __all__ = [
     "DECISIONS",
@@ -20,7 +22,9 @@ __all__ = [
     "ManifestError",
     "SchemaError",
     "Snapshot",
+    "Stream",
     "Trace",
+    "Writer",
     "record_batch",
     "summarize",
 ]

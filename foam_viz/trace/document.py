@@ -52,12 +52,18 @@ def _record(record: type[Manifest] | type[FactorInfo]) -> str:
 
 
 def _type_word(data_type: pa.DataType) -> str:
-    words = {pa.float64(): "float64", pa.list_(pa.float32()): "list of float32"}
+    words = {pa.float64(): "float64", pa.list_(pa.float32()): "list of float32", pa.list_(pa.int32()): "list of int32"}
     return words.get(data_type, "dictionary of string" if pa.types.is_dictionary(data_type) else str(data_type))
 
 
 def _json_type(annotation: str) -> str:
-    words = {"int": "whole number", "str": "text", "bool": "true or false", "int | None": "whole number or null"}
+    words = {
+        "int": "whole number",
+        "str": "text",
+        "bool": "true or false",
+        "int | None": "whole number or null",
+        "float | None": "number or null",
+    }
     words |= {
         "tuple[str, ...]": "list of text",
         "tuple[FactorInfo, ...]": "list of factors",

@@ -70,6 +70,10 @@ class Manifest:
     device: str = _described("Device trained on; empty when unknown.", default="")
     hardware: Mapping[str, object] = _described("The machine.", default_factory=dict, hash=False)
     software: Mapping[str, object] = _described("Versions of software.", default_factory=dict, hash=False)
+    picture: str = _described("Kind of the pictures of what the model does; empty for none.", default="")
+    loss_floor: float | None = _described(
+        "Expected loss of the best predictor there is, where it is known.", default=None
+    )
     files: tuple[str, ...] = _described("Names of the files the trace was read from.", default=())
     notes: tuple[str, ...] = _described(
         "What a reader of the trace must know: rows dropped, units assumed.", default=()
@@ -190,8 +194,8 @@ def _fits(value: object, hint: typing.Any) -> bool:
         return any(_fits(value, argument) for argument in arguments)
     if origin is tuple:
         return isinstance(value, list | tuple) and all(_fits(item, arguments[0]) for item in value)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+    if hint in (int, float):
+        return isinstance(value, int if hint is int else int | float) and not isinstance(value, bool)
     return isinstance(value, Mapping if origin is not None else hint)
 
 

@@ -1,4 +1,4 @@
-"""The trace of a run: a manifest and four Arrow tables that grow while it trains.
+"""The trace of a run: a manifest and five Arrow tables that grow while it trains.
 
 Live runs, recorded ones and logs of other programs are all this one thing, so whatever draws or computes needs to know
 nothing else.
@@ -44,7 +44,7 @@ class Snapshot:
 
 
 class Trace:
-    """The manifest and the tables ``steps``, ``checks``, ``snapshots`` and ``events`` of one run.
+    """The manifest and the tables ``steps``, ``checks``, ``snapshots``, ``events`` and ``pictures`` of one run.
 
     One thread may append while others read. Arrays and tables handed out never change afterwards.
     """
@@ -57,12 +57,13 @@ class Trace:
         checks: pa.Table | None = None,
         snapshots: pa.Table | None = None,
         events: pa.Table | None = None,
+        pictures: pa.Table | None = None,
     ) -> None:
         self._manifest = manifest
         self._revision = 0
         self._lock = RLock()
         self._stores = {name: Store(name) for name in TABLES}
-        given = {"steps": steps, "checks": checks, "snapshots": snapshots, "events": events}
+        given = {"steps": steps, "checks": checks, "snapshots": snapshots, "events": events, "pictures": pictures}
         for name, rows in given.items():
             if rows is not None:
                 self._stores[name].append(conform(name, rows))
@@ -209,6 +210,14 @@ class Trace:
             overlap=np.frombuffer(pixels, np.uint8).reshape(size, size) if square else None,
         )
 
+    def latest_picture(self) -> dict[str, np.ndarray]:
+        """Return the newest state of every array of the picture by name, float32; empty while there is none."""
+        with self._lock:
+            names = self.values("pictures", "array")
+            newest = {name: row for row, name in enumerate(names)}
+            table = self._store("pictures").rows.table
+            return {name: _array(table.slice(row, 1)) for name, row in newest.items()}
+
     def truncated(self, step: int) -> Trace:
         """Return the trace as it was after a step: the rows whose step is at most ``step``, and the same manifest."""
         with self._lock:
@@ -230,6 +239,11 @@ def _until(store: Store, step: int) -> pa.Table:
 
 def _columns(row: pa.Table) -> dict[str, pa.ChunkedArray]:
     return dict(zip(row.column_names, row.columns, strict=True))
+
+
+def _array(row: pa.Table) -> np.ndarray:
+    values, shape = _spectrum(row["values"][0]), row["shape"][0].as_py()
+    return values.reshape(shape) if int(np.prod(shape)) == len(values) else values
 
 
 def _spectrum(value: pa.ListScalar) -> np.ndarray | None:

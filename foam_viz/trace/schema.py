@@ -151,7 +151,20 @@ EVENTS = TableSchema(
     ),
 )
 
-TABLES: Mapping[str, TableSchema] = {table.name: table for table in (STEPS, CHECKS, SNAPSHOTS, EVENTS)}
+PICTURES = TableSchema(
+    name="pictures",
+    meaning="One row for each array of a picture of what the model does, where the task has one; an array that did not "
+    "change since its last row has none.",
+    columns=(
+        Column("step", _INT64, "Step of the picture.", "step", True),
+        Column("array", _TEXT, "Name of the array; the manifest's `picture` names the kind, which says what it is.",
+               required=True),
+        Column("shape", pa.list_(pa.int32()), "Lengths of its dimensions."),
+        Column("values", pa.list_(pa.float32()), "Its elements, row-major."),
+    ),
+)  # fmt: skip
+
+TABLES: Mapping[str, TableSchema] = {table.name: table for table in (STEPS, CHECKS, SNAPSHOTS, EVENTS, PICTURES)}
 
 
 def table_schema(name: str) -> TableSchema:

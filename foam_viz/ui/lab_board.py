@@ -71,13 +71,13 @@ def draw(state: LabState, run: LabRun | None, view: View, everything: bool) -> N
                 for place, lane in enumerate(state.experiment.lanes)
             ],
         )
-        drawn = [Panel(spec, spec.draw(lanes, view)) for spec in PANELS]
+        drawn = [Panel(spec, spec.draw(lanes, view)) for spec in PANELS if spec.wanted(lanes)]
         status = [("Step", "0", "No run yet: press Start.")]
         session = None
     else:
         with run.lock:
             lanes = [Lane(trace, run.experiment.lanes[place].label(), place) for place, trace in enumerate(run.traces)]
-            drawn = [Panel(spec, spec.draw(lanes, view)) for spec in PANELS]
+            drawn = [Panel(spec, spec.draw(lanes, view)) for spec in PANELS if spec.wanted(lanes)]
             states = run.header.get("lanes", ())
             chips = [
                 LaneChip(

@@ -82,6 +82,29 @@ def test_more_than_four_lanes_are_cut_and_named() -> None:
     assert "at most 4" in str(errors[0])
 
 
+def test_a_manifest_from_elsewhere_gives_its_experiment_back() -> None:
+    experiment, _ = config.build("spirals", {"arms": 3}, {"seed": 7}, [("foam", {"tau": 0.31})])
+    saved = json.loads(json.dumps(experiment.lane_config(0)))
+    assert config.from_manifest(saved) == (experiment, [])
+
+
+@pytest.mark.parametrize(
+    ("broken", "named"),
+    [
+        ({"task": "csw", "task_settings": {"table": "/etc/hosts"}}, ["task"]),
+        ({"task": ["csv"]}, ["task"]),
+        ({"task": "csv", "task_settings": "width"}, ["task_settings"]),
+        ({"optimizer": 3, "optimizer_settings": [1], "run_settings": None}, ["optimizer", "optimizer_settings"]),
+        ({"optimizer": "fom"}, ["optimizer"]),
+        ({"run_settings": {"seed": {}}}, ["seed"]),
+    ],
+)
+def test_a_broken_manifest_is_named_where_it_is_broken(broken: dict, named: list[str]) -> None:
+    experiment, errors = config.from_manifest(broken)
+    assert {error.field for error in errors} >= set(named)
+    assert config.from_json(experiment.to_json()) == experiment
+
+
 def test_presets_are_valid_links() -> None:
     for preset in PRESETS.values():
         assert config.from_query(preset.query)[1] == []

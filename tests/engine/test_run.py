@@ -130,7 +130,7 @@ def test_h_and_residual_of_a_policy_that_needs_neither_agree_with_a_dense_refere
     assert shown.relative_condition == pytest.approx(drift, rel=2e-2)
 
 
-@pytest.mark.parametrize("optimizer", ["shampoo-staggered", "soap", "shampoo-eigenvalue-corrected"])
+@pytest.mark.parametrize("optimizer", ["shampoo-staggered", "soap", "soap-residual", "shampoo-eigenvalue-corrected"])
 def test_every_factor_has_its_snapshot_whoever_is_checked(optimizer: str) -> None:
     trace = recorded(Run(lane(optimizer), run_id="a"), 100)
     snapshots = trace.snapshots.to_pandas()
@@ -140,6 +140,32 @@ def test_every_factor_has_its_snapshot_whoever_is_checked(optimizer: str) -> Non
     if optimizer != "shampoo-staggered":  # these do not damp their factors: there is no such number, not a zero
         assert at.epsilon.isna().all()
         assert trace.checks.to_pandas().epsilon.isna().all()
+
+
+@pytest.mark.parametrize("optimizer", ["shampoo", "foam", "soap", "shampoo-eigenvalue-corrected"])
+@pytest.mark.parametrize("task", ["tiny-gpt", "digits-vit"])
+def test_hidden_matrices_alone_have_factors(task: str, optimizer: str) -> None:
+    """Biases, norms, embeddings and heads go to AdamW; patches enter by a linear map, which is a matrix like others."""
+    experiment, errors = config.build(
+        task, {"width": 16, "depth": 1, "batch_size": 8}, lanes=[(optimizer, {"precondition": "matrices"})]
+    )
+    assert not errors
+    run = Run(experiment.lane_config(0), run_id="a")
+    hidden = {"attention.inward", "attention.outward", "widen", "narrow"}
+    wanted = {f"blocks.0.{name}.weight" for name in hidden} | ({"embed.weight"} if task == "digits-vit" else set())
+    assert {factor.parameter for factor in run.factors} == wanted
+    shapes = {name: tuple(parameter.shape) for name, parameter in run.model.named_parameters()}
+    assert all(factor.size == shapes[factor.parameter][factor.dim] for factor in run.factors)
+    before = {name: parameter.detach().clone() for name, parameter in run.model.named_parameters()}
+    for _ in range(2):
+        run.advance()
+    assert all(not torch.equal(parameter, before[name]) for name, parameter in run.model.named_parameters())
+
+
+def test_by_default_every_parameter_has_factors() -> None:
+    experiment, _ = config.build("tiny-gpt", {"width": 16, "depth": 1, "batch_size": 8}, lanes=[("shampoo", {})])
+    run = Run(experiment.lane_config(0), run_id="a")
+    assert {factor.parameter for factor in run.factors} == {name for name, _ in run.model.named_parameters()}
 
 
 def test_recording_changes_nothing() -> None:

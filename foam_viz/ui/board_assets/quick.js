@@ -75,7 +75,7 @@ function points(group, xs, ys) {
 function image(box, full, trace) {
   const element = box.querySelector(".heatmaplayer image");
   const { xaxis, yaxis } = full;
-  if (!element || trace.xgap || trace.ygap || yaxis.range[0] < yaxis.range[1]) return null;
+  if (!element || (trace.xaxis ?? "x") !== "x" || trace.xgap || trace.ygap || yaxis.range[0] < yaxis.range[1]) return null;
   const [rows, columns] = trace.z.shape.split(",").map(Number);
   const [left, step] = "dx" in trace ? [trace.x0, trace.dx] : [0, 1];
   const edges = [left - step / 2, left + step * (columns - 0.5)].map((x) => xaxis.c2p(x));

@@ -1,0 +1,89 @@
+"""What a snapshot says of one factor, in numpy: spectrum, overlap, true error, residual.
+
+These are the formulas of ``foam_viz.optim.linalg`` in float64 for one matrix at a time, so that the writer needs
+neither torch nor the optimizers of this project.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from foam_viz.trace.observe_views import Matrices
+
+OVERLAP_SIZE = 64
+"""Largest side of a stored overlap matrix; larger ones are pooled over groups of neighbouring eigenvalues."""
+
+
+def snapshot(current: np.ndarray, before: Matrices) -> tuple[dict[str, Any], float | None]:
+    """Compare the factor now with the basis in force.
+
+    Args:
+        current: A, (n, n).
+        before: The basis, or the inverse root, in force before the decision of this step.
+
+    Returns:
+        The columns of a snapshot row that follow from the matrices, and the diagonalization residual
+        r = || B - diag(diag B) ||_F / || B ||_F with B = Q^T A Q; None where there is no basis.
+
+    Raises:
+        numpy.linalg.LinAlgError: The factor is not finite or does not converge.
+    """
+    values, fresh = _decompose(current)
+    order = np.argsort(values)[::-1]
+    row: dict[str, Any] = {"epsilon": before.epsilon, "eigenvalues": values[order].astype(np.float32)}
+    basis, kept = before.basis, before.eigenvalues
+    if kept is not None:
+        row["basis_eigenvalues"] = np.sort(kept)[::-1].astype(np.float32)
+    if basis is None and before.inverse is None:
+        return row, None
+    if basis is None:
+        # The inverse root falls where the eigenvalues rise: the basis in force, large eigenvalues first.
+        basis = np.linalg.eigh(before.inverse)[1]
+        stale_order = np.arange(len(basis))
+    rotated = basis.T @ current @ basis
+    if before.inverse is None:
+        # SOAP keeps no eigenvalues: those that its directions have now put them in order.
+        stale_order = np.argsort(np.diagonal(rotated) if kept is None else kept, kind="stable")[::-1]
+    row["true_error"] = _error(before, values, fresh)
+    pooled = _pool(np.square(basis[:, stale_order].T @ fresh[:, order]), OVERLAP_SIZE)
+    row["overlap"] = np.clip(np.rint(pooled * 255), 0, 255).astype(np.uint8).tobytes()
+    row["overlap_size"] = len(pooled)
+    whole = np.linalg.norm(rotated)
+    residual = np.linalg.norm(rotated - np.diag(np.diagonal(rotated))) / whole if whole > 0 else 0.0
+    return row, float(residual)
+
+
+def _decompose(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if not np.isfinite(matrix).all():
+        raise np.linalg.LinAlgError("the factor is not finite")
+    values, basis = np.linalg.eigh(matrix)
+    return values - min(values.min(), 0.0), basis
+
+
+def _error(before: Matrices, values: np.ndarray, fresh: np.ndarray) -> float | None:
+    """E = || (A + eps)^(-1/p) - X ||_F / || X ||_F; None where damping or root are not known."""
+    if before.epsilon is None or before.root is None:
+        return None
+    with np.errstate(divide="ignore", invalid="ignore"):
+        now = (values + before.epsilon) ** (-1.0 / before.root)
+        if before.inverse is not None:
+            inverse = before.inverse
+        elif before.eigenvalues is not None:
+            stale = (before.eigenvalues + before.epsilon) ** (-1.0 / before.root)
+            inverse = (before.basis * stale) @ before.basis.T
+        else:
+            return None
+        error = np.linalg.norm((fresh * now) @ fresh.T - inverse) / np.linalg.norm(inverse)
+    return float(error) if np.isfinite(error) else None
+
+
+def _pool(overlap: np.ndarray, size: int) -> np.ndarray:
+    """Share of the directions of each group that now lies in each group, (m, m) with m = min(n, size)."""
+    count = len(overlap)
+    if count <= size:
+        return overlap
+    starts = np.searchsorted(np.arange(count) * size // count, np.arange(size))
+    summed = np.add.reduceat(np.add.reduceat(overlap, starts, axis=0), starts, axis=1)
+    return summed / np.diff(np.append(starts, count))[:, None]

@@ -1,0 +1,181 @@
+"""What every adapter of :mod:`foam_viz.trace.observe` gives: factors to look at, each with its counters and matrices.
+
+Optimizers are read by the shape of what they keep, never by importing them; tensors are taken for what they can do, so
+that torch need not be imported here either.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from foam_viz.trace.manifest import FactorInfo
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a factor tells of its checks so far; None where its optimizer does not count or measure that.
+
+    Never changed once made. (Not frozen, which would make it three times as slow to build, at every check.)
+
+    Attributes:
+        checks: Checks since the optimizer was made, and likewise the three below.
+        decompositions: Eigendecompositions, or renewals of the basis.
+        reuses: Checks that kept the basis.
+        cap_refreshes: Decompositions because the damping would have passed its maximum.
+        decision: What the latest check decided, a word of :data:`foam_viz.trace.schema.DECISIONS`.
+        epsilon: Damping in force, gradient^2.
+        proxy: Of the latest check, and likewise the three below.
+        relative_condition: Whitened drift.
+        alpha: Concentration of the inverse root.
+        residual: Diagonalization residual.
+        last_decomposition_step: Step of the basis in force.
+    """
+
+    checks: int = 0
+    decompositions: int = 0
+    reuses: int | None = None
+    cap_refreshes: int | None = None
+    decision: str | None = None
+    epsilon: float | None = None
+    proxy: float | None = None
+    relative_condition: float | None = None
+    alpha: float | None = None
+    residual: float | None = None
+    last_decomposition_step: int | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Matrices:
+    """One factor in numbers, float64 on the host.
+
+    Attributes:
+        current: A, (n, n), bias-corrected where the optimizer does so.
+        basis: Q in force, (n, n), or None.
+        eigenvalues: D kept with it, (n,), or None.
+        inverse: Inverse root in force, (n, n), where no basis is kept.
+        epsilon: Damping in force, gradient^2, or None where there is none.
+        root: p, or None where it is not known.
+    """
+
+    current: np.ndarray
+    basis: np.ndarray | None = None
+    eigenvalues: np.ndarray | None = None
+    inverse: np.ndarray | None = None
+    epsilon: float | None = None
+    root: int | None = None
+
+
+class FactorView:
+    """One factor of somebody's optimizer.
+
+    Attributes:
+        info: What the manifest says of it.
+        parameter: The parameter it belongs to; its ``grad`` is the latest gradient.
+    """
+
+    def __init__(self, info: FactorInfo, parameter: Any) -> None:
+        self.info, self.parameter = info, parameter
+
+    def reading(self, step: int) -> Reading | None:
+        """The counters, None where no check passed since the last call; cheap, since it is called at every step."""
+        raise NotImplementedError
+
+    def matrices(self) -> Matrices | None:
+        """The matrices now, None before there is anything to look at; expensive, copies them to the host."""
+        raise NotImplementedError
+
+
+class Source:
+    """The factors of one optimizer.
+
+    Attributes:
+        views: The factors found so far; more may come while an optimizer makes its state.
+        period: Steps between two readings of the counters; 1 where reading them is cheap.
+    """
+
+    period = 1
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._parameters = parameters
+        self.views: list[FactorView] = []
+
+    def extend(self) -> list[FactorView]:
+        """Looks for factors that were not there before, adds them to ``views`` and returns them."""
+        known = {view.info.id for view in self.views}
+        added = [view for view in self._find(known) if view.info.id not in known]
+        self.views += added
+        return added
+
+    def _find(self, known: set[str]) -> Iterator[FactorView]:
+        raise NotImplementedError
+
+    def readings(self, step: int) -> list[tuple[FactorView, Reading]]:
+        """The factors that were checked since the last call, with their counters."""
+        found = ((view, view.reading(step)) for view in self.views)
+        return [(view, reading) for view, reading in found if reading is not None]
+
+
+class Parameters:
+    """The parameters of an optimizer with the names and numbers they have in the trace.
+
+    Args:
+        optimizer: Anything with ``param_groups``.
+        model: Anything with ``named_parameters()``, for their names; None takes those that the optimizer knows.
+        first: Number of the first parameter.
+    """
+
+    def __init__(self, optimizer: Any, model: Any = None, first: int = 0) -> None:
+        self.optimizer, self.first = optimizer, first
+        self._names = {} if model is None else {id(p): name for name, p in model.named_parameters()}
+
+    def __iter__(self) -> Iterator[tuple[int, str, Any, Mapping[str, Any]]]:
+        """Number, name, parameter and group of each parameter, in the order of the groups."""
+        index = self.first
+        for group in self.optimizer.param_groups:
+            known = group.get("param_names") or []
+            for place, parameter in enumerate(group["params"]):
+                given = known[place] if place < len(known) else f"parameter {index}"
+                yield index, self._names.get(id(parameter), given), parameter, group
+                index += 1
+
+    def __len__(self) -> int:
+        return sum(len(group["params"]) for group in self.optimizer.param_groups)
+
+    def signature(self) -> tuple[int, int]:
+        """Changes when the optimizer may have gained factors."""
+        return len(self.optimizer.param_groups), len(getattr(self.optimizer, "state", ()))
+
+
+def is_tensor(value: Any) -> bool:
+    """Say whether a value is a tensor, whoever made it."""
+    return hasattr(value, "detach") and hasattr(value, "shape")
+
+
+def is_square(value: Any) -> bool:
+    """Say whether a value is a square matrix with at least one row."""
+    return is_tensor(value) and len(value.shape) == 2 and value.shape[0] == value.shape[1] > 0
+
+
+def to_host(tensor: Any) -> np.ndarray:
+    """A copy of a tensor as float64 on the host, also of a half-precision one.
+
+    Raises:
+        TypeError: It is spread over several processes: gathering it would wait for the others.
+    """
+    if hasattr(tensor, "to_local"):
+        raise TypeError("a matrix is spread over several processes (a DTensor) and cannot be read by one")
+    return np.array(tensor.detach().cpu().float().numpy() if _is_half(tensor) else tensor.detach().cpu().numpy(), float)
+
+
+def _is_half(tensor: Any) -> bool:
+    return str(tensor.dtype).endswith(("bfloat16", "float16"))
+
+
+def measured(value: float | None) -> float | None:
+    """None for NaN: what an optimizer does not measure it often keeps as NaN."""
+    return None if value is None or math.isnan(value) else float(value)
