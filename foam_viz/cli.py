@@ -14,12 +14,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from foam_viz import settings
 from foam_viz.engine import config
+from foam_viz.logs import safe
+from foam_viz.logs.limits import Limits
+from foam_viz.logs.reader import Options
 from foam_viz.optim.catalogue import OPTIMIZERS
 from foam_viz.optim.fields import FieldError
 from foam_viz.tasks.catalogue import DEFAULT_TASK, TASKS
 from foam_viz.trace import bundle
-from foam_viz.trace.bundle import BundleError
 from foam_viz.trace.summary import summarize
 
 _SAVE_SECONDS = 1.0
@@ -45,9 +48,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--out", required=True, type=Path, help="where the run bundle goes: a new directory or a .zip")
     train.add_argument("--quiet", action="store_true", help="no progress bar")
-    inspect = commands.add_parser("inspect", help="say what is in run bundles")
-    inspect.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a run bundle, or a folder of them")
+    inspect = commands.add_parser("inspect", help="say what is in logs and run bundles")
+    inspect.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH", help="a log, a run bundle, a folder, an archive"
+    )
     inspect.add_argument("--json", action="store_true", help="strict JSON: a list with one object for each run")
+    inspect.add_argument("--show-secrets", action="store_true", help="do not mask secrets and e-mail addresses")
     return parser
 
 
@@ -55,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return _train(options) if options.command == "train" else _inspect(options)
-    except FieldError as error:
+    except (FieldError, settings.SettingsError) as error:
         print(f"error: {error}", file=sys.stderr)
     except OSError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -154,37 +160,38 @@ def _summary_line(trace: Any, run_config: dict[str, Any], step: int) -> str:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    found = []
     for path in options.paths:
         if not path.exists():
             raise FieldError("PATH", str(path), "an existing file or folder")
-        candidates = _bundles(path)
-        if not candidates:
-            print(f"{path}: no run bundle found here", file=sys.stderr)
-        for candidate in candidates:
-            try:
-                found.append(summarize(bundle.read(candidate)))
-            except BundleError as error:
-                print(error, file=sys.stderr)
+    chosen = settings.load()
+    limits = Limits.of(seconds=chosen.log_seconds, memory_mb=chosen.log_memory_mb, unpacked_mb=chosen.log_unpacked_mb)
+    reading = safe.read(options.paths, Options(show_secrets=options.show_secrets), limits)
+    for problem in reading.problems:
+        print(_printable(str(problem)), file=sys.stderr)
+    found = [summarize(trace) for trace in reading.traces]
+    if not found:
+        print("no run was recognised in what was given", file=sys.stderr)
     if options.json:
         print(json.dumps(found, allow_nan=False, indent=1))
     else:
         for entry in found:
-            loss = "-" if entry["final_loss"] is None else f"{entry['final_loss']:.4g}"
-            print(
-                f"{entry['name']}: {entry['rows']} steps ({entry['first_step']} to {entry['last_step']}), "
-                f"loss {loss}, decompositions {entry['decompositions']} in {entry['checks']} checks"
-                + ("; diverged" if entry["diverged"] else "")
-            )
-            for note in entry["notes"]:
-                print(f"  note: {note}")
+            _print_run(entry)
     return 0 if found else 1
 
 
-def _bundles(path: Path) -> list[Path]:
-    """The run bundles at or below a path, in order."""
-    if bundle.is_bundle(path):
-        return [path]
-    if path.is_dir():
-        return [p for child in sorted(path.iterdir()) if not child.is_symlink() for p in _bundles(child)]
-    return []
+def _print_run(entry: dict[str, Any]) -> None:
+    loss = "-" if entry["final_loss"] is None else f"{entry['final_loss']:.4g}"
+    steps = f"{entry['first_step']} to {entry['last_step']}" if entry["rows"] else "none"
+    parts = [f"{entry['name']} [{entry['format']}]: {entry['rows']} rows (steps {steps}), loss {loss}"]
+    if entry["checks"]:
+        parts.append(f"decompositions {entry['decompositions']} in {entry['checks']} checks")
+    if entry["diverged"]:
+        parts.append("diverged")
+    print(_printable("; ".join(parts)))
+    for note in entry["notes"]:
+        print(_printable(f"  note: {note}"))
+
+
+def _printable(text: str) -> str:
+    """Text from files may hold control characters, with which it would steer the terminal."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)

@@ -38,6 +38,11 @@ class Settings:
         checkpoint_seconds: Time between two saves of weights and optimizer state, in seconds.
         runs_per_session: Runs that one browser session may hold at a time.
         maximum_runs: Runs that the server holds at a time.
+        log_seconds: Longest time that one uploaded run may take to read, in seconds.
+        log_memory_mb: Memory that reading uploaded logs may take, in MiB.
+        log_unpacked_mb: Bytes that uploaded archives may unpack to, in MiB.
+        log_folders: Folders on the server whose logs may be opened by name; none by default. In the environment their
+            paths are separated as in ``PATH``.
     """
 
     data_directory: Path = field(default_factory=lambda: home() / "data")
@@ -49,6 +54,10 @@ class Settings:
     checkpoint_seconds: float = 10.0
     runs_per_session: int = 4
     maximum_runs: int = 64
+    log_seconds: float = 60.0
+    log_memory_mb: int = 2048
+    log_unpacked_mb: int = 2048
+    log_folders: tuple[Path, ...] = ()
 
     @property
     def engine_count(self) -> int:
@@ -63,6 +72,9 @@ _RANGES: dict[str, tuple[float, float]] = {
     "checkpoint_seconds": (1, 600),
     "runs_per_session": (1, 64),
     "maximum_runs": (1, 4096),
+    "log_seconds": (1, 3600),
+    "log_memory_mb": (256, 1_048_576),
+    "log_unpacked_mb": (1, 1_048_576),
 }
 _DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -72,6 +84,15 @@ def _checked(name: str, value: Any, where: str) -> Any:
         if not isinstance(value, str) or not value:
             raise SettingsError(f"{where}: {name} = {value!r} must be the path of a folder")
         return Path(value).expanduser()
+    if name == "log_folders":
+        paths = value.split(os.pathsep) if isinstance(value, str) else value
+        if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+            raise SettingsError(f'{where}: log_folders = {value!r} must be a list of paths, for example ["/data/runs"]')
+        folders = tuple(Path(path).expanduser() for path in paths if path)
+        for folder in folders:
+            if not folder.is_dir():
+                raise SettingsError(f"{where}: log_folders: {str(folder)!r} must be a folder that exists")
+        return folders
     if name == "device":
         if value not in _DEVICES:
             raise SettingsError(f"{where}: device = {value!r} must be one of {', '.join(_DEVICES)}")

@@ -111,5 +111,5 @@ def test_inspect_of_nothing(tmp_path: Path) -> None:
     done = run("inspect", str(tmp_path), "--json")
     assert done.returncode == 1
     assert strict(done.stdout) == []
-    assert "no run bundle" in done.stderr
+    assert "no run was recognised" in done.stderr
     assert run("inspect", str(tmp_path / "absent")).returncode == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,17 @@ def test_environment_overrides_file(tmp_path: Path) -> None:
     assert (settings.engines, settings.device) == (2, "cpu")
 
 
+def test_folders_of_logs_come_from_file_or_environment(tmp_path: Path) -> None:
+    runs, more = tmp_path / "runs", tmp_path / "more"
+    runs.mkdir()
+    more.mkdir()
+    (tmp_path / "config.toml").write_text(f"log_folders = [{str(runs)!r}]\nlog_unpacked_mb = 100\n")
+    settings = load({"FOAM_VIZ_HOME": str(tmp_path)})
+    assert (settings.log_folders, settings.log_unpacked_mb) == ((runs,), 100)
+    both = load({"FOAM_VIZ_HOME": str(tmp_path), "FOAM_VIZ_LOG_FOLDERS": f"{runs}{os.pathsep}{more}"})
+    assert both.log_folders == (runs, more)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -27,6 +39,10 @@ def test_environment_overrides_file(tmp_path: Path) -> None:
         ("engines = true", "must be a whole number"),
         ('device = "tpu"', "device = 'tpu' must be one of auto, cpu, cuda, mps"),
         ("data_directory = 3", "must be the path of a folder"),
+        ("log_seconds = 0", "log_seconds = 0 must be a number from 1 to 3600"),
+        ("log_memory_mb = 3.5e9", "log_memory_mb = 3500000000.0 must be a whole number from 256"),
+        ("log_folders = 3", "log_folders = 3 must be a list of paths"),
+        ('log_folders = ["/no/such/folder"]', "'/no/such/folder' must be a folder that exists"),
         ("engines =", "this is not TOML"),
     ],
 )

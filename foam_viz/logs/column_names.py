@@ -1,0 +1,188 @@
+"""What the name of a column says: which quantity it may hold, in which unit. Values are looked at elsewhere."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+SECONDS: dict[str, float] = {
+    **dict.fromkeys(("ns", "nanoseconds"), 1e-9),
+    **dict.fromkeys(("us", "usec", "microseconds"), 1e-6),
+    **dict.fromkeys(("ms", "msec", "msecs", "millis", "milliseconds"), 1e-3),
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("d", "day", "days"), 86400.0),
+}
+"""How many seconds one of a unit is."""
+
+STEP_NAMES: tuple[str, ...] = (
+    "global_step", "trainer_global_step", "train_global_step", "globalstep", "step", "optimizer_step", "opt_step",
+    "train_step", "training_step", "iteration", "iter", "iterations", "iters", "it", "niter", "n_iter", "num_iter",
+    "update", "updates", "num_updates", "num_steps", "steps", "train_steps", "iter_num", "iteration_num", "step_num",
+    "actual_step", "actual_steps", "batch_idx",
+)  # fmt: skip
+"""Names of a step column, underscores for whatever separates words, the best first."""
+
+TRAIN = frozenset({"train", "training", "tr", "trn"})
+HELD_OUT = frozenset({"val", "vals", "valid", "validation", "eval", "evaluation", "dev", "heldout", "held", "out"})
+TEST = frozenset({"test", "testing"})
+_LOSS = frozenset({"loss", "losses", "objective", "ce", "nll", "xent", "crossentropy"})
+_LOSS_FILLER = {
+    **dict.fromkeys(
+        ("step", "batch", "iter", "lm", "cross", "entropy", "online", "mean", "avg", "average", "total"), 1
+    ),
+    **dict.fromkeys(("full", "hard", "per", "epoch", "smooth", "smoothed", "running", "ema"), 2),
+}
+_GRADIENT = frozenset({"grad", "grads", "gradient", "gradients"})
+_NORM_FILLER = frozenset({"global", "total", "l2", "overall", "train", "full", "2", "0", "all", "raw"})
+_TOKENS = frozenset({"tokens", "token"})
+_TOKENS_FILLER = frozenset(
+    {"seen", "num", "n", "total", "consumed", "processed", "train", "training", "trained",
+     "input", "cumulative", "so", "far"}
+)  # fmt: skip
+COUNTS: dict[str, float] = {
+    "k": 1e3,
+    "thousand": 1e3,
+    "m": 1e6,
+    "million": 1e6,
+    "millions": 1e6,
+    "b": 1e9,
+    "billion": 1e9,
+    "billions": 1e9,
+}
+_TIME = frozenset(
+    {"time", "times", "elapsed", "runtime", "duration", "wall", "walltime", "clock", "wallclock", "timing", "uptime"}
+)
+_STAMP = frozenset({"timestamp", "timestamps", "datetime", "date", "created"})
+_NOT_A_CLOCK = frozenset(
+    {"step", "iter", "iteration", "batch", "avg", "mean", "data", "forward", "backward", "load", "per", "epoch", "sync",
+     "remaining", "eta", "dt", "latency", "lr", "logging", "checkpoint"}
+    | HELD_OUT | TEST
+)  # fmt: skip
+_TRAINING_CLOCK = frozenset({"compute", "optimizer", "submission", "active"} | TRAIN)
+_WHOLE_CLOCK = frozenset({"total", "wall", "elapsed", "wallclock", "walltime", "end", "real"})
+_ACCURACY = frozenset({"acc", "accuracy", "accuracies", "accs", "top1", "top5", "acc1", "acc5", "acc@1", "acc@5"})
+_PERCENT = frozenset({"percent", "percentage", "pct", "%"})
+_BRACKETS = re.compile(r"\s*[(\[]([^()\[\]]*)[)\]]\s*$")
+_SEPARATORS = re.compile(r"[^a-z0-9%@]+")
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a name suggests.
+
+    Attributes:
+        kind: ``step``, ``loss``, ``held_out_loss``, ``learning_rate``, ``gradient_norm``, ``epoch``, ``tokens``,
+            ``decompositions``, ``optimizer_seconds``, ``total_seconds``, ``timestamp``, ``duration``, ``accuracy``, or
+            empty.
+        penalty: How far the name is from the plainest one of its kind; the least wins where several would do.
+        scale: To the unit of the trace; None where the name tells no unit.
+        unit: Unit as the name has it, for quantities that the schema does not define.
+    """
+
+    kind: str = ""
+    penalty: int = 0
+    scale: float | None = None
+    unit: str = ""
+
+
+def words(name: str) -> list[str]:
+    """Split a name: ``"trainLoss (ms)"`` gives ``["train", "loss"]``; brackets at the end hold the unit."""
+    plain = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", _BRACKETS.sub("", name)[:300])
+    return [word for word in _SEPARATORS.split(plain.lower()) if word]
+
+
+def bracketed_unit(name: str) -> str:
+    """Return what stands in brackets at the end of a name, ``"GB"`` of ``"memory (GB)"``; empty without."""
+    found = _BRACKETS.search(name[:300])
+    return found.group(1).strip() if found else ""
+
+
+@lru_cache(maxsize=16384)
+def role_of(name: str) -> Role:
+    """Say what a column may hold by its name alone."""
+    parts = words(name)
+    unit = bracketed_unit(name)
+    if not parts:
+        return Role(unit=unit)
+    joined = "_".join(parts)
+    if joined in STEP_NAMES:
+        return Role("step", STEP_NAMES.index(joined))
+    if joined in ("decompositions", "evd_calls", "eigendecompositions"):
+        return Role("decompositions", int(joined != "decompositions"))
+    for find in (_loss, _rates_and_counts, _time, _accuracy):
+        found = find(parts, unit)
+        if found is not None:
+            return found
+    return Role(unit=unit)
+
+
+def _loss(parts: list[str], unit: str) -> Role | None:
+    if parts == ["trl"]:
+        return Role("loss")
+    if parts == ["tel"]:
+        return Role("held_out_loss")
+    rest = [part for part in parts if part not in _LOSS]
+    named = len(rest) < len(parts) or {"cross", "entropy"} <= set(parts)
+    filler = [part for part in rest if part in _LOSS_FILLER]
+    if not named or unit:
+        return None
+    penalty = sum(_LOSS_FILLER[part] for part in filler)
+    rest = [part for part in rest if part not in _LOSS_FILLER]
+    if all(part in TRAIN for part in rest):
+        return Role("loss", penalty)
+    if all(part in HELD_OUT for part in rest):
+        return Role("held_out_loss", penalty)
+    return Role("held_out_loss", penalty + 10) if all(part in TEST for part in rest) else None
+
+
+def _rates_and_counts(parts: list[str], unit: str) -> Role | None:
+    joined = "_".join(part for part in parts if part not in TRAIN) or parts[0]
+    if joined in ("lr", "learning_rate", "learning_rates", "learningrate", "lrs", "current_lr", "last_lr"):
+        return Role("learning_rate", len(parts) - 1)
+    if parts[0] == "lr" and 2 <= len(parts) <= 3 and parts[-1] not in ("time", "scale", "factor", "mult"):
+        return Role("learning_rate", 4 + len(parts))  # a monitor's lr-AdamW, lr-AdamW/pg1
+    rest = [part for part in parts if part not in _GRADIENT and part != "norm"]
+    if joined in ("norm", "gnorm", "gradnorm", "g_norm"):
+        return Role("gradient_norm", 1)
+    if "norm" in parts and len(parts) - len(rest) >= 2 and all(part in _NORM_FILLER for part in rest):
+        return Role("gradient_norm", len(rest))
+    if joined in ("epoch", "epochs", "current_epoch", "epoch_num"):
+        return Role("epoch", len(parts) - 1)
+    if _TOKENS & set(parts):
+        rest = [part for part in parts if part not in _TOKENS and part not in _TOKENS_FILLER]
+        factor = COUNTS.get(unit.lower()) if unit else COUNTS.get(rest[-1] if rest else "")
+        if not rest or (len(rest) == 1 and factor is not None):
+            return Role("tokens", len(parts) - 1, factor)
+    return None
+
+
+def _time(parts: list[str], unit: str) -> Role | None:
+    present = set(parts)
+    suffix = parts[-1] if parts[-1] in SECONDS and (len(parts) > 1 or len(parts[-1]) > 1) else ""
+    said = unit.lower() if unit.lower() in SECONDS else suffix
+    timed = bool(present & (_TIME | _STAMP)) or len(suffix) > 3 or suffix in ("ms", "sec") or parts == ["dt"]
+    if "per" in present:
+        before, after = parts[: parts.index("per")], parts[parts.index("per") + 1 :]
+        if set(before) & _TIME or (before and before[-1] in SECONDS):
+            scale = SECONDS.get(unit.lower()) or SECONDS.get(after[-1] if len(after) > 1 else "")
+            return Role("duration", 0, scale or SECONDS.get(before[-1] if before else ""))
+        return None  # so many per second: a rate
+    if not timed and unit.lower() not in ("ms", "sec", "seconds", "minutes", "hours") and parts != ["step", "avg"]:
+        return None
+    scale = SECONDS.get(said)
+    if present & _STAMP:
+        return Role("timestamp", 5, scale)
+    if present & _NOT_A_CLOCK or parts == ["time", "step"]:
+        return Role("duration", 0, scale)
+    training = bool(present & _TRAINING_CLOCK) and not present & _WHOLE_CLOCK
+    return Role("optimizer_seconds" if training else "total_seconds", len(parts) - 1, scale)
+
+
+def _accuracy(parts: list[str], unit: str) -> Role | None:
+    if not _ACCURACY & set(parts):
+        return None
+    percent = bool(_PERCENT & set(parts)) or unit in _PERCENT
+    return Role("accuracy", unit="%" if percent else "")

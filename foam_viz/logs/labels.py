@@ -1,0 +1,294 @@
+"""Tables in which a row is not a whole step: a column that names the run, the split, the layer, or the metric.
+
+Such a table is spread: a trace for each run, and a column for each combination of label and metric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from foam_viz.logs.column_names import HELD_OUT, TEST, TRAIN, role_of, words
+from foam_viz.logs.columns import Series, can_be_steps
+
+MOST_COLUMNS = 2000
+"""More columns than this are not made; the mean over the labels stands for them."""
+
+_RUNS = frozenset(
+    {"run", "run_id", "run_name", "runid", "experiment", "experiment_id", "experiment_name", "exp", "exp_name", "trial",
+     "trial_id", "seed", "optimizer", "method", "algorithm", "config_id", "job_id", "job"}
+)  # fmt: skip
+_LABELS = frozenset(
+    {"layer", "layer_id", "layer_idx", "block", "head", "rank", "worker", "gpu", "device", "param_group", "group",
+     "axis",
+     "expert", "stage", "fold", "factor", "factor_index", "depth", "node", "process"}
+)  # fmt: skip
+_METRIC_NAMES = frozenset({"metric", "metric_name", "key", "tag", "name", "variable", "measure"})
+_METRIC_VALUES = frozenset({"value", "val", "metric_value", "values"})
+_SPLITS = TRAIN | HELD_OUT | TEST
+_SHARED = frozenset({"step", "epoch", "tokens", "optimizer_seconds", "total_seconds", "timestamp", "learning_rate"})
+
+
+@dataclass
+class Table:
+    """Columns of a source before it is known what they mean.
+
+    Attributes:
+        series: Numeric columns, of one length.
+        texts: Text columns, object arrays of str and None, of that length.
+        notes: What was assumed or dropped to get them.
+        config: What the file says of the run besides columns.
+        name: Name of the run where the source has one.
+        length: Seconds the run took, where the source says so outside the columns, else 0.
+    """
+
+    series: list[Series]
+    texts: dict[str, np.ndarray] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    config: dict[str, object] = field(default_factory=dict)
+    name: str = ""
+    length: float = 0.0
+
+    def with_rows(self, rows: np.ndarray) -> Table:
+        """Return the table with some of its rows."""
+        texts = {name: cells[rows] for name, cells in self.texts.items()}
+        series = [one.take(rows) for one in self.series]
+        return Table(series, texts, list(self.notes), dict(self.config), self.name, self.length)
+
+
+def spread(table: Table, said: Mapping[str, object]) -> list[Table]:
+    """Turn a table into one for each run, with one row a step and only numbers.
+
+    Args:
+        table: As read; it is not changed.
+        said: Columns that the user spoke of; they are never labels.
+    """
+    parts = _runs(_settle_constants(table), said)
+    return [_finish(_labels(_splits(_metrics(part)), said)) for part in parts]
+
+
+def _settle_constants(table: Table) -> Table:
+    """Text that is the same throughout belongs to the configuration."""
+    texts: dict[str, np.ndarray] = {}
+    config = dict(table.config)
+    for name, cells in table.texts.items():
+        distinct = {cell for cell in cells if cell is not None}
+        if len(distinct) == 1:
+            config.setdefault(name, next(iter(distinct)))
+        elif distinct:
+            texts[name] = cells
+    return Table(table.series, texts, list(table.notes), config, table.name, table.length)
+
+
+def _codes(table: Table, name: str) -> tuple[list[str], np.ndarray]:
+    """Return the distinct labels of a column, in order of appearance, and the index of each row's among them."""
+    if name in table.texts:
+        cells: Sequence[object] = table.texts[name]
+    else:
+        one = next(one for one in table.series if one.name == name)
+        cells = [f"{value:g}" for value in one.values]
+    known: dict[object, int] = {}
+    codes = np.array([known.setdefault(cell, len(known)) for cell in cells], np.int64)
+    return [str(label) for label in known], codes
+
+
+def _runs(table: Table, said: Mapping[str, object]) -> list[Table]:
+    names = [name for name in table.texts if _plain(name) in _RUNS]
+    names += [
+        one.name for one in table.series if _plain(one.name) in _RUNS and one.missing is None and can_be_steps(one)
+    ]
+    picked = [(name, *_codes(table, name)) for name in names if name not in said]
+    picked = [item for item in picked if 2 <= len(item[1]) <= 500 and len(item[1]) <= len(item[2]) / 2]
+    if not picked:
+        return [table]
+    combined = np.zeros(len(picked[0][2]), np.int64)
+    for _, labels, codes in picked:
+        combined = combined * len(labels) + codes
+    parts = []
+    values, firsts = np.unique(combined, return_index=True)
+    for value in values[np.argsort(firsts)]:
+        part = table.with_rows(np.flatnonzero(combined == value))
+        first = int(firsts[values == value][0])
+        own = {name: labels[codes[first]] for name, labels, codes in picked}
+        part.config.update(own)
+        part.name = " ".join(text if name in table.texts else f"{name} {text}" for name, text in own.items())
+        part.series = [one for one in part.series if one.name not in own]
+        part.texts = {name: cells for name, cells in part.texts.items() if name not in own}
+        part.notes.append(f"The table holds {len(values):,} runs, told apart by {', '.join(map(repr, own))}.")
+        parts.append(part)
+    return parts
+
+
+def _plain(name: str) -> str:
+    return "_".join(words(name))
+
+
+def _step_of(table: Table) -> Series | None:
+    found = [one for one in table.series if role_of(one.name).kind == "step" and can_be_steps(one)]
+    found.sort(key=lambda one: role_of(one.name).penalty)
+    return found[0] if found else next((one for one in table.series if role_of(one.name).kind == "epoch"), None)
+
+
+def _metrics(table: Table) -> Table:
+    """A table with a name and a value in each row."""
+    keys = [name for name in table.texts if _plain(name) in _METRIC_NAMES]
+    values = [one.name for one in table.series if _plain(one.name) in _METRIC_VALUES]
+    step = _step_of(table)
+    if not keys or not values or step is None:
+        return table
+    labels, codes = _codes(table, keys[0])
+    if len(labels) > MOST_COLUMNS or len(labels) > len(codes) / 2:
+        return table
+    table.notes.append(f"Each row holds one metric: {keys[0]!r} names it and {values[0]!r} holds its value.")
+    names = dict(enumerate(labels))
+    return _pivot(table, step, [keys[0]], codes, {(values[0], code): text for code, text in names.items()})
+
+
+def _splits(table: Table) -> Table:
+    """Rows of training and of evaluation under one header."""
+    for name in list(table.texts):
+        labels, codes = _codes(table, name)
+        step = _step_of(table)
+        if step is None or not all(
+            set(words(label)) <= _SPLITS and words(label) for label in labels if label != "None"
+        ):
+            continue
+        targets = {
+            (one.name, code): one.name if label == "None" or set(words(one.name)) & _SPLITS else f"{label}/{one.name}"
+            for one in table.series
+            if role_of(one.name).kind not in _SHARED
+            for code, label in enumerate(labels)
+        }
+        table.notes.append(f"{name!r} tells rows of {', '.join(labels)} apart; it became part of the metrics' names.")
+        return _pivot(table, step, [name], codes, targets)
+    return table
+
+
+def _labels(table: Table, said: Mapping[str, object]) -> Table:
+    """Several rows a step, told apart by layer, module or the like."""
+    step = _step_of(table)
+    if step is None or len(step.values) < 3:
+        return table
+    steps = step.values
+    names = [
+        one.name for one in table.series if _plain(one.name) in _LABELS and one.missing is None and can_be_steps(one)
+    ]
+    names = [name for name in (*names, *table.texts) if name not in said]
+    picked = [(name, *_codes(table, name)) for name in names]
+    picked = [item for item in picked if 2 <= len(item[1]) <= min(500, len(steps) / 2)]
+    if not picked or (np.diff(steps) == 0).mean() < 0.3 and len(np.unique(steps)) > 0.7 * len(steps):
+        return table
+    combined = np.zeros(len(steps), np.int64)
+    for _, labels, codes in picked:
+        combined = combined * len(labels) + codes
+    distinct, firsts, codes = np.unique(combined, return_index=True, return_inverse=True)
+    if (np.diff(steps) == 0).mean() < 0.3:
+        if len(np.unique(np.stack([steps, codes]), axis=1)[0]) < len(steps):
+            return table  # not one row a step and label: these labels do not explain why steps repeat
+        order = np.argsort(steps, kind="stable")
+        table, codes, step = table.with_rows(order), codes[order], step.take(order)
+    endings = {
+        code: "/".join(
+            f"{name}={labels[own[first]]}" if _plain(name) in _LABELS else labels[own[first]]
+            for name, labels, own in picked
+        )
+        for code, first in enumerate(firsts)
+    }
+    label_names = [name for name, _, _ in picked]
+    metrics = [
+        one.name for one in table.series if role_of(one.name).kind not in _SHARED and one.name not in label_names
+    ]
+    said_names = ", ".join(map(repr, label_names))
+    if len(metrics) * len(distinct) > MOST_COLUMNS:
+        table.notes.append(
+            f"Rows of one step differ in {said_names}: {len(distinct):,} kinds, too many; the mean stands for them."
+        )
+        return _means(table, step, label_names, metrics)
+    table.notes.append(
+        f"Rows of one step differ in {said_names}: {len(distinct):,} kinds, a column for each of them and each metric."
+    )
+    return _pivot(
+        table,
+        step,
+        label_names,
+        codes,
+        {(name, code): f"{name}/{text}" for name in metrics for code, text in endings.items()},
+    )
+
+
+def _blocks(step: Series) -> np.ndarray:
+    """Number neighbouring rows of one step alike, from 0."""
+    return np.concatenate([[0], np.cumsum(np.diff(step.values) != 0)])
+
+
+def _pivot(
+    table: Table, step: Series, drop: Sequence[str], codes: np.ndarray, targets: Mapping[tuple[str, int], str]
+) -> Table:
+    """Spread metrics over columns: ``targets`` names the column of each metric under each label."""
+    block = _blocks(step)
+    size = int(block[-1]) + 1
+    moved = {name for name, _ in targets}
+    spread_out: dict[str, Series] = {}
+    for one in table.series:
+        present = np.ones(len(codes), bool) if one.missing is None else ~one.missing
+        if one.name not in moved:
+            if one.name not in drop:
+                spread_out[one.name] = _placed(one, one.name, np.flatnonzero(present), block, size, spread_out)
+            continue
+        order = np.argsort(codes, kind="stable")
+        bounds = np.searchsorted(codes[order], np.arange(int(codes.max()) + 2))
+        for code in range(int(codes.max()) + 1):
+            target = targets.get((one.name, code))
+            rows = np.sort(order[bounds[code] : bounds[code + 1]])
+            rows = rows[present[rows]]
+            if target is not None and len(rows):
+                spread_out[target] = _placed(one, target, rows, block, size, spread_out)
+    texts = {name: cells for name, cells in table.texts.items() if name not in drop}
+    last = np.flatnonzero(np.diff(block, append=size) != 0)
+    return Table(
+        list(spread_out.values()),
+        {name: cells[last] for name, cells in texts.items()},
+        table.notes,
+        table.config,
+        table.name,
+        table.length,
+    )
+
+
+def _placed(
+    one: Series, name: str, rows: np.ndarray, block: np.ndarray, size: int, others: Mapping[str, Series]
+) -> Series:
+    """Put values in the row of their block; the last of several stays. An earlier column of the name is kept below."""
+    before = others.get(name)
+    values = np.full(size, np.nan) if before is None else before.values.copy()
+    missing = np.ones(size, bool)
+    if before is not None:
+        missing = np.zeros(size, bool) if before.missing is None else before.missing.copy()
+    values[block[rows]], missing[block[rows]] = one.values[rows], False
+    return Series(name, values, missing if missing.any() else None, one.unit)
+
+
+def _means(table: Table, step: Series, drop: Sequence[str], metrics: Sequence[str]) -> Table:
+    block = _blocks(step)
+    size = int(block[-1]) + 1
+    series = []
+    for one in table.series:
+        rows = np.arange(len(block)) if one.missing is None else np.flatnonzero(~one.missing)
+        if one.name in metrics:
+            counts = np.bincount(block[rows], minlength=size)
+            with np.errstate(invalid="ignore"):
+                values = np.bincount(block[rows], weights=one.values[rows], minlength=size) / counts
+            series.append(Series(f"{one.name}/mean", values, counts == 0, one.unit))
+        elif one.name not in drop:
+            series.append(_placed(one, one.name, rows, block, size, {}))
+    return Table(series, {}, table.notes, table.config, table.name, table.length)
+
+
+def _finish(table: Table) -> Table:
+    """What is text after all that cannot be drawn; say so."""
+    if table.texts:
+        names = ", ".join(repr(name) for name in list(table.texts)[:8])
+        table.notes.append(f"Left out as text: {names}{' and others' if len(table.texts) > 8 else ''}.")
+    return table

@@ -1,0 +1,258 @@
+"""The way from files to runs: who claims which file, reading under guard, and what is left over."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from foam_viz.logs.catalogue import READERS
+from foam_viz.logs.files import gather
+from foam_viz.logs.limits import Limits
+from foam_viz.logs.mask import masked
+from foam_viz.logs.reader import Group, LogError, LogFile, Options, Problem, Reader, Reading
+from foam_viz.trace import Trace, strict_json
+
+Claim = tuple[Reader, Group]
+
+_LISTED = 10
+_PICKLED = re.compile(rb"PK\x03\x04.{26}[^/]{1,200}/(data\.pkl|\.format_version|\.data/)|\x80[\x02-\x05]", re.DOTALL)
+_REPORT = "if it is a log, please report it with an example"
+_SETTLED_FIELDS = (
+    "run_id", "name", "task", "optimizer", "device", "created", "files", "config", "hardware", "software", "recorder",
+    "source_columns", "extra",
+)  # fmt: skip
+
+
+def read(path: str | os.PathLike[str], *more: str | os.PathLike[str], options: Options = Options()) -> list[Trace]:  # noqa: B008
+    """Read all runs in files, folders and archives, in this process.
+
+    What could not be read is in the notes of the run that it lies beside, or comes as a Python warning when it lies
+    beside none; :func:`read_all` returns it as data.
+
+    Args:
+        path: A file of any known format, a folder or an archive.
+        more: Further ones; files that belong together may come apart.
+        options: What is known about the files.
+
+    Raises:
+        FileNotFoundError: A path does not exist.
+        LogError: No run at all could be read; it carries the first problem, and the others as notes.
+    """
+    paths = [Path(given) for given in (path, *more)]
+    for given in paths:
+        if not given.exists():
+            raise FileNotFoundError(f"{given}: there is no such file or folder")
+    reading = read_all(paths, options)
+    if not reading.traces:
+        first, *others = reading.problems or [Problem(str(path), "", "holds no file")]
+        error = LogError(first)
+        for problem in others:
+            error.add_note(str(problem))
+        raise error
+    for problem in reading.problems:
+        beside = [trace for trace in reading.traces if _belongs(problem, trace)]
+        for trace in beside:
+            trace.manifest = trace.manifest.with_notes([str(problem)])
+        if not beside:
+            warnings.warn(str(problem), stacklevel=2)
+    return reading.traces
+
+
+def read_all(
+    paths: Sequence[str | os.PathLike[str]],
+    options: Options = Options(),  # noqa: B008 - frozen
+    limits: Limits = Limits(),  # noqa: B008
+) -> Reading:
+    """Read all runs in files, folders and archives, in this process; never raises for what is in them.
+
+    Args:
+        paths: As for :func:`foam_viz.logs.files.gather`.
+        options: What the user said about the files.
+        limits: Those on files and unpacked bytes apply; time and memory need :mod:`foam_viz.logs.safe`.
+    """
+    traces: list[Trace] = []
+    with tempfile.TemporaryDirectory(prefix="foam_viz_logs_") as scratch:
+        files, problems = gather(paths, Path(scratch), limits)
+        claims, unclaimed = claim(files)
+        for reader, group in claims:
+            found, bad = read_group(reader, group, options)
+            traces += found
+            problems += bad
+    return Reading(distinct(traces), problems + unclaimed)
+
+
+def claim(
+    files: Sequence[LogFile],
+    *,
+    skip: frozenset[str] = frozenset(),
+    watch: Callable[[Reader], None] = lambda reader: None,
+) -> tuple[list[Claim], list[Problem]]:
+    """Ask the readers in order which files are theirs.
+
+    Args:
+        files: All files of an upload.
+        skip: Names of readers that are not asked.
+        watch: Called with each reader before it looks.
+
+    Returns:
+        Readers with the files of one run each, and a problem for each file that nobody claims.
+    """
+    left = {file.name: file for file in files}
+    claims: list[Claim] = []
+    defects: dict[str, Problem] = {}
+    for reader in READERS:
+        if reader.name in skip or not left:
+            continue
+        watch(reader)
+        groups, bad = _find(reader, list(left.values()))
+        defects.update({problem.file: problem for problem in bad})
+        claims += [(reader, group) for group in groups]
+        for file in (file for group in groups for file in group):
+            left.pop(file.name, None)
+    # What one reader stumbled over another may have recognised; then nothing is lost.
+    stumbled = [problem for name, problem in defects.items() if name in left or not name]
+    return claims, stumbled + _unclaimed([file for name, file in left.items() if name not in defects])
+
+
+def read_group(reader: Reader, group: Group, options: Options) -> tuple[list[Trace], list[Problem]]:
+    """Read the files of one run; whatever goes wrong becomes a problem."""
+    try:
+        return [_settled(trace, options) for trace in reader.read(group, options)], []
+    except LogError as error:
+        return [], [error.problem]
+    except MemoryError:
+        reason = f"needs more memory than allowed to read as {reader.label}"
+        return [], [Problem(_names(group), "", reason, "raise log_memory_mb, or give a shorter log")]
+    except Exception as error:  # a defect of a reader must not cost the user the other files
+        return [], [_defect(reader, _names(group), error)]
+
+
+def distinct(traces: Sequence[Trace]) -> list[Trace]:
+    """Give runs of one name the part of their folder that tells them apart, and runs of one identity another."""
+    alike: dict[str, list[Trace]] = {}
+    for trace in traces:
+        alike.setdefault(trace.manifest.name, []).append(trace)
+    names: dict[int, str] = {}
+    for name, group in alike.items():
+        names.update(zip(map(id, group), _told_apart(name, group) if len(group) > 1 else [name], strict=True))
+    taken: set[str] = set()
+    identities: set[str] = set()
+    for trace in traces:
+        manifest = trace.manifest
+        name, run_id = _numbered(names[id(trace)], taken), _numbered(manifest.run_id, identities)
+        if run_id != manifest.run_id:
+            note = "another run of the same upload has the same identity: the same files twice, or a copy of its folder"
+            manifest = manifest.with_notes([note])
+        if (name, run_id) != (manifest.name, trace.manifest.run_id):
+            trace.manifest = manifest.with_(name=name, run_id=run_id)
+    return list(traces)
+
+
+def _told_apart(name: str, group: Sequence[Trace]) -> list[str]:
+    """The name behind as many folders, from the first in which the runs differ, as single each one out."""
+    folders = [trace.manifest.files[0].split("/")[:-1] if trace.manifest.files else [] for trace in group]
+    shared = len(os.path.commonprefix(folders))
+    rests = [[part for part in folder[shared:] if part != name] for folder in folders]
+    result = []
+    for rest in rests:
+        depths = range(1, len(rest) + 1)
+        alone = (depth for depth in depths if sum(other[:depth] == rest[:depth] for other in rests) == 1)
+        result.append("/".join([*rest[: next(alone, len(rest))], name]))
+    return result
+
+
+def _numbered(text: str, taken: set[str]) -> str:
+    unique, count = text, 1
+    while unique in taken:
+        count += 1
+        unique = f"{text} ({count})"
+    taken.add(unique)
+    return unique
+
+
+def _find(reader: Reader, files: list[LogFile]) -> tuple[list[Group], list[Problem]]:
+    try:
+        return reader.find(files), []
+    except Exception:  # one file at a time, then, to learn which is at fault
+        problems = []
+        good = []
+        for file in files:
+            try:
+                reader.find([file])
+                good.append(file)
+            except Exception as error:
+                problems.append(_defect(reader, file.name, error))
+        try:
+            return reader.find(good), problems
+        except Exception as error:
+            return [], [*problems, _defect(reader, "", error)]
+
+
+def _defect(reader: Reader, name: str, error: Exception) -> Problem:
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return Problem(name, "", f"the reader for {reader.label} failed on it with {_plain(what)[:300]}", _REPORT)
+
+
+def _names(group: Group) -> str:
+    return group[0].name if len(group) == 1 else f"{group[0].name} and {len(group) - 1} more of this run"
+
+
+def _settled(trace: Trace, options: Options) -> Trace:
+    """The last word on every run, whoever read it: secrets masked, and a manifest that can be written as JSON."""
+    manifest = trace.manifest
+    notes: list[str] = []
+    changes: dict[str, Any] = {}
+    for name in _SETTLED_FIELDS:
+        value = _plain(getattr(manifest, name))
+        if not options.show_secrets:
+            value, hidden = masked(value)
+            notes += hidden
+        changes[name] = tuple(value) if isinstance(value, list) else value
+    changes["factors"] = tuple(
+        replace(factor, id=_plain(factor.id), parameter=_plain(factor.parameter)) for factor in manifest.factors
+    )
+    changes["notes"] = tuple(_plain(list(manifest.notes)))
+    trace.manifest = manifest.with_(**changes).with_notes(notes)
+    return trace
+
+
+def _plain(value: Any) -> Any:
+    """The same as JSON has it: text without lone surrogates, null for NaN, words for what JSON has no form for."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    if isinstance(value, Mapping):
+        return {_plain(str(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    try:
+        return strict_json.plain(value)
+    except TypeError:
+        return _plain(str(value))
+
+
+def _unclaimed(files: list[LogFile]) -> list[Problem]:
+    looked_for = f"looked for {', '.join(reader.label for reader in READERS)}"
+    pickled = [file for file in files if _PICKLED.match(file.head)]
+    others = [file for file in files if file not in pickled]
+    return [
+        *_each(pickled, "holds pickled objects (weights, a checkpoint), which are never loaded", ""),
+        *_each(others, "is not a log of a known kind", looked_for),
+    ]
+
+
+def _each(files: list[LogFile], reason: str, remedy: str) -> list[Problem]:
+    if len(files) <= _LISTED:
+        return [Problem(file.name, "", reason, remedy) for file in files]
+    names = ", ".join(file.name for file in files[:_LISTED])
+    return [Problem(f"{names} and {len(files) - _LISTED:,} more", f"{len(files):,} files", f"each {reason}", remedy)]
+
+
+def _belongs(problem: Problem, trace: Trace) -> bool:
+    folders = {name.rpartition("/")[0] for name in trace.manifest.files} - {""}
+    return problem.file in trace.manifest.files or problem.file.rpartition("/")[0] in folders

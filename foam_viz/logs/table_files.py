@@ -1,0 +1,271 @@
+"""Files of delimited text and Parquet as tables: dialect by content, blank and NaN kept apart, bad rows said."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from foam_viz.logs.cells import BLANK, parse_column, uses_decimal_comma
+from foam_viz.logs.columns import Series
+from foam_viz.logs.dialect import Dialect, find_dialect, logical_rows
+from foam_viz.logs.labels import Table
+from foam_viz.logs.reader import LogFile
+from foam_viz.logs.text_lines import decode, were
+
+
+def read_delimited(file: LogFile) -> Table:
+    """Read a file of delimited text.
+
+    Raises:
+        LogError: It is no table, or not one row fits its header.
+    """
+    data = file.path.read_bytes()
+    plain = data.isascii() and b"\0" not in data
+    text, notes = ("", []) if plain else decode(data)
+    head = data[:262144].decode() if plain else text[:262144]
+    dialect = find_dialect(head)
+    if dialect is None:
+        raise file.problem("", "is no table with numbers in it", "a table needs a header and rows of equal length")
+    if not plain:
+        data = text.encode(errors="replace")
+    if b"\r" in data and b"\n" not in data:
+        data = data.replace(b"\r", b"\n")
+    table = Table([], {}, notes)
+    names = _unlike(_fitted_names(file, dialect, table), table.notes)
+    arrays = _fast_columns(data, dialect, len(names), table.notes)
+    if arrays is None:
+        arrays = _slow_columns(data.decode(errors="replace"), dialect, len(names), table.notes)
+    if not arrays or not len(arrays[0]):
+        reason = f"no row has {len(names)} fields as the header has; most have {dialect.width}"
+        raise file.problem("", reason, "add the missing names to the header, or remove what is too many")
+    _add_columns(table, names, arrays, decimal_comma=dialect.delimiter in ";\t|")
+    return table
+
+
+def _fitted_names(file: LogFile, dialect: Dialect, table: Table) -> list[str]:
+    if not dialect.names:
+        table.notes.append("The file has no header; columns are numbered.")
+        return [f"column {place + 1}" for place in range(dialect.width)]
+    names = [name.strip() for name in dialect.names]
+    if len(names) == dialect.width - 1:
+        table.notes.append("Rows have one field more than the header; the first was taken for the number of the row.")
+        names = ["", *names]
+    return names
+
+
+def _unlike(names: Iterable[str], notes: list[str]) -> list[str]:
+    """Make names differ: the second of a name gets a number."""
+    seen: Counter[str] = Counter()
+    unlike: list[str] = []
+    taken = set()
+    for place, given in enumerate(names):
+        name = given or f"column {place + 1}"
+        seen[name] += 1
+        own = name
+        while own in taken:
+            own = f"{name} ({seen[name]})"
+            seen[name] += own in taken
+        if own != name:
+            notes.append(f"Two columns are called {name!r}; one goes under {own!r}.")
+        taken.add(own)
+        unlike.append(own)
+    return unlike
+
+
+def _fast_columns(data: bytes, dialect: Dialect, width: int, notes: list[str]) -> list[pa.ChunkedArray] | None:
+    """Let Arrow parse the file; None when that cannot be relied on (odd quotes, blanks as delimiters)."""
+    import pyarrow.csv
+
+    quotes = data.count(b'"')
+    if dialect.delimiter == " " or quotes % 2 or quotes and (b'""' in data or len(data) < 1 << 20):
+        return None  # small or odd: the slow way, which tells line numbers and bears more
+    skipped: list[str] = []
+
+    def skip(row: object) -> str:
+        skipped.append(row.text)  # type: ignore[attr-defined]
+        return "skip"
+
+    try:
+        table = pyarrow.csv.read_csv(
+            pa.BufferReader(data),
+            read_options=pyarrow.csv.ReadOptions(
+                skip_rows=dialect.skip + bool(dialect.names),
+                column_names=[str(place) for place in range(width)],
+                block_size=1 << 20,
+            ),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=dialect.delimiter,
+                quote_char='"' if quotes else False,
+                newlines_in_values=bool(quotes),
+                invalid_row_handler=skip,
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(null_values=sorted(BLANK), strings_can_be_null=True),
+        )
+    except (pa.ArrowException, ValueError):
+        return None
+    if len(skipped) > 0.2 * (len(table) + 1):
+        return None
+    if skipped and not data.endswith(b"\n") and any(data.endswith(row.encode()) for row in skipped):
+        notes.append("The last line is cut off and was dropped.")
+        skipped = [row for row in skipped if not data.endswith(row.encode())]
+    if skipped:
+        lines = [data[:place].count(b"\n") + 1 for row in skipped[:3] if (place := data.find(row.encode())) >= 0]
+        _say_ragged(len(skipped), lines, width, notes)
+    return list(table.columns)
+
+
+def _slow_columns(text: str, dialect: Dialect, width: int, notes: list[str]) -> list[pa.ChunkedArray]:
+    """Parse line by line; a quote that never closes costs its own line only."""
+    lines = text.splitlines()[dialect.skip + bool(dialect.names) :]
+    first_line = dialect.skip + bool(dialect.names) + 1
+    rows: list[list[str]] = []
+    bad: list[int] = []
+    counter = 0
+    for number, fields in logical_rows(lines, dialect.delimiter):
+        if not fields or fields == [""] and width > 1:
+            continue
+        counter = number + first_line
+        if len(fields) == width + 1 and fields[-1] == "":
+            fields = fields[:-1]
+        if len(fields) == width:
+            rows.append(fields)
+        else:
+            bad.append(counter)
+    if bad and bad[-1] == counter and not text.endswith("\n"):
+        notes.append(f"The last line (line {bad.pop():,}) is cut off and was dropped.")
+    if bad:
+        _say_ragged(len(bad), bad[:3], width, notes)
+    return [pa.chunked_array([pa.array(column, pa.string())]) for column in zip(*rows, strict=True)]
+
+
+def _say_ragged(count: int, lines: Sequence[int], width: int, notes: list[str]) -> None:
+    numbers = ", ".join(f"{line:,}" for line in lines) + (", …" if count > len(lines) else "")
+    where = f" ({'line' if len(lines) == 1 else 'lines'} {numbers})"
+    notes.append(f"{were(count, 'row')} dropped{where if lines else ''}: not {width} fields as in the header.")
+
+
+def _add_columns(table: Table, names: Sequence[str], arrays: Sequence[pa.ChunkedArray], *, decimal_comma: bool) -> None:
+    texts = {
+        name: column.to_pylist() for name, column in zip(names, arrays, strict=True) if pa.types.is_string(column.type)
+    }
+    comma = False
+    if decimal_comma:
+        verdicts = [uses_decimal_comma([cell for cell in cells[:2000] if cell]) for cells in texts.values()]
+        comma = True in verdicts
+        if comma:
+            table.notes.append("Numbers are written with a decimal comma.")
+        elif None in verdicts:
+            table.notes.append(
+                "Commas within numbers were taken for thousands separators; every one has three digits behind it."
+            )
+    for name, column in zip(names, arrays, strict=True):
+        if name.startswith("column ") and _counts_rows(column):
+            table.notes.append(f"The column without a name ({name}) only numbers the rows; it was left out.")
+            continue
+        add_arrow_column(table, name, column, texts.get(name), decimal_comma=comma)
+
+
+def _counts_rows(column: pa.ChunkedArray) -> bool:
+    if not pa.types.is_integer(column.type) or column.null_count:
+        return False
+    values = column.to_numpy()
+    return len(values) > 1 and values[0] in (0, 1) and bool((np.diff(values) == 1).all())
+
+
+def add_arrow_column(
+    table: Table,
+    name: str,
+    column: pa.ChunkedArray,
+    cells: list[str | None] | None = None,
+    *,
+    decimal_comma: bool = False,
+) -> None:
+    """Add a column to a table: numbers, dates and what can be read as numbers, else as text."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.cast(kind.value_type)
+        kind = column.type
+    if pa.types.is_null(kind):
+        table.series.append(Series(name, np.full(len(column), np.nan), np.ones(len(column), bool)))
+    elif (
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_decimal(kind)
+    ):
+        table.series.append(_numbers(name, column))
+    elif pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        seconds = column.cast(pa.timestamp("us", kind.tz if pa.types.is_timestamp(kind) else None), safe=False).cast(
+            pa.int64()
+        )
+        numbers = _numbers(name, seconds)
+        table.series.append(Series(name, numbers.values * 1e-6, numbers.missing, "date"))
+    elif pa.types.is_time(kind) or pa.types.is_duration(kind):
+        to_long = column.cast(pa.duration("us") if pa.types.is_duration(kind) else pa.time64("us")).cast(pa.int64())
+        numbers = _numbers(name, to_long)
+        table.series.append(Series(name, numbers.values * 1e-6, numbers.missing, "s"))
+    elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        cells = column.to_pylist() if cells is None else cells
+        parsed = parse_column(name, cells, decimal_comma=decimal_comma)
+        if parsed is not None:
+            table.series.append(parsed.series)
+            table.notes += parsed.notes
+        else:
+            table.texts[name] = np.array(
+                [None if cell is None or cell.strip() in BLANK else cell for cell in cells], object
+            )
+    else:
+        table.notes.append(f"{name!r} was left out: it holds {kind}.")
+
+
+def _numbers(name: str, column: pa.ChunkedArray) -> Series:
+    whole = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    missing = whole.is_null().to_numpy(zero_copy_only=False) if whole.null_count else None
+    reals = whole if pa.types.is_float64(whole.type) else whole.cast(pa.float64(), safe=False)
+    return Series(name, reals.to_numpy(zero_copy_only=False), missing)
+
+
+def read_parquet(file: LogFile) -> Table:
+    """Read a Parquet file; structures inside columns become columns of their own, with ``/`` between the names.
+
+    Raises:
+        LogError: It is damaged.
+    """
+    import pyarrow.parquet
+
+    try:
+        whole = pyarrow.parquet.read_table(file.path)
+        for _ in range(5):
+            if not any(pa.types.is_struct(field.type) for field in whole.schema):
+                break
+            whole = _flattened(whole)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise file.problem("", f"is a damaged Parquet file: {reason}", "it may not be copied whole") from error
+    table = Table([])
+    for name, column in zip(_unlike(whole.column_names, table.notes), whole.columns, strict=True):
+        if name.startswith(("column ", "__index_level_")) and _counts_rows(column):
+            continue
+        add_arrow_column(table, name, column)
+    return table
+
+
+def _flattened(whole: pa.Table) -> pa.Table:
+    names: list[str] = []
+    for field in whole.schema:
+        inner = [f"{field.name}/{item.name}" for item in field.type] if pa.types.is_struct(field.type) else [field.name]
+        names += inner
+    return whole.flatten().rename_columns(names)
+
+
+def parquet_names(file: LogFile) -> tuple[str, ...]:
+    """Return the names of the columns of a Parquet file; none when it is damaged."""
+    import pyarrow.parquet
+
+    try:
+        return tuple(pyarrow.parquet.read_schema(file.path).names)
+    except (pa.ArrowException, OSError, ValueError):
+        return ()

@@ -1,0 +1,137 @@
+"""Reading in a worker under limits: what is stopped costs itself, and nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from foam_viz.logs import ColumnRule, Options, read_all, safe
+from foam_viz.logs.limits import MEBIBYTE, Limits
+from foam_viz.logs.reader import Reading
+from foam_viz.trace import Manifest, Trace, bundle, record_batch
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def culprits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(safe, "_WORKER", "tests.logs.culprits")
+
+
+def given(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def names(reading: Reading) -> list[str]:
+    return [trace.manifest.name.rpartition("/")[2] for trace in reading.traces]
+
+
+def test_the_worker_returns_what_reading_here_returns(tmp_path: Path) -> None:
+    trace = Trace.empty(Manifest(run_id="r", name="run", config={"lr": 0.1}))
+    trace.append(
+        "steps", record_batch("steps", {"step": [1, 2, 3], "loss": [2.0, np.nan, np.inf], "mfu": [1, 2, None]})
+    )
+    bundle.write(trace, tmp_path / "run")
+    (tmp_path / "poem.txt").write_text("no log\n")
+    here, there = read_all([tmp_path]), safe.read([tmp_path])
+    assert there.problems == here.problems
+    assert [t.manifest for t in there.traces] == [t.manifest for t in here.traces]
+    for name in ("loss", "mfu"):
+        np.testing.assert_array_equal(there.traces[0].values("steps", name), here.traces[0].values("steps", name))
+    np.testing.assert_array_equal(there.traces[0].values("steps", "loss"), [2.0, np.nan, np.inf])
+
+
+def test_options_arrive(tmp_path: Path) -> None:
+    given(tmp_path, **{"a.csv": "step,foo\n1,10\n2,20\n3,30\n"})
+    options = Options(columns={"foo": ColumnRule(target="loss", scale=0.1)}, show_secrets=True)
+    (trace,) = safe.read([tmp_path / "a.csv"], options).traces
+    np.testing.assert_allclose(trace.values("steps", "loss"), [1.0, 2.0, 3.0])
+
+
+@pytest.mark.usefixtures("culprits")
+def test_a_hanging_run_costs_only_itself(tmp_path: Path) -> None:
+    given(tmp_path, a="good", b="hang", c="good")
+    began = time.monotonic()
+    reading = safe.read([tmp_path], limits=Limits(seconds=6))
+    assert time.monotonic() - began < 30
+    assert names(reading) == ["a", "c"]
+    (problem,) = reading.problems
+    assert problem.file.endswith("/b")
+    assert "took more than 6 s" in problem.reason
+    assert "log_seconds" in problem.reason
+    assert problem.remedy
+
+
+@pytest.mark.usefixtures("culprits")
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("hog", "memory"),
+        ("killed", "made the system stop the process, most likely for its memory"),
+        ("abort", "took more memory than allowed (the limit is 256 MiB, log_memory_mb)"),
+        ("defect", "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_dying_run_costs_only_itself(tmp_path: Path, what: str, words: str) -> None:
+    given(tmp_path, a="good", b=what, c="good")
+    reading = safe.read([tmp_path], limits=Limits(memory_bytes=256 * MEBIBYTE))
+    assert names(reading) == ["a", "c"]
+    (problem,) = reading.problems
+    assert problem.file.endswith("/b")
+    assert words in problem.reason
+
+
+@pytest.mark.usefixtures("culprits")
+def test_a_reader_that_hangs_while_looking_is_left_out(tmp_path: Path) -> None:
+    given(tmp_path, a="good", b="hang while looking")
+    reading = safe.read([tmp_path], limits=Limits(seconds=6))
+    assert reading.traces == []
+    assert "recognising files of format culprit took more than 6 s" in reading.problems[0].reason
+
+
+@pytest.mark.usefixtures("culprits")
+def test_the_time_for_everything_ends_it_all(tmp_path: Path) -> None:
+    given(tmp_path, a="good", b="hang", c="good")
+    reading = safe.read([tmp_path], limits=Limits(total_seconds=12))
+    assert names(reading) == ["a"]
+    (problem,) = reading.problems
+    assert "/b" in problem.file
+    assert "/c" in problem.file
+    assert "everything took more than 12 s" in problem.reason
+
+
+def test_a_worker_that_cannot_start_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(safe, "_WORKER", "foam_viz.logs.no_such_module")
+    reading = safe.read([given(tmp_path, a="good")])
+    assert reading.traces == []
+    assert "No module named" in reading.problems[0].reason
+
+
+def test_start_up_brings_neither_torch_nor_pandas() -> None:
+    script = (
+        "import sys, foam_viz.logs.worker\n"
+        "sys.exit(', '.join({'torch', 'pandas', 'yaml', 'tensorboard'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_signature_follows_growth(tmp_path: Path) -> None:
+    given(tmp_path, a="1", b="2")
+    before = safe.signature([tmp_path])
+    assert safe.signature([tmp_path]) == before
+    with open(tmp_path / "a", "a") as file:
+        file.write("1")
+    grown = safe.signature([tmp_path])
+    assert grown != before
+    (tmp_path / "sub").mkdir()
+    given(tmp_path / "sub", c="3")
+    assert safe.signature([tmp_path]) not in (before, grown)
+    assert safe.signature([tmp_path / "gone"]) != safe.signature([tmp_path / "sub"])
