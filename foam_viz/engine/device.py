@@ -5,8 +5,11 @@ The CUDA and MPS paths are thin: the same few calls under other names.
 
 from __future__ import annotations
 
+import platform
 import time
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import torch
 
@@ -38,6 +41,27 @@ def choose(name: str) -> str:
     """The device of that name, or the preferred one where the name is ``auto`` or is not there."""
     names = [device.name for device in available()]
     return name if name in names else names[0]
+
+
+@cache
+def _processor() -> str:
+    """The model of the processor, as the system tells it; empty where it does not."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+
+
+def hardware(name: str) -> dict[str, str]:
+    """What a run's manifest tells of the machine: two runs' seconds compare only on equal hardware."""
+    label = next((device.label for device in available() if device.name == name), "")
+    told = {
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "device_name": _processor() if name == "cpu" else label,
+    }
+    return {key: value for key, value in told.items() if value}
 
 
 class ThreadClock:

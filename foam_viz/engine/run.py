@@ -209,7 +209,7 @@ class Run:
             picture=self._pictured or "",
             loss_floor=self.task.loss_floor,
             device=self.device,
-            hardware={"machine": platform.machine(), "system": platform.system()},
+            hardware=devices.hardware(self.device),
             software={
                 "foam_viz": __version__,
                 "torch": torch.__version__,

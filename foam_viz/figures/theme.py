@@ -53,11 +53,15 @@ LANES: tuple[LaneStyle, ...] = (
 LANES_DARK: tuple[str, ...] = ("#4FA3E3", "#FF8F4D", "#35C79B", "#E6A3C8", "#F5BF4F", "#94D2F7")
 
 
+DISTINCT_LANES = len(LANES) ** 2
+"""So many positions look different from each other."""
+
+
 def lane(position: int) -> LaneStyle:
     """Style of a lane: after six the colours come again, with the dash and the symbol of another.
 
     Args:
-        position: 0 or more; 36 positions differ from each other.
+        position: 0 or more; the first `DISTINCT_LANES` differ from each other.
     """
     turned = LANES[(position + position // len(LANES)) % len(LANES)]
     return LaneStyle(LANES[position % len(LANES)].colour, turned.dash, turned.symbol)

@@ -34,7 +34,7 @@ class Published:
 
 def palettes() -> str:
     """The module `theme.js`: the colours of `figures.theme` for the browser."""
-    lanes = [asdict(style) for style in theme.LANES]
+    lanes = [asdict(theme.lane(position)) for position in range(theme.DISTINCT_LANES)]
     values = {"DARK_OF": theme.DARK_OF, "LANES": lanes, "LIGHT": asdict(theme.LIGHT), "DARK": asdict(theme.DARK)}
     return "".join(f"export const {name} = {json.dumps(value)};\n" for name, value in values.items())
 

@@ -72,3 +72,9 @@ def test_a_device_that_is_not_there_falls_back(monkeypatch: pytest.MonkeyPatch) 
     assert device.choose("cuda") == "cpu"
     assert isinstance(device.clock(torch.device("cpu")), device.ThreadClock)
     assert isinstance(device.clock(torch.device("mps")), device.EventClock)
+
+
+def test_the_hardware_is_named() -> None:
+    told = device.hardware("cpu")
+    assert told["system"] and told["machine"]
+    assert all(isinstance(value, str) and value for value in told.values())

@@ -70,7 +70,7 @@ export class Head {
         label.title = "Follow the factors of this run";
         label.onclick = () => this.follow({ factor: null, lane: lane.position });
       }
-      name.append(swatch(LANES[lane.position], dark), label);
+      name.append(swatch(LANES[lane.position % LANES.length], dark), label);
       row.append(name, ...lane.cells.map(() => make("td")), make("td", "fb-state"));
       return row;
     });

@@ -1,0 +1,140 @@
+"""What the address of the page of logs holds: one typed list that drives the link, the defaults and the checks.
+
+Uploads are not in it: they belong to their session. Recorded samples are, and everything that was chosen to look at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from foam_viz.analysis.axes import AXES
+from foam_viz.optim.fields import Field, FieldError
+
+TABS = {"runs": "What was recognised", "inspect": "Inspect one", "compare": "Compare many"}
+SMOOTHINGS = {"none": "None", "ema": "Exponential mean", "window": "Centred window"}
+MOST_METRICS = 4
+_LONGEST_NAME = 200
+
+FIELDS: tuple[Field, ...] = (
+    Field(
+        name="tab",
+        kind="choice",
+        default="compare",
+        choices=tuple(TABS),
+        label="View",
+        help="What the page shows of the runs that are open.",
+    ),
+    Field(
+        name="x",
+        kind="choice",
+        default="step",
+        choices=tuple(axis.id for axis in AXES),
+        label="Against",
+        help="The horizontal axis. "
+        + " ".join(f"{axis.label[:1].upper()}{axis.label[1:]}: {axis.help}" for axis in AXES),
+    ),
+    Field(
+        name="log_x", kind="boolean", default=False, label="Log x", help="A logarithmic horizontal axis."
+    ),
+    Field(name="log_y", kind="boolean", default=True, label="Log y", help="A logarithmic vertical axis."),
+    Field(
+        name="smoothing",
+        kind="choice",
+        default="none",
+        choices=tuple(SMOOTHINGS),
+        label="Smoothing",
+        help="Weighs by steps, not by rows, so that curves logged densely and sparsely smooth alike.",
+    ),
+    Field(
+        name="scale",
+        kind="real",
+        default=20.0,
+        low=0.0,
+        high=1e9,
+        unit="steps",
+        label="Over",
+        help="Exponential mean: steps in which the weight of the past falls to 1/e. Window: its width.",
+    ),
+    Field(
+        name="raw", kind="boolean", default=True, label="Raw curve", help="Keeps the raw curve faint behind the smooth."
+    ),
+    Field(
+        name="seeds",
+        kind="boolean",
+        default=True,
+        label="Group seeds",
+        help="Runs of one configuration that differ in their seed become one mean with a band.",
+    ),
+    Field(
+        name="target",
+        kind="real",
+        default=None,
+        optional=True,
+        label="Target",
+        help="A value of the first metric: the table says when each run reached it.",
+    ),
+    Field(
+        name="at",
+        kind="real",
+        default=None,
+        optional=True,
+        low=0.0,
+        label="At step",
+        help="A step: the table gives the value of each run there.",
+    ),
+)  # fmt: skip
+"""Everything typed; ``metric`` and ``sample`` are lists of names besides."""
+
+BY_NAME: dict[str, Field] = {field.name: field for field in FIELDS}
+DEFAULT_METRICS = ("loss",)
+
+
+def defaults() -> dict[str, Any]:
+    """A new view."""
+    return {field.name: field.default for field in FIELDS} | {"metric": list(DEFAULT_METRICS)}
+
+
+def to_query(view: Mapping[str, Any], samples: Sequence[str], default_samples: Sequence[str]) -> dict[str, Any]:
+    """The query of a link: only what differs from a new page."""
+    query: dict[str, Any] = {
+        field.name: field.format(view[field.name]) for field in FIELDS if view[field.name] != field.default
+    }
+    if tuple(view["metric"]) != DEFAULT_METRICS:
+        query["metric"] = list(view["metric"])
+    if list(samples) != list(default_samples):
+        query["sample"] = list(samples) or ["none"]
+    return query
+
+
+def from_query(
+    query: Mapping[str, Sequence[str]], samples: Sequence[str]
+) -> tuple[dict[str, Any], list[str] | None, list[FieldError]]:
+    """What a link asks for.
+
+    Args:
+        query: All values of each key.
+        samples: Names of the recorded samples there are.
+
+    Returns:
+        The view, complete and valid; the samples asked for, None where the link does not say; what was refused.
+    """
+    view, chosen, refused = defaults(), None, []
+    for key, values in query.items():
+        if not values:
+            continue
+        try:
+            if key in BY_NAME:
+                view[key] = BY_NAME[key].parse(values[-1])
+            elif key == "metric":
+                kept = [name for name in dict.fromkeys(values) if 0 < len(name) <= _LONGEST_NAME]
+                view["metric"] = kept[:MOST_METRICS] or list(DEFAULT_METRICS)
+            elif key == "sample":
+                chosen = [name for name in dict.fromkeys(values) if name in samples]
+                unknown = [name for name in values if name not in samples and name != "none"]
+                refused += [FieldError("sample", name, "the name of a recorded sample") for name in unknown[:3]]
+            else:
+                refused.append(FieldError(key[:80], values[-1], "a setting of this page"))
+        except FieldError as error:
+            refused.append(error)
+    return view, chosen, refused

@@ -1,0 +1,134 @@
+"""Reading logs for a session without holding up anybody: a few at a time, each in a worker process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from foam_viz.logs import safe
+from foam_viz.logs.limits import Limits
+from foam_viz.logs.reader import Options, Problem, Reading
+from foam_viz.settings import Settings
+from foam_viz.trace import Trace
+from foam_viz.ui.logs_memory import Rules, shape_of
+
+AT_ONCE = 2
+"""Uploads read at a time on the whole server; more wait for their turn."""
+PREVIEW_SECONDS = 10.0
+_MOST_SHAPES = 8
+_TEXT_LOG = "key-value"
+
+_workers = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="logs")
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The limits that the installation sets."""
+    return Limits.of(
+        seconds=settings.log_seconds, memory_mb=settings.log_memory_mb, unpacked_mb=settings.log_unpacked_mb
+    )
+
+
+def start(
+    paths: Sequence[Path], *, pattern: str, show_secrets: bool, rules: Callable[[str], Rules], limits: Limits
+) -> Future[Reading]:
+    """Begin to read; see :func:`read`."""
+    return _workers.submit(read, paths, pattern=pattern, show_secrets=show_secrets, rules=rules, limits=limits)
+
+
+def read(
+    paths: Sequence[Path], *, pattern: str, show_secrets: bool, rules: Callable[[str], Rules], limits: Limits
+) -> Reading:
+    """Read everything, and again what the user corrected.
+
+    What a correction or a pattern cannot read keeps the reading without it, with the problem beside it.
+
+    Args:
+        paths: Files and folders.
+        pattern: Of the lines of text logs; empty for the built-in one.
+        show_secrets: Do not mask what looks like a secret.
+        rules: Gives the corrections for a shape of columns, see :func:`foam_viz.ui.logs_memory.shape_of`.
+        limits: Of each reading.
+    """
+    options = Options(show_secrets=show_secrets)
+    found = safe.read(paths, options, limits)
+    if pattern:
+        found = _with_pattern(found, safe.read(paths, Options(show_secrets=show_secrets, line_pattern=pattern), limits))
+    corrected: dict[str, Rules] = {}
+    for shape in dict.fromkeys(filter(None, map(shape_of, found.traces))):
+        if len(corrected) < _MOST_SHAPES and (known := rules(shape)):
+            corrected[shape] = known
+    for shape, known in corrected.items():
+        mine = [trace for trace in found.traces if shape_of(trace) == shape]
+        text = pattern if mine[0].manifest.format == _TEXT_LOG else ""
+        again = safe.read(
+            _paths_of(paths, mine), Options(columns=known, line_pattern=text, show_secrets=show_secrets), limits
+        )
+        found = _with_correction(found, again, shape)
+    return Reading(found.traces, [_public(problem, paths) for problem in found.problems])
+
+
+def preview(paths: Sequence[Path], pattern: str, settings: Settings) -> tuple[list[Trace], list[Problem]]:
+    """Text logs read with a pattern, under limits that fit somebody who waits."""
+    own = limits_of(settings)
+    quick = Limits(
+        seconds=PREVIEW_SECONDS,
+        total_seconds=2 * PREVIEW_SECONDS,
+        memory_bytes=own.memory_bytes,
+        unpacked_bytes=own.unpacked_bytes,
+    )
+    reading = safe.read(paths, Options(line_pattern=pattern), quick)
+    texts = [trace for trace in reading.traces if trace.manifest.format == _TEXT_LOG]
+    return texts, [_public(problem, paths) for problem in reading.problems]
+
+
+def _with_pattern(plain: Reading, patterned: Reading) -> Reading:
+    """Text logs as the pattern reads them; where it takes no line of one, as they were read without."""
+    texts = [trace for trace in patterned.traces if trace.manifest.format == _TEXT_LOG]
+    replaced = {trace.manifest.files for trace in texts}
+    kept = [
+        trace
+        for trace in plain.traces
+        if not (trace.manifest.format == _TEXT_LOG and trace.manifest.files in replaced)
+    ]
+    known = {name for files in replaced for name in files} | {name for t in kept for name in t.manifest.files}
+    problems = [problem for problem in plain.problems if problem.file not in known]
+    about = {problem.file for problem in problems}
+    problems = [problem for problem in patterned.problems if problem.file in about] or problems
+    missing = [problem for problem in plain.problems if problem.file not in known | {p.file for p in problems}]
+    return Reading(kept + texts, problems + missing)
+
+
+def _with_correction(plain: Reading, again: Reading, shape: str) -> Reading:
+    fixed = [trace for trace in again.traces if shape_of(trace) == shape]
+    if not fixed:
+        return Reading(plain.traces, [*plain.problems, *(p for p in again.problems if p not in plain.problems)])
+    place = next(index for index, trace in enumerate(plain.traces) if shape_of(trace) == shape)
+    before = plain.traces[:place]
+    after = [trace for trace in plain.traces[place:] if shape_of(trace) != shape]
+    new = [problem for problem in again.problems if problem not in plain.problems and _concerns(problem, fixed)]
+    return Reading([*before, *fixed, *after], [*plain.problems, *new])
+
+
+def _concerns(problem: Problem, traces: Iterable[Trace]) -> bool:
+    return any(problem.file in trace.manifest.files for trace in traces)
+
+
+def _paths_of(paths: Sequence[Path], traces: Sequence[Trace]) -> list[Path]:
+    """The given paths that some traces came from: their names begin with the last component of one."""
+    tops = {name.partition("/")[0] for trace in traces for name in trace.manifest.files}
+    needed = [path for path in paths if path.name in tops]
+    # Names are relative to the folder that all paths share: with paths from several folders nothing can be told.
+    return needed if needed and len({path.parent for path in paths}) == 1 else list(paths)
+
+
+def _public(problem: Problem, paths: Sequence[Path]) -> Problem:
+    """Without the place on the server where uploads lie."""
+    homes: Mapping[str, str] = {f"{path.parent}/": "" for path in paths}
+
+    def clean(text: str) -> str:
+        for home, short in homes.items():
+            text = text.replace(home, short)
+        return text
+
+    return Problem(clean(problem.file), problem.place, clean(problem.reason), problem.remedy)
