@@ -23,6 +23,8 @@ _POINTS = 240
 """Points of training drawn in one decision picture: enough to see the arms."""
 _LEVELS = 6
 """Shades of certainty of a decision."""
+_GREYS = 16
+"""Grey levels of a reconstruction above white: as many as the digits have."""
 _GAP = 0.06
 _BARE = {"showgrid": False, "showline": False, "ticks": "", "showticklabels": False}
 
@@ -124,9 +126,9 @@ def _reconstruction(lane: Lane, arrays: Arrays) -> Part:
         {
             "type": "heatmap",
             "meta": {"series": "reconstruction", "lane": lane.position},
-            "z": encode.typed(np.round(255 * mosaic), "u1"),
+            "z": encode.typed(np.round(_GREYS * mosaic), "u1"),
             "zmin": 0,
-            "zmax": 255,
+            "zmax": _GREYS,
             "colorscale": theme.SINGLE_HUE,
             "showscale": False,
             "hoverinfo": "skip",
