@@ -9,11 +9,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from foam_viz.engine import config, store
 from foam_viz.engine.config import Experiment
+from foam_viz.engine.lab_run import LabRun
 from foam_viz.engine.pool import EnginePool
 from foam_viz.settings import Settings
 from foam_viz.trace import bundle
@@ -23,7 +23,6 @@ from foam_viz.trace.model import Trace
 
 COMMANDS = ("start", "pause", "step", "check", "refresh", "speed", "follow", "reset")
 _CRASHES = 3
-_RATE_SECONDS = 2.0
 
 
 class ControlRefused(PermissionError):
@@ -32,84 +31,6 @@ class ControlRefused(PermissionError):
 
 class HubFull(RuntimeError):
     """No room for another run; the message says what to do."""
-
-
-@dataclass
-class LabRun:
-    """What the hub knows of a lab run. Read it under ``lock``.
-
-    Attributes:
-        view_id: Who knows it may watch.
-        experiment: What is trained.
-        traces: One a lane, growing.
-        header: The state of the controls, as the engine last told it.
-        notice: What the page must say (a crash, a problem); empty otherwise.
-        revision: Grows with everything that changes.
-        steps_per_second: Measured over the last two seconds; 0 while paused.
-        sent: Number of commands sent; the engine says in ``header["handled"]`` how many it has carried out.
-    """
-
-    view_id: str
-    experiment: Experiment
-    device: str
-    key_fingerprint: str
-    engine: int
-    session: str
-    traces: list[Trace] = field(default_factory=list)
-    header: dict[str, Any] = field(default_factory=dict)
-    notice: str = ""
-    revision: int = 0
-    steps_per_second: float = 0.0
-    sent: int = 0
-    lock: threading.RLock = field(default_factory=threading.RLock)
-    changed: threading.Condition = field(init=False)
-    _rate: list[tuple[float, int]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.changed = threading.Condition(self.lock)
-
-    @property
-    def running(self) -> bool:
-        return bool(self.header.get("running"))
-
-    @property
-    def starting(self) -> bool:
-        """True until the engine has answered for the first time."""
-        return not self.header
-
-    @property
-    def pending(self) -> bool:
-        """True while a command waits for the engine."""
-        return self.header.get("handled", -1) < self.sent
-
-    @property
-    def step(self) -> int:
-        return int(self.header.get("step", 0))
-
-    @property
-    def ended(self) -> bool:
-        """True where no lane can make another step."""
-        lanes = self.header.get("lanes", ())
-        return bool(lanes) and all(lane["status"] in ("diverged", "finished") for lane in lanes)
-
-    def wait(self, seconds: float) -> None:
-        """Waits until every command so far was carried out, for at most ``seconds``."""
-        with self.lock:
-            self.changed.wait_for(lambda: not self.pending, seconds)
-
-    def _touch(self) -> None:
-        self.revision += 1
-        self.changed.notify_all()
-
-    def _measure(self, now: float) -> None:
-        if not self.running:
-            self._rate, self.steps_per_second = [], 0.0
-            return
-        self._rate.append((now, self.step))
-        while len(self._rate) > 2 and now - self._rate[0][0] > _RATE_SECONDS:
-            self._rate.pop(0)
-        (first, before), (last, after) = self._rate[0], self._rate[-1]
-        self.steps_per_second = (after - before) / (last - first) if last > first else 0.0
 
 
 class Hub:
@@ -150,7 +71,7 @@ class Hub:
                     else "The training process stopped unexpectedly and was replaced. The run continues from its "
                     "last autosave."
                 )
-                run._touch()
+                run.touch()
             self._pool.send(index, self._create(run, restore=True, start=resume))
 
     def _reap(self) -> None:
@@ -191,7 +112,7 @@ class Hub:
                 self._on_state(run, header)
             elif kind == "problem":
                 run.notice = header["message"]
-            run._touch()
+            run.touch()
         self._mark_shared()
 
     def _on_lanes(self, run: LabRun, header: dict[str, Any]) -> None:
@@ -223,7 +144,7 @@ class Hub:
         for trace, lane in zip(run.traces, header["lanes"], strict=True):
             if (trace.manifest.status, trace.manifest.diverged_step) != (lane["status"], lane["diverged_step"]):
                 trace.manifest = trace.manifest.with_(status=lane["status"], diverged_step=lane["diverged_step"])
-        run._measure(time.monotonic())
+        run.measure(time.monotonic())
 
     def _mark_shared(self) -> None:
         """Marks runs that train at the same time as others: their seconds are not a quiet machine's."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from foam_viz.engine.hub import LabRun
+from foam_viz.engine.lab_run import LabRun
 from foam_viz.figures.catalogue import PANELS
 from foam_viz.figures.panel import Lane, View
 from foam_viz.figures.theme import number

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from foam_viz.engine.hub import LabRun
+from foam_viz.engine.lab_run import LabRun
 from foam_viz.figures.panel import LossAxis
 from foam_viz.trace import bundle
 from foam_viz.trace.model import Trace

@@ -8,7 +8,8 @@ import streamlit as st
 
 from foam_viz.engine import config
 from foam_viz.engine.config import Experiment
-from foam_viz.engine.hub import ControlRefused, Hub, HubFull, LabRun
+from foam_viz.engine.hub import ControlRefused, Hub, HubFull
+from foam_viz.engine.lab_run import LabRun
 from foam_viz.engine.store import is_identity
 from foam_viz.optim import catalogue as optimizers
 from foam_viz.optim.fields import FieldError

@@ -1,0 +1,92 @@
+"""One lab run as the hub's process sees it: traces that grow, and what the engine last said of the controls."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from foam_viz.engine.config import Experiment
+from foam_viz.trace.model import Trace
+
+_RATE_SECONDS = 2.0
+
+
+@dataclass
+class LabRun:
+    """What the hub knows of a lab run. Read it under ``lock``.
+
+    Attributes:
+        view_id: Who knows it may watch.
+        experiment: What is trained.
+        traces: One a lane, growing.
+        header: The state of the controls, as the engine last told it.
+        notice: What the page must say (a crash, a problem); empty otherwise.
+        revision: Grows with everything that changes.
+        steps_per_second: Measured over the last two seconds; 0 while paused.
+        sent: Number of commands sent; the engine says in ``header["handled"]`` how many it has carried out.
+    """
+
+    view_id: str
+    experiment: Experiment
+    device: str
+    key_fingerprint: str
+    engine: int
+    session: str
+    traces: list[Trace] = field(default_factory=list)
+    header: dict[str, Any] = field(default_factory=dict)
+    notice: str = ""
+    revision: int = 0
+    steps_per_second: float = 0.0
+    sent: int = 0
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    changed: threading.Condition = field(init=False)
+    _rate: list[tuple[float, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.changed = threading.Condition(self.lock)
+
+    @property
+    def running(self) -> bool:
+        return bool(self.header.get("running"))
+
+    @property
+    def starting(self) -> bool:
+        """True until the engine has answered for the first time."""
+        return not self.header
+
+    @property
+    def pending(self) -> bool:
+        """True while a command waits for the engine."""
+        return self.header.get("handled", -1) < self.sent
+
+    @property
+    def step(self) -> int:
+        return int(self.header.get("step", 0))
+
+    @property
+    def ended(self) -> bool:
+        """True where no lane can make another step."""
+        lanes = self.header.get("lanes", ())
+        return bool(lanes) and all(lane["status"] in ("diverged", "finished") for lane in lanes)
+
+    def wait(self, seconds: float) -> None:
+        """Waits until every command so far was carried out, for at most ``seconds``."""
+        with self.lock:
+            self.changed.wait_for(lambda: not self.pending, seconds)
+
+    def touch(self) -> None:
+        """Tells those who wait that something changed; called under ``lock``."""
+        self.revision += 1
+        self.changed.notify_all()
+
+    def measure(self, now: float) -> None:
+        """Brings ``steps_per_second`` up to date."""
+        if not self.running:
+            self._rate, self.steps_per_second = [], 0.0
+            return
+        self._rate.append((now, self.step))
+        while len(self._rate) > 2 and now - self._rate[0][0] > _RATE_SECONDS:
+            self._rate.pop(0)
+        (first, before), (last, after) = self._rate[0], self._rate[-1]
+        self.steps_per_second = (after - before) / (last - first) if last > first else 0.0
