@@ -45,7 +45,7 @@ THIRD_PARTY = {
     "tasks": {"torch", "sklearn", "numpy"},
     "engine": {"torch", "numpy", "pyarrow"},
     "analysis": {"numpy", "pyarrow", "tsdownsample"},
-    "logs": {"numpy", "pyarrow", "pandas", "torch", "yaml", "tensorboard", "google_crc32c", "tqdm"},
+    "logs": {"numpy", "pyarrow", "pandas", "torch", "yaml", "google_crc32c"},
     "figures": {"numpy", "pyarrow"},
     "ui": {"streamlit", "numpy", "pyarrow", "plotly", "orjson"},
 }

@@ -18,7 +18,7 @@ import pyarrow as pa
 from foam_viz.logs import foam_artifact_checks, foam_artifact_steps
 from foam_viz.logs.foam_artifact_factors import Factors
 from foam_viz.logs.foam_artifact_snapshots import read_snapshots
-from foam_viz.logs.foam_artifact_tables import Rows, read_printed, read_table
+from foam_viz.logs.foam_artifact_tables import Rows, joined_printed, read_printed, read_table
 from foam_viz.logs.mask import masked
 from foam_viz.logs.naming import run_id
 from foam_viz.logs.plain_yaml import load
@@ -112,7 +112,7 @@ def read(group: Group, options: Options) -> list[Trace]:
     notes: list[str] = []
     metrics = _tables(directory.metrics, notes, "")
     diagnostics = _tables(directory.diagnostics, notes, "factor_id")
-    printed = [rows for file in directory.printed for rows in read_printed(file, notes)]
+    printed = joined_printed([rows for file in directory.printed for rows in read_printed(file, notes)])
     if directory.checkpoints:
         pickled = [file.name for file in directory.checkpoints if file.base.endswith(".pt")]
         more = f" and {len(pickled) - 5} more" if len(pickled) > 5 else ""

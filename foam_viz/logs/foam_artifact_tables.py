@@ -81,8 +81,8 @@ def read_table(file: LogFile, notes: list[str], factor_column: str = "") -> list
     dropped: list[int] = []
     try:
         for row in reader:
-            if not header or row == header:
-                header = header or [name.strip() for name in row]
+            if not header or "global_step" in row:
+                header = [name.strip() for name in row]  # a later run may write a header of its own
                 continue
             names = _layout(header, len(row))
             if not row:
@@ -181,10 +181,39 @@ def read_printed(file: LogFile, notes: list[str]) -> list[Rows]:
         runs[-1].append(values)
     if len(runs) > 1:
         notes.append(f"{file.name} holds the lines of {len(runs)} runs: the step begins again.")
-    found = []
+    found: list[Rows] = []
     for run in runs:
         names = list(dict.fromkeys(name for values in run for name in values))
         columns = {name: np.array([values.get(name, np.nan) for values in run]) for name in names}
         blank = {name: np.array([name not in values for values in run]) for name in names}
         found.append(Rows(columns, blank))
     return found
+
+
+def joined_printed(parts: Sequence[Rows]) -> list[Rows]:
+    """Unite what a run printed into several files: a copy counts once, lines from a later step on continue the run."""
+    runs: list[Rows] = []
+    for part in parts:
+        if any(_is_copy(part, run) for run in runs):
+            continue
+        if not runs or part.steps()[0] <= runs[-1].steps()[0]:
+            runs.append(part)
+            continue
+        before = runs[-1]
+        sizes = (len(before.steps()), len(part.steps()))
+        names = dict.fromkeys((*before.columns, *part.columns))
+        columns, blank = {}, {}
+        for name in names:
+            pieces = [
+                (rows.columns.get(name, np.full(size, np.nan)), rows.blank.get(name, np.ones(size, bool)))
+                for rows, size in zip((before, part), sizes, strict=True)
+            ]
+            columns[name], blank[name] = (np.concatenate(piece) for piece in zip(*pieces, strict=True))
+        runs[-1] = Rows(columns, blank)
+    return runs
+
+
+def _is_copy(part: Rows, run: Rows) -> bool:
+    return part.columns.keys() == run.columns.keys() and all(
+        np.array_equal(values, run.columns[name], equal_nan=True) for name, values in part.columns.items()
+    )

@@ -12,15 +12,16 @@ _GENERIC = {
     "results", "result", "progress", "stdout", "stderr", "data", "run", "summary", "console", "loss", "main",
 }  # fmt: skip
 _SUFFIXES = (".csv", ".tsv", ".txt", ".log", ".json", ".jsonl", ".ndjson", ".parquet", ".out", ".err", ".dat")
+_IDENTIFYING_BYTES = 256
 _OPTIMIZER_KEYS = ("optimizer", "optimizer_type", "optimizer_name", "optim", "opt")
 
 
 def run_id(group: Sequence[LogFile], index: int = 0) -> str:
-    """Return an identity that the same upload gets again: a digest of names, sizes, heads and the run's place."""
+    """Return an identity that the same upload gets again, grown or not: a digest of names, first bytes and place."""
     digest = hashlib.sha256()
     for file in group:
-        digest.update(f"{file.name}\0{file.size}\0".encode(errors="surrogatepass"))
-        digest.update(file.head)
+        digest.update(f"{file.name}\0".encode(errors="surrogatepass"))
+        digest.update(file.head[:_IDENTIFYING_BYTES])
     digest.update(f"\0{index}".encode())
     return digest.hexdigest()[:20]
 

@@ -11,11 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from foam_viz.logs import key_values
 from foam_viz.logs.catalogue import READERS
 from foam_viz.logs.files import gather
 from foam_viz.logs.limits import Limits
 from foam_viz.logs.mask import masked
 from foam_viz.logs.reader import Group, LogError, LogFile, Options, Problem, Reader, Reading
+from foam_viz.logs.text_lines import looks_like_text
 from foam_viz.trace import Trace, strict_json
 
 Claim = tuple[Reader, Group]
@@ -79,7 +81,7 @@ def read_all(
     traces: list[Trace] = []
     with tempfile.TemporaryDirectory(prefix="foam_viz_logs_") as scratch:
         files, problems = gather(paths, Path(scratch), limits)
-        claims, unclaimed = claim(files)
+        claims, unclaimed = claim(files, line_pattern=options.line_pattern)
         for reader, group in claims:
             found, bad = read_group(reader, group, options)
             traces += found
@@ -92,6 +94,7 @@ def claim(
     *,
     skip: frozenset[str] = frozenset(),
     watch: Callable[[Reader], None] = lambda reader: None,
+    line_pattern: str = "",
 ) -> tuple[list[Claim], list[Problem]]:
     """Ask the readers in order which files are theirs.
 
@@ -99,6 +102,7 @@ def claim(
         files: All files of an upload.
         skip: Names of readers that are not asked.
         watch: Called with each reader before it looks.
+        line_pattern: What the user said of lines: text files that nobody recognises are read with it.
 
     Returns:
         Readers with the files of one run each, and a problem for each file that nobody claims.
@@ -115,6 +119,11 @@ def claim(
         claims += [(reader, group) for group in groups]
         for file in (file for group in groups for file in group):
             left.pop(file.name, None)
+    if line_pattern and key_values.READER.name not in skip:
+        texts = [file for file in left.values() if looks_like_text(file.head)]
+        claims += [(key_values.READER, (file,)) for file in texts]
+        for file in texts:
+            del left[file.name]
     # What one reader stumbled over another may have recognised; then nothing is lost.
     stumbled = [problem for name, problem in defects.items() if name in left or not name]
     return claims, stumbled + _unclaimed([file for name, file in left.items() if name not in defects])

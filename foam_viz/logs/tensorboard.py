@@ -53,8 +53,8 @@ def _is_mine(file: LogFile) -> bool:
 def _home(folder: str, folders: dict[str, list[LogFile]]) -> str:
     """The folder of the run to which the event files of a folder belong."""
     above, _, last = folder.rpartition("/")
-    if last in _SPLIT_FOLDERS and above:
-        siblings = (f"{above}/{name}" for name in _SPLIT_FOLDERS - {last})
+    if last in _SPLIT_FOLDERS:
+        siblings = (f"{above}/{name}".lstrip("/") for name in _SPLIT_FOLDERS - {last})
         return above if above in folders or any(name in folders for name in siblings) else folder
     if above not in folders:
         return folder
@@ -97,12 +97,13 @@ class Merged:
     notes: list[str]
 
 
-def merged(files: Sequence[LogFile], home: str = "") -> Merged:
+def merged(files: Sequence[LogFile], home: str | None = None) -> Merged:
     """Read event files of one run.
 
     Args:
         files: In any order.
-        home: Folder of the run; curves of files in other folders carry the folder's part of their name.
+        home: Folder of the run; curves of files in other folders carry the folder's part of their name. None when all
+            lie in one folder.
 
     Raises:
         LogError: None of them holds a scalar.
@@ -113,7 +114,7 @@ def merged(files: Sequence[LogFile], home: str = "") -> Merged:
     for content, _ in events:
         config.update(content.hyperparameters)
     parts = [
-        (content, _prefixed(content.tags, file.folder, home or file.folder))
+        (content, _prefixed(content.tags, file.folder, file.folder if home is None else home))
         for content, file in events
         if len(content.value)
     ]

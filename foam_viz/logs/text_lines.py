@@ -6,6 +6,7 @@ import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from foam_viz.logs.reader import LogFile
 
@@ -60,14 +61,17 @@ def _unmarked(data: bytes, notes: list[str]) -> str:
         return data.decode("latin-1")
 
 
+_USUAL = dict.fromkeys(map(ord, "\t\r\n\f\x1b\b"))
+
+
+@lru_cache(maxsize=256)  # every reader of text asks for every file
 def looks_like_text(head: bytes) -> bool:
     """Say whether the first bytes of a file can be those of a text file."""
-    if not head:
-        return False
-    text, _ = decode(head)
-    sample = text[:4096]
-    odd = sum(not (c.isprintable() or c in "\t\r\n\f\x1b\b") for c in sample)
-    return bool(sample) and odd <= 0.02 * len(sample)
+    sample = decode(head[:16384])[0][:4096] if head else ""
+    rest = sample.translate(_USUAL)
+    if rest.isprintable():
+        return bool(sample)
+    return sum(not c.isprintable() for c in rest) <= 0.02 * len(sample)
 
 
 @dataclass

@@ -100,6 +100,7 @@ class Worker:
                 files,
                 skip=frozenset(self._request["skip_readers"]),
                 watch=lambda reader: self._note(doing="find", what=reader.name),
+                line_pattern=self._options.line_pattern,
             )
             indices = {file.name: index for index, file in enumerate(files)}
             runs = [[reader.name, [indices[file.name] for file in group]] for reader, group in claims]

@@ -63,22 +63,28 @@ class Store:
         before = self.rows.rows
         self.rows.append(rows)
         for name, known in self.converted.items():
-            if known.count == before and known.data.dtype != object and name in rows.column_names:
-                _extend(known, rows[name])
+            if (
+                known.count == before
+                and known.data.dtype != object
+                and (index := rows.schema.get_field_index(name)) >= 0
+            ):
+                _extend(known, rows.column(index))
 
     def has(self, column: str) -> bool:
         """Say whether any row has a value in the column; once one has, that stays true."""
         if column not in self.filled:
-            table = self.rows.table
-            if column in table.column_names and table[column].null_count < len(table):
+            # By index: the list of names would be made anew for each of perhaps thousands of columns.
+            index = self.rows.schema.get_field_index(column)
+            if index >= 0 and self.rows.table.column(index).null_count < self.rows.rows:
                 self.filled.add(column)
         return column in self.filled
 
     def values(self, column: str) -> np.ndarray:
         """Return one column; see :meth:`foam_viz.trace.model.Trace.values`."""
-        if column not in self.rows.schema.names:
+        index = self.rows.schema.get_field_index(column)
+        if index < 0:
             raise KeyError(f"{self.name} has no column {column!r}; it has {', '.join(self.rows.schema.names)}")
-        data_type = self.rows.schema.field(column).type
+        data_type = self.rows.schema.field(index).type
         whole = pa.types.is_integer(data_type)
         known = self.converted.get(column)
         if known is None:
@@ -87,7 +93,7 @@ class Store:
                 raise TypeError(f"{self.name}.{column} holds {data_type}: read it from the table")
             known = self.converted[column] = GrowingArray(np.empty(0, kind))
         if known.count < self.rows.rows:
-            fresh = self.rows.table[column].slice(known.count)
+            fresh = self.rows.table.column(index).slice(known.count)
             if known.data.dtype == object:
                 known.extend(np.array(fresh.to_pylist(), object))
             else:

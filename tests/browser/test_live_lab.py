@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks.server import Server
 from foam_viz.trace import bundle
+from tests.browser.proxy import CuttableProxy
 
 DRAWN = """
 (id) => {
@@ -224,6 +225,27 @@ def test_the_server_never_loads_torch(page, server: Server) -> None:
     eventually(lambda: step_of(page) == 1)
     assert "libtorch" not in maps.read_text()
     assert "/torch/" not in maps.read_text()
+
+
+def test_a_cut_connection_comes_back_to_the_same_run(browser, server: Server) -> None:
+    """The network fails for two seconds: training goes on, and the page finds its run again and steers it."""
+    with CuttableProxy(urlparse(server.url).port) as proxy:
+        context = browser.new_context(viewport={"width": 1280, "height": 1400})
+        page = context.new_page()
+        page.goto(f"http://127.0.0.1:{proxy.port}/live-lab?batch_size=16&lane=foam")
+        page.get_by_role("button", name="Start", exact=True).wait_for(timeout=60_000)
+        click(page, "Start")
+        eventually(lambda: step_of(page) > 20)
+        run = parse_qs(urlparse(address(page)).query)["run"]
+        proxy.cut()
+        frozen = step_of(page)
+        time.sleep(2)
+        proxy.restore()
+        eventually(lambda: step_of(page) > frozen + 20, 60)
+        assert parse_qs(urlparse(address(page)).query)["run"] == run
+        click(page, "Pause")
+        eventually(lambda: page.get_by_role("button", name="Start", exact=True).is_enabled())
+        context.close()
 
 
 def test_an_engine_that_dies_is_replaced_and_the_page_says_so(page, server: Server) -> None:

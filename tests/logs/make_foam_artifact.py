@@ -86,7 +86,8 @@ def printed_lines(last: int = STEPS[-1], first_loss: float = 3.0) -> list[str]:
     for step in range(1, last + 1):
         epoch = (step - 1) // 8
         lines.append(
-            f"epoch={epoch + 1}/3 step={step - 8 * epoch}/8 global_step={step} objective={first_loss - step / 16:.5f} lr=5.0000e-01"
+            f"epoch={epoch + 1}/3 step={step - 8 * epoch}/8 global_step={step} "
+            f"objective={first_loss - step / 16:.5f} lr=5.0000e-01"
         )
         if step in STEPS:
             lines.append(
@@ -146,7 +147,7 @@ def make_foam_artifact(folder: Path) -> Path:
     rows = [row for epoch in range(3) for row in diagnostics_rows(epoch)]
     (run / "factor_diagnostics.csv").write_text(table(DIAGNOSTICS_HEAD, *rows))
     (run / "stdout.txt").write_text("\n".join(["some library says hello", *printed_lines()]) + "\n")
-    lines = [f"{key}: {'null' if value is None else value!r}" for key, value in CONFIG.items()]
+    lines = [f"{key}: {json.dumps(value)}" for key, value in CONFIG.items()]
     (run / "resolved_config.yaml").write_text("\n".join(lines) + "\n")
     manifest = {
         "config": CONFIG,

@@ -195,6 +195,29 @@ def test_a_directory_run_into_thrice(tmp_path: Path, adamw_header: bool) -> None
     assert not said(third, "overwrote")
 
 
+def test_a_later_run_with_a_header_of_its_own(tmp_path: Path) -> None:
+    head = METRICS_HEAD.replace("cap_refreshes,damping_updates,factor_dimensions,", "")
+    text = table(METRICS_HEAD, metrics_row(0)) + table(head, metrics_row(0, adamw=True, scale=2.0))
+    first, second = read(READER, written(tmp_path, "metrics.csv", text))
+    assert column(first, "held_out_loss") == [2.5] and column(second, "held_out_loss") == [5.0]
+    assert not said(first, "dropped")
+
+
+def test_lines_printed_into_several_files(tmp_path: Path) -> None:
+    lines = printed_lines()
+    files = [
+        written(tmp_path, "stdout.txt", "\n".join(lines[:11])),
+        written(tmp_path, "stdout_copy.txt", "\n".join(lines[:11])),
+        written(tmp_path, "stdout_resumed.txt", "\n".join(printed_lines(first_loss=9.0)[7:])),
+    ]
+    (trace,) = read(READER, *files)
+    assert column(trace, "step") == list(range(1, 21)) and len(trace.manifest.files) == 3
+    assert column(trace, "loss")[:7] == [3.0 - step / 16 for step in range(1, 8)]
+    assert column(trace, "loss")[7:] == [9.0 - step / 16 for step in range(8, 21)] and said(
+        trace, "the last one was kept"
+    )
+
+
 def test_a_resume_and_a_restarted_counter(tmp_path: Path) -> None:
     rows = [row for epoch in (0, 1, 1, 2) for row in diagnostics_rows(epoch)]
     (trace,) = read(READER, written(tmp_path, "a/factor_diagnostics.csv", table(DIAGNOSTICS_HEAD, *rows)))
@@ -235,7 +258,7 @@ def test_snapshots_against_numpy(tmp_path: Path) -> None:
     assert snapshot is not None and snapshot.epsilon == 0.01 and snapshot.last_decomposition_step == 2
     np.testing.assert_allclose(snapshot.eigenvalues, values[::-1], rtol=1e-6)
     np.testing.assert_allclose(snapshot.basis_eigenvalues, kept[::-1], rtol=1e-6)
-    assert snapshot.true_error == pytest.approx(error, rel=1e-9) and error > 0.01
+    assert snapshot.true_error == pytest.approx(error, rel=1e-5) and error > 0.01
     np.testing.assert_array_equal(snapshot.overlap, np.round(overlap * 255))
 
 

@@ -44,6 +44,17 @@ def test_runs_of_a_folder(tmp_path: Path) -> None:
     assert column(keras, "held_out_loss") == [4.0 - step / 8 if step % 3 == 0 else None for step in range(10)]
 
 
+def test_splits_at_the_top(tmp_path: Path) -> None:
+    for name, value in (("train", 2.0), ("validation", 3.0)):
+        write_events(tmp_path / name / NAME, event(simple("epoch_loss", value), step=1))
+    (trace,) = read(READER, *folder_files(tmp_path))
+    assert column(trace, "loss") == [2.0] and column(trace, "held_out_loss") == [3.0]
+    write_events(tmp_path / "a" / NAME, event(simple("loss", 4.0), step=1))
+    write_events(tmp_path / "a" / "eval" / NAME, event(simple("loss", 5.0), step=1))
+    (trace,) = read(READER, *(file for file in folder_files(tmp_path) if file.name.startswith("a/")))
+    assert column(trace, "loss") == [4.0] and column(trace, "held_out_loss") == [5.0]
+
+
 def test_add_scalars_joins_its_run(tmp_path: Path) -> None:
     write_events(tmp_path / "run" / NAME, event(simple("lr", 0.5), step=1))
     for curve, value in (("train", 2.0), ("val", 3.0)):
