@@ -1,11 +1,12 @@
-"""What the writer costs somebody's training loop: seconds of a step with it and without, interleaved.
+"""What the writer costs somebody's training loop, as a share of a step.
 
 Two models under Shampoo with f = 10, one thread, the writer at its defaults, logging the loss at every step: a
 transformer of realistic proportions for a CPU (width 128, 4 blocks of attention and MLP, factors of 128 to 512 rows),
-and the digits autoencoder, whose step is so short that every microsecond shows: it has no limit. Blocks of a whole
-number of check periods alternate between a loop that writes and one that does not; the median over blocks of the ratio
-of their CPU seconds is what rows cost. A flush, one a second, and a snapshot, one every 1000 steps, are timed apart
-and added as their shares: the mean flush, since every sixteenth also merges.
+and the digits autoencoder, whose step is so short that every microsecond shows: it has no limit. The writer's calls
+are timed where they happen, inside the loop, in CPU seconds of the thread: its share is a percent, and the difference
+of two loops, one with it and one without, drowns in the noise of a shared machine. A flush, one a second, and a
+snapshot, one every 1000 steps, are timed apart and added as their shares: the mean flush, since every sixteenth also
+merges.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from threadpoolctl import threadpool_limits
 from torch import nn
 
 from benchmarks.report import Report
@@ -81,35 +83,35 @@ def autoencoder() -> Loop:
 def measure(
     report: Report, name: str, make: Callable[[], Loop], blocks: int, block_steps: int, folder: Path, limited: bool
 ) -> None:
-    plain, written = make(), make()
+    loop = make()
     writer = Writer(folder / name.replace(" ", "-"))
-    writer.observe(written.optimizer)
+    writer.observe(loop.optimizer)
     writer._flush_after = float("inf")  # by hand, below
-    step, flushes, snapshots = 0, [], []
+    (observer,) = writer._observers.values()
+    observe, inside = observer.after_step, [0.0]
 
-    def plain_block() -> float:
+    def timed(step: int) -> None:
         began = time.thread_time()
-        for _ in range(block_steps):
-            plain.step().item()
-        return time.thread_time() - began
+        observe(step)
+        inside[0] += time.thread_time() - began
 
-    def written_block() -> float:
-        nonlocal step
-        began = time.thread_time()
+    observer.after_step = timed
+    step, shares, seconds, flushes, snapshots = 0, [], [], [], []
+    for _ in range(blocks):
+        inside[0], began = 0.0, time.thread_time()
         for _ in range(block_steps):
             step += 1
-            writer.log(step, loss=written.step().item())
+            loss = loop.step().item()
+            called = time.thread_time()
+            writer.log(step, loss=loss)
+            inside[0] += time.thread_time() - called
         ended = time.thread_time()
         writer.flush()
         writer._flush_after = float("inf")
         flushes.append(time.thread_time() - ended)
-        return ended - began
-
-    plain_block(), written_block()
-    flushes.clear()
-    off, on = zip(*((plain_block(), written_block()) for _ in range(blocks)), strict=True)
-    step_seconds = statistics.median(off) / block_steps
-    rows = statistics.median(b / a for a, b in zip(off, on, strict=True)) - 1
+        seconds.append((ended - began - inside[0]) / block_steps)
+        shares.append(inside[0] / (ended - began - inside[0]))
+    step_seconds, rows = statistics.median(seconds[1:]), statistics.median(shares[1:])
     for _ in range(3):
         for observer in writer._observers.values():
             began = time.thread_time()
@@ -118,7 +120,7 @@ def measure(
                 observer._picture(seen, step, None)
             snapshots.append(time.thread_time() - began)
     writer.close()
-    flush = statistics.mean(flushes) / FLUSH_SECONDS
+    flush = statistics.mean(flushes[1:]) / FLUSH_SECONDS
     snapshot = statistics.median(snapshots) / (SNAPSHOT_PERIOD * step_seconds)
     report.add(f"{name}: step without the writer, ms", step_seconds * 1e3)
     report.add(f"{name}: rows add, %", rows * 100)
@@ -135,7 +137,7 @@ def measure(
 def main() -> int:
     torch.set_num_threads(1)
     report = Report("writer")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, threadpool_limits(1):  # numpy's threads too: they wait by spinning
         measure(report, "transformer", transformer, 17, 20, Path(folder), limited=True)
         measure(report, "digits autoencoder", autoencoder, 25, 100, Path(folder), limited=False)
     return report.finish()
