@@ -29,7 +29,8 @@ class Bank:
         factors: The host side, N factors.
         positions: Their indices into ``Shampoo.factors()``.
         statistics: L, (N, n, n); on a CPU perhaps only its upper block triangle, see ``gram.complete``.
-        basis: Q, (N, n, n).
+        basis: Q, (N, n, n); ``None`` while nobody reads it. Where neither a policy measures nor an observer looks on,
+            X is all that a step needs, and Q, a third of the memory, is not kept: ``Factor.keeps_basis``.
         eigenvalues: D, (N, n).
         inverse_root: X, (N, n, n); the identity before the first decomposition.
         beta: beta2 of the statistics, kept up to date by the group; 1 means a plain sum.
@@ -61,12 +62,16 @@ class Bank:
         first = min(positions.values())
         self._places = tuple((position - first, len(positions)) for position in self.positions)
         self.statistics = torch.zeros(count, size, size, dtype=dtype, device=device)
-        self.basis = torch.eye(size, dtype=dtype, device=device).repeat(count, 1, 1)
+        self.basis: Tensor | None = None
         self._allocate_roots()
+
+    def _identities(self) -> Tensor:
+        identity = torch.eye(self.size, dtype=self.statistics.dtype, device=self.statistics.device)
+        return identity.repeat(len(self.factors), 1, 1)
 
     def _allocate_roots(self) -> None:
         self.eigenvalues = torch.zeros_like(self.statistics[..., 0])
-        self.inverse_root = self.basis.clone()
+        self.inverse_root = self._identities()
         self._note_damping()
 
     def _note_damping(self) -> None:
@@ -112,8 +117,13 @@ class Bank:
         """Whether a row is checked at ``step``, at which its block has seen ``seen`` gradients."""
         return policy.is_turn(step, *self._places[row])
 
+    def can_judge(self, row: int, policy: Policy) -> bool:
+        """Whether a policy can decide about a row: it has a basis, which is still there if the policy measures it."""
+        factor = self.factors[row]
+        return factor.has_basis and (policy.measures is None or factor.keeps_basis)
+
     def due(self, step: int, policy: Policy) -> list[list[int]]:
-        """Rows to check now, with a basis and without one apart.
+        """Rows to check now, those that can be judged and those that must be decomposed apart.
 
         It is their turn, and there are new statistics since their last check.
 
@@ -128,31 +138,35 @@ class Bank:
             for i, (f, b) in enumerate(zip(self.factors, self._blocks, strict=True))
             if b.steps > f.seen and self._is_turn(i, step, b.steps, policy)
         ]
-        with_basis = [i for i in rows if self.factors[i].has_basis]
-        without = [i for i in rows if not self.factors[i].has_basis]
-        return [part for part in (with_basis, without) if part]
+        judged = [i for i in rows if self.can_judge(i, policy)]
+        without = [i for i in rows if not self.can_judge(i, policy)]
+        return [part for part in (judged, without) if part]
 
-    def measure(self, rows: list[int], policy: Policy, keep_rotated: bool) -> Measurement:
+    def measure(self, rows: list[int], policy: Policy, observed: bool) -> Measurement:
         """Measures on the device; nothing here waits for it.
 
         Args:
             rows: A part of ``due``.
             policy: Says what to measure; nothing is where there is no basis yet.
-            keep_rotated: Whether B is wanted afterwards by somebody else than the policy.
+            observed: Whether an observer wants B and Q too.
         """
         chosen, kind = select(rows), policy.measures
-        statistics = complete(self.statistics)[chosen]
+        keeps = observed or kind is not None
+        if keeps and self.basis is None:
+            self.basis = self._identities()
         # L is positive semidefinite, so a NaN or infinity anywhere in it shows in its trace.
-        values = [statistics.diagonal(dim1=-2, dim2=-1).sum(-1)]
+        values = [self.statistics[chosen].diagonal(dim1=-2, dim2=-1).sum(-1)]
         rotated = None
-        if kind is not None and self.factors[rows[0]].has_basis:
+        if kind is not None and self.can_judge(rows[0], policy):
+            statistics = complete(self.statistics)[chosen]
             rotated = linalg.rotate(self.basis[chosen], statistics).div_(self._correction(rows))
             if kind == "proxy":
                 values += linalg.proxy(rotated, self.eigenvalues[chosen], self._damping[chosen], self.root)
             else:
                 values.append(linalg.diagonalization_residual(rotated))
-        kept = rotated if keep_rotated or policy.refreshes_eigenvalues else None
-        return Measurement(self, rows, kind if rotated is not None else None, torch.stack(values), kept)
+        kept = rotated if observed or policy.refreshes_eigenvalues else None
+        measured = kind if rotated is not None else None
+        return Measurement(self, rows, measured, torch.stack(values), kept, keeps)
 
     def carry_out(
         self, measured: Measurement, decisions: list[Decision], traces: list[float], step: int
@@ -175,7 +189,7 @@ class Bank:
         }
         wanted = {row: d.epsilon for row, d, ok in zip(rows, decisions, finite, strict=True) if d.decompose and ok}
         if wanted:
-            outcomes |= self._decompose(list(wanted), list(wanted.values()))
+            outcomes |= self._decompose(list(wanted), list(wanted.values()), measured.keeps_basis)
         done, rebuild, refreshed = [], [], []
         for index, (row, decision) in enumerate(zip(rows, decisions, strict=True)):
             factor, outcome = self.factors[row], outcomes.get(row, "plain")
@@ -183,7 +197,7 @@ class Bank:
                 events += _event(factor, outcome, step, self.positions[row], finite[index])
             if outcome == "failed":
                 decision = replace(decision, decompose=False, epsilon=factor.epsilon, reason="failure")
-            elif decision.decompose or decision.refresh_eigenvalues or decision.epsilon != factor.epsilon:
+            elif not decision.decompose and (decision.refresh_eigenvalues or decision.epsilon != factor.epsilon):
                 rebuild.append(row)
             if decision.refresh_eigenvalues:
                 refreshed.append(index)
@@ -192,6 +206,8 @@ class Bank:
         if refreshed and measured.rotated is not None:
             diagonal = measured.rotated.diagonal(dim1=-2, dim2=-1)[select(refreshed)]
             self._refresh_eigenvalues([rows[index] for index in refreshed], diagonal.clamp(min=0))
+        if rebuild or wanted:
+            self._note_damping()
         if rebuild:
             self._rebuild(rebuild)
         return done, events
@@ -199,21 +215,31 @@ class Bank:
     def _refresh_eigenvalues(self, rows: list[int], eigenvalues: Tensor) -> None:
         self.eigenvalues[select(rows)] = eigenvalues
 
-    def _decompose(self, rows: list[int], epsilon: list[float]) -> dict[int, linalg.Outcome]:
+    def _decompose(self, rows: list[int], epsilon: list[float], keep: bool) -> dict[int, linalg.Outcome]:
         values, basis, outcomes = linalg.eigh_robust(self.current(rows), epsilon)
         good = [i for i, outcome in enumerate(outcomes) if outcome != "failed"]
         if good:
             source = select(good)
-            self._install([rows[i] for i in good], basis[source], values[source])
+            installed = [rows[i] for i in good]
+            self._install(installed, basis[source], values[source], [epsilon[i] for i in good])
+            self._keep(installed, basis[source], keep)
         return dict(zip(rows, outcomes, strict=True))
 
-    def _install(self, rows: list[int], basis: Tensor, eigenvalues: Tensor) -> None:
+    def _install(self, rows: list[int], basis: Tensor, eigenvalues: Tensor, epsilon: list[float]) -> None:
         target = select(rows)
-        self.basis[target], self.eigenvalues[target] = basis, eigenvalues
+        self.eigenvalues[target] = eigenvalues
+        self.inverse_root[target] = linalg.inverse_root(basis, eigenvalues, self._vector(epsilon), self.root)
+
+    def _keep(self, rows: list[int], basis: Tensor, keep: bool) -> None:
+        for row in rows:
+            self.factors[row].keeps_basis = keep
+        if keep:
+            self.basis[select(rows)] = basis
+        elif not any(factor.keeps_basis for factor in self.factors):
+            self.basis = None
 
     def _rebuild(self, rows: list[int]) -> None:
         chosen = select(rows)
-        self._note_damping()
         self.inverse_root[chosen] = linalg.inverse_root(
             self.basis[chosen], self.eigenvalues[chosen], self._damping[chosen], self.root
         )
@@ -260,8 +286,10 @@ class Bank:
 
     def load(self, state: dict[str, Any]) -> None:
         """Copies a ``state`` in that fits, whatever device it lies on."""
+        self.basis = None if state["basis"] is None else self._identities()
         for name in self._STACKS:
-            getattr(self, name).copy_(state[name])
+            if state[name] is not None:
+                getattr(self, name).copy_(state[name])
         for factor in self.factors:
             for name in STATE_FIELDS:
                 setattr(factor, name, state["factors"][factor.id][name])

@@ -43,6 +43,7 @@ class BasisBank(Bank):
     _STACKS: ClassVar[tuple[str, ...]] = ("statistics", "basis")
 
     def _allocate_roots(self) -> None:
+        self.basis = self._identities()
         self.turns: list[Turn] = []
 
     def _note_damping(self) -> None:
@@ -60,16 +61,19 @@ class BasisBank(Bank):
         plain = [replace(d, epsilon=math.nan, refresh_eigenvalues=False) for d in decisions]
         return super().carry_out(measured, plain, traces, step)
 
-    def _decompose(self, rows: list[int], epsilon: list[float]) -> dict[int, linalg.Outcome]:
-        return super()._decompose(rows, [0.0] * len(rows))
+    def _decompose(self, rows: list[int], epsilon: list[float], keep: bool) -> dict[int, linalg.Outcome]:
+        return super()._decompose(rows, [0.0] * len(rows), keep)
 
-    def _install(self, rows: list[int], basis: Tensor, eigenvalues: Tensor) -> None:
+    def _install(self, rows: list[int], basis: Tensor, eigenvalues: Tensor, epsilon: list[float]) -> None:
+        pass
+
+    def _keep(self, rows: list[int], basis: Tensor, keep: bool) -> None:
         self._turn(rows, basis.flip(-1), None)
 
     def _turn(self, rows: list[int], basis: Tensor, order: Tensor | None) -> None:
         chosen = select(rows)
         self.turns.append(Turn(rows, self.basis[chosen].clone(), order))
-        self.basis[chosen] = basis
+        super()._keep(rows, basis, True)
 
     def _rebuild(self, rows: list[int]) -> None:
         pass
@@ -93,9 +97,9 @@ class SoapBank(BasisBank):
         updates = seen - 1  # the first gradient gives the basis and moves nothing
         return updates == 0 or policy.is_turn(updates, *self._places[row])
 
-    def _decompose(self, rows: list[int], epsilon: list[float]) -> dict[int, linalg.Outcome]:
+    def _decompose(self, rows: list[int], epsilon: list[float], keep: bool) -> dict[int, linalg.Outcome]:
         if not self.factors[rows[0]].has_basis:
-            return super()._decompose(rows, epsilon)
+            return super()._decompose(rows, epsilon, keep)
         basis, order = linalg.iterate_basis(self.current(rows), self.basis[select(rows)])
         self._turn(rows, basis, order)
         return dict.fromkeys(rows, "plain")

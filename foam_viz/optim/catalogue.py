@@ -9,7 +9,8 @@ from importlib import import_module
 from typing import Any
 
 from foam_viz.optim.fields import Constraint, Field, FieldError, check_all, require
-from foam_viz.optim.refresh import PERIOD, POLICIES, STAGGER
+from foam_viz.optim.refresh import POLICIES
+from foam_viz.optim.refresh_fields import PERIOD, STAGGER
 
 LR = Field(
     name="lr", kind="real", default=1e-2, low=0, label="Learning rate", symbol="lr", logarithmic=True,

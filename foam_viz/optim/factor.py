@@ -55,6 +55,7 @@ class Factor:
         last_decomposition_step: Step of the basis in force; ``None`` before the first.
         last_check_step: Step of the last check; ``None`` before the first.
         reason: Reason of the last decision; ``None`` before the first.
+        keeps_basis: Whether Q of the last decomposition was kept, for a policy that measures or for an observer.
     """
 
     id: str
@@ -77,6 +78,7 @@ class Factor:
     last_decomposition_step: int | None = None
     last_check_step: int | None = None
     reason: Reason | None = None
+    keeps_basis: bool = False
     seen: int = field(default=0, repr=False)  # steps of the block at the last check
 
     @property

@@ -159,15 +159,15 @@ class FactoredOptimizer(torch.optim.Optimizer):
             policy.decide(
                 epsilon=factor.epsilon,
                 measure=numbers[1][i] if measured.kind is not None else None,
-                has_basis=factor.has_basis,
+                has_basis=bank.can_judge(row, policy),
             )
-            for i, factor in enumerate(factors)
+            for i, (row, factor) in enumerate(zip(rows, factors, strict=True))
         ]
         before = measured.before(decisions) if self.observer is not None else None
-        had_basis = factors[0].has_basis
+        first = not all(factor.has_basis for factor in factors)
         done, events = bank.carry_out(measured, decisions, numbers[0], self._step_count)
         self.events += events
-        state.after_check(bank, first=not had_basis)
+        state.after_check(bank, first=first)
         if before is not None and self.observer is not None:
             self.observer(measured.observation(before, tuple(done), self._step_count))
 

@@ -10,6 +10,11 @@ from torch import Tensor
 TRIANGLE_WIDTH = 128
 
 
+def on_host(tensor: Tensor) -> bool:
+    """Whether a tensor lies in the host's memory, where reading a number waits for nobody and calls are cheap."""
+    return tensor.device.type == "cpu"
+
+
 def unfold(gradient: Tensor, dim: int) -> Tensor:
     """The mode unfolding G_(k), (n_k, rest), of a tensor of at least one dimension; a view for vectors and matrices."""
     if gradient.dim() == 2:
@@ -28,7 +33,7 @@ def accumulate(statistics: Tensor, rows: list[Tensor], gradients: list[Tensor], 
         beta: Decay of the statistics.
     """
     weight = 1 - beta if beta < 1 else 1.0
-    if statistics.device.type != "cpu":
+    if not on_host(statistics):
         unfolded = torch.stack([unfold(gradient, dim) for gradient in gradients])
         statistics.baddbmm_(unfolded, unfolded.mT, beta=beta, alpha=weight)
         return
@@ -51,7 +56,7 @@ def _add_triangle(matrix: Tensor, unfolded: Tensor, beta: float, weight: float) 
 
 def is_triangular(statistics: Tensor) -> bool:
     """Whether only the upper block triangle of matrices of this size and device is computed."""
-    return statistics.device.type == "cpu" and statistics.shape[-1] >= 2 * TRIANGLE_WIDTH
+    return on_host(statistics) and statistics.shape[-1] >= 2 * TRIANGLE_WIDTH
 
 
 def complete(statistics: Tensor) -> Tensor:
@@ -68,7 +73,10 @@ def symmetric_product(left: Tensor, right: Tensor) -> Tensor:
     if not is_triangular(left):
         return left @ right
     result = torch.empty_like(right, memory_format=torch.contiguous_format)
-    for i in range(0, left.shape[-1], TRIANGLE_WIDTH):
-        rows = slice(i, i + TRIANGLE_WIDTH)
-        result[..., rows, i:] = left[..., rows, :] @ right[..., i:]
+    size = left.shape[-1]
+    stacks = (stack.reshape(-1, size, size) for stack in (result, left, right))
+    for target, first, second in zip(*stacks, strict=True):
+        for i in range(0, size, TRIANGLE_WIDTH):
+            # Into its place: a product of slices of stacks would be copied there (5 to 10 % of the time).
+            target[i : i + TRIANGLE_WIDTH, i:].addmm_(first[i : i + TRIANGLE_WIDTH], second[:, i:], beta=0)
     return complete(result)

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from foam_viz.optim.gram import symmetric_product
+from foam_viz.optim import gram
 
 Outcome = Literal["plain", "retry-float64", "jitter", "failed"]
 
@@ -74,13 +74,14 @@ def _eigh_escalating(matrix: Tensor, epsilon: float) -> tuple[tuple[Tensor, Tens
 
 
 def _eigh(matrices: Tensor) -> tuple[Tensor, Tensor] | None:
-    # MPS has no eigh. The solvers raise on most failures, but some LAPACKs return NaN for a NaN input instead.
+    # MPS has no eigh. The solvers raise on most failures, but some LAPACKs, on the host, return NaN instead. Elsewhere
+    # torch waits for the solver's own verdict already, and another look would be one more wait.
     source = matrices.cpu() if matrices.device.type == "mps" else matrices
     try:
         values, basis = torch.linalg.eigh(source)
     except torch.linalg.LinAlgError:
         return None
-    if not bool(torch.isfinite(values.sum() + basis.sum())):
+    if gram.on_host(values) and not bool(torch.isfinite(values.sum() + basis.sum())):
         return None
     return values.to(matrices.device), basis.to(matrices.device)
 
@@ -101,12 +102,12 @@ def damped(eigenvalues: Tensor, epsilon: float | Tensor) -> Tensor:
 def inverse_root(basis: Tensor, eigenvalues: Tensor, epsilon: float | Tensor, root: int) -> Tensor:
     """X = Q diag((D + eps)^(-1/p)) Q^T, (..., n, n)."""
     scale = damped(eigenvalues, epsilon).pow_(-1.0 / root)
-    return symmetric_product(basis * scale.unsqueeze(-2), basis.mT)
+    return gram.symmetric_product(basis * scale.unsqueeze(-2), basis.mT)
 
 
 def rotate(basis: Tensor, matrices: Tensor) -> Tensor:
     """B = Q^T A Q, (..., n, n)."""
-    return symmetric_product(basis.mT, matrices @ basis)
+    return gram.symmetric_product(basis.mT, matrices @ basis)
 
 
 def iterate_basis(matrices: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:

@@ -38,6 +38,7 @@ class Measurement:
         kind: What was measured besides the trace.
         values: (k, N): the trace of A, then h, RC, alpha or r.
         rotated: B, (N, n, n), kept where it is needed again.
+        keeps_basis: Whether somebody will read Q after a decomposition.
     """
 
     bank: Bank
@@ -45,6 +46,7 @@ class Measurement:
     kind: Measure | None
     values: Tensor
     rotated: Tensor | None
+    keeps_basis: bool
 
     def note(self, numbers: list[list[float]]) -> None:
         """Writes ``values``, read by the host, into the factors; NaN where nothing was measured."""
@@ -59,7 +61,7 @@ class Measurement:
         """What an observer wants to see of the time before the decisions are carried out; copied if that changes it."""
         chosen, bank = select(self.rows), self.bank
         epsilon = tuple(bank.factors[row].epsilon for row in self.rows)
-        if not bank.factors[self.rows[0]].has_basis:
+        if bank.basis is None or not all(bank.factors[row].keeps_basis for row in self.rows):
             return Before(None, None, epsilon)
         basis, eigenvalues = bank.basis[chosen], bank.eigenvalues[chosen]
         decomposes = any(decision.decompose for decision in decisions)

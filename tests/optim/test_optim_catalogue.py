@@ -23,7 +23,7 @@ from foam_viz.optim.soap import SOAP
 
 NAMES = [
     "sgd", "adamw", "shampoo", "foam", "foam-fixed-damping", "foam-no-refresh", "dr-shampoo", "shampoo-staggered",
-    "foam-fresh-eigenvalues", "shampoo-eigenvalue-corrected", "soap", "muon", "adafactor",
+    "foam-fresh-eigenvalues", "shampoo-eigenvalue-corrected", "soap", "soap-residual", "muon", "adafactor",
 ]  # fmt: skip
 OURS = ["shampoo-staggered", "foam-fresh-eigenvalues"]
 
@@ -107,7 +107,7 @@ def test_policies_start_alike(name: str) -> None:
     assert getattr(group["refresh"], "stagger", False) == (name == "shampoo-staggered")
     assert [step for step in range(1, 101) if group["refresh"].is_turn(step, 0, 3)] == [10, 50, 100]
     assert group["refresh"].epsilon == 1e-9
-    assert getattr(group["refresh"], "tau", 0.75) == {"dr-shampoo": 0.2}.get(name, 0.75)
+    assert getattr(group["refresh"], "tau", 0.75) == {"dr-shampoo": 0.2, "soap-residual": 0.2}.get(name, 0.75)
 
 
 def test_the_catalogue_has_the_defaults_of_the_constructor() -> None:

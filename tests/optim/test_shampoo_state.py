@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from foam_viz.optim.factor import CheckObservation
 from foam_viz.optim.refresh import EveryCheck, Foam
 from foam_viz.optim.shampoo import Shampoo
 
@@ -92,9 +93,41 @@ def test_copies_go_on_alone(way) -> None:
     train(model, optimizer, 1, 5)
     other_model, other = way((model, optimizer))
     assert other.observer is None
+    optimizer.observer = None  # with it, bases are kept that the copy does not need
     train(model, optimizer, 6, 12)
     train(other_model, other, 6, 12)
     same(optimizer, other)
+
+
+def test_a_basis_that_nobody_reads_is_not_kept() -> None:
+    model, optimizer = model_and_optimizer(refresh=EveryCheck(period=2))
+    seen: list[CheckObservation] = []
+    train(model, optimizer, 1, 4)
+    fixed, foam = (
+        [bank for bank in optimizer.banks() if bank.factors[0].parameter in of] for of in ((0, 1), (2, 3, 4, 5))
+    )
+    assert all(bank.basis is None for bank in fixed) and all(bank.basis is not None for bank in foam)
+    assert all(bank["basis"] is None for bank in optimizer.state_dict()["state"]["groups"][0]["banks"])
+    optimizer.observer = seen.append
+    train(model, optimizer, 5, 8)
+    early, late = ([o for o in seen if o.step == step and o.positions[0] < 3] for step in (6, 8))
+    assert all(o.basis_before is None and o.basis is not None for o in early)
+    assert all(o.basis_before is not None for o in late)
+    optimizer.observer = None
+    train(model, optimizer, 9, 10)
+    assert all(bank.basis is None for bank in fixed)
+
+
+def test_a_policy_that_begins_to_measure_decomposes_first() -> None:
+    model, optimizer = model_and_optimizer(refresh=EveryCheck(period=2))
+    train(model, optimizer, 1, 4)
+    (group, _), factors = optimizer.param_groups, optimizer.factors()[:3]
+    group["refresh"] = Foam(period=2, tau=0.9, epsilon_max=1e9)
+    train(model, optimizer, 5, 6)
+    assert [(f.reason, f.decompositions) for f in factors] == [("first", 3)] * 3
+    train(model, optimizer, 7, 8)
+    assert [(f.reason, f.decompositions) for f in factors] == [("reuse", 3)] * 3
+    assert all(math.isfinite(f.proxy) for f in factors)
 
 
 def test_states_that_do_not_fit_change_nothing() -> None:

@@ -1,0 +1,173 @@
+"""Milliseconds and state of an optimizer step, ours beside peers from PyPI: one thread, interleaved, same gradients.
+
+``python -m benchmarks optimizers [--workload=A|B] [--json]``, after ``pip install -r requirements-benchmarks.txt``.
+
+A cycle is ten steps, one check among them; what is printed is the sum of a cycle over ten, so that decompositions are
+charged where they belong. Every optimizer gets the same recorded gradients, which change from step to step. Only its
+``step`` is timed, in CPU seconds of the process, so that what else runs on the machine is not charged. A few instances
+of each take turns, cycle by cycle: the median over instances, then the mean over cycles.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.floor import floor
+from benchmarks.peers import ADAMW_THEN, PATTERN, PERIOD, QUOTED, SOAP_THEN, Contender, Family, contenders
+from benchmarks.report import Report
+from benchmarks.workloads import WORKLOADS, Workload
+
+INSTANCES = {"A": 3, "B": 2}
+LIMITS = {"A": 0.6, "B": 0.75}
+# With the same factors, grafting and moments on both sides.
+ALIKE = (
+    ("Shampoo f = 10, no grafting", "pytorch-optimizer Shampoo"),
+    ("Shampoo f = 10, matrices", "pytorch-optimizer ScalableShampoo"),
+    ("SOAP f = 10", "pytorch-optimizer SOAP"),
+    ("SOAP f = 10", "heavyball SOAP, not compiled"),
+)
+FAMILIES: dict[Family, str] = {"shampoo": "Shampoo f = 10", "foam": "FOAM f = 10", "soap": "SOAP f = 10"}
+
+
+@dataclass
+class Lane:
+    """One instance of a contender with parameters of its own.
+
+    Attributes:
+        cycles: Milliseconds a step, of each timed cycle.
+    """
+
+    parameters: list[Tensor]
+    optimizer: torch.optim.Optimizer
+    cycles: list[float] = field(default_factory=list)
+
+    def run(self, gradients: list[list[Tensor]]) -> float:
+        """Takes a step for each of the gradients; milliseconds a step, the optimizer's alone."""
+        seconds = 0.0
+        for step in gradients:
+            for parameter, gradient in zip(self.parameters, step, strict=True):
+                parameter.grad = gradient.clone()  # some optimizers write into what they are given
+            began = time.process_time()
+            self.optimizer.step()
+            seconds += time.process_time() - began
+        return seconds / len(gradients) * 1e3
+
+
+def state_bytes(optimizer: torch.optim.Optimizer) -> int:
+    """Bytes of all tensors that an optimizer holds besides parameters and gradients, wherever it keeps them."""
+    excluded = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    storages: dict[int, int] = {}
+    seen: set[int] = set()
+    left: list[Any] = [optimizer]
+    while left:
+        value = left.pop()
+        if id(value) in seen or id(value) in excluded:
+            continue
+        seen.add(id(value))
+        if isinstance(value, Tensor):
+            storages[value.untyped_storage().data_ptr()] = value.untyped_storage().nbytes()
+        elif isinstance(value, dict):
+            left += [key for key in value if isinstance(key, tuple)] + list(value.values())
+        elif isinstance(value, list | tuple | set):
+            left += value
+        elif type(value).__module__.split(".")[0] in ("foam_viz", "pytorch_optimizer", "heavyball", "torch"):
+            left += list(getattr(value, "__dict__", {}).values())
+            left += [getattr(value, name, None) for name in getattr(type(value), "__slots__", ())]
+    excluded_storages = {p.untyped_storage().data_ptr() for group in optimizer.param_groups for p in group["params"]}
+    return sum(size for pointer, size in storages.items() if pointer not in excluded_storages)
+
+
+def measure(workload: Workload) -> dict[str, tuple[Contender, float, int]]:
+    """Per contender its milliseconds a step and the bytes of its state."""
+    _, cycles = PATTERN[workload.name]
+    initial, gradients = workload.record(PERIOD * (cycles + 1) + 1)
+    lanes: dict[str, list[Lane]] = {}
+    field_of = {one.name: one for one in contenders(workload.name)}
+    for name, one in field_of.items():
+        lanes[name] = []
+        for _ in range(INSTANCES[workload.name]):
+            parameters = [parameter.clone().requires_grad_() for parameter in initial]
+            lanes[name].append(Lane(parameters, one.build(parameters)))
+            # The first decomposition, and SOAP's first gradient, which moves nothing: then all checks fall alike.
+            lanes[name][-1].run(gradients[: PERIOD + 1])
+    for cycle in range(cycles):
+        first = PERIOD * (cycle + 1) + 1
+        for i in range(INSTANCES[workload.name]):
+            for name in lanes:
+                lanes[name][i].cycles.append(lanes[name][i].run(gradients[first : first + PERIOD]))
+    return {
+        name: (
+            field_of[name],
+            statistics.mean(statistics.median(times) for times in zip(*(lane.cycles for lane in some), strict=True)),
+            state_bytes(some[0].optimizer),
+        )
+        for name, some in lanes.items()
+    }
+
+
+def compare(report: Report, workload: Workload) -> None:
+    """Measures a workload and adds its figures, with the limits on the ratios to the best peers."""
+    name = workload.name
+    print(f" workload {name}: {workload.label}")
+    measured = measure(workload)
+    for one, milliseconds, size in measured.values():
+        settings = ", ".join(f"{key}={value}" for key, value in one.settings.items())
+        report.add(f"{name} {one.name}: ms a step", milliseconds)
+        report.add(f"{name} {one.name}: state, MB", size / 1e6)
+        print(f"      [{one.scope}] {settings}")
+    scales = {
+        "AdamW": measured["AdamW, fused"][1] / ADAMW_THEN[name],
+        "pytorch-optimizer SOAP": measured["pytorch-optimizer SOAP"][1] / SOAP_THEN[name],
+    }
+    for source, scale in scales.items():
+        report.add(f"{name} this machine now over the day of the quoted figures, by {source}", scale)
+    for quoted in QUOTED:
+        report.add(f"{name} {quoted.name}, quoted x AdamW: ms a step", quoted.milliseconds[name] * scales["AdamW"])
+    for family, label in FAMILIES.items():
+        ours = measured[label][1]
+        peers = {
+            one.name: milliseconds
+            for one, milliseconds, _ in measured.values()
+            if one.family == family and not one.ours and one.scope == measured[label][0].scope
+        }
+        peers |= {q.name: q.milliseconds[name] * scales["AdamW"] for q in QUOTED if q.family == family}
+        best = min(peers, key=peers.__getitem__)
+        report.at_most(f"{name} {label} over the best peer, {best}", ours / peers[best], LIMITS[name])
+        timed = {one.name for one, *_ in measured.values()} & peers.keys()
+        if timed:
+            nearest = min(timed, key=peers.__getitem__)
+            report.add(f"{name} {label} over the best peer timed in this run, {nearest}", ours / peers[nearest])
+    for family, label in FAMILIES.items():
+        shapes = [tuple(p.shape) for p in workload.model().parameters() if family != "soap" or p.dim() > 1]
+        parts = floor(shapes, family, name)
+        for part, milliseconds in parts.items():
+            report.add(f"{name} {label}, floor, {part}: ms a step", milliseconds)
+        report.add(f"{name} {label} over its floor", measured[label][1] / sum(parts.values()))
+    memory(report, name, measured)
+
+
+def memory(report: Report, name: str, measured: dict[str, tuple[Contender, float, int]]) -> None:
+    """State of ours beside that of the peer that keeps the same; D and eps, a number or two a row, are below 1 %."""
+    for ours, peer in ALIKE:
+        mine, theirs = measured[ours][2], measured[peer][2]
+        report.at_most(f"{name} {ours}, state over {peer}", mine / theirs, 1.01)
+
+
+def main() -> int:
+    torch.set_num_threads(1)
+    report = Report("optimizers")
+    chosen = [name for name in WORKLOADS if f"--workload={name}" in sys.argv] or list(WORKLOADS)
+    for name in chosen:
+        compare(report, WORKLOADS[name])
+    return report.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""What runs on a GPU, exercised on the CPU: batched by size, and one transfer to the host in a step that checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from foam_viz.optim import gram
+from foam_viz.optim.eigenvalue_corrected import EigenvalueCorrectedShampoo
+from foam_viz.optim.factored import FactoredOptimizer
+from foam_viz.optim.refresh import DiagonalizationResidual, EveryCheck, Foam, FoamFreshEigenvalues
+from foam_viz.optim.shampoo import Shampoo
+from foam_viz.optim.soap import SOAP
+
+SHAPES = [(6, 4), (6, 4), (4, 6), (260, 3), (5,), (), (3, 2, 2)]
+OPTIMIZERS: dict[str, Callable[[list[torch.Tensor]], FactoredOptimizer]] = {
+    "shampoo": lambda w: Shampoo(w, lr=0.1, refresh=EveryCheck(period=2)),
+    "shampoo-matrices": lambda w: Shampoo(w, lr=0.1, refresh=EveryCheck(period=2), precondition="matrices"),
+    "shampoo-staggered": lambda w: Shampoo(w, lr=0.1, refresh=EveryCheck(period=4, stagger=True)),
+    "foam": lambda w: Shampoo(w, lr=0.1, refresh=Foam(period=2, epsilon_max=1e-8)),
+    "foam-fresh-eigenvalues": lambda w: Shampoo(w, lr=0.1, refresh=FoamFreshEigenvalues(period=2, epsilon_max=1e-8)),
+    "corrected": lambda w: EigenvalueCorrectedShampoo(w, lr=0.1, refresh=EveryCheck(period=2)),
+    "soap": lambda w: SOAP(w, lr=0.1, period=2),
+    "soap-residual": lambda w: SOAP(w, lr=0.1, refresh=DiagonalizationResidual(period=2, tau=0.3)),
+}
+
+
+class Transfers(TorchDispatchMode):
+    """Counts what would make the host wait for a device: numbers, truth values, and copies to the host."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        self.count, self.solved = 0, []
+        for name in ("tolist", "cpu", "numpy"):
+            monkeypatch.setattr(torch.Tensor, name, self._counting(getattr(torch.Tensor, name)))
+        for name in ("eigh", "qr"):
+            monkeypatch.setattr(torch.linalg, name, self._noting(getattr(torch.linalg, name)))
+
+    def _counting(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+            self.count += 1
+            return method(tensor, *args, **kwargs)
+
+        return counted
+
+    def _noting(self, solve: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(matrices: torch.Tensor) -> Any:
+            self.solved.append(tuple(matrices.shape))
+            return solve(matrices)
+
+        return noted
+
+    def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if operator in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default):
+            self.count += 1
+        return operator(*args, **(kwargs or {}))
+
+
+def build(name: str) -> tuple[list[torch.Tensor], FactoredOptimizer]:
+    weights = [torch.ones(shape, requires_grad=True) for shape in SHAPES]
+    return weights, OPTIMIZERS[name](weights)
+
+
+def step(weights: list[torch.Tensor], optimizer: FactoredOptimizer, number: int) -> None:
+    generator = torch.Generator().manual_seed(number)
+    for weight in weights:
+        weight.grad = torch.randn(weight.shape, generator=generator, dtype=weight.dtype)
+    optimizer.step()
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_step_that_checks_transfers_once_and_any_other_never(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gram, "on_host", lambda tensor: False)
+    weights, optimizer = build(name)
+    transfers = Transfers(monkeypatch)
+    for number in range(1, 13):
+        before = sum(factor.checks for factor in optimizer.factors())
+        transfers.count = 0
+        with transfers:
+            step(weights, optimizer, number)
+        checked = sum(factor.checks for factor in optimizer.factors()) > before
+        assert transfers.count == checked
+    assert sum(factor.decompositions for factor in optimizer.factors()) > len(optimizer.factors())
+
+
+def test_the_counter_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    transfers, number = Transfers(monkeypatch), torch.ones(())
+    for wait in (number.item, number.tolist, number.cpu, number.numpy, lambda: bool(number), lambda: float(number)):
+        transfers.count = 0
+        with transfers:
+            wait()
+        assert transfers.count == 1
+
+
+def test_factors_of_one_size_are_decomposed_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gram, "on_host", lambda tensor: False)
+    weights, optimizer = build("shampoo")
+    transfers = Transfers(monkeypatch)
+    step(weights, optimizer, 1)
+    assert transfers.solved == []
+    step(weights, optimizer, 2)
+    assert sorted(transfers.solved) == sorted((len(bank.factors), bank.size, bank.size) for bank in optimizer.banks())
+    assert len({bank.size for bank in optimizer.banks()}) == len(optimizer.banks()) < len(optimizer.factors())
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_both_paths_give_the_same_numbers(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # No factor has a null space, in which a basis could be chosen freely; 260 is large enough for block triangles.
+    shapes, results = [(4, 4), (4, 4), (260, 260), (2, 3, 4)], []
+    for host in (True, False):
+        monkeypatch.setattr(gram, "on_host", lambda tensor, host=host: host)
+        weights = [torch.ones(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+        optimizer = OPTIMIZERS[name](weights)
+        for number in range(1, 6):
+            step(weights, optimizer, number)
+        results.append(weights)
+    for host, device in zip(*results, strict=True):
+        torch.testing.assert_close(host, device, rtol=1e-7, atol=1e-7)
