@@ -1,11 +1,15 @@
-"""``python -m benchmarks [NAME ...]``: runs all benchmarks or those named; exits 1 if one missed a limit."""
+"""``python -m benchmarks [NAME ...]``: runs all benchmarks or those named; exits 1 if one missed a limit.
+
+``equal_budget`` (half an hour) and ``precision`` (two minutes) are studies without limits: they run when named. So does
+``optimizers`` (six minutes), which needs requirements-benchmarks.txt.
+"""
 
 from __future__ import annotations
 
 import importlib
 import sys
 
-NAMES = ("recording", "staleness", "live_view")
+NAMES = ("recording", "writer", "logs", "staleness", "live_view")
 
 if __name__ == "__main__":
     chosen = [name for name in sys.argv[1:] if not name.startswith("-")] or list(NAMES)

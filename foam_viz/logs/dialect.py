@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from foam_viz.logs.cells import BLANK, parse_number
 
@@ -38,7 +39,11 @@ def find_dialect(text: str) -> Dialect | None:
     Args:
         text: The beginning of a file, at least two lines of it.
     """
-    lines = text.splitlines()[: _SAMPLE_LINES * 2]
+    return _find(tuple(text.splitlines()[: _SAMPLE_LINES * 2]))
+
+
+@lru_cache(maxsize=256)  # several readers ask, and the one that takes the file asks again when it reads it
+def _find(lines: tuple[str, ...]) -> Dialect | None:
     skip = 0
     while skip < len(lines) and (not lines[skip].strip() or re.fullmatch(r"sep=.", lines[skip].strip())):
         skip += 1
