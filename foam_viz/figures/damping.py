@@ -67,7 +67,9 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
                 "step", range=encode.time_range(furthest, 0.02), anchor="y2", tickformat=",", hoverformat=","
             ),
             yaxis=encode.log_axis("damping ε", range=epsilon_span, domain=[0.5, 1], tickformat="~e", nticks=3),
-            yaxis2=encode.log_axis(what, range=drift_span, domain=[0, 0.4], nticks=3),
+            yaxis2=encode.log_axis(
+                what, range=drift_span, domain=[0, 0.4], nticks=3, tickformat="~e" if drift_span[0] < -3 else "~g"
+            ),
             yaxis3={"domain": [0.41, 0.48], "range": [-1, 1], "visible": False, "fixedrange": True},
             hovermode="x",
             shapes=shapes,

@@ -15,6 +15,10 @@ _MOST_TEXT_COLUMNS = 14
 _LONGEST_NAME = 12
 
 
+_NAMES_ACROSS = 40
+"""Letters that fit under the map of a card on a small screen."""
+
+
 def draw(lanes: Sequence[Lane], view: View) -> Drawing:
     """The newest measurement of every factor of the focused lane."""
     lane = columns.focus(lanes, view)
@@ -62,7 +66,7 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
         "layout": encode.layout(
             f"factor map {lane.position}",
             margin={"l": 82, "r": 14, "t": 32, "b": 44},
-            xaxis=encode.axis("layer", **_side(across), range=[-0.5, shape[1] - 0.5]),
+            xaxis=_layers(across),
             yaxis=encode.axis("", **_side(down), range=[shape[0] - 0.5, -0.5]),
             shapes=[encode.cell_borders(*shape, width=3), *_outline(cells, view.factor, lane, view)],
             annotations=[
@@ -115,6 +119,15 @@ def _grid(lane: Lane) -> tuple[list[str], list[str], list[tuple[int, int]]]:
     order = sorted(down, key=lambda row: (row.partition(" ")[0] == "bias", list(down).index(row)))
     ranks = {row: rank for rank, row in enumerate(order)}
     return list(across), order, [(ranks[row], column) for row, column in places]
+
+
+def _layers(names: list[str]) -> dict:
+    """The axis of layers: by name where the names fit beside each other, else by number."""
+    span = [-0.5, len(names) - 0.5]
+    if sum(map(len, names)) + len(names) <= _NAMES_ACROSS:
+        return encode.axis("layer", **_side(names), range=span)
+    numbers = [str(number) for number in range(1, len(names) + 1)]
+    return encode.axis("layer, in order (names on hover)", **_side(numbers), range=span)
 
 
 def _side(names: list[str]) -> dict:

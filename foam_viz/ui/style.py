@@ -17,11 +17,18 @@ _CSS = """
 .st-key-strip { position: sticky; top: 3.2rem; z-index: 20; background: var(--st-background-color); padding: 0.3rem 0; }
 .st-key-door a { background: var(--st-primary-color); border-radius: 8px; padding: 0.45rem 1rem; width: fit-content; }
 .st-key-door a, .st-key-door a * { color: var(--st-background-color) !important; }
+.st-key-logs-tabs { padding-top: 0.6rem; }
+.st-key-findings-list button { justify-content: flex-start; text-align: left; min-height: 0; padding: 0.1rem 0; }
+.st-key-findings-list button p { text-align: left; }
+.stMultiSelect [data-tag] { background: color-mix(in srgb, currentColor 10%, transparent); color: inherit; }
+.st-key-logs-empty { text-align: center; min-height: 16rem; }
+.stMultiSelect [data-testid="stMultiSelectTagsContainer"] { max-height: 11rem; overflow-y: auto; }
+.st-key-compared [data-testid="stMultiSelectTagsContainer"] { max-height: 6rem; }
 @media (max-width: 640px) {
   .stMainBlockContainer { padding: 3.4rem 0.75rem 2rem; }
   .st-key-strip, .st-key-look { gap: 0.4rem; }
   .st-key-strip > *, .st-key-look > * { flex: 1 1 30%; }
-  .st-key-strip button { padding: 0.25rem 0.5rem; width: 100%; }
+  .st-key-strip :is(.stButton, .stPopover) button { padding: 0.25rem 0.5rem; width: 100%; }
   .st-key-look > * { flex-basis: 45%; }
 }
 """
