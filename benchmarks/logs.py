@@ -3,6 +3,7 @@
 The inputs are written into a temporary folder: an event file of 1,000,000 scalars (10 curves, some 60 MB), a CSV of
 20 MB, and a folder of 200 runs of 1,000 steps, half of them CSV, half event files. What is timed is reading alone,
 imports aside; the two readers of event files take turns, and the median counts. Memory is the peak of the process.
+Then 200 runs are compared anew, and windows of a curve of 1,000,000 points are drawn.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +22,10 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.report import Report
+from foam_viz.analysis.smoothing import Smoothing
+from foam_viz.figures import compare
+from foam_viz.figures.panel import Lane
+from foam_viz.trace import Manifest, Trace, record_batch
 
 SCALARS, CURVES, CSV_BYTES, RUNS, RUN_STEPS, ROUNDS = 1_000_000, 10, 20 * 10**6, 200, 1_000, 3
 
@@ -110,8 +116,38 @@ def write_csv(path: Path, rows: int) -> None:
             file.write(f"{step},{','.join(f'{number:.9g}' for number in row)}\n")
 
 
+def _run_of(steps: int, number: int) -> Lane:
+    """A falling, noisy loss."""
+    step = np.arange(1, steps + 1)
+    loss = np.exp(-step / steps) + 0.05 * np.random.default_rng(number).standard_normal(steps) + 0.1
+    trace = Trace.empty(Manifest(run_id=str(number), name=f"run {number}"))
+    trace.append("steps", record_batch("steps", {"step": step, "loss": loss, "optimizer_seconds": step * 0.01}))
+    return Lane(trace, trace.manifest.name, number)
+
+
+def _redraws(report: Report) -> None:
+    """Comparisons drawn again, as figures for the browser: other smoothing, another axis, another window."""
+    many = [_run_of(RUN_STEPS, number) for number in range(RUNS)]
+    seconds = []
+    for scale in range(10, 10 + ROUNDS):
+        for axis in ("step", "fair_time"):
+            began = time.perf_counter()
+            compare.draw(many, compare.CompareView(x=axis, smoothing=Smoothing("ema", scale)))
+            seconds.append(time.perf_counter() - began)
+    report.at_most("200 runs compared anew, s", statistics.median(seconds), 1)
+    long = [_run_of(1_000_000, 0)]
+    compare.draw(long, compare.CompareView())
+    seconds = []
+    for start in np.linspace(0, 5e5, 10):
+        began = time.perf_counter()
+        compare.draw(long, compare.CompareView(window=(start, start + 3e5)))
+        seconds.append(time.perf_counter() - began)
+    report.at_most("a window of a curve of 1,000,000 points drawn anew, ms", statistics.median(seconds) * 1e3, 50)
+
+
 def main() -> int:
     report = Report("logs")
+    _redraws(report)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         events, table, runs = folder / "events.out.tfevents.1700000000.host", folder / "metrics.csv", folder / "runs"

@@ -19,6 +19,17 @@ _OFTEN_EMPTY = ("-wal", "-shm", "-journal", ".lock", ".gitkeep", "__init__.py")
 _LFS = b"version https://git-lfs.github.com/spec/v1"
 
 
+def absolute(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """Return absolute paths.
+
+    Raises:
+        TypeError: It is one path and not a sequence: a text would be taken apart, and ``/`` is a whole disk.
+    """
+    if isinstance(paths, str | bytes | os.PathLike):
+        raise TypeError(f"paths must be a sequence of paths, not one path: [{paths!r}]")
+    return [Path(os.path.abspath(path)) for path in paths]
+
+
 def gather(
     paths: Sequence[str | os.PathLike[str]],
     scratch: Path,
@@ -44,7 +55,7 @@ def gather(
         The files in natural order of their names, and a problem for each thing passed over.
     """
     gatherer = _Gatherer(scratch, limits, skip, watch)
-    given = [Path(os.path.abspath(path)) for path in paths]
+    given = absolute(paths)
     shared = Path(os.path.commonpath([path.parent for path in given])) if given else Path()
     for path in dict.fromkeys(given):
         gatherer.add(path, path.relative_to(shared).as_posix())

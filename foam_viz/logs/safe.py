@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from foam_viz.logs.files import signature
+from foam_viz.logs.files import absolute, signature
 from foam_viz.logs.limits import MEBIBYTE, Limits
 from foam_viz.logs.reader import Options, Problem, Reading
 from foam_viz.logs.reading import distinct
@@ -48,7 +48,7 @@ def read(
         The traces, in memory, and a problem for each thing that could not be read or passed a limit.
     """
     with tempfile.TemporaryDirectory(prefix="foam_viz_logs_", ignore_cleanup_errors=True) as folder:
-        return _Supervisor([os.path.abspath(path) for path in paths], options, limits, Path(folder)).run()
+        return _Supervisor([str(path) for path in absolute(paths)], options, limits, Path(folder)).run()
 
 
 @dataclass

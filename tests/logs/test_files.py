@@ -129,3 +129,9 @@ def test_signatures_differ_by_name_size_and_time(tmp_path: Path) -> None:
     write(tmp_path, "b", text="longer content")
     found.add(signature([tmp_path]))
     assert len(found) == 4
+
+
+@pytest.mark.parametrize("single", ["runs", Path("runs")])
+def test_one_path_instead_of_several_is_refused(tmp_path: Path, single: str | Path) -> None:
+    with pytest.raises(TypeError, match="a sequence of paths"):
+        gather(single, tmp_path)
