@@ -16,6 +16,7 @@ else:
         [
             st.Page("pages/start.py", title="Start", icon=":material/home:", default=True),
             st.Page("pages/live_lab.py", title="Live lab", icon=":material/science:", url_path="live-lab"),
+            st.Page("pages/run_logs.py", title="Run logs", icon=":material/folder_open:", url_path="run-logs"),
         ],
         position="top",
     ).run()

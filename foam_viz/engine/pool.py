@@ -120,7 +120,12 @@ class EnginePool:
             "port": self.port,
             "identity": engine.identity.hex(),
             "key": engine.key.hex(),
-            "settings": {**asdict(self._settings), "data_directory": str(self._settings.data_directory)},
+            # Engines open no logs, and a path is no JSON.
+            "settings": {
+                **asdict(self._settings),
+                "data_directory": str(self._settings.data_directory),
+                "log_folders": (),
+            },
         }
         with suppress(OSError):  # it died at once: _tend starts another
             process.stdin.write(json.dumps(start).encode() + b"\n")

@@ -28,7 +28,7 @@ class TaskSpec:
         fields: Its settings.
         loss_unit: Unit of the loss.
         local_fields: Settings that name something on the user's own disk: for the CLI and the library, never for
-            links and pages.
+            links, pages and manifests of others (see ``foreign``).
         constraints: Relations between the settings.
         picture: Kind of its picture, which says what arrays ``Task.picture`` returns: ``decision``,
             ``reconstruction``, ``ellipse`` or ``singular-values``; None where it has none.
@@ -52,6 +52,18 @@ class TaskSpec:
     def review(self, settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[FieldError]]:
         """Complete settings (defaults where missing or refused) and every error found."""
         return check_all(self.all_fields, settings, self.constraints)
+
+    def foreign(self, settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[FieldError]]:
+        """Settings that came from elsewhere - a link, an uploaded manifest - without those that open local files.
+
+        Returns:
+            The settings that may be used, still unchecked, and an error for each local one that was set.
+        """
+        local = {field.name for field in self.local_fields}
+        allowed = "left out here: it names something on the disk of whoever runs this, so set it on the command line"
+        kept = {name: value for name, value in settings.items() if name not in local}
+        refused = {name: value for name, value in settings.items() if name in local and value is not None}
+        return kept, [FieldError(name, value, allowed) for name, value in refused.items()]
 
     def build(self, settings: Mapping[str, Any], *, seed: int, device: str = "cpu") -> Task:
         """Builds the task; ``settings`` are complete and checked.

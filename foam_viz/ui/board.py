@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
+from math import isfinite
 from typing import Any, Literal
 
 import orjson
@@ -67,6 +68,7 @@ def board(
     everything: bool = False,
     on_follow: Callable[[int | None, int], None] | None = None,
     on_control: Callable[[str, str], None] | None = None,
+    on_range: Callable[[str, tuple[float, float] | None], None] | None = None,
     on_resend: Callable[[], None] | None = None,
     focus: int | None = None,
 ) -> None:
@@ -85,6 +87,8 @@ def board(
         on_follow: called with (factor index, lane position) when a factor is clicked, and with (None, lane
             position) when a run in the table is. Without it nothing can be clicked.
         on_control: called with (view id, control key); see `session`.
+        on_range: called with (panel id, part of the horizontal axis looked at, None for all of it) when the
+            reader zooms a figure whose ``layout.meta`` says ``detail``.
         on_resend: called after the browser asked for what it lacks; the board sends everything then by
             itself.
         focus: position of the lane whose factor is followed, marked in the table.
@@ -119,11 +123,17 @@ def board(
         if on_control and all(isinstance(text, str) and 0 < len(text) <= 256 for text in texts):
             on_control(*texts)
 
+    def look() -> None:
+        value = _value(key, "range")
+        if on_range and isinstance(value.get("panel"), str) and (window := _window(value.get("window"))) is not False:
+            on_range(value["panel"], window)
+
     _component(assets.published())(
         key=key,
         data=payload(panels, head, memory),
         on_follow_change=follow,
         on_control_change=control,
+        on_range_change=look,
         on_resend_change=resend,
     )
 
@@ -172,6 +182,16 @@ def _value(key: str, event: str) -> dict:
     """What the browser sent with an event; an empty dict if it is not the object it should be."""
     value = st.session_state[key].get(event)
     return value if isinstance(value, dict) else {}
+
+
+def _window(value: object) -> tuple[float, float] | None | Literal[False]:
+    """Two ascending finite numbers, None for none; False for what is neither."""
+    if value is None:
+        return None
+    numbers = [
+        float(item) for item in value if isinstance(item, int | float) and not isinstance(item, bool) and isfinite(item)
+    ] if isinstance(value, list) else []  # fmt: skip
+    return (numbers[0], numbers[1]) if len(numbers) == 2 and numbers[0] < numbers[1] else False
 
 
 def _whole(value: object) -> bool:

@@ -41,7 +41,7 @@ FIELDS: tuple[Field, ...] = (
     Field(
         name="smoothing",
         kind="choice",
-        default="none",
+        default="ema",
         choices=tuple(SMOOTHINGS),
         label="Smoothing",
         help="Weighs by steps, not by rows, so that curves logged densely and sparsely smooth alike.",
@@ -49,7 +49,7 @@ FIELDS: tuple[Field, ...] = (
     Field(
         name="scale",
         kind="real",
-        default=20.0,
+        default=10.0,
         low=0.0,
         high=1e9,
         unit="steps",

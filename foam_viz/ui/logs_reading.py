@@ -87,9 +87,7 @@ def _with_pattern(plain: Reading, patterned: Reading) -> Reading:
     texts = [trace for trace in patterned.traces if trace.manifest.format == _TEXT_LOG]
     replaced = {trace.manifest.files for trace in texts}
     kept = [
-        trace
-        for trace in plain.traces
-        if not (trace.manifest.format == _TEXT_LOG and trace.manifest.files in replaced)
+        trace for trace in plain.traces if not (trace.manifest.format == _TEXT_LOG and trace.manifest.files in replaced)
     ]
     known = {name for files in replaced for name in files} | {name for t in kept for name in t.manifest.files}
     problems = [problem for problem in plain.problems if problem.file not in known]

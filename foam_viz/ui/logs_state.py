@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
+from foam_viz.analysis.comparison import Row
 from foam_viz.logs import safe
 from foam_viz.logs.reader import Problem, Reading
 from foam_viz.optim.fields import FieldError
@@ -47,6 +48,7 @@ class Source:
         label: Name to show.
         paths: Files and folders to read.
         folder: The upload folder to delete with it; None for a folder on the server.
+        size: Bytes uploaded.
         watch: Read again when something in it changes.
         pattern: Of the lines of its text logs; empty for the built-in one.
         signature: State of the paths when they were read last.
@@ -58,6 +60,7 @@ class Source:
     label: str
     paths: tuple[Path, ...]
     folder: Path | None = None
+    size: int = 0
     watch: bool = False
     pattern: str = ""
     signature: str = ""
@@ -141,7 +144,8 @@ class LogsState:
         show_secrets: Do not mask what looks like a secret.
         confirmed: Confounds that the reader said do not matter, in words.
         window: Part of the horizontal axis that is zoomed into, with the axis it belongs to.
-        notice: What the page must say once.
+        notice: What the last attempt to open something could not do.
+        answer: The last question to the table of a comparison, and its rows.
     """
 
     view: dict[str, Any]
@@ -157,6 +161,7 @@ class LogsState:
     confirmed: frozenset[str] = frozenset()
     window: tuple[str, float, float] | None = None
     notice: str = ""
+    answer: tuple[tuple, list[Row]] | None = None
     _places: dict[str, int] = field(default_factory=dict)
 
     # --- sources
@@ -165,11 +170,13 @@ class LogsState:
         """Take in files and begin to read them."""
         source = Source(secrets.token_hex(4), kind, label, tuple(paths), folder)
         self.sources.append(source)
+        self.notice = ""
         self.read(source)
         return source
 
     def remove(self, source: Source) -> None:
         """Forget a source, its runs and its files."""
+        self.notice = ""
         if source in self.sources:
             self.sources.remove(source)
         if source.folder is not None:
@@ -199,7 +206,11 @@ class LogsState:
                 problem = Problem(source.label, "", f"could not be read: {error}", "try again, or with fewer files")
                 source.reading = Reading(source.reading.traces if source.reading else [], [problem])
                 continue
+            first = source.reading is None
             source.reading = self._bounded(source, job.result())
+            if first and source.reading.traces:
+                self.run = f"{source.id}/{source.reading.traces[0].manifest.run_id}"
+                self.factor = 0
         return news
 
     def _bounded(self, source: Source, reading: Reading) -> Reading:
@@ -265,6 +276,12 @@ class LogsState:
         """The run of this session's live lab; None where there is none."""
         lab = st.session_state.get("lab")
         return lab.run() if isinstance(lab, LabState) else None
+
+    @property
+    def training(self) -> bool:
+        """Whether the live run that is shown trains now."""
+        run = self.live_run() if self.with_live else None
+        return run is not None and run.running
 
     def _samples(self) -> Iterator[Run]:
         for name in self.samples:

@@ -28,12 +28,13 @@ def hub() -> Hub:
     global _hub
     with _lock:
         if _hub is None:
-            _hub = Hub(load(), is_active=_is_active)
+            _hub = Hub(load(), is_active=is_active)
             atexit.register(_hub.close)
         return _hub
 
 
-def _is_active(session: str) -> bool:
+def is_active(session: str) -> bool:
+    """Says whether a browser session is connected."""
     return runtime.exists() and runtime.get_instance().is_active_session(session)
 
 

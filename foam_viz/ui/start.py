@@ -36,6 +36,12 @@ def start() -> None:
     st.markdown(_LEAD)
     with st.container(key="door"):
         st.page_link("pages/live_lab.py", label="**Open the live lab**", icon=":material/science:")
+    with st.container(key="door-inspect"):
+        st.page_link(
+            "pages/run_logs.py",
+            label="**Inspect run logs**: drop files of any trainer, see what is inside, compare many",
+            icon=":material/folder_open:",
+        )
     columns = st.columns(len(PRESETS), border=True)
     for column, preset in zip(columns, PRESETS.values(), strict=True):
         column.page_link("pages/live_lab.py", label=f"**{preset.label}**", query_params=_pairs(preset.query))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from foam_viz.engine.config import RUN_FIELDS, from_query
+from foam_viz.engine.config import RUN_FIELDS, from_manifest, from_query
 from foam_viz.optim.catalogue import OPTIMIZERS
 from foam_viz.tasks.catalogue import TASKS, TaskSpec
 from foam_viz.tasks.task import Batch, batch_generator, coordinate_permutation
@@ -172,6 +172,20 @@ def test_local_settings_are_no_part_of_links(name: str) -> None:
         experiment, errors = from_query({"task": [name], field.name: ["/etc/hosts"]})
         assert [error.field for error in errors] == [field.name]
         assert experiment.task_settings[field.name] is None
+
+
+@EVERY_TASK
+def test_a_foreign_manifest_opens_no_local_file(name: str) -> None:
+    spec: TaskSpec = TASKS[name]
+    own = {"task": name, "task_settings": spec.review({"batch_size": 8})[0], "optimizer": "sgd"}
+    experiment, errors = from_manifest(own)
+    assert not errors and experiment.task_settings["batch_size"] == 8
+    for field in spec.local_fields:
+        hostile = {**own, "task_settings": {**own["task_settings"], field.name: "/etc/hosts"}}
+        experiment, errors = from_manifest(hostile)
+        assert [(error.field, error.value) for error in errors] == [(field.name, "/etc/hosts")]
+        assert "command line" in str(errors[0])
+        assert experiment.task_settings[field.name] is None and experiment.task_settings["batch_size"] == 8
 
 
 @pytest.mark.parametrize("name", ["digits-vit", "tiny-gpt"])

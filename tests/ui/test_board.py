@@ -14,7 +14,7 @@ from foam_viz.figures import theme
 from foam_viz.figures.catalogue import BY_ID, PANELS
 from foam_viz.figures.panel import Drawing, Lane, View
 from foam_viz.ui import assets
-from foam_viz.ui.board import Panel, Sent, payload
+from foam_viz.ui.board import Panel, Sent, _window, payload
 from tests.synthetic import SyntheticRun
 
 LOSS, SPECTRUM = BY_ID["loss"], BY_ID["spectrum"]
@@ -148,3 +148,10 @@ def test_data_never_becomes_markup_in_the_browser() -> None:
 def test_the_scripts_parse() -> None:
     for script in assets.SOURCES.glob("*.js"):
         subprocess.run(["node", "--check", "--input-type=module", "-"], input=script.read_bytes(), check=True)
+
+
+def test_a_zoomed_range_from_the_browser_is_two_ascending_finite_numbers_or_none() -> None:
+    assert _window(None) is None
+    assert _window([1, 2.5]) == (1.0, 2.5)
+    for value in ([2, 1], [1], [1, 2, 3], [True, 2], ["1", 2], [float("nan"), 1.0], {"0": 1}, "12", 3):
+        assert _window(value) is False, value

@@ -75,7 +75,7 @@ class Board {
     if (card && card.revision === panel.revision) { card.follows = follows; return true; }
     if (!("title" in panel)) return false;
     if (!card) {
-      card = new Card(panel.id, this.plots, (value) => this.send("follow", value));
+      card = new Card(panel.id, this.plots, (value) => this.send("follow", value), (value) => this.send("range", value));
       this.cards.set(panel.id, card);
       this.grid.append(card.slot);
     }

@@ -4,6 +4,8 @@ import { menu } from "./menu.js";
 import { paint } from "./paint.js";
 import { exportsOf } from "./take.js";
 
+const REST_MS = 250; // a zoom or a pan is told once the hand rests
+
 const make = (tag, className, text) => {
   const element = document.createElement(tag);
   if (className) element.className = className;
@@ -12,8 +14,8 @@ const make = (tag, className, text) => {
 };
 
 export class Card {
-  constructor(id, plots, follow) {
-    Object.assign(this, { id, plots, follow, drawn: -1e9, full: -1e9, shape: "", ranges: {}, width: 0, height: 0, visible: true, revision: null, parts: null, dark: false });
+  constructor(id, plots, follow, range) {
+    Object.assign(this, { id, plots, follow, range, telling: 0, told: "null", drawn: -1e9, full: -1e9, shape: "", ranges: {}, width: 0, height: 0, visible: true, revision: null, parts: null, dark: false });
     this.slot = make("div", "fb-slot");
     this.element = make("article", "fb-card");
     this.element.dataset.panel = id;
@@ -137,6 +139,23 @@ export class Card {
     if (Number.isInteger(factor) && factor >= 0) this.follow({ factor, lane: follow.lane });
   }
 
+  // Figures of long curves hold fewer points than were logged (`layout.meta.detail`): the part of the horizontal axis that
+  // the reader looks at is told, null for all of it, and its detail comes with the next update.
+  relaid() {
+    clearTimeout(this.telling);
+    if (!this.parts?.layout.meta?.detail) return;
+    this.telling = setTimeout(() => {
+      const axis = this.box._fullLayout?.xaxis;
+      const asked = this.ranges.xaxis?.range;
+      if (!axis || !asked) return;
+      const whole = axis.range.every((value, at) => Math.abs(value - asked[at]) <= 1e-6 * Math.abs(asked[1] - asked[0]));
+      const window = whole ? null : axis.range.map((value) => (axis.type === "log" ? 10 ** value : value));
+      if (JSON.stringify(window) === this.told) return;
+      this.told = JSON.stringify(window);
+      this.range({ panel: this.id, window });
+    }, REST_MS);
+  }
+
   arrow(event) {
     const follow = this.follows && this.parts?.layout.meta?.follow;
     const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] ?? [0, 0];
@@ -176,6 +195,7 @@ export class Card {
   }
 
   destroy() {
+    clearTimeout(this.telling);
     this.sizes.disconnect();
     this.sight.disconnect();
     this.plots.forget(this);

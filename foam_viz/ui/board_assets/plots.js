@@ -1,5 +1,6 @@
 // Plotly, loaded once, and the queue that keeps the page smooth: in each frame a few figures whose marks only move, or one
 // that Plotly draws anew.
+import { link, unlink } from "./cursor.js";
 import { quick, shapeOf } from "./quick.js";
 
 const FRAME_MS = 1000 / 60;
@@ -151,6 +152,8 @@ export class Plots {
     if (card.listening) return;
     card.listening = true;
     card.box.on("plotly_click", (event) => card.clicked(event.points[0]));
+    card.box.on("plotly_relayout", () => card.relaid());
+    link(card);
   }
 
   done(card, drawing, now) {
@@ -162,6 +165,7 @@ export class Plots {
 
   forget(card) {
     this.waiting.delete(card);
+    unlink(card);
     if (window.Plotly) window.Plotly.purge(card.box);
   }
 }

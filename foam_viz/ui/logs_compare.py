@@ -1,0 +1,212 @@
+"""Many runs beside each other: what to compare, and how."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from foam_viz.analysis.axes import BY_ID
+from foam_viz.analysis.confounds import Confound, confounds, step_ranking_note, time_ranking_allowed
+from foam_viz.analysis.series import metrics
+from foam_viz.optim.fields import FieldError
+from foam_viz.ui import logs_compare_board
+from foam_viz.ui.logs_address import BY_NAME, MOST_METRICS, SMOOTHINGS
+from foam_viz.ui.logs_cards import nothing
+from foam_viz.ui.logs_published import published
+from foam_viz.ui.logs_state import LogsState, Run
+from foam_viz.ui.text import plain
+
+_AT_FIRST = 12
+"""Runs compared before anybody chose."""
+
+
+def compare(state: LogsState, runs: list[Run]) -> None:
+    """The whole view."""
+    if not runs:
+        nothing(state)
+        published()
+        return
+    chosen = _runs(state, runs)
+    if chosen:
+        _what(state, chosen)
+        baseline, highlight = _how(state, chosen)
+        found = confounds([run.trace for run in chosen])
+        allowed = _confounds(state, found)
+        logs_compare_board.draw(state, chosen, baseline, highlight, allowed)
+    else:
+        st.caption("Choose the runs to compare above.")
+    published()
+
+
+def _runs(state: LogsState, runs: list[Run]) -> list[Run]:
+    by_key = {run.key: run for run in runs}
+    wanted = list(by_key)[:_AT_FIRST] if state.chosen is None else [key for key in state.chosen if key in by_key]
+    st.session_state["logs.chosen"] = wanted
+
+    def changed() -> None:
+        state.chosen = list(st.session_state["logs.chosen"])
+
+    with st.container(key="compared"):
+        st.multiselect(
+            f"Runs, {len(wanted):,} of {len(runs):,}",
+            list(by_key),
+            key="logs.chosen",
+            on_change=changed,
+            format_func=lambda key: by_key[key].label,
+            placeholder="Choose runs",
+            help="All runs that are open may be compared: uploaded, recorded and live ones.",
+        )
+    return [by_key[key] for key in wanted]
+
+
+def _kept(state: LogsState, name: str) -> str:
+    """Key of the widget of a field, which starts from the view and writes into it."""
+    key = f"logs.{name}"
+    if key not in st.session_state:
+        value = state.view[name]
+        field = BY_NAME[name]
+        st.session_state[key] = field.format(value) if field.kind == "real" else value
+    return key
+
+
+def _choice(state: LogsState, name: str, labels: dict[str, str], width: int) -> None:
+    field = BY_NAME[name]
+    state.view[name] = st.selectbox(
+        field.label, list(labels), key=_kept(state, name), format_func=labels.get, help=field.help, width=width
+    )
+
+
+def _toggle(state: LogsState, name: str, **more: Any) -> None:
+    field = BY_NAME[name]
+    state.view[name] = st.toggle(field.label, key=_kept(state, name), help=field.help, **more)
+
+
+def _number(state: LogsState, name: str, width: int) -> None:
+    """A text field of a number: it takes 3e-7, and 'none' or nothing where that is allowed."""
+    field = BY_NAME[name]
+    unit = f" ({field.unit})" if field.unit else ""
+    text = st.text_input(f"{field.label}{unit}", key=_kept(state, name), help=field.help, width=width)
+    try:
+        state.view[name] = field.parse(text) if text.strip() else field.default
+    except FieldError as error:
+        st.caption(f":red[{plain(error)}; still {plain(field.format(state.view[name]))}]")
+
+
+def _what(state: LogsState, chosen: list[Run]) -> None:
+    there = list(dict.fromkeys(name for run in chosen for name in metrics(run.trace)))
+    wanted = [name for name in state.view["metric"] if name in there]
+    st.session_state["logs.metric"] = wanted or _first_metric(there)
+
+    def changed() -> None:
+        state.view["metric"] = list(st.session_state["logs.metric"]) or ["loss"]
+
+    with st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="what"):
+        st.multiselect(
+            "Metrics",
+            there,
+            key="logs.metric",
+            on_change=changed,
+            max_selections=MOST_METRICS,
+            select_all=False,
+            placeholder="Choose metrics",
+            width=225,
+            help="A panel each, up to four; the table and the target are of the first.",
+        )
+        _choice(state, "x", {axis.id: _capital(axis.title) for axis in BY_ID.values()}, 165)
+        _choice(state, "smoothing", SMOOTHINGS, 160)
+        _number(state, "scale", 96)
+        _number(state, "target", 96)
+        _number(state, "at", 96)
+
+
+def _first_metric(there: list[str]) -> list[str]:
+    """The losses that there are, else the first column."""
+    for name in ("loss", "held_out_loss"):
+        if name in there:
+            return [name]
+    return there[:1]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _how(state: LogsState, chosen: list[Run]) -> tuple[int | None, int | None]:
+    """The rest of the controls; returns the baseline and the run brought forward, as places in the list."""
+    with st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="how"):
+        baseline, highlight = _marks(chosen)
+        _toggle(state, "log_x")
+        _toggle(state, "log_y")
+        _toggle(state, "raw", disabled=state.view["smoothing"] == "none")
+        _toggle(state, "seeds")
+    return baseline, highlight
+
+
+def _marks(chosen: list[Run]) -> tuple[int | None, int | None]:
+    labels = {run.key: run.label for run in chosen}
+    places = {run.key: place for place, run in enumerate(chosen)}
+    found = []
+    for key, label, help_text in (
+        ("logs.baseline", "Baseline", "Speed-ups to the target are against this run."),
+        ("logs.highlight", "Bring forward", "Fades the other runs."),
+    ):
+        if st.session_state.get(key) not in labels:
+            st.session_state[key] = None
+        picked = st.selectbox(
+            label,
+            list(labels),
+            index=None,
+            key=key,
+            format_func=labels.get,
+            placeholder="none",
+            width=230,
+            persist_state="page",
+            help=help_text,
+        )
+        found.append(places.get(picked))
+    return found[0], found[1]
+
+
+def _confounds(state: LogsState, found: list[Confound]) -> bool:
+    """What else differs between the runs; says whether they may be ranked along the axis chosen."""
+    by_time = BY_ID[state.view["x"]].measure == "time"
+    words = frozenset(confound.words for confound in found)
+    if not found:
+        return True
+    certain = sum(confound.certain for confound in found)
+    unknown = len(found) - certain
+    words_of = [f"{_things(certain)} differ{'s' if certain == 1 else ''}"] if certain else []
+    words_of += [f"{_things(unknown) if not certain else unknown} may differ, as logs do not tell"] if unknown else []
+    title = f"Besides the optimizer, {' and '.join(words_of)}"
+    withheld = by_time and not time_ranking_allowed(found)
+    with st.expander(title, icon=":material/balance:", expanded=withheld, key="confounds"):
+        for confound in found:
+            mark = ":orange[●]" if confound.certain else ":gray[●]"
+            st.markdown(f"{mark} {plain(confound.words, 400)}. :gray[Spoils {_spoils(confound)}.]")
+    if not by_time:
+        if note := step_ranking_note(found):
+            st.caption(plain(note))
+        return True
+    if not withheld:
+        return True
+    st.session_state["logs.confirmed"] = words <= state.confirmed
+
+    def confirmed() -> None:
+        state.confirmed = words if st.session_state["logs.confirmed"] else frozenset()
+
+    return st.checkbox(
+        "I know that they differ: rank them by time all the same",
+        key="logs.confirmed",
+        on_change=confirmed,
+        help="Until then times to the target and speed-ups are withheld. It holds for what is listed above, and is "
+        "asked again when something else differs.",
+    )
+
+
+def _things(count: int) -> str:
+    return f"{count} thing{'s' if count != 1 else ''}"
+
+
+def _spoils(confound: Confound) -> str:
+    return {"time": "comparison by time", "step": "comparison by step", "both": "every comparison"}[confound.spoils]

@@ -1,0 +1,224 @@
+"""One run from the inside: the panels of the live lab at a moment of the run, and what deserves a look."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import streamlit as st
+
+from foam_viz.analysis.axes import at_steps
+from foam_viz.analysis.finding import Finding
+from foam_viz.analysis.findings import findings
+from foam_viz.analysis.series import Missing, series
+from foam_viz.analysis.targets import last as last_values
+from foam_viz.figures.catalogue import PANELS
+from foam_viz.figures.panel import Drawing, Lane, View
+from foam_viz.figures.theme import LIGHT, number
+from foam_viz.trace import Trace
+from foam_viz.ui.board import LaneChip, Panel, board
+from foam_viz.ui.lab_controls import LOSS_AXES
+from foam_viz.ui.logs_cards import nothing, run_choice
+from foam_viz.ui.logs_state import LogsState, Run
+from foam_viz.ui.text import plain
+
+_OVER_TIME = ("loss", "damping", "raster")
+"""Panels that show the whole run, with a line at the moment; the others show what was at the moment."""
+_AXES = {"step": "step", "optimizer_seconds": "fair_time", "decompositions": "decompositions"}
+_MARKS = {"error": ":red[●]", "warning": ":orange[●]", "note": ":gray[●]"}
+_KEPT_FINDINGS = 40
+_LIVE_SECONDS = 1.0
+
+
+def inspect(state: LogsState, runs: list[Run]) -> None:
+    """The whole view."""
+    if not runs:
+        nothing(state)
+        return
+    with st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="look"):
+        run = run_choice(state, runs, "logs.inspected", width=300)
+        axis = st.selectbox(
+            "Loss against",
+            list(LOSS_AXES),
+            key="logs.loss-axis",
+            format_func=LOSS_AXES.get,
+            width=165,
+            persist_state="page",
+            help="Seconds are those of training alone: no evaluation and no recording.",
+        )
+        _factor(state, run)
+        log = st.toggle(
+            "Log loss", value=True, key="logs.loss-log", persist_state="page", help="A logarithmic axis for the loss."
+        )
+    moment = _moment(state, run)
+    _findings(state, run)
+    _panels(state, run, axis, log, moment)
+
+
+def _factor(state: LogsState, run: Run) -> None:
+    factors = run.trace.manifest.factors
+    state.factor = min(state.factor, max(len(factors) - 1, 0))
+    if factors:
+        st.session_state["logs.factor"] = state.factor
+
+    def chosen() -> None:
+        state.factor = st.session_state["logs.factor"]
+
+    st.selectbox(
+        "Factor",
+        range(len(factors)),
+        key="logs.factor",
+        on_change=chosen,
+        format_func=lambda i: (
+            f"{factors[i].parameter} {factors[i].side or f'dim {factors[i].dim}'} ({factors[i].size}x{factors[i].size})"
+        ),
+        disabled=not factors,
+        placeholder="the log tells no factors apart",
+        width=250,
+        help="The factor that spectrum, damping and overlap show.",
+    )
+
+
+def _moment(state: LogsState, run: Run) -> int | None:
+    """The step looked at; None for the end."""
+    steps = run.trace.values("steps", "step")
+    if len(steps) < 2 or int(steps.max()) <= int(steps.min()):
+        return None
+    first, end = int(steps.min()), int(steps.max())
+    key = f"logs.moment.{run.key}"
+    st.session_state[key] = min(max(state.moments.get(run.key, end), first), end)
+
+    def moved() -> None:
+        go_to(state, run.key, st.session_state[key], end)
+
+    st.slider(
+        "Moment (step)",
+        first,
+        end,
+        key=key,
+        on_change=moved,
+        format="localized",
+        help="Spectrum, overlap, factor map and decision show what was at this step; the line in the other panels is "
+        "there.",
+    )
+    return state.moments.get(run.key)
+
+
+def go_to(state: LogsState, key: str, step: int, end: int) -> None:
+    """Look at a step of a run; its end follows the run while it grows."""
+    if step >= end:
+        state.moments.pop(key, None)
+    else:
+        state.moments[key] = step
+
+
+def _findings(state: LogsState, run: Run) -> None:
+    found = findings(run.trace)
+    if not found:
+        st.caption("Nothing in this run asks for a look: no spike, no value that is not finite, no factor left behind.")
+        return
+    words = f"{len(found):,} finding{'s' if len(found) != 1 else ''}, the gravest first: each leads to its moment"
+    with (
+        st.expander(words, icon=":material/troubleshoot:", expanded=True, key="findings"),
+        st.container(height=min(26 + 34 * len(found), 190), border=False, key="findings-list", gap="xsmall"),
+    ):
+        for place, finding in enumerate(found[:_KEPT_FINDINGS]):
+            st.button(
+                f"{_MARKS[finding.severity]} **step {finding.step:,}** {plain(finding.words, 260)}",
+                key=f"finding-{place}",
+                on_click=_look_at,
+                args=(state, run, finding),
+                type="tertiary",
+                help="Shows this moment" + (" and this factor." if finding.factor is not None else "."),
+            )
+        if len(found) > _KEPT_FINDINGS:
+            st.caption(f"And {len(found) - _KEPT_FINDINGS:,} more.")
+
+
+def _look_at(state: LogsState, run: Run, finding: Finding) -> None:
+    state.moments[run.key] = finding.step  # at the end too: the line shows where
+    if finding.factor is not None:
+        state.factor = finding.factor
+
+
+def _panels(state: LogsState, run: Run, axis: str, log: bool, moment: int | None) -> None:
+    st.session_state["logs-inspect-everything"] = True
+    shown = state.factor
+
+    @st.fragment(run_every=_LIVE_SECONDS if run.live else None, key="logs-inspect-panels")
+    def draw() -> None:
+        def follow(factor: int | None, lane: int) -> None:
+            if factor is not None and factor < len(run.trace.manifest.factors):
+                state.factor = factor
+
+        view = View(factor=state.factor if run.trace.manifest.factors else None, loss_x=axis, loss_log=log)
+        board(
+            key="logs-inspect-board",
+            panels=drawn(run, view, moment),
+            lanes=[_chip(run)],
+            everything=st.session_state.pop("logs-inspect-everything", False),
+            on_follow=follow,
+            focus=0,
+        )
+        if state.factor != shown or (run.live and not state.training):
+            st.rerun()  # the choice of the factor outside shows another one, or there is nothing more to wait for
+
+    draw()
+
+
+def drawn(run: Run, view: View, moment: int | None) -> list[Panel]:
+    """The panels of a run at a moment, None for its end."""
+    whole = [Lane(run.trace, run.label, 0)]
+    then = whole if moment is None else [Lane(run.trace.truncated(moment), run.label, 0)]
+    panels = []
+    for spec in PANELS:
+        if spec.id == "picture" and not run.trace.rows("pictures"):
+            continue  # other programs keep none, and an empty card of that size says nothing
+        if spec.id in _OVER_TIME:
+            panels.append(Panel(spec, _with_line(spec.draw(whole, view), run.trace, spec.id, view, moment)))
+        else:
+            panels.append(Panel(spec, spec.draw(then, view)))
+    return panels
+
+
+def _with_line(drawing: Drawing, trace: Trace, panel: str, view: View, moment: int | None) -> Drawing:
+    """With a vertical line at the moment."""
+    if moment is None or drawing.figure is None:
+        return drawing
+    place = at_steps(trace, _AXES[view.loss_x] if panel == "loss" else "step", np.array([moment]))
+    if place is None or not np.isfinite(place[0]):
+        return drawing
+    layout = drawing.figure["layout"]
+    line = {
+        "type": "line",
+        "xref": "x",
+        "yref": "paper",
+        "x0": float(place[0]),
+        "x1": float(place[0]),
+        "y0": 0,
+        "y1": 1,
+        "line": {"color": LIGHT.accent, "width": 1.5, "dash": "dot"},
+    }
+    shapes = [*layout.get("shapes", ()), line]
+    figure = {**drawing.figure, "layout": {**layout, "shapes": shapes}}
+    return replace(drawing, figure=figure)
+
+
+def _chip(run: Run) -> LaneChip:
+    cells = []
+    for metric, label in (("loss", "Loss"), ("held_out_loss", "Held out")):
+        found = series(run.trace, metric)
+        value = "–" if isinstance(found, Missing) else number(last_values(found).value)
+        cells.append((label, value, "Mean of the last 20 values logged."))
+    steps = run.trace.values("steps", "step")
+    cells.append(("Steps", f"{int(steps.max()):,}" if len(steps) else "–", "Last step logged."))
+    for column, label, help_text in (
+        ("optimizer_seconds", "Training", "Seconds charged to training alone."),
+        ("decompositions", "Decompositions", "Of all factors, so far."),
+    ):
+        if run.trace.has("steps", column):
+            values = run.trace.values("steps", column).astype(float)
+            values = values[np.isfinite(values)]
+            unit = "s" if column == "optimizer_seconds" else ""
+            cells.append((label, number(float(values.max()), unit) if len(values) else "–", help_text))
+    return LaneChip(0, run.label, cells, run.trace.manifest.status)

@@ -1,0 +1,50 @@
+"""The page of logs, put together: what is open on the left, and one of three views of it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from foam_viz.ui.logs_address import BY_NAME, TABS
+from foam_viz.ui.logs_cards import recognised
+from foam_viz.ui.logs_compare import compare
+from foam_viz.ui.logs_inspect import inspect
+from foam_viz.ui.logs_sources import sidebar
+from foam_viz.ui.logs_state import LogsState, state
+from foam_viz.ui.server import hub
+from foam_viz.ui.text import plain
+
+_VIEWS = {"runs": recognised, "inspect": inspect, "compare": compare}
+
+
+def page() -> None:
+    """Draws the page."""
+    hub()
+    session = state()
+    session.collect()
+    sidebar(session)
+    runs = session.runs()
+    _messages(session)
+    _tab(session)
+    _VIEWS[session.view["tab"]](session, runs)
+    session.write_address()
+
+
+def _tab(session: LogsState) -> None:
+    if "logs.tab" not in st.session_state:
+        st.session_state["logs.tab"] = session.view["tab"]
+    with st.container(key="logs-tabs"):
+        session.view["tab"] = st.segmented_control(
+            BY_NAME["tab"].label,
+            list(TABS),
+            key="logs.tab",
+            format_func=TABS.get,
+            required=True,
+            label_visibility="collapsed",
+        )
+
+
+def _messages(session: LogsState) -> None:
+    for error in session.rejected:
+        st.warning(f"Not taken from the link: {plain(error)}. The default is used.", icon=":material/link_off:")
+    if session.notice:
+        st.warning(plain(session.notice, 600), icon=":material/info:")

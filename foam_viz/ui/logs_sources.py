@@ -1,0 +1,208 @@
+"""The sidebar of the page of logs: what is brought in, and what is open."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import streamlit as st
+
+from foam_viz.ui.logs_state import LogsState, Source, owner, sample_names, uploads
+from foam_viz.ui.server import hub
+from foam_viz.ui.text import plain
+
+LARGEST_MB, MOST_MB = 500, 2000
+"""Of one file, and of all that one session has uploaded."""
+_WAIT_SECONDS, _WATCH_SECONDS = 0.5, 3.0
+
+
+def sidebar(state: LogsState) -> None:
+    """Draws the sidebar and takes in what was dropped on it."""
+    with st.sidebar:
+        _upload(state)
+        if hub().settings.log_folders:
+            _server_folder(state)
+        _waiting(state)
+        _open(state)
+        _samples(state)
+        _live(state)
+
+
+def _upload(state: LogsState) -> None:
+    whole = st.toggle(
+        "A whole folder",
+        key="logs.whole",
+        help="Folders keep what belongs together: TensorBoard runs, FOAM run directories, MLflow stores. Zips do too.",
+    )
+    count = st.session_state.setdefault("logs.uploads", 0)
+    files = st.file_uploader(
+        "Drop logs here" if not whole else "Drop a folder of logs here",
+        accept_multiple_files="directory" if whole else True,
+        key=f"logs.upload.{count}",
+        max_upload_size=LARGEST_MB,
+        help="CSV, TSV, JSON, JSONL, Parquet, text logs, TensorBoard, W&B, MLflow, trackio, Lightning, Hugging Face, "
+        "AlgoPerf, FOAM run directories, run bundles, and zips of any mix. Found by content, not by name. Files stay "
+        "in your session and are deleted when it ends.",
+    )
+    if not files:
+        return
+    size = sum(file.size for file in files)
+    if size + sum(source.size for source in state.sources) > MOST_MB * 2**20:
+        state.notice = f"More than {MOST_MB:,} MB would be open: remove an upload first, or give fewer files."
+        st.session_state["logs.uploads"] = count + 1
+        st.rerun()
+    try:
+        folder = uploads().keep(owner(), [(file.name, file.getbuffer()) for file in files])
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        reason = "the disk of the server is full" if full else error.strerror or str(error)
+        state.notice = f"The upload could not be kept: {reason}. Nothing of it is open."
+    else:
+        name = files[0].name.replace("\\", "/").rpartition("/")[2] if len(files) == 1 else f"{len(files):,} files"
+        state.add("upload", name, sorted(folder.iterdir()), folder).size = size
+        state.view["tab"] = "runs"
+        st.session_state["logs.tab"] = "runs"
+    st.session_state["logs.uploads"] = count + 1  # another uploader: what was taken in need not stay in memory twice
+    st.rerun()
+
+
+def allowed_folder(text: str, folders: tuple[Path, ...]) -> tuple[Path | None, str]:
+    """The folder or file on the server that a reader may open, or why not.
+
+    Whether something outside the allowed folders exists is not told.
+
+    Args:
+        text: Absolute, or relative to one of the folders.
+        folders: What the configuration allows.
+    """
+    homes = [folder.resolve() for folder in folders]
+    if "\0" in text:
+        return None, "a path has no zero bytes"
+    given = Path(text.strip())
+    for home in homes:
+        try:
+            place = (given if given.is_absolute() else home / given).resolve()
+        except (OSError, RuntimeError):
+            continue
+        if place.is_relative_to(home) and (place.exists() or len(homes) == 1):
+            return (place, "") if place.exists() else (None, "there is no such folder or file")
+    return None, "only what lies in the folders that the configuration allows (log_folders) can be opened"
+
+
+def _server_folder(state: LogsState) -> None:
+    folders = hub().settings.log_folders
+
+    def chosen() -> None:
+        text = st.session_state["logs.folder"].strip()
+        if not text:
+            return
+        place, problem = allowed_folder(text, folders)
+        if place is None:
+            state.notice = f"{text}: {problem}."
+            return
+        st.session_state["logs.folder"] = ""
+        if all(place not in source.paths for source in state.sources):
+            state.add("folder", place.name, [place], None)
+        state.view["tab"] = st.session_state["logs.tab"] = "runs"
+
+    st.text_input(
+        "Folder on the server",
+        key="logs.folder",
+        on_change=chosen,
+        placeholder=str(folders[0]),
+        help="Everything below it is read. Allowed: " + ", ".join(plain(folder) for folder in folders) + ".",
+    )
+
+
+def _open(state: LogsState) -> None:
+    if not state.sources:
+        return
+    st.markdown("**Open**")
+    for source in list(state.sources):
+        with st.container(border=True, key=f"source-{source.id}"):
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.markdown(plain(source.label, 60), width="stretch")
+                st.button(
+                    "",
+                    icon=":material/close:",
+                    key=f"remove-{source.id}",
+                    on_click=state.remove,
+                    args=(source,),
+                    type="tertiary",
+                    help="Closes it" + (" and deletes the uploaded files." if source.folder else "."),
+                )
+            st.caption(_state_of(source))
+            if source.kind == "folder":
+                source.watch = st.toggle(
+                    "Watch",
+                    value=source.watch,
+                    key=f"watch-{source.id}",
+                    help="Looks every few seconds and reads again when something in the folder has changed.",
+                )
+
+
+def _state_of(source: Source) -> str:
+    if source.reading is None:
+        return "being read"
+    runs, problems = len(source.reading.traces), len(source.reading.problems)
+    words = f"{runs:,} run{'s' if runs != 1 else ''}"
+    if problems:
+        words += f", {problems:,} thing{'s' if problems != 1 else ''} not read"
+    return words + (", being read again" if source.job else "")
+
+
+def _samples(state: LogsState) -> None:
+    if "logs.samples" not in st.session_state:
+        st.session_state["logs.samples"] = state.samples
+
+    def chosen() -> None:
+        state.samples = list(st.session_state["logs.samples"])
+
+    st.multiselect(
+        "Recorded samples",
+        sample_names(),
+        key="logs.samples",
+        on_change=chosen,
+        format_func=sample_label,
+        placeholder="Choose samples",
+        help="Small runs of this project, recorded by its own command line; sample_runs/README.md says how.",
+    )
+
+
+def sample_label(name: str) -> str:
+    """The file name in words: ``digits-autoencoder-shampoo-f200`` is ``digits: shampoo f200``."""
+    for task, short in (("digits-autoencoder-", "digits: "), ("tiny-gpt-", "GPT: ")):
+        if name.startswith(task):
+            return short + name.removeprefix(task).replace("-", " ")
+    return name
+
+
+def _live(state: LogsState) -> None:
+    run = state.live_run()
+    if run is None:
+        state.with_live = False
+        return
+    state.with_live = st.toggle(
+        "Overlay the live lab",
+        value=state.with_live,
+        key="logs.live",
+        help="Shows the run of your live lab beside the logs, while it trains too.",
+    )
+
+
+def _waiting(state: LogsState) -> None:
+    """Shows what is being read, and draws the page again when something new is there."""
+    pending = bool(state.pending)
+    pace = _WAIT_SECONDS if pending else _WATCH_SECONDS if any(source.watch for source in state.sources) else None
+
+    @st.fragment(run_every=pace, key="logs-waiting")
+    def look() -> None:
+        state.look_after()
+        for source in state.pending:
+            size = sum(path.stat().st_size for path in source.paths if path.is_file())
+            much = f", {size / 2**20:,.1f} MB" if size else ""
+            st.status(f"Reading {plain(source.label, 60)}{much}: {source.seconds:,.0f} s", state="running")
+        if bool(state.pending) != pending or any(source.job.done() for source in state.pending):
+            st.rerun()
+
+    look()

@@ -1,0 +1,239 @@
+"""The page of logs as Streamlit runs it, without a browser."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from foam_viz.engine.hub import Hub
+from foam_viz.logs.reader import ColumnRule
+from foam_viz.settings import Settings
+from foam_viz.ui import logs_address, logs_sources, logs_state, server
+
+ROOT = Path(__file__).resolve().parents[2]
+GOOD = b"iteration,train_loss,elapsed\n" + b"".join(b"%d,%.3f,%d\n" % (i, 5 / i, 100 * i) for i in range(1, 60))
+SPIKED = b"step,loss\n" + b"".join(b"%d,%s\n" % (i, b"nan" if i > 30 else b"%.3f" % (5 / i)) for i in range(1, 50))
+
+
+@pytest.fixture(scope="module")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    folder = tmp_path_factory.mktemp("served")
+    (folder / "watched.csv").write_bytes(GOOD)
+    data = tmp_path_factory.mktemp("data")
+    made = Hub(Settings(data_directory=data, engines=1, device="cpu", log_folders=(folder,)))
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True)
+def one_hub(engines: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_hub", engines)
+
+
+def page(**query: str | list[str]) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.run()
+    for key, value in query.items():
+        app.query_params[key] = value
+    app.switch_page("pages/run_logs.py").run()
+    assert not app.exception
+    return app
+
+
+def state(app: AppTest) -> logs_state.LogsState:
+    return app.session_state["logs"]
+
+
+def settle(app: AppTest) -> AppTest:
+    """Waits until nothing is being read, then draws the page again."""
+    end = time.monotonic() + 90
+    while not all(source.job.done() for source in state(app).pending):
+        assert time.monotonic() < end, "reading takes too long"
+        time.sleep(0.05)
+    app.run()
+    assert not app.exception
+    return app
+
+
+def upload(app: AppTest, *files: tuple[str, bytes]) -> AppTest:
+    uploader = app.get("file_uploader")[0]
+    for name, content in files:
+        uploader.upload(name, content)
+    app.run()
+    assert not app.exception
+    return settle(app)
+
+
+def words(app: AppTest) -> str:
+    return " ".join(element.value for element in [*app.markdown, *app.caption, *app.warning])
+
+
+def switch(app: AppTest, view: str) -> AppTest:
+    app.segmented_control(key="logs.tab").set_value(view).run()
+    assert not app.exception
+    return app
+
+
+def test_the_page_opens_with_recorded_runs_side_by_side() -> None:
+    app = page()
+    labels = app.multiselect(key="logs.chosen").value
+    assert len(labels) == len(logs_state.OPENS_WITH)
+    assert app.selectbox(key="logs.x").value == "step"
+    assert switch(app, "inspect").slider[0].max == 600
+
+
+def test_an_upload_is_recognised_beside_one_that_is_broken() -> None:
+    app = upload(page(), ("good.csv", GOOD), ("broken.csv", b"PK\x03\x04 not a zip"), ("empty.jsonl", b""))
+    assert app.segmented_control(key="logs.tab").value == "runs"
+    runs = [run for run in state(app).runs() if run.source]
+    assert [run.label for run in runs] == ["good"]
+    assert runs[0].trace.values("steps", "loss")[0] == 5.0
+    shown = words(app)
+    assert "broken\\.csv" in shown and "empty\\.jsonl" in shown
+    assert "could not be read" in app.expander[0].label or any("could not be read" in e.label for e in app.expander)
+    table = app.dataframe[0].value
+    assert table["Run"].iloc[0] == "good" and table["Rows"].iloc[0] == 59
+    assert str(state(app).sources[0].folder) not in shown  # where uploads lie is nobody's business
+
+
+def test_a_corrected_column_is_read_anew_and_remembered() -> None:
+    app = upload(page(), ("run.csv", GOOD.replace(b"elapsed", b"waited")))
+    run = next(run for run in state(app).runs() if run.source)
+    assert not run.trace.has("steps", "optimizer_seconds")
+    rules = {"waited": ColumnRule(target="optimizer_seconds", unit="s", scale=0.001)}
+    state(app).correct(run.trace, rules)
+    settle(app)
+    again = next(run for run in state(app).runs() if run.source)
+    assert again.trace.values("steps", "optimizer_seconds")[1] == pytest.approx(0.2)
+    assert any(button.key == "logs.forget" for button in app.button)
+    other = upload(page(), ("other.csv", GOOD.replace(b"elapsed", b"waited")))
+    assert next(r for r in state(other).runs() if r.source).trace.has("steps", "optimizer_seconds")
+    other.button(key="logs.forget").click().run()
+    settle(other)
+    assert not next(r for r in state(other).runs() if r.source).trace.has("steps", "optimizer_seconds")
+
+
+def test_a_text_log_of_another_kind_takes_a_pattern() -> None:
+    text = b"".join(b"<%d> value is %.2f now\n" % (i, 3 / i) for i in range(1, 30))
+    app = upload(page(), ("odd.txt", text))
+    assert not [run for run in state(app).runs() if run.source]
+    source = state(app).sources[0]
+    app.text_input(key=f"logs.pattern.{source.id}").input(r"<(?P<step>\d+)> value is (?P<loss>[\d.]+)").run()
+    app.button(key=f"preview-{source.id}").click().run()
+    assert not app.exception
+    assert any("loss" in frame.value.columns for frame in app.dataframe)
+    app.button(key=f"apply-{source.id}").click().run()
+    settle(app)
+    run = next(run for run in state(app).runs() if run.source)
+    assert run.trace.values("steps", "loss")[2] == 1.0
+
+
+def test_a_finding_leads_to_its_moment() -> None:
+    app = switch(upload(page(), ("sick.csv", SPIKED)), "inspect")
+    found = [button for button in app.button if button.key and button.key.startswith("finding-")]
+    assert found and "step 31" in found[0].label
+    found[0].click().run()
+    assert not app.exception
+    assert list(state(app).moments.values()) == [31]
+    assert app.slider[0].value == 31
+
+
+def test_comparison_reaches_targets_and_withholds_times() -> None:
+    app = switch(upload(page(), ("good.csv", GOOD), ("sick.csv", SPIKED)), "compare")
+    app.text_input(key="logs.target").input("0.5").run()
+    app.selectbox(key="logs.smoothing").select("none").run()
+    app.selectbox(key="logs.x").select("total_time").run()
+    assert not app.exception
+    assert app.checkbox(key="logs.confirmed").value is False
+    app.checkbox(key="logs.confirmed").check().run()
+    assert state(app).confirmed
+    assert (app.query_params["x"], app.query_params["target"]) == ("total_time", "0.5")
+    app.selectbox(key="logs.x").select("step").run()
+    assert not app.checkbox
+
+
+def test_markup_in_names_is_text() -> None:
+    nasty = b"step,loss,<img src=x onerror=alert(1)>\n" + b"".join(b"%d,%d,1\n" % (i, i) for i in range(1, 9))
+    app = upload(page(), ("[click](http://evil) **x**.csv", nasty))
+    for view in ("runs", "inspect", "compare"):
+        switch(app, view)
+        for element in [*app.markdown, *app.caption, *app.info, *app.warning]:
+            assert "[click](http" not in element.value
+            assert "<img" not in element.value or "\\<img" in element.value
+
+
+def test_secrets_are_masked_until_asked_for() -> None:
+    log = {"config": {"api_key": "sk-abcdefghijklmnop1234"}, "log_history": [{"step": i, "loss": i} for i in range(9)]}
+    app = upload(page(), ("trainer_state.json", json.dumps({**log, "global_step": 8}).encode()))
+    shown = " ".join(code.value for code in app.code)
+    assert "sk-abcdefghijklmnop1234" not in shown
+
+
+def test_a_session_has_room_for_so_much_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs_sources, "MOST_MB", 0)
+    app = upload(page(), ("good.csv", GOOD))
+    assert not state(app).sources
+    assert any("remove an upload first" in warning.value for warning in app.warning)
+
+
+def test_removing_a_source_deletes_its_files() -> None:
+    app = upload(page(), ("good.csv", GOOD))
+    source = state(app).sources[0]
+    assert source.folder.exists()
+    app.button(key=f"remove-{source.id}").click().run()
+    assert not app.exception
+    assert not source.folder.exists()
+    assert not [run for run in state(app).runs() if run.source]
+
+
+def test_a_folder_of_the_server_is_watched(engines: Hub) -> None:
+    app = page()
+    app.text_input(key="logs.folder").input("../").run()
+    assert any("log\\_folders" in warning.value for warning in app.warning)
+    app.text_input(key="logs.folder").input(".").run()
+    settle(app)
+    run = next(run for run in state(app).runs() if run.source)
+    assert run.trace.rows("steps") == 59
+    app.toggle(key=f"watch-{run.source.id}").set_value(True).run()
+    with open(engines.settings.log_folders[0] / "watched.csv", "ab") as file:
+        file.write(b"60,0.01,6000\n")
+    app.run()
+    assert state(app).pending
+    settle(app)
+    assert next(run for run in state(app).runs() if run.source).trace.rows("steps") == 60
+
+
+def test_a_live_run_is_laid_over_the_logs() -> None:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
+    app.switch_page("pages/live_lab.py").run()
+    app.button(key="do-step").click().run()
+    app.session_state["lab"].run().wait(60)
+    app.switch_page("pages/run_logs.py").run()
+    app.toggle(key="logs.live").set_value(True).run()
+    assert not app.exception
+    names = app.multiselect(key="logs.chosen").options
+    assert sum(name.startswith("live: ") for name in names) == 2
+    assert names[0].startswith("live: FOAM") and len(names) == 2 + len(logs_state.OPENS_WITH)
+
+
+def test_a_link_reopens_the_view() -> None:
+    app = page(tab="inspect", sample="digits-autoencoder-diverged", scale="7", smoothing="window", x="nonsense")
+    assert state(app).view["tab"] == "inspect"
+    assert [run.label for run in state(app).runs()] == [state(app).runs()[0].trace.manifest.name]
+    assert any("nonsense" in warning.value for warning in app.warning)
+    switch(app, "compare")
+    assert app.text_input(key="logs.scale").value == "7"
+    assert app.query_params["sample"] == "digits-autoencoder-diverged"
+
+
+def test_a_link_and_its_view_are_one() -> None:
+    view = logs_address.defaults() | {"x": "tokens", "log_x": True, "target": 3.5, "metric": ["a/b", "loss"]}
+    query = logs_address.to_query(view, ["s"], ["t"])
+    listed = {key: value if isinstance(value, list) else [value] for key, value in query.items()}
+    assert logs_address.from_query(listed, ["s", "t"]) == (view, ["s"], [])
+    assert logs_address.to_query(logs_address.defaults(), ["t"], ["t"]) == {}
