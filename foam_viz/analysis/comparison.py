@@ -61,7 +61,7 @@ def compare(
         smoothing: None for none.
         at: Step whose value is asked for.
         interpolate: See :func:`foam_viz.analysis.targets.reach`.
-        last: Values that ``Row.last`` is the mean of.
+        last: Steps that ``Row.last`` is the mean of.
 
     Returns:
         One row a trace, in order.

@@ -69,20 +69,20 @@ def best(series: Series, way: Direction) -> Value:
     return Value(float(series.y[at]), float(series.step[at]), float(series.x[at]))
 
 
-def last(series: Series, count: int = 20) -> Value:
-    """Mean of the last ``count`` values; not finite where one of them is not."""
+def last(series: Series, steps: int = 20) -> Value:
+    """Mean of the values of the last ``steps`` steps; not finite where one of them is not.
+
+    Counted in steps, so that a loss logged every step is averaged over its noise, while of a held-out loss measured now
+    and then the last value counts alone, and not with those of the run's youth.
+    """
     if not len(series):
         return Value(math.nan, words="no value")
-    values = series.y[-count:]
+    values = series.y[series.step > series.step[-1] - steps]
     with np.errstate(invalid="ignore"):
         mean = float(np.mean(values))
-    words = (
-        ""
-        if np.isfinite(values).all()
-        else f"{int((~np.isfinite(values)).sum())} of the last {len(values)} values not finite"
-    )
-    if len(values) < count:
-        words = "; ".join(filter(None, [words, f"mean of all {len(values)} values"]))
+    words = "the last value" if len(values) == 1 else f"mean of the last {len(values)} values"
+    if not np.isfinite(values).all():
+        words = f"{int((~np.isfinite(values)).sum())} of the last {len(values)} values not finite"
     return Value(mean, float(series.step[-1]), float(series.x[-1]), words)
 
 

@@ -208,7 +208,7 @@ def _reading(
     smoothing = view.smoothing
     if smoothing.kind != "none" and smoothing.scale > 0:
         how = "exponential mean" if smoothing.kind == "ema" else "centred window"
-        runs += f", {how} of {theme.number(smoothing.scale)} steps"
+        runs += f", {how} of {theme.setting(smoothing.scale)} steps"
     parts = [runs]
     ends = [(lanes[i].label, found.raw.diverged_step) for i, found in there.items()]
     gone = [f"{label} diverged at step {step:,}" for label, step in ends if step is not None]

@@ -176,9 +176,9 @@ def _confounds(state: LogsState, found: list[Confound]) -> bool:
         return True
     certain = sum(confound.certain for confound in found)
     unknown = len(found) - certain
-    words_of = [f"{_things(certain)} differ{'s' if certain == 1 else ''}"] if certain else []
-    words_of += [f"{_things(unknown) if not certain else unknown} may differ, as logs do not tell"] if unknown else []
-    title = f"Besides the optimizer, {' and '.join(words_of)}"
+    words_of = [f"{_things(certain)} differ{'s' if certain == 1 else ''} besides the optimizer"] if certain else []
+    words_of += [f"{_things(unknown)} the logs do not tell"] if unknown else []
+    title = "; ".join(words_of)
     withheld = by_time and not time_ranking_allowed(found)
     with st.expander(title, icon=":material/balance:", expanded=withheld, key="confounds"):
         for confound in found:

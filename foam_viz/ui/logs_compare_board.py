@@ -185,7 +185,7 @@ def cells(row: Row, state: LogsState, withheld: bool) -> list[tuple[str, str, st
     if row.missing:
         found = [("Best", "–", row.missing), ("Last", "–", row.missing)]
     else:
-        found = [_value("Best", row.best, "Best value logged"), _value("Last", row.last, "Mean of the last 20 values")]
+        found = [_value("Best", row.best, "Best value logged"), _value("Last", row.last, "Over the last 20 steps")]
     if state.view["at"] is not None:
         found.append(_value(f"At step {number(int(state.view['at']))}", row.at, "Value there, or the last one before"))
     if state.view["target"] is None:

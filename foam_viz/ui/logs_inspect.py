@@ -208,8 +208,9 @@ def _chip(run: Run) -> LaneChip:
     cells = []
     for metric, label in (("loss", "Loss"), ("held_out_loss", "Held out")):
         found = series(run.trace, metric)
-        value = "–" if isinstance(found, Missing) else number(last_values(found).value)
-        cells.append((label, value, "Mean of the last 20 values logged."))
+        last = None if isinstance(found, Missing) else last_values(found)
+        words = found.reason if last is None else f"Over the last 20 steps: {last.words}."
+        cells.append((label, "–" if last is None else number(last.value), words))
     steps = run.trace.values("steps", "step")
     cells.append(("Steps", f"{int(steps.max()):,}" if len(steps) else "–", "Last step logged."))
     for column, label, help_text in (
