@@ -71,6 +71,8 @@ def draw(lanes: Sequence[Lane], view: CompareView, groups: Sequence[Sequence[int
         why = f": {missing[0][1]}" if missing else ""
         return Drawing(empty=f"The {view.metric} of each run appears here once one has it{why}.")
     limit = max(_FEWEST, min(view.max_points, _POINTS_IN_ALL // (len(there) * (2 if view.raw else 1))))
+    x_axis, y_axis = _axes(list(there.values()), view)
+    top = 10.0 ** y_axis["range"][1] if view.log_y else y_axis["range"][1]
     data: list[tuple[int, dict[str, Any]]] = []
     grouped: set[int] = set()
     notes: list[str] = []
@@ -89,9 +91,8 @@ def draw(lanes: Sequence[Lane], view: CompareView, groups: Sequence[Sequence[int
             data += _ranked(_lines(lane, found, view, limit), lane, view)
         elif view.raw:
             data += _ranked([_raw(lane, found, view, limit)], lane, view)
-        data += _ranked(marks.breaks(lane, found, view.highlight), lane, view)
+        data += _ranked(marks.breaks(lane, found, view.highlight, top), lane, view)
     data.sort(key=lambda pair: pair[0])
-    x_axis, y_axis = _axes(list(there.values()), view)
     shapes, annotations = marks.target_line(view.target, view.log_y)
     few = len(lanes) <= _MOST_LABELS
     figure = {

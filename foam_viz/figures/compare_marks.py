@@ -85,8 +85,11 @@ def band(lane: Lane, whole: Band, highlight: int | None, log: bool) -> list[dict
     return [*drawn, mean]
 
 
-def breaks(lane: Lane, found: Curve, highlight: int | None) -> list[dict[str, Any]]:
-    """A cross at the last finite value before a divergence, and a thin one before each other gap."""
+def breaks(lane: Lane, found: Curve, highlight: int | None, top: float) -> list[dict[str, Any]]:
+    """A cross at the last finite value before a divergence, and a thin one before each other gap.
+
+    What left the plot on its way, past ``top``, has its cross at the upper edge.
+    """
     series = found.raw
     finite = series.finite
     before = np.flatnonzero(finite[:-1] & ~finite[1:])
@@ -97,15 +100,23 @@ def breaks(lane: Lane, found: Curve, highlight: int | None) -> list[dict[str, An
         fatal = int(good[-1]) if len(good) else None
     if fatal is not None:
         words = f"diverged at step {series.diverged_step:,}"
-        drawn.append(_cross(lane, "diverged", found, np.array([fatal]), "x", 11, words, highlight))
+        drawn.append(_cross(lane, "diverged", found, np.array([fatal]), "x", 11, words, highlight, top))
         before = before[before != fatal]
     if len(before):
-        drawn.append(_cross(lane, "gap", found, before[:_MOST_MARKS], "x-thin", 8, "then not finite", highlight))
+        drawn.append(_cross(lane, "gap", found, before[:_MOST_MARKS], "x-thin", 8, "then not finite", highlight, top))
     return drawn
 
 
 def _cross(
-    lane: Lane, kind: str, found: Curve, rows: np.ndarray, symbol: str, size: int, words: str, highlight: int | None
+    lane: Lane,
+    kind: str,
+    found: Curve,
+    rows: np.ndarray,
+    symbol: str,
+    size: int,
+    words: str,
+    highlight: int | None,
+    top: float,
 ) -> dict[str, Any]:
     colour = shade(theme.lane(lane.position).colour, 1.0, lane, highlight)
     return {
@@ -114,9 +125,10 @@ def _cross(
         "name": f"{encode.escape(lane.label)}: {words}",
         "meta": {"series": kind, "lane": lane.position},
         "x": places(found.raw.x[rows]),
-        "y": encode.typed(found.smooth[rows]),
+        "y": encode.typed(np.minimum(found.smooth[rows], top)),
+        "customdata": [theme.number(float(value)) for value in found.smooth[rows]],
         "marker": {"symbol": symbol, "size": size, "color": colour, "line": {"color": colour, "width": 1.6}},
-        "hovertemplate": f"{encode.escape(lane.label)}: {words}, last %{{y:.4g}}<extra></extra>",
+        "hovertemplate": f"{encode.escape(lane.label)}: {words}, last %{{customdata}}<extra></extra>",
     }
 
 

@@ -212,3 +212,16 @@ def test_redrawing_is_quick() -> None:
         compare.draw(big, CompareView(smoothing=smoothing, window=(low, low + 500_000)))
         spent.append(time.thread_time() - begin)
     assert min(spent) < 0.05
+
+
+def test_a_run_that_leaves_the_plot_has_its_cross_at_the_edge() -> None:
+    step = np.arange(1, 101)
+    loss = np.where(step < 90, 1.0, 10.0 ** (step - 60.0))
+    loss[-1] = np.inf
+    trace = Trace.empty(Manifest(run_id="x", name="x", status="diverged", diverged_step=100))
+    trace.append("steps", record_batch("steps", {"step": step, "loss": loss}))
+    figure = compare.draw([Lane(trace, "x", 0)], compare.CompareView()).figure
+    (cross,) = [part for part in figure["data"] if part["meta"]["series"] == "diverged"]
+    height = values(cross["y"])[0]
+    assert np.log10(height) <= figure["layout"]["yaxis"]["range"][1] + 1e-6
+    assert cross["customdata"] == ["1.0e39"]
