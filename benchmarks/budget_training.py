@@ -1,0 +1,135 @@
+"""One run of the comparison, and the ledger of all that were made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.budget_kernels import KernelCounter
+from benchmarks.budget_rules import START
+from foam_viz.engine import config
+from foam_viz.engine.run import Run
+from foam_viz.optim import catalogue as optimizers
+
+LAST_STEPS = 20
+"""The training loss of a run is the mean of so many last steps."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is trained.
+
+    Attributes:
+        name: Its name here, in ``--task=`` and in file names.
+        label: Its title.
+        task: The task of the catalogue.
+        steps: Length of a run.
+        task_settings: What differs from the task's defaults.
+        precondition: Which parameters have factors.
+        after: Training loss around this step is kept too; 0 for none.
+    """
+
+    name: str
+    label: str
+    task: str
+    steps: int
+    task_settings: tuple[tuple[str, Any], ...] = ()
+    precondition: str = "all"
+    after: int = 0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run: a problem, an optimizer with its settings, a learning rate with its schedule, and a seed."""
+
+    problem: Problem
+    optimizer: str
+    settings: tuple[tuple[str, Any], ...]
+    rate: float
+    schedule: str
+    seed: int
+
+    @property
+    def key(self) -> str:
+        settings = ",".join(f"{name}={value}" for name, value in self.settings)
+        parts = (self.problem.name, self.problem.steps, self.optimizer, settings, self.rate, self.schedule, self.seed)
+        return " ".join(map(str, parts))
+
+
+def train(trial: Trial) -> dict[str, Any]:
+    """Trains, as the app does, without recording.
+
+    Returns:
+        ``loss`` (mean of the last 20 steps), ``held_out``, ``after`` (mean of 20 steps up to ``Problem.after``),
+        ``factors``, ``decompositions`` and ``kernels``; losses are None for a run that diverged.
+    """
+    torch.set_num_threads(1)
+    problem = trial.problem
+    settings = {**dict(trial.settings), "lr": trial.rate}
+    if optimizers.find(trial.optimizer).has_factors:
+        settings |= {"start": START, "precondition": problem.precondition}
+    run_settings = {
+        "seed": trial.seed, "steps": problem.steps, "schedule": trial.schedule, "decay_steps": problem.steps
+    }  # fmt: skip
+    experiment, errors = config.build(
+        problem.task, dict(problem.task_settings), run_settings, [(trial.optimizer, settings)]
+    )
+    if errors:
+        raise errors[0]
+    run = Run(experiment.lane_config(0), run_id="equal-budget", recording=False)
+    counter = KernelCounter(run.optimizer) if run.factors else None
+    while run.live:
+        run.advance()
+    losses = run.drain()["steps"]["loss"].to_pylist()
+    finished = run.status == "finished"
+    factors = run.optimizer.factors() if run.factors else ()
+    return {
+        "loss": _mean(losses[-LAST_STEPS:]) if finished else None,
+        "held_out": float(run.task.held_out_loss(run.model, problem.steps)) if finished else None,
+        "after": _mean(losses[problem.after - LAST_STEPS : problem.after]) if finished and problem.after else None,
+        "factors": len(factors),
+        "decompositions": sum(factor.decompositions for factor in factors),
+        "kernels": dict(counter.counts) if counter else {},
+    }
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+class Ledger:
+    """Results by trial, kept in a JSON file so that an interrupted comparison goes on where it stopped.
+
+    Args:
+        path: The file; None keeps results in memory alone.
+        train: Makes one run.
+    """
+
+    def __init__(self, path: Path | None, train: Callable[[Trial], dict[str, Any]] = train) -> None:
+        self._path, self._train = path, train
+        saved: Mapping[str, Any] = json.loads(path.read_text()) if path and path.exists() else {}
+        self.runs: dict[str, dict[str, Any]] = dict(saved.get("runs", {}))
+        self.unit_seconds: dict[str, float] = dict(saved.get("unit_seconds", {}))
+
+    def result(self, trial: Trial) -> dict[str, Any]:
+        """The result of a trial, trained now unless it is known."""
+        if trial.key not in self.runs:
+            self.runs[trial.key] = self._train(trial)
+            self.save()
+        return self.runs[trial.key]
+
+    def save(self) -> None:
+        """Writes the file, one line a run."""
+        if self._path is None:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        lines = [f"{json.dumps(key)}: {json.dumps(run)}" for key, run in sorted(self.runs.items())]
+        text = f'{{"unit_seconds": {json.dumps(self.unit_seconds)},\n"runs": {{\n' + ",\n".join(lines) + "\n}}\n"
+        fresh = self._path.with_suffix(".new")
+        fresh.write_text(text)
+        fresh.replace(self._path)
