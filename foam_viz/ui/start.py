@@ -34,13 +34,13 @@ def start() -> None:
     hub()
     st.title("Watch a preconditioner go stale", anchor=False)
     st.markdown(_LEAD)
-    with st.container(key="door"):
+    with st.container(key="doors", horizontal=True):
         st.page_link("pages/live_lab.py", label="**Open the live lab**", icon=":material/science:")
-    with st.container(key="door-inspect"):
         st.page_link(
             "pages/run_logs.py",
-            label="**Inspect run logs**: drop files of any trainer, see what is inside, compare many",
+            label="**Inspect run logs**",
             icon=":material/folder_open:",
+            help="Drop files of any trainer, see what is inside, compare many.",
         )
     columns = st.columns(len(PRESETS), border=True)
     for column, preset in zip(columns, PRESETS.values(), strict=True):

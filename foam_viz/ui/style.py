@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
+from foam_viz.figures.theme import DARK, LIGHT
+
 # A file of our own: Streamlit fetches named icons from the network.
 ICON = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Crect width='32' height='32' "
@@ -11,12 +13,18 @@ ICON = (
     "stroke-width='2.4' stroke-linejoin='round' stroke-linecap='round'/%3E%3C/svg%3E"
 )
 
+# Streamlit gives its own names for these to components alone; it does set the colour scheme of the page.
+_COLOURS = "".join(
+    f"--{name}: light-dark({getattr(LIGHT, name)}, {getattr(DARK, name)}); " for name in ("paper", "accent")
+)
+
 _CSS = """
 .stMainBlockContainer { padding: 3.4rem 1.4rem 2rem; max-width: 1900px; }
 .stSidebar [data-testid="stSidebarUserContent"] { padding-top: 0.5rem; }
-.st-key-strip { position: sticky; top: 3.2rem; z-index: 20; background: var(--st-background-color); padding: 0.3rem 0; }
-.st-key-door a { background: var(--st-primary-color); border-radius: 8px; padding: 0.45rem 1rem; width: fit-content; }
-.st-key-door a, .st-key-door a * { color: var(--st-background-color) !important; }
+.st-key-strip { position: sticky; top: 3.2rem; z-index: 20; background: var(--paper); padding: 0.3rem 0; }
+.st-key-doors a { border: 1px solid var(--accent); border-radius: 8px; padding: 0.45rem 1rem; }
+.st-key-doors > :first-child a { background: var(--accent) !important; }
+.st-key-doors > :first-child a, .st-key-doors > :first-child a * { color: var(--paper) !important; }
 .st-key-logs-tabs { padding-top: 0.6rem; }
 .st-key-findings-list button { justify-content: flex-start; text-align: left; min-height: 0; padding: 0.1rem 0; }
 .st-key-findings-list button p { text-align: left; }
@@ -36,4 +44,4 @@ _CSS = """
 
 def style() -> None:
     """Adds the rules to the page."""
-    st.html(f"<style>{_CSS}</style>")
+    st.html(f"<style>.stApp {{ {_COLOURS}}}{_CSS}</style>")
