@@ -38,7 +38,8 @@ def controls(state: LabState, run: LabRun | None) -> None:
         _button(state, "Reset", "reset", mine and run is not None, "restart_alt", "Back to step 0 with these settings.")
         _speed(state, mine)
         _share(run)
-    _messages(state, run, mine)
+    with st.container(key="messages"):  # a place of its own: a message must not move the board, which would mount anew
+        _messages(state, run, mine)
 
 
 def _button(
