@@ -21,11 +21,13 @@ _WORDS = {
     "inf": np.inf, "+inf": np.inf, "-inf": -np.inf, "infinity": np.inf, "+infinity": np.inf, "-infinity": -np.inf,
     "1.#inf": np.inf, "-1.#inf": -np.inf, "true": 1.0, "false": 0.0,
 }  # fmt: skip
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_LONGEST_NUMBER = 1000
+# An exponent, a fraction and digits share no character that two parts could take: no text makes these slow.
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:[,' \u00a0\u202f]\d{3})+(?:\.\d+)?")
 _COMMA = re.compile(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d*),\d+(?:[eE][+-]?\d+)?")
 _TENSOR = re.compile(r"(?:tensor|array|np\.float\d+|np\.int\d+)\(([^,()]+)[^()]*\)")
-_UNIT = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan|inf)\s*(%|[a-zA-Zµ]{1,8}(?:/[a-zA-Z]{1,8})?)")
+_UNIT = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|nan|inf)\s*(%|[a-zA-Zµ]{1,8}(?:/[a-zA-Z]{1,8})?)")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 _CLOCK = re.compile(r"(?:(\d+) days?,? )?(\d{1,3}):([0-5]\d)(?::([0-5]\d(?:\.\d+)?))?")
 
@@ -51,6 +53,8 @@ def parse_number(text: str, *, decimal_comma: bool = False) -> tuple[float, str]
         decimal_comma: Whether ``1,234`` is a bit more than one, not a thousand.
     """
     text = text.strip()
+    if len(text) > _LONGEST_NUMBER:
+        return None
     if _NUMBER.fullmatch(text):
         return float(text), ""
     word = _WORDS.get(text.lower())

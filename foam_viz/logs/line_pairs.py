@@ -18,7 +18,7 @@ _PAIR = re.compile(
     (?:["'(\[]{0,2}(?:(?:tensor|np\.float\d\d|np\.int\d\d)\()?)
     (?P<value>
         [+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)
-        | [+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?
+        | [+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?
         | [+-]?(?:nan|inf|infinity)(?![A-Za-z])
     )
     (?P<unit>%|[A-Za-zµ]{1,4}(?:/[A-Za-z]{1,6})?|[ ](?:ms|us|ns|sec|secs|s|min|mins|h|%)(?![\w/]))?

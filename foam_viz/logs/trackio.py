@@ -55,7 +55,7 @@ def _read(group: Group, options: Options) -> list[Trace]:
                 remedy = _EXPORT_MLFLOW if {"experiments", "latest_metrics"} <= tables else _REMEDY
                 raise file.problem("", f"is an SQLite database and none of trackio's: {found}", remedy)
             traces = _traces(database, tables, group, options)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # names in a damaged schema are decoded strictly
         remedy = "copy it again while nothing writes to it, with the -wal file beside it"
         raise file.problem("", f"is a damaged SQLite database: {error}", remedy) from error
     if not traces:

@@ -298,3 +298,9 @@ def test_real_lines_of_every_layer() -> None:
     assert column(norms[0], "grad_norm/layer=0/q")[0] == 0.001068115234375 and not norms[0].has(
         "steps", "gradient_norm"
     )
+
+
+def test_a_cell_of_a_hundred_thousand_digits_does_not_hang(tmp_path: Path) -> None:
+    text = "step,loss\n1,0.5\n" + "1" * 200_000 + "x,1\n2,0.25\n"
+    (trace,) = read(READER, written(tmp_path, "long.csv", text))
+    assert column(trace, "loss") == [0.5, 0.25]
