@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from foam_viz.analysis.configuration import goes_by_residual, optimizer_setting
 from foam_viz.figures.panel import Lane, View
-from foam_viz.trace import Snapshot, Trace
+from foam_viz.trace import Manifest, Snapshot, Trace
 from foam_viz.trace.store import GrowingArray
 
 DECISION_ORDER = ("reuse", "first", "cadence", "cap", "threshold", "failure")
@@ -87,7 +87,22 @@ class Checks:
 
     def where(self, mask: np.ndarray) -> Checks:
         """The rows that `mask` selects: booleans (n,) or row numbers."""
-        return Checks(**{name: values[mask] for name, values in vars(self).items()})
+        return _Picked(self, mask)
+
+
+class _Picked(Checks):
+    """Some rows of others. A column is taken when it is first read: panels read a few, several times a second."""
+
+    def __init__(self, rows: Checks, mask: np.ndarray) -> None:
+        object.__setattr__(self, "_rows", rows)
+        object.__setattr__(self, "_mask", mask)
+
+    def __getattr__(self, name: str) -> np.ndarray:
+        if name not in Checks.__dataclass_fields__:
+            raise AttributeError(name)
+        values = getattr(self._rows, name)[self._mask]
+        object.__setattr__(self, name, values)
+        return values
 
 
 def _decisions(trace: Trace) -> np.ndarray:
@@ -160,9 +175,10 @@ def latest_snapshot(lane: Lane, factor: int) -> Snapshot | None:
     return _grown(lane.trace, "snapshots", ("latest", factor), lambda _, __: lane.trace.latest_snapshot(factor))
 
 
-def latest_picture(lane: Lane) -> dict[str, np.ndarray]:
-    """The newest state of every array of the picture; empty before the first."""
-    return _grown(lane.trace, "pictures", "latest", lambda _, __: lane.trace.latest_picture())
+def of_picture(lane: Lane, build: Callable[[Lane, dict[str, np.ndarray]], _T]) -> _T:
+    """What ``build`` makes of the newest state of every array of the picture, made once for each picture."""
+    key = ("picture", lane.label, lane.position)
+    return _grown(lane.trace, "pictures", key, lambda _, __: build(lane, lane.trace.latest_picture()))
 
 
 def spectrum_extremes(lane: Lane, factor: int) -> tuple[float, float] | None:
@@ -216,7 +232,17 @@ class Settings:
 
 def settings(lane: Lane) -> Settings:
     """The hyperparameters of a lane, as its configuration tells them."""
-    manifest = lane.trace.manifest
+    manifest, residual = lane.trace.manifest, _goes_by_residual(lane.trace)
+    with _LOCK:
+        known = _CACHE.setdefault(lane.trace, {}).get("settings")
+    if known is None or known[0] is not manifest or known[1].residual != residual:
+        known = (manifest, _settings(manifest, residual))
+        with _LOCK:
+            _CACHE[lane.trace]["settings"] = known
+    return known[1]
+
+
+def _settings(manifest: Manifest, residual: bool) -> Settings:
     period, start = optimizer_setting(manifest, "period"), optimizer_setting(manifest, "start")
     return Settings(
         tau=optimizer_setting(manifest, "tau"),
@@ -224,7 +250,7 @@ def settings(lane: Lane) -> Settings:
         epsilon_max=optimizer_setting(manifest, "epsilon_max"),
         period=int(period) if period else None,
         start=int(start) if start else int(period) if period else None,
-        residual=_goes_by_residual(lane.trace),
+        residual=residual,
     )
 
 

@@ -36,16 +36,16 @@ def wanted(lanes: Sequence[Lane]) -> bool:
 
 def draw(lanes: Sequence[Lane], view: View) -> Drawing:
     """The newest picture of each run."""
-    pictured = [(lane, columns.latest_picture(lane)) for lane in lanes if lane.trace.manifest.picture in _KINDS]
-    pictured = [(lane, arrays) for lane, arrays in pictured if arrays]
+    pictured = [(lane, columns.of_picture(lane, _part)) for lane in lanes if lane.trace.manifest.picture in _KINDS]
+    pictured = [(lane, part) for lane, part in pictured if part is not None]
     if not pictured:
         return Drawing(empty="What each model does appears here from its first step on, if its task can be pictured.")
     data, axes, names, readings = [], {}, [], []
-    for place, (lane, arrays) in enumerate(pictured):
+    for place, (lane, (traces, x_axis, y_axis, reading)) in enumerate(pictured):
         number = "" if place == 0 else str(place + 1)
         left, right = place / len(pictured), (place + 1) / len(pictured)
         domain = [left + (_GAP / 2 if place else 0), right - (_GAP / 2 if place + 1 < len(pictured) else 0)]
-        traces, x_axis, y_axis, reading = _KINDS[lane.trace.manifest.picture](lane, arrays)
+        y_axis = dict(y_axis)
         data += [{**trace, "xaxis": f"x{number}", "yaxis": f"y{number}"} for trace in traces]
         square = {"scaleanchor": f"x{number}", "constrain": "domain"} if y_axis.pop("square", False) else {}
         axes[f"xaxis{number}"] = encode.axis(**x_axis, domain=domain, anchor=f"y{number}", constrain="domain")
@@ -61,6 +61,11 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
     margin = {"l": 56, "r": 14, "t": 26, "b": 40}
     layout = encode.layout(f"picture {len(pictured)}", margin=margin, annotations=names, **axes)
     return Drawing(figure={"data": data, "layout": layout}, reading="; ".join(readings))
+
+
+def _part(lane: Lane, arrays: Arrays) -> Part | None:
+    """One run's picture; None before its first."""
+    return _KINDS[lane.trace.manifest.picture](lane, arrays) if arrays else None
 
 
 def _decision(lane: Lane, arrays: Arrays) -> Part:

@@ -7,6 +7,7 @@ its strength what share of the checks it stands for were decompositions.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -168,15 +169,20 @@ def _borders(factors: int, width: int, end: float) -> dict[str, Any]:
     Plotly would paint gaps of its own cell by cell. The lines run to the end of the axis, so they hold still while
     marks are added.
     """
-    path = "".join(f"M0,{row + 0.5}H{end:g}" for row in range(factors - 1))
-    if end / width <= _MOST_GAPS:
-        path += "".join(f"M{at},-0.5V{factors - 0.5}" for at in range(width, int(end), width))
     return {
         "type": "path",
-        "path": path or "M0,0H0",
+        "path": _grid(factors, width, end) or "M0,0H0",
         "line": {"color": theme.LIGHT.card, "width": 1.5},
         "layer": "above",
     }
+
+
+@lru_cache(maxsize=64)
+def _grid(factors: int, width: int, end: float) -> str:
+    path = "".join(f"M0,{row + 0.5}H{end:g}" for row in range(factors - 1))
+    if end / width <= _MOST_GAPS:
+        path += "".join(f"M{at},-0.5V{factors - 0.5}" for at in range(width, int(end), width))
+    return path
 
 
 def _followed_row(lane: Lane, view: View) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any, Literal
 
 Theme = Literal["light", "dark"]
@@ -131,6 +132,7 @@ _HEX = re.compile(r"#[0-9A-Fa-f]{6}")
 _RGBA = re.compile(r"rgba\((\d+),(\d+),(\d+),([0-9.]+)\)")
 
 
+@lru_cache(maxsize=1024)
 def alpha(colour: str, opacity: float) -> str:
     """`colour` (#RRGGBB) with an opacity, in the one spelling that `recolour` and the browser recognise."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
