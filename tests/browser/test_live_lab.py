@@ -121,7 +121,9 @@ def test_the_whole_flow(page, server: Server) -> None:
     click(page, "Step")
     eventually(lambda: step_of(page) == paused + 1)
     click(page, "To check")
-    eventually(lambda: step_of(page) % 10 == 0 and page.get_by_role("button", name="Start", exact=True).is_enabled())
+    next_check = (paused + 1) // 10 * 10 + 10
+    eventually(lambda: step_of(page) == next_check)
+    eventually(lambda: page.get_by_role("button", name="Start", exact=True).is_enabled())
 
     # What is drawn is what is on disk, for both optimizers.
     reached = step_of(page)
