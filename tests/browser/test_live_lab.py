@@ -58,16 +58,23 @@ def zoom_range(page) -> list[float]:
 
 def zoom(page) -> None:
     """Drags over the middle of the loss panel for about two seconds, several updates long."""
-    box = page.locator('[data-panel="loss"] .nsewdrag').first.bounding_box()
-    height = box["y"] + 0.5 * box["height"]
-    page.mouse.move(box["x"] + 0.2 * box["width"], height)
-    page.mouse.down()
-    whole = zoom_range(page)  # it does not change from here on
-    for share in np.linspace(0.22, 0.5, 12):
-        page.mouse.move(box["x"] + share * box["width"], height)
-        page.wait_for_timeout(150)
-    page.mouse.up()
-    eventually(lambda: zoom_range(page)[0] > whole[0] + 2 and zoom_range(page)[1] < whole[1], 5)
+
+    def dragged() -> bool:
+        box = page.locator('[data-panel="loss"] .nsewdrag').first.bounding_box()
+        height = box["y"] + 0.5 * box["height"]
+        page.mouse.move(box["x"] + 0.2 * box["width"], height)
+        page.mouse.down()
+        whole = zoom_range(page)  # it does not change from here on
+        for share in np.linspace(0.22, 0.5, 12):
+            page.mouse.move(box["x"] + share * box["width"], height)
+            page.wait_for_timeout(150)
+        page.mouse.up()
+        page.wait_for_timeout(1500)
+        first, last = zoom_range(page)
+        return first > whole[0] + 2 and last < whole[1]
+
+    # The page may still be arranging itself under the first drag, just after the start.
+    eventually(dragged)
 
 
 def open_lab(page, server: Server, query: str = "") -> None:
