@@ -13,7 +13,7 @@ from foam_viz.figures.panel import LossAxis
 from foam_viz.trace import bundle
 from foam_viz.trace.model import Trace
 from foam_viz.ui.lab_state import LabState
-from foam_viz.ui.text import plain
+from foam_viz.ui.text import factor_label, plain
 
 SPEEDS: dict[str, float | None] = {"1 step/s": 1.0, "5 steps/s": 5.0, "25 steps/s": 25.0, "Full speed": None}
 LOSS_AXES: dict[LossAxis, str] = {
@@ -180,9 +180,7 @@ def _factor_choice(state: LabState, run: LabRun | None) -> None:
         range(len(factors)),
         key="follow-factor",
         on_change=chosen,
-        format_func=lambda i: (
-            f"{factors[i].parameter} {factors[i].side or f'dim {factors[i].dim}'} ({factors[i].size}x{factors[i].size})"
-        ),
+        format_func=lambda i: factor_label(factors[i]),
         disabled=not factors,
         placeholder="known once a run exists",
         width=260,

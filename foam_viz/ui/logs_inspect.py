@@ -20,7 +20,7 @@ from foam_viz.ui.board import LaneChip, Panel, board
 from foam_viz.ui.lab_controls import LOSS_AXES
 from foam_viz.ui.logs_cards import nothing, run_choice
 from foam_viz.ui.logs_state import LogsState, Run
-from foam_viz.ui.text import plain
+from foam_viz.ui.text import factor_label, plain
 
 _OVER_TIME = ("loss", "damping", "raster")
 """Panels that show the whole run, with a line at the moment; the others show what was at the moment."""
@@ -69,9 +69,7 @@ def _factor(state: LogsState, run: Run) -> None:
         range(len(factors)),
         key="logs.factor",
         on_change=chosen,
-        format_func=lambda i: (
-            f"{factors[i].parameter} {factors[i].side or f'dim {factors[i].dim}'} ({factors[i].size}x{factors[i].size})"
-        ),
+        format_func=lambda i: factor_label(factors[i]),
         disabled=not factors,
         placeholder="the log tells no factors apart",
         width=250,
