@@ -13,7 +13,7 @@ from torch import Tensor
 from foam_viz.optim import linalg
 from foam_viz.optim.bundle import Block
 from foam_viz.optim.factor import STATE_FIELDS, Factor, FactorEvent
-from foam_viz.optim.gram import complete
+from foam_viz.optim.gram import complete, portion
 from foam_viz.optim.measurement import Measurement, select
 from foam_viz.optim.refresh import Decision, Policy
 
@@ -94,7 +94,7 @@ class Bank:
             rows: Rows of the bank; all by default.
         """
         chosen = list(range(len(self.factors))) if rows is None else list(rows)
-        return complete(self.statistics)[select(chosen)] / self._correction(chosen)
+        return complete(self.statistics[select(chosen)]) / self._correction(chosen)
 
     def _correction(self, rows: list[int]) -> float | Tensor:
         counts = [self._blocks[i].steps for i in rows]
@@ -123,9 +123,9 @@ class Bank:
         return factor.has_basis and (policy.measures is None or factor.keeps_basis)
 
     def due(self, step: int, policy: Policy) -> list[list[int]]:
-        """Rows to check now, those that can be judged and those that must be decomposed apart.
+        """Rows to check now, those that can be judged and those that must be decomposed apart, in portions.
 
-        It is their turn, and there are new statistics since their last check.
+        It is their turn, and there are new statistics since their last check. See ``gram.portion`` for the portions.
 
         Args:
             step: The optimizer step.
@@ -140,7 +140,8 @@ class Bank:
         ]
         judged = [i for i in rows if self.can_judge(i, policy)]
         without = [i for i in rows if not self.can_judge(i, policy)]
-        return [part for part in (judged, without) if part]
+        count = portion(self.statistics)
+        return [part[i : i + count] for part in (judged, without) for i in range(0, len(part), count)]
 
     def measure(self, rows: list[int], policy: Policy, observed: bool) -> Measurement:
         """Measures on the device; nothing here waits for it.
@@ -158,7 +159,7 @@ class Bank:
         values = [self.statistics[chosen].diagonal(dim1=-2, dim2=-1).sum(-1)]
         rotated = None
         if kind is not None and self.can_judge(rows[0], policy):
-            statistics = complete(self.statistics)[chosen]
+            statistics = complete(self.statistics[chosen])
             rotated = linalg.rotate(self.basis[chosen], statistics).div_(self._correction(rows))
             if kind == "proxy":
                 values += linalg.proxy(rotated, self.eigenvalues[chosen], self._damping[chosen], self.root)

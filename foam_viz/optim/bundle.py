@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -151,12 +152,42 @@ class Segment:
         """What is contracted with along each dimension: here X, (N, n, n)."""
         return [None if place is None else place[0].inverse_root[place[1]] for place in self._places]
 
-    def precondition(self) -> Tensor:
-        """The momentum contracted with X_k along every dimension, a new tensor (N, *shape)."""
-        return contract(self.momentum, self._matrices)
+    def precondition(self, scratch: Scratch) -> Tensor:
+        """The momentum contracted with X_k along every dimension, (N, *shape), in the scratch."""
+        return contract(self.momentum, self._matrices, scratch)
+
+    def unit(self, correction: float, epsilon: float, scratch: Scratch) -> Tensor:
+        """What the length of a step is taken from, up to a number: m, or m / (sqrt(v) + c eps), with c the correction.
+
+        In the scratch, or the momentum itself where there is no second moment.
+        """
+        if self.second_moment is None:
+            return self.momentum
+        unit = torch.sqrt(self.second_moment, out=scratch.next(self.second_moment.shape))
+        return torch.div(self.momentum, unit.add_(correction * epsilon), out=unit)
 
 
-def contract(stack: Tensor, matrices: Sequence[Tensor | None]) -> Tensor:
+class Scratch:
+    """Two buffers for what lives no longer than a part of a step, handed out in turns.
+
+    A step that allocates and frees temporaries of the size of the model makes the host's allocator give pages back and
+    fault them in again, at up to a fifth of its time; two buffers as large as the largest segment stay in the caches.
+
+    Args:
+        segments: The segments that are worked on, of one dtype and device.
+    """
+
+    def __init__(self, segments: Sequence[Segment]) -> None:
+        size = max((segment.momentum.numel() for segment in segments), default=0)
+        self._buffers = [segments[0].momentum.new_empty(size) for _ in range(2)] if segments else []
+
+    def next(self, shape: Sequence[int]) -> Tensor:
+        """An uninitialized tensor; what was handed out two calls before is lost."""
+        self._buffers.reverse()
+        return self._buffers[0][: math.prod(shape)].view(shape)
+
+
+def contract(stack: Tensor, matrices: Sequence[Tensor | None], scratch: Scratch | None = None) -> Tensor:
     """Contracts every dimension with a matrix of its own, d_(k) <- M_k^T d_(k).
 
     Each product takes the first dimension off and puts it back last, d <- d_(0)^T M_k, so that after the last one the
@@ -165,6 +196,7 @@ def contract(stack: Tensor, matrices: Sequence[Tensor | None]) -> Tensor:
     Args:
         stack: d, (N, *shape).
         matrices: Per dimension M_k, (N, n_k, n_k), or ``None`` for the identity.
+        scratch: Where products are written; the stack may be what it handed out last. New tensors without it.
 
     Returns:
         (N, *shape); the stack itself where all are the identity.
@@ -174,5 +206,8 @@ def contract(stack: Tensor, matrices: Sequence[Tensor | None]) -> Tensor:
         return stack
     for size, matrix in zip(shape[1:], matrices, strict=True):
         unfolded = result.reshape(shape[0], size, -1).mT
-        result = unfolded if matrix is None else torch.bmm(unfolded, matrix)
+        if matrix is None:
+            result = unfolded
+        else:
+            result = torch.bmm(unfolded, matrix, out=None if scratch is None else scratch.next(unfolded.shape))
     return result.reshape(shape)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from foam_viz.optim import gram
 from foam_viz.optim.bank import Bank
 from foam_viz.optim.factor import CheckObservation, Factor, FactorEvent
 from foam_viz.optim.fields import FieldError
@@ -138,17 +139,21 @@ class FactoredOptimizer(torch.optim.Optimizer):
             state.update(group)
 
     def _check(self) -> None:
-        due: list[tuple[GroupState, Policy, Measurement]] = []
+        waiting: list[tuple[GroupState, Policy, Measurement]] = []
         for group, state in zip(self.param_groups, self._states, strict=True):
             policy = self._policy(group)
-            due += [
-                (state, policy, bank.measure(rows, policy, self.observer is not None))
-                for bank in state.banks
-                for rows in bank.due(self._step_count, policy)
-            ]
-        if not due:
+            for bank in state.banks:
+                for rows in bank.due(self._step_count, policy):
+                    measured = bank.measure(rows, policy, self.observer is not None)
+                    if gram.on_host(measured.values):
+                        self._settle(state, policy, measured, measured.values.tolist())
+                    else:
+                        waiting.append((state, policy, measured))
+        if not waiting:
             return
-        for (state, policy, measured), numbers in zip(due, _to_host([m.values for _, _, m in due]), strict=True):
+        for (state, policy, measured), numbers in zip(
+            waiting, _to_host([measured.values for _, _, measured in waiting]), strict=True
+        ):
             self._settle(state, policy, measured, numbers)
 
     def _settle(self, state: GroupState, policy: Policy, measured: Measurement, numbers: list[list[float]]) -> None:

@@ -10,9 +10,20 @@ from torch import Tensor
 TRIANGLE_WIDTH = 128
 
 
+# At a check a CPU takes matrices in portions of so many entries (1 MiB of float32): its caches hold them from one
+# operation to the next, and their temporaries come from memory that was used before. Whole stacks of 512 x 512
+# matrices cost more in page faults and cache misses than in arithmetic (docs/performance.md).
+PORTION = 2**18
+
+
 def on_host(tensor: Tensor) -> bool:
     """Whether a tensor lies in the host's memory, where reading a number waits for nobody and calls are cheap."""
     return tensor.device.type == "cpu"
+
+
+def portion(stack: Tensor) -> int:
+    """How many matrices of a stack, (N, n, n), are treated together at a check: on a device all of them."""
+    return max(1, PORTION // stack[0].numel() if on_host(stack) else len(stack))
 
 
 def unfold(gradient: Tensor, dim: int) -> Tensor:

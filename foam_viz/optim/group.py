@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from foam_viz.optim.bank import Bank, Factor
 from foam_viz.optim.blocks import cut, matrix_shape
-from foam_viz.optim.bundle import Block, Bundle, Segment
+from foam_viz.optim.bundle import Block, Bundle, Scratch, Segment
 from foam_viz.optim.gram import accumulate
 
 
@@ -46,18 +47,29 @@ class Cohort:
             yield segment, gradients[first : first + len(segment.blocks)]
             first += len(segment.blocks)
 
-    def units(self, correction: float, epsilon: float) -> list[Tensor]:
-        """What grafting takes its length from, up to a number: m, or m / (sqrt(v) + c eps_g) with c the correction."""
-        momenta = [segment.momentum for segment in self.segments]
-        if not self.second_moments:
-            return momenta
-        denominators = torch._foreach_sqrt([segment.second_moment for segment in self.segments])
-        torch._foreach_add_(denominators, correction * epsilon)
-        return list(torch._foreach_div(momenta, denominators))
+    @contextmanager
+    def updating(self, decay: float) -> Iterator[Iterator[tuple[Segment, list[Tensor]]]]:
+        """W <- decay W, then each segment with its blocks of W, to which changes are added in place.
 
-    def write(self, changes: list[Tensor], decay: float) -> None:
-        """W <- decay W + change, for the blocks in order."""
-        (_write_whole if self.whole else _write_blocks)(self.blocks, changes, decay)
+        A parameter that is cut is seen as a matrix, which is a copy for one in another memory format: written back at
+        the end. All blocks of a parameter are in one cohort.
+        """
+        owners = {block.parameter_index: block for block in self.blocks}
+        parameters = [owner.parameter for owner in owners.values()]
+        if decay != 1:
+            torch._foreach_mul_(parameters, decay)
+        if self.whole:
+            yield self.by_segment(parameters)
+            return
+        matrices = {index: owner.parameter.contiguous().view(owner.matrix_shape) for index, owner in owners.items()}
+        views = [
+            matrices[b.parameter_index] if b.slices is None else matrices[b.parameter_index][b.slices]
+            for b in self.blocks
+        ]
+        yield self.by_segment(views)
+        for index, owner in owners.items():
+            if matrices[index].data_ptr() != owner.parameter.data_ptr():
+                owner.parameter.copy_(matrices[index].view(owner.parameter.shape))
 
 
 class GroupState:
@@ -214,46 +226,41 @@ class GroupState:
                 block.steps += 1
 
     def update(self, group: Mapping[str, Any]) -> None:
-        """The part of a step after the check: direction, grafting, weight decay, new parameters."""
+        """The part of a step after the check: direction, grafting, weight decay, new parameters.
+
+        Bias corrections and the factors of grafting are numbers, kept out of the elementwise work: with
+        a = 1 - beta1^t and c = sqrt(1 - beta_g^t), m_hat / (sqrt(v_hat) + eps_g) = (c / a) m / (sqrt(v) + c eps_g).
+        """
         for cohort in self._cohorts():
-            cohort.write(_changes(cohort, group), 1 - group["lr"] * group["weight_decay"])
+            correction = 1 - group["betas"][0] ** cohort.steps
+            beta = _grafting_beta(group) if cohort.second_moments else 1.0
+            unit_correction = math.sqrt(1 - beta**cohort.steps) if beta < 1 else 1.0
+            unit_scale = -group["lr"] * unit_correction / correction
+            scratch = Scratch(cohort.segments)
+            with cohort.updating(1 - group["lr"] * group["weight_decay"]) as parts:
+                for segment, parameters in parts:
+                    if not segment.preconditioned:
+                        unit = segment.unit(unit_correction, group["grafting_epsilon"], scratch)
+                        add(parameters, unit, unit_scale)
+                    elif group["grafting"] is None:
+                        add(parameters, segment.precondition(scratch), -group["lr"] / correction)
+                    else:
+                        direction = segment.precondition(scratch)
+                        unit = segment.unit(unit_correction, group["grafting_epsilon"], scratch)
+                        # The guard 1e-16 belongs to the norm of the direction with its bias correction, here without.
+                        ratio = _lengths(unit).div_(_lengths(direction).add_(1e-16 * correction))
+                        direction.mul_(ratio.view(-1, *[1] * (direction.dim() - 1)))
+                        add(parameters, direction, unit_scale)
 
 
-def _changes(cohort: Cohort, group: Mapping[str, Any]) -> list[Tensor]:
-    """What is added to each block, -lr d, as new tensors.
+def _lengths(stack: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(stack.flatten(1), dim=1)
 
-    Bias corrections and the factors of grafting are numbers, kept out of the elementwise work: with a = 1 - beta1^t and
-    c = sqrt(1 - beta_g^t), m_hat / (sqrt(v_hat) + eps_g) = (c / a) m / (sqrt(v) + c eps_g).
-    """
-    lr, correction = group["lr"], 1 - group["betas"][0] ** cohort.steps
-    beta = _grafting_beta(group) if cohort.second_moments else 1.0
-    unit_correction = math.sqrt(1 - beta**cohort.steps) if beta < 1 else 1.0
-    units = cohort.units(unit_correction, group["grafting_epsilon"])
-    unit_scale = -lr * unit_correction / correction
-    changes: list[Tensor] = []
-    grafted: list[tuple[Tensor, list[Tensor]]] = []
-    lengths: list[Tensor] = []
-    for segment, unit in zip(cohort.segments, units, strict=True):
-        if not segment.preconditioned:
-            changes += (unit * unit_scale).unbind(0)
-            continue
-        direction = segment.precondition()
-        rows = direction.unbind(0)
-        changes += rows
-        if group["grafting"] is None:
-            direction.mul_(-lr / correction)
-        else:
-            grafted.append((direction, list(rows)))
-            lengths += unit.unbind(0)
-    if grafted:
-        norms = torch.stack(torch._foreach_norm([row for _, rows in grafted for row in rows] + lengths))
-        length, wanted = norms.split(len(lengths))
-        # The guard 1e-16 belongs to the norm of the direction with its bias correction; here it is without.
-        scales = wanted.mul_(unit_scale).div_(length.add_(1e-16 * correction))
-        parts = scales.split([len(rows) for _, rows in grafted])
-        for (direction, _), scale in zip(grafted, parts, strict=True):
-            direction.mul_(scale.view(-1, *[1] * (direction.dim() - 1)))
-    return changes
+
+def add(parameters: list[Tensor], change: Tensor, scale: float) -> None:
+    """W <- W + scale change for the blocks W of a segment, seen in any shape; ``change`` is (N, *shape)."""
+    shaped = [row.view(parameter.shape) for row, parameter in zip(change.unbind(0), parameters, strict=True)]
+    torch._foreach_add_(parameters, shaped, alpha=scale)
 
 
 def is_preconditioned(parameter: Tensor, precondition: str) -> bool:
@@ -269,31 +276,3 @@ def is_preconditioned(parameter: Tensor, precondition: str) -> bool:
 def _grafting_beta(group: Mapping[str, Any]) -> float:
     beta = group["grafting_beta2"]
     return group["betas"][1] if beta is None else beta
-
-
-def _write_whole(blocks: list[Block], changes: list[Tensor], decay: float) -> None:
-    """W <- decay W + change where every block is a parameter."""
-    parameters = [block.parameter for block in blocks]
-    if decay != 1:
-        torch._foreach_mul_(parameters, decay)
-    shaped = [
-        change if change.shape == parameter.shape else change.view(parameter.shape)
-        for change, parameter in zip(changes, parameters, strict=True)
-    ]
-    torch._foreach_add_(parameters, shaped)
-
-
-def _write_blocks(blocks: list[Block], changes: list[Tensor], decay: float) -> None:
-    """W <- decay W + change where some parameters are cut; a parameter's blocks are all here, their order is free."""
-    owners = {block.parameter_index: block for block in blocks}
-    targets: dict[int, Tensor] = {}
-    for index, owner in owners.items():
-        target = owner.parameter.contiguous()  # itself, but for a parameter in another memory format
-        targets[index] = target.view(owner.matrix_shape)
-        if decay != 1:
-            target.mul_(decay)
-    views = [targets[b.parameter_index] if b.slices is None else targets[b.parameter_index][b.slices] for b in blocks]
-    torch._foreach_add_(views, changes)
-    for index, owner in owners.items():
-        if targets[index].data_ptr() != owner.parameter.data_ptr():
-            owner.parameter.copy_(targets[index].view(owner.parameter.shape))

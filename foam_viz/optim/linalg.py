@@ -124,12 +124,24 @@ def iterate_basis(matrices: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         The new basis (..., n, n), and the order (..., n) in which its columns stand for those of the old one.
     """
-    image = matrices @ basis
+    # (A Q)^T, whose rows are the columns to sort: they lie in one piece, as the solver wants them.
+    image = basis.mT @ matrices
     image /= image.abs().amax((-2, -1), keepdim=True).clamp_min_(torch.finfo(image.dtype).tiny)
-    order = (basis * image).sum(-2).argsort(dim=-1, descending=True)
-    image = image.take_along_dim(order.unsqueeze(-2), dim=-1)
+    order = (basis.mT * image).sum(-1).argsort(dim=-1, descending=True)
+    image = reorder(image, order).mT
     source = image.cpu() if image.device.type == "mps" else image
     return torch.linalg.qr(source).Q.to(image.device), order
+
+
+def reorder(stack: Tensor, order: Tensor) -> Tensor:
+    """The rows of each matrix, (..., n, m), in a new order, (..., n).
+
+    As ``take_along_dim``, which would build an index as large as the stack at several times the cost of the copy.
+    """
+    count, width = order.shape[-1], stack.shape[-1]
+    first = torch.arange(0, order.numel(), count, device=order.device).unsqueeze(-1)
+    chosen = (order.reshape(-1, count) + first).flatten()
+    return stack.reshape(-1, width).index_select(0, chosen).view(stack.shape)
 
 
 class Proxy(NamedTuple):

@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from foam_viz.optim import linalg
 from foam_viz.optim.bank import Bank
 from foam_viz.optim.basis_bank import BasisBank, Turn
-from foam_viz.optim.bundle import Bundle, Segment, contract
+from foam_viz.optim.bundle import Bundle, Scratch, Segment, contract
 from foam_viz.optim.gram import accumulate
-from foam_viz.optim.group import GroupState
+from foam_viz.optim.group import GroupState, add
 from foam_viz.optim.measurement import select
 
 
@@ -25,14 +26,17 @@ class RotatedSegment(Segment):
             return [None] * len(self._places)
         return [None if place is None else place[0].basis[place[1]] for place in self._places]
 
-    def rotate(self, gradients: list[Tensor]) -> Tensor:
-        """Q_1^T ... G contracted along every dimension, (N, *shape)."""
-        stack = gradients[0].unsqueeze(0) if len(gradients) == 1 else torch.stack(gradients)
-        return contract(stack, self._matrices)
+    def rotate(self, gradients: list[Tensor], scratch: Scratch) -> Tensor:
+        """Q_1^T ... G contracted along every dimension, (N, *shape), in the scratch or the gradient itself."""
+        if len(gradients) == 1:
+            stack = gradients[0].unsqueeze(0)
+        else:
+            stack = torch.stack(gradients, out=scratch.next(self.momentum.shape))
+        return contract(stack, self._matrices, scratch)
 
-    def rotate_back(self, stack: Tensor) -> Tensor:
-        """The inverse of ``rotate`` on (N, *shape)."""
-        return contract(stack, [None if basis is None else basis.mT for basis in self._matrices])
+    def rotate_back(self, stack: Tensor, scratch: Scratch) -> Tensor:
+        """The inverse of ``rotate`` on (N, *shape), in the scratch; the stack itself where there is no basis."""
+        return contract(stack, [None if basis is None else basis.mT for basis in self._matrices], scratch)
 
 
 class RotatedBundle(Bundle):
@@ -60,13 +64,13 @@ class RotatedBundle(Bundle):
                 continue
             source, target = select([i for i, _ in mine]), select([row for _, row in mine])
             new = bank.basis[select([turn.rows[i] for i, _ in mine])]
-            momentum = self.momentum[target].movedim(dim + 1, -1)
-            turned = momentum.reshape(len(mine), -1, momentum.shape[-1]) @ turn.old[source].mT @ new
-            self.momentum[target] = turned.view(momentum.shape).movedim(-1, dim + 1)
+            momentum = self.momentum[target].movedim(dim + 1, 1)
+            turned = new.mT @ (turn.old[source] @ momentum.reshape(*momentum.shape[:2], -1))
+            self.momentum[target] = turned.view(momentum.shape).movedim(1, dim + 1)
             if turn.order is not None and self.second_moment is not None:
-                order = turn.order[source]
-                order = order.view(len(mine), *(-1 if d == dim else 1 for d in range(len(self.shape))))
-                self.second_moment[target] = self.second_moment[target].take_along_dim(order, dim + 1)
+                rows = self.second_moment[target].movedim(dim + 1, 1)
+                moved = linalg.reorder(rows.reshape(*rows.shape[:2], -1), turn.order[source])
+                self.second_moment[target] = moved.view(rows.shape).movedim(1, dim + 1)
 
 
 class RotatedGroup(GroupState):
@@ -125,17 +129,16 @@ class RotatedGroup(GroupState):
             steps = cohort.steps - self._idle_gradients
             if steps < 1:
                 continue
-            gradients = [block.gradient(cohort.momenta[0].dtype) for block in cohort.blocks]
-            rotated = [segment.rotate(mine) for segment, mine in cohort.by_segment(gradients)]
-            torch._foreach_lerp_([segment.momentum for segment in cohort.segments], rotated, 1 - beta1)
-            second_moments = [segment.second_moment for segment in cohort.segments]
-            torch._foreach_mul_(second_moments, beta2)
-            torch._foreach_addcmul_(second_moments, rotated, rotated, value=1 - beta2 if beta2 < 1 else 1.0)
+            gradients = cohort.by_segment([block.gradient(cohort.momenta[0].dtype) for block in cohort.blocks])
             correction = math.sqrt(1 - beta2**steps) if beta2 < 1 else 1.0
-            units = cohort.units(correction if self._corrects_eps else 1.0, group["eps"])
             scale = -group["lr"] * correction / (1 - beta1**steps)
-            torch._foreach_mul_(units, scale * decay if self._decays_last else scale)
-            changes: list[Tensor] = []
-            for segment, unit in zip(cohort.segments, units, strict=True):
-                changes += segment.rotate_back(unit).unbind(0)
-            cohort.write(changes, decay)
+            scratch = Scratch(cohort.segments)
+            with cohort.updating(decay) as parts:
+                for (segment, parameters), (_, mine) in zip(parts, gradients, strict=True):
+                    rotated = segment.rotate(mine, scratch)
+                    segment.momentum.lerp_(rotated, 1 - beta1)
+                    weight = 1 - beta2 if beta2 < 1 else 1.0
+                    segment.second_moment.mul_(beta2).addcmul_(rotated, rotated, value=weight)
+                    unit = segment.unit(correction if self._corrects_eps else 1.0, group["eps"], scratch)
+                    change = segment.rotate_back(unit, scratch)
+                    add(parameters, change, scale * decay if self._decays_last else scale)
