@@ -1,7 +1,8 @@
 """What an optimizer step costs at least: its matrix products and decompositions alone, timed as such.
 
 Symmetric products (statistics, B, X) are charged half of a full product. Nothing else is charged: no elementwise work,
-no copies, no Python. The floor is what this machine's libraries take for these sizes now, with warm caches.
+no copies, no Python. Products are timed in passes over the whole model, each with operands of its own as in a step, so
+that they come from where a step finds them: the factors of a model do not fit into the caches. Solvers run warm.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from benchmarks.peers import PATTERN, PERIOD, Family
 
@@ -28,9 +30,15 @@ def _milliseconds(run: Callable[[], object], rounds: int = 7) -> float:
     return statistics.median(taken)
 
 
-def _product(rows: int, inner: int, columns: int) -> float:
-    left, right, out = torch.randn(rows, inner), torch.randn(inner, columns), torch.empty(rows, columns)
-    return _milliseconds(lambda: torch.mm(left, right, out=out))
+def _products(operands: list[tuple[Tensor, Tensor]]) -> float:
+    """One pass over products of operands, each into a place of its own."""
+    places = [(left, right, torch.empty(left.shape[0], right.shape[1])) for left, right in operands]
+
+    def run() -> None:
+        for left, right, out in places:
+            torch.mm(left, right, out=out)
+
+    return _milliseconds(run)
 
 
 def _solver(size: int, family: Family) -> float:
@@ -47,22 +55,23 @@ def floor(shapes: list[Shape], family: Family, workload: str) -> dict[str, float
         family: ``shampoo``, ``foam`` at the rate of the benchmark's pattern, or ``soap``.
         workload: A or B, for that rate.
     """
+    matrices = [shape if len(shape) == 2 else (1, shape[0]) for shape in shapes]
+    gradients = [torch.randn(shape) for shape in matrices]
+    factors = [[torch.randn(size, size) for size in shape] for shape in shapes]
+    accumulated = [(g.T, g) for g in gradients] + [(g, g.T) for g in gradients if len(g) > 1]
+    applied = [(g, mine[-1]) for g, mine in zip(gradients, factors, strict=True)]
+    applied += [(mine[0], g) for g, mine in zip(gradients, factors, strict=True) if len(mine) > 1]
+    squares = [(factor, torch.randn_like(factor)) for mine in factors for factor in mine]
+    # SOAP rotates the gradient and rotates the step back, and its momentum at a check.
+    contractions = _products(applied)
+    # SOAP: A Q. FOAM: A Q, then half of Q^T (A Q), and half of X = Q s Q^T; a fixed period: X alone.
+    per_check = {"soap": 1.0, "foam": 2.0, "shampoo": 0.5}[family] * _products(squares)
+    sizes = Counter(size for shape in shapes for size in shape)
     decompositions, checks = PATTERN[workload]
     rate = decompositions / checks if family == "foam" else 1.0
-    parts = dict.fromkeys(("statistics", "apply", "check: products", "check: eigh or QR"), 0.0)
-    square: Counter[int] = Counter(size for shape in shapes for size in shape)
-    for shape, count in Counter(shapes).items():
-        left, right = shape if len(shape) == 2 else (1, shape[0])
-        applied = _product(left, right, right) + (_product(left, left, right) if len(shape) == 2 else 0.0)
-        accumulated = _product(right, left, right) + (_product(left, right, left) if len(shape) == 2 else 0.0)
-        parts["statistics"] += count * accumulated / 2
-        # SOAP rotates the gradient there and the step back, and its momentum at a check.
-        parts["apply"] += count * applied * (2 if family == "soap" else 1)
-        parts["check: products"] += count * applied * 2 / PERIOD if family == "soap" else 0.0
-    for size, count in square.items():
-        product = _product(size, size, size)
-        # SOAP: A Q. FOAM: A Q, then half of Q^T (A Q), and half of X = Q s Q^T; a fixed period: X alone.
-        per_check = {"soap": 1.0, "foam": 2.0, "shampoo": 0.5}[family]
-        parts["check: products"] += count * per_check * product / PERIOD
-        parts["check: eigh or QR"] += count * rate * _solver(size, family) / PERIOD
-    return parts
+    return {
+        "statistics": _products(accumulated) / 2,
+        "apply": contractions * (2 if family == "soap" else 1),
+        "check: products": (per_check + (2 * contractions if family == "soap" else 0.0)) / PERIOD,
+        "check: eigh or QR": sum(n * rate * _solver(size, family) for size, n in sizes.items()) / PERIOD,
+    }

@@ -14,7 +14,7 @@ import statistics
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -41,23 +41,23 @@ class Lane:
     """One instance of a contender with parameters of its own.
 
     Attributes:
-        cycles: Milliseconds a step, of each timed cycle.
+        cycles: Of each timed cycle, milliseconds a step: over the cycle, and between checks.
     """
 
     parameters: list[Tensor]
     optimizer: torch.optim.Optimizer
-    cycles: list[float] = field(default_factory=list)
+    cycles: list[tuple[float, float]] = field(default_factory=list)
 
-    def run(self, gradients: list[list[Tensor]]) -> float:
-        """Takes a step for each of the gradients; milliseconds a step, the optimizer's alone."""
-        seconds = 0.0
+    def run(self, gradients: list[list[Tensor]]) -> tuple[float, float]:
+        """Takes a step for each of the gradients, one of which checks; the optimizer's time alone, as in ``cycles``."""
+        milliseconds = []
         for step in gradients:
             for parameter, gradient in zip(self.parameters, step, strict=True):
                 parameter.grad = gradient.clone()  # some optimizers write into what they are given
             began = time.process_time()
             self.optimizer.step()
-            seconds += time.process_time() - began
-        return seconds / len(gradients) * 1e3
+            milliseconds.append((time.process_time() - began) * 1e3)
+        return statistics.mean(milliseconds), statistics.median(milliseconds)
 
 
 def state_bytes(optimizer: torch.optim.Optimizer) -> int:
@@ -84,8 +84,17 @@ def state_bytes(optimizer: torch.optim.Optimizer) -> int:
     return sum(size for pointer, size in storages.items() if pointer not in excluded_storages)
 
 
-def measure(workload: Workload) -> dict[str, tuple[Contender, float, int]]:
-    """Per contender its milliseconds a step and the bytes of its state."""
+class Measured(NamedTuple):
+    """A contender with its milliseconds a step over cycles and between checks, and the bytes of its state."""
+
+    contender: Contender
+    step: float
+    between: float
+    state: int
+
+
+def measure(workload: Workload) -> dict[str, Measured]:
+    """What each contender took."""
     _, cycles = PATTERN[workload.name]
     initial, gradients = workload.record(PERIOD * (cycles + 1) + 1)
     lanes: dict[str, list[Lane]] = {}
@@ -103,13 +112,14 @@ def measure(workload: Workload) -> dict[str, tuple[Contender, float, int]]:
             for name in lanes:
                 lanes[name][i].cycles.append(lanes[name][i].run(gradients[first : first + PERIOD]))
     return {
-        name: (
-            field_of[name],
-            statistics.mean(statistics.median(times) for times in zip(*(lane.cycles for lane in some), strict=True)),
-            state_bytes(some[0].optimizer),
-        )
+        name: Measured(field_of[name], _typical(some, 0), _typical(some, 1), state_bytes(some[0].optimizer))
         for name, some in lanes.items()
     }
+
+
+def _typical(lanes: list[Lane], part: int) -> float:
+    cycles = zip(*([cycle[part] for cycle in lane.cycles] for lane in lanes), strict=True)
+    return statistics.mean(statistics.median(times) for times in cycles)
 
 
 def compare(report: Report, workload: Workload) -> None:
@@ -117,25 +127,25 @@ def compare(report: Report, workload: Workload) -> None:
     name = workload.name
     print(f" workload {name}: {workload.label}")
     measured = measure(workload)
-    for one, milliseconds, size in measured.values():
+    for one, step, _, size in measured.values():
         settings = ", ".join(f"{key}={value}" for key, value in one.settings.items())
-        report.add(f"{name} {one.name}: ms a step", milliseconds)
+        report.add(f"{name} {one.name}: ms a step", step)
         report.add(f"{name} {one.name}: state, MB", size / 1e6)
         print(f"      [{one.scope}] {settings}")
     scales = {
-        "AdamW": measured["AdamW, fused"][1] / ADAMW_THEN[name],
-        "pytorch-optimizer SOAP": measured["pytorch-optimizer SOAP"][1] / SOAP_THEN[name],
+        "AdamW": measured["AdamW, fused"].step / ADAMW_THEN[name],
+        "pytorch-optimizer SOAP": measured["pytorch-optimizer SOAP"].step / SOAP_THEN[name],
     }
     for source, scale in scales.items():
         report.add(f"{name} this machine now over the day of the quoted figures, by {source}", scale)
     for quoted in QUOTED:
         report.add(f"{name} {quoted.name}, quoted x AdamW: ms a step", quoted.milliseconds[name] * scales["AdamW"])
     for family, label in FAMILIES.items():
-        ours = measured[label][1]
+        ours = measured[label].step
         peers = {
-            one.name: milliseconds
-            for one, milliseconds, _ in measured.values()
-            if one.family == family and not one.ours and one.scope == measured[label][0].scope
+            one.name: step
+            for one, step, *_ in measured.values()
+            if one.family == family and not one.ours and one.scope == measured[label].contender.scope
         }
         peers |= {q.name: q.milliseconds[name] * scales["AdamW"] for q in QUOTED if q.family == family}
         best = min(peers, key=peers.__getitem__)
@@ -149,14 +159,17 @@ def compare(report: Report, workload: Workload) -> None:
         parts = floor(shapes, family, name)
         for part, milliseconds in parts.items():
             report.add(f"{name} {label}, floor, {part}: ms a step", milliseconds)
-        report.add(f"{name} {label} over its floor", measured[label][1] / sum(parts.values()))
+        ours, between = measured[label].step, measured[label].between
+        report.add(f"{name} {label}, ours, between checks: ms a step", between)
+        report.add(f"{name} {label}, ours, what the check adds: ms a step", ours - between)
+        report.add(f"{name} {label} over its floor", ours / sum(parts.values()))
     memory(report, name, measured)
 
 
-def memory(report: Report, name: str, measured: dict[str, tuple[Contender, float, int]]) -> None:
+def memory(report: Report, name: str, measured: dict[str, Measured]) -> None:
     """State of ours beside that of the peer that keeps the same; D and eps, a number or two a row, are below 1 %."""
     for ours, peer in ALIKE:
-        mine, theirs = measured[ours][2], measured[peer][2]
+        mine, theirs = measured[ours].state, measured[peer].state
         report.at_most(f"{name} {ours}, state over {peer}", mine / theirs, 1.01)
 
 

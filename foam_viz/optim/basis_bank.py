@@ -11,6 +11,7 @@ from torch import Tensor
 from foam_viz.optim import linalg
 from foam_viz.optim.bank import Bank
 from foam_viz.optim.factor import FactorEvent
+from foam_viz.optim.gram import complete
 from foam_viz.optim.measurement import Measurement, select
 from foam_viz.optim.refresh import Decision, Policy
 
@@ -100,6 +101,7 @@ class SoapBank(BasisBank):
     def _decompose(self, rows: list[int], epsilon: list[float], keep: bool) -> dict[int, linalg.Outcome]:
         if not self.factors[rows[0]].has_basis:
             return super()._decompose(rows, epsilon, keep)
-        basis, order = linalg.iterate_basis(self.current(rows), self.basis[select(rows)])
+        chosen = select(rows)
+        basis, order = linalg.iterate_basis(complete(self.statistics[chosen]), self.basis[chosen])
         self._turn(rows, basis, order)
         return dict.fromkeys(rows, "plain")

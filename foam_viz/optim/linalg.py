@@ -130,7 +130,8 @@ def iterate_basis(matrices: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
     order = (basis.mT * image).sum(-1).argsort(dim=-1, descending=True)
     image = reorder(image, order).mT
     source = image.cpu() if image.device.type == "mps" else image
-    return torch.linalg.qr(source).Q.to(image.device), order
+    # As torch.linalg.qr, which copies R out besides.
+    return torch.linalg.householder_product(*torch.geqrf(source)).to(image.device), order
 
 
 def reorder(stack: Tensor, order: Tensor) -> Tensor:
