@@ -9,10 +9,8 @@ import numpy as np
 
 from foam_viz.figures import columns, encode, theme
 from foam_viz.figures.columns import Checks
-from foam_viz.figures.compare_sides import ALL, RateView, points, sides, x_axis
+from foam_viz.figures.compare_sides import ALL, RateView, drawing, nothing, points, sides
 from foam_viz.figures.panel import Drawing, Lane
-
-_MOST_WORDS = 3
 
 
 def draw(lanes: Sequence[Lane], view: RateView) -> Drawing:
@@ -45,20 +43,10 @@ def draw(lanes: Sequence[Lane], view: RateView) -> Drawing:
             lacks = "has no place on this axis" if len(known) else "recorded no damping"
             without.append(f"{lane.label} {lacks}")
     if not data:
-        why = f" {'; '.join(without[:_MOST_WORDS])}." if without else ""
-        return Drawing(empty=f"Damping appears here for runs that record the ε of their factors.{why}")
-    figure = {
-        "data": data,
-        "layout": encode.layout(
-            "compare damping",
-            margin={"l": 62, "r": 14, "t": 8, "b": 40},
-            xaxis=x_axis(lanes, view),
-            yaxis=encode.log_axis("damping ε (gradient²)", range=encode.log_range(low * 0.8, high * 1.25),
-                                  tickformat="~e"),
-        ),
-    }  # fmt: skip
-    shown = words[:_MOST_WORDS] + ([f"and {len(words) - _MOST_WORDS} more"] if len(words) > _MOST_WORDS else [])
-    return Drawing(figure=figure, reading="; ".join([*shown, *without[:_MOST_WORDS]]))
+        return nothing("Damping appears here for runs that record the ε of their factors.", without)
+    scale = encode.log_range(low * 0.8, high * 1.25)
+    y_axis = encode.log_axis("damping ε (gradient²)", range=scale, tickformat="~e")
+    return drawing("compare damping", lanes, view, data, y_axis, words, without)
 
 
 def _binned(rows: Checks, bins: int) -> tuple[np.ndarray, ...]:

@@ -7,10 +7,8 @@ from typing import Any
 
 from foam_viz.analysis.totals import intervals
 from foam_viz.figures import encode, theme
-from foam_viz.figures.compare_sides import ALL, RateView, points, sides, x_axis
+from foam_viz.figures.compare_sides import ALL, RateView, drawing, nothing, points, sides
 from foam_viz.figures.panel import Drawing, Lane
-
-_MOST_WORDS = 3
 
 
 def draw(lanes: Sequence[Lane], view: RateView) -> Drawing:
@@ -43,16 +41,6 @@ def draw(lanes: Sequence[Lane], view: RateView) -> Drawing:
         else:
             without.append(f"{lane.label} counts no checks")
     if not data:
-        why = f" {'; '.join(without[:_MOST_WORDS])}." if without else ""
-        return Drawing(empty=f"Refresh rates appear here for runs that count checks and decompositions.{why}")
-    figure = {
-        "data": data,
-        "layout": encode.layout(
-            "refresh rates",
-            margin={"l": 62, "r": 14, "t": 8, "b": 40},
-            xaxis=x_axis(lanes, view),
-            yaxis=encode.axis("decompositions per check", range=[-0.03, 1.03], tickformat=".0%"),
-        ),
-    }
-    shown = words[:_MOST_WORDS] + ([f"and {len(words) - _MOST_WORDS} more"] if len(words) > _MOST_WORDS else [])
-    return Drawing(figure=figure, reading="; ".join([*shown, *without[:_MOST_WORDS]]))
+        return nothing("Refresh rates appear here for runs that count checks and decompositions.", without)
+    y_axis = encode.axis("decompositions per check", range=[-0.03, 1.03], tickformat=".0%")
+    return drawing("refresh rates", lanes, view, data, y_axis, words, without)

@@ -12,9 +12,10 @@ from foam_viz.analysis.axes import BY_ID, at_steps
 from foam_viz.analysis.totals import side_factors
 from foam_viz.figures import encode, theme
 from foam_viz.figures.compare_marks import places, shade
-from foam_viz.figures.panel import Lane
+from foam_viz.figures.panel import Drawing, Lane
 
 ALL = "all"
+_MOST_WORDS = 3
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,38 @@ def _bar(above: np.ndarray, below: np.ndarray, colour: str) -> dict[str, Any]:
         "thickness": 1.2,
         "width": 0,
     }
+
+
+def drawing(
+    name: str,
+    lanes: Sequence[Lane],
+    view: RateView,
+    data: list[dict[str, Any]],
+    y_axis: dict[str, Any],
+    words: Sequence[str],
+    without: Sequence[str],
+) -> Drawing:
+    """The figure and its reading.
+
+    Args:
+        name: Of the figure, under which a zoom is kept.
+        lanes: The runs.
+        view: What the reader chose.
+        data: Traces of ``points``.
+        y_axis: The vertical axis.
+        words: What each run that is drawn says.
+        without: Why each other run is not.
+    """
+    margin = {"l": 62, "r": 14, "t": 8, "b": 40}
+    layout = encode.layout(name, margin=margin, xaxis=x_axis(lanes, view), yaxis=y_axis)
+    more = [f"and {len(words) - _MOST_WORDS} more"] if len(words) > _MOST_WORDS else []
+    reading = "; ".join([*words[:_MOST_WORDS], *more, *without[:_MOST_WORDS]])
+    return Drawing(figure={"data": data, "layout": layout}, reading=reading)
+
+
+def nothing(what: str, without: Sequence[str]) -> Drawing:
+    """No figure: what it is for, and why the first runs have none."""
+    return Drawing(empty=f"{what} {'; '.join(without[:_MOST_WORDS])}." if without else what)
 
 
 def x_axis(lanes: Sequence[Lane], view: RateView) -> dict[str, Any]:

@@ -22,8 +22,9 @@ _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 class FactoredOptimizer(torch.optim.Optimizer):
     """An optimizer that keeps Kronecker factors, whose bases are renewed when a policy says so.
 
-    Factors of one size are stacked and measured together; all measures of a check reach the host in one transfer, the
-    only time that ``step`` waits for the device apart from the decompositions, whose solver torch itself waits for.
+    Factors of one size are stacked. On a device they are measured together, and all measures of a check reach the host
+    in one transfer, the only time that ``step`` waits for the device apart from the decompositions, whose solver torch
+    itself waits for. On a CPU they are taken in portions that fit its caches.
 
     Numerical failures never raise. A decomposition that fails is tried in float64, then with jitter, then the old basis
     stays; ``events`` records it and the next check tries again. Gradients are not filtered, as in torch's optimizers: a
@@ -35,7 +36,8 @@ class FactoredOptimizer(torch.optim.Optimizer):
         defaults: Settings of a group that does not have its own; ``refresh`` is a policy, or ``None``.
 
     Attributes:
-        observer: Called with a ``CheckObservation`` once per bank and check, after the decision was carried out.
+        observer: Called with a ``CheckObservation`` for each part of a bank that a check takes together, after the
+            decisions were carried out; on a device that is the bank.
         events: Numerical failures since the last ``drain_events``.
 
     Raises:
