@@ -120,3 +120,21 @@ def test_both_paths_give_the_same_numbers(name: str, monkeypatch: pytest.MonkeyP
         results.append(weights)
     for host, device in zip(*results, strict=True):
         torch.testing.assert_close(host, device, rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_portions_of_a_check_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes, results = [(4, 4), (4, 4), (4, 6), (6, 4), (2, 3, 4)], []
+    for entries in (1, 40, gram.PORTION):  # one matrix at a time, one or two, all
+        monkeypatch.setattr(gram, "PORTION", entries)
+        weights = [torch.ones(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+        optimizer = OPTIMIZERS[name](weights)
+        seen: list[int] = []
+        optimizer.observer = lambda observed, seen=seen: seen.extend(observed.positions)
+        for number in range(1, 6):
+            step(weights, optimizer, number)
+        results.append((weights, sorted(seen)))
+    for weights, seen in results[1:]:
+        assert seen == results[0][1] and seen
+        for one, other in zip(weights, results[0][0], strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)

@@ -141,3 +141,13 @@ def test_eigh_gives_up_on_nan_and_keeps_the_others() -> None:
     result = linalg.eigh_robust(matrices, [1e-9, 1e-9, 1e-9])
     assert result.outcomes == ("plain", "failed", "plain")
     np.testing.assert_allclose(result.eigenvalues[2].numpy(), VALUES[2], rtol=1e-10)
+
+
+def test_rows_are_reordered_matrix_by_matrix() -> None:
+    generator = torch.Generator().manual_seed(0)
+    stack = torch.randn(3, 5, 4, generator=generator)
+    order = torch.stack([torch.randperm(5, generator=generator) for _ in range(3)])
+    expected = stack.take_along_dim(order.unsqueeze(-1), dim=1)
+    assert torch.equal(linalg.reorder(stack, order), expected)
+    assert torch.equal(linalg.reorder(stack.mT.contiguous().mT, order), expected)
+    assert torch.equal(linalg.reorder(stack[0], order[0]), expected[0])
