@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -20,8 +20,8 @@ from torch import Tensor
 
 from foam_viz.engine.device import EventClock, ThreadClock
 from foam_viz.optim import linalg
-from foam_viz.trace.batches import record_batch
 from foam_viz.trace.schema import TABLES
+from foam_viz.trace.writer_rows import Rows
 
 if TYPE_CHECKING:
     from foam_viz.optim.factor import CheckObservation
@@ -48,30 +48,6 @@ class Schedule:
 
     def to_json(self) -> dict[str, int]:
         return asdict(self)
-
-
-class Columns:
-    """Rows under construction: a list a column, turned into one table at each drain."""
-
-    def __init__(self, table: str) -> None:
-        self._table = table
-        self._columns: dict[str, list[Any]] = {}
-        self._rows = 0
-
-    def add(self, **row: Any) -> None:
-        for name, value in row.items():
-            self._columns.setdefault(name, [None] * self._rows).append(value)
-        self._rows += 1
-        for column in self._columns.values():
-            if len(column) < self._rows:
-                column.append(None)
-
-    def drain(self) -> pa.Table | None:
-        if not self._rows:
-            return None
-        table = pa.Table.from_batches([record_batch(self._table, self._columns)])
-        self._columns, self._rows = {}, 0
-        return table
 
 
 def _measured(value: float | None) -> float | None:
@@ -108,8 +84,8 @@ class Recorder:
         self.decompositions = 0
         self.last_decomposition: dict[int, int] = {}
         self._clock = clock
-        self.steps, self.checks = Columns("steps"), Columns("checks")
-        self.snapshots, self.events, self.pictures = Columns("snapshots"), Columns("events"), Columns("pictures")
+        self.steps, self.checks = Rows("steps"), Rows("checks")
+        self.snapshots, self.events, self.pictures = Rows("snapshots"), Rows("events"), Rows("pictures")
         self._pictured: dict[str, np.ndarray] = {}
 
     def on_check(self, seen: CheckObservation) -> None:
@@ -139,20 +115,22 @@ class Recorder:
             decision = seen.decisions[i]
             self.decompositions += decision.decompose
             self.checks.add(
-                step=seen.step,
-                factor=seen.positions[i],
-                checks=1,
-                decompositions=int(decision.decompose),
-                reuses=int(not decision.decompose),
-                cap_refreshes=int(decision.reason == "cap"),
-                decision=decision.reason,
-                epsilon_before=_measured(seen.epsilon_before[i]),
-                epsilon=_measured(seen.epsilon[i]),
-                proxy=_measured(proxy[i]),
-                relative_condition=_measured(condition[i]),
-                alpha=_measured(alpha[i]),
-                residual=residual[i],
-                last_decomposition_step=seen.step if decision.decompose else last[i],
+                {
+                    "step": seen.step,
+                    "factor": seen.positions[i],
+                    "checks": 1,
+                    "decompositions": int(decision.decompose),
+                    "reuses": int(not decision.decompose),
+                    "cap_refreshes": int(decision.reason == "cap"),
+                    "decision": decision.reason,
+                    "epsilon_before": _measured(seen.epsilon_before[i]),
+                    "epsilon": _measured(seen.epsilon[i]),
+                    "proxy": _measured(proxy[i]),
+                    "relative_condition": _measured(condition[i]),
+                    "alpha": _measured(alpha[i]),
+                    "residual": residual[i],
+                    "last_decomposition_step": seen.step if decision.decompose else last[i],
+                }
             )
         self._check_snapshots(seen, last)
         for i, position in enumerate(seen.positions):
@@ -193,7 +171,15 @@ class Recorder:
     def after_step(self, step: int, optimizer: FactoredOptimizer) -> None:
         """Snapshots of the factors that were not checked in this step, and the events of the optimizer."""
         for event in optimizer.drain_events():
-            self.events.add(step=event.step, kind=event.kind, factor=event.position, value=None, message=event.message)
+            self.events.add(
+                {
+                    "step": event.step,
+                    "kind": event.kind,
+                    "factor": event.position,
+                    "value": None,
+                    "message": event.message,
+                }
+            )
         if step % self.schedule.snapshot_period and step % self.schedule.followed_period:
             return
         for bank in optimizer.banks():
@@ -246,15 +232,17 @@ class Recorder:
         errors = error.tolist()
         for i, position in enumerate(positions):
             self.snapshots.add(
-                step=step,
-                factor=position,
-                last_decomposition_step=int(last_decomposition[i]),
-                epsilon=_measured(float(epsilon[i])),
-                eigenvalues=spectra[i],
-                basis_eigenvalues=old_spectra[i],
-                true_error=_measured(errors[i]),
-                overlap=stored[i].tobytes(),
-                overlap_size=stored.shape[-1],
+                {
+                    "step": step,
+                    "factor": position,
+                    "last_decomposition_step": int(last_decomposition[i]),
+                    "epsilon": _measured(float(epsilon[i])),
+                    "eigenvalues": spectra[i],
+                    "basis_eigenvalues": old_spectra[i],
+                    "true_error": _measured(errors[i]),
+                    "overlap": stored[i].tobytes(),
+                    "overlap_size": stored.shape[-1],
+                }
             )
 
     def picture(self, step: int, arrays: Mapping[str, np.ndarray]) -> None:
@@ -263,9 +251,9 @@ class Recorder:
             values = np.ascontiguousarray(array, np.float32)
             if not np.array_equal(values, self._pictured.get(name), equal_nan=True):
                 self._pictured[name] = values
-                self.pictures.add(step=step, array=name, shape=values.shape, values=values.ravel())
+                self.pictures.add({"step": step, "array": name, "shape": values.shape, "values": values.ravel()})
 
     def drain(self) -> dict[str, pa.Table]:
         """The rows since the last drain, a table each."""
         drained = {name: getattr(self, name).drain() for name in TABLES}
-        return {name: table for name, table in drained.items() if table is not None}
+        return {name: pa.Table.from_batches([batch]) for name, batch in drained.items() if batch is not None}

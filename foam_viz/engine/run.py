@@ -165,22 +165,26 @@ class Run:
             self._losses, values, strict=True
         ):
             self.recorder.steps.add(
-                step=step,
-                loss=value,
-                held_out_loss=held_out,
-                learning_rate=learning_rate,
-                optimizer_seconds=seconds,
-                decompositions=decompositions,
+                {
+                    "step": step,
+                    "loss": value,
+                    "held_out_loss": held_out,
+                    "learning_rate": learning_rate,
+                    "optimizer_seconds": seconds,
+                    "decompositions": decompositions,
+                }
             )
             if not math.isfinite(value):
                 self.status, self.diverged_step, self.step = "diverged", step, step
                 self.recorder.events.add(
-                    step=step,
-                    kind="diverged",
-                    factor=None,
-                    value=value,
-                    message=f"The loss of step {step} is {value}: the run stopped. A smaller learning rate or more "
-                    "damping may help.",
+                    {
+                        "step": step,
+                        "kind": "diverged",
+                        "factor": None,
+                        "value": value,
+                        "message": f"The loss of step {step} is {value}: the run stopped. A smaller learning rate or "
+                        "more damping may help.",
+                    }
                 )
                 break
         self._losses = []

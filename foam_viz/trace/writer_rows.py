@@ -1,4 +1,4 @@
-"""Rows that a writer gathers between two flushes, and what a training loop may call a number."""
+"""Rows that are gathered between two flushes, and what a training loop may call a number."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Rows:
         self._rows: list[dict[str, Any]] = []
 
     def add(self, row: dict[str, Any]) -> None:
-        """Take a row; it may be changed until the next drain."""
+        """Take a row, values by column; it may be changed until the next drain. None, or no value, is a missing one."""
         self._rows.append(row)
 
     def drain(self, units: Mapping[str, str] | None = None) -> pa.RecordBatch | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -42,10 +42,42 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield started
 
 
+# What a failed test says of the page: the last presses that reached it, and what it showed in the end.
+LISTEN = """
+window.presses = [];
+for (const kind of ["pointerdown", "pointerup", "click"]) addEventListener(kind, (event) => {
+  const target = event.target.closest?.("button") ?? event.target;
+  const seconds = (performance.now() / 1000).toFixed(2);
+  presses.push([seconds, kind, target.tagName, target.textContent?.slice(0, 30)].join(" "));
+}, true);
+"""
+STATE = """
+() => ({
+  now: performance.now() / 1000,
+  presses: presses.slice(-12),
+  status: document.querySelector(".fb-status")?.innerText,
+  script: document.querySelector(".stApp")?.dataset.testScriptState,
+  disabled: [...document.querySelectorAll(".st-key-strip button:disabled")].map((button) => button.textContent),
+})
+"""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    opened = getattr(item, "funcargs", {}).get("page")
+    if report.when == "call" and report.failed and opened is not None:
+        report.sections.append(("the page", repr(opened.evaluate(STATE))))
+    return report
+
+
 @pytest.fixture
 def page(browser, server: Server) -> Iterator[object]:
     """A page of a new context; console errors and failed external requests fail the test."""
     context = browser.new_context(viewport={"width": 1280, "height": 1400})
+    context.add_init_script(LISTEN)
     opened = context.new_page()
     problems: list[str] = []
     opened.on("pageerror", lambda error: problems.append(f"page error: {error}"))
