@@ -120,7 +120,7 @@ class Recorder:
                     "factor": seen.positions[i],
                     "checks": 1,
                     "decompositions": int(decision.decompose),
-                    "reuses": int(not decision.decompose),
+                    "reuses": int(not decision.decompose and decision.reason != "failure"),
                     "cap_refreshes": int(decision.reason == "cap"),
                     "decision": decision.reason,
                     "epsilon_before": _measured(seen.epsilon_before[i]),
@@ -197,7 +197,7 @@ class Recorder:
                     bank.root,
                     current=bank.current(wanted),
                     basis=bank.basis[wanted],
-                    eigenvalues=bank.eigenvalues[wanted],
+                    eigenvalues=bank.spectrum(wanted),
                     epsilon=[bank.epsilon[i] for i in wanted],
                     last_decomposition=[bank.factors[i].last_decomposition_step for i in wanted],
                     truth=None,
@@ -216,10 +216,15 @@ class Recorder:
         last_decomposition: Sequence[int],
         truth: tuple[Tensor, Tensor] | None,
     ) -> None:
-        """One row a factor: (N, n, n) current factors against the (N, n, n) basis in force."""
+        """One row a factor: (N, n, n) current factors against the (N, n, n) basis in force.
+
+        A factor that cannot be decomposed, whose statistics are not finite, has no row: nothing is known of its error.
+        """
+        failed: set[int] = set()
         if truth is None:
             jitter = [0.0 if math.isnan(value) else value for value in epsilon]
-            true_values, true_basis, _ = linalg.eigh_robust(current, jitter)
+            true_values, true_basis, outcomes = linalg.eigh_robust(current, jitter)
+            failed = {i for i, outcome in enumerate(outcomes) if outcome == "failed"}
         else:
             true_basis, true_values = truth
         damping = torch.tensor(epsilon, dtype=eigenvalues.dtype, device=eigenvalues.device)
@@ -231,6 +236,8 @@ class Recorder:
         old_spectra = eigenvalues.sort(-1, descending=True).values.float().cpu().numpy()
         errors = error.tolist()
         for i, position in enumerate(positions):
+            if i in failed:
+                continue
             self.snapshots.add(
                 {
                     "step": step,

@@ -14,7 +14,7 @@ from foam_viz.optim import linalg
 from foam_viz.optim.bundle import Block
 from foam_viz.optim.factor import STATE_FIELDS, Factor, FactorEvent
 from foam_viz.optim.gram import complete, portion
-from foam_viz.optim.measurement import Measurement, select
+from foam_viz.optim.measurement import Measurement
 from foam_viz.optim.refresh import Decision, Policy
 
 
@@ -87,6 +87,19 @@ class Bank:
         """Whether each factor was ever decomposed."""
         return tuple(factor.has_basis for factor in self.factors)
 
+    def at(self, rows: Sequence[int]) -> slice | Tensor:
+        """Ascending rows as an index into stacks: a slice, which reads as a view, where they lie next to each other.
+
+        Else a tensor on the device of the stacks: a list would be copied there by the indexing, which waits for it.
+        """
+        if rows[-1] - rows[0] + 1 == len(rows):
+            return slice(rows[0], rows[-1] + 1)
+        return torch.tensor(rows).to(self.statistics.device, non_blocking=True)
+
+    def spectrum(self, rows: Sequence[int]) -> Tensor:
+        """D of some rows, (N, n)."""
+        return self.eigenvalues[self.at(rows)]
+
     def current(self, rows: Sequence[int] | None = None) -> Tensor:
         """A = L / (1 - beta^t), a new tensor (N, n, n); t counts the gradients that each block has seen.
 
@@ -94,7 +107,7 @@ class Bank:
             rows: Rows of the bank; all by default.
         """
         chosen = list(range(len(self.factors))) if rows is None else list(rows)
-        return complete(self.statistics[select(chosen)]) / self._correction(chosen)
+        return complete(self.statistics[self.at(chosen)]) / self._correction(chosen)
 
     def _correction(self, rows: list[int]) -> float | Tensor:
         counts = [self._blocks[i].steps for i in rows]
@@ -151,7 +164,7 @@ class Bank:
             policy: Says what to measure; nothing is where there is no basis yet.
             observed: Whether an observer wants B and Q too.
         """
-        chosen, kind = select(rows), policy.measures
+        chosen, kind = self.at(rows), policy.measures
         keeps = observed or kind is not None
         if keeps and self.basis is None:
             self.basis = self._identities()
@@ -196,6 +209,7 @@ class Bank:
             factor, outcome = self.factors[row], outcomes.get(row, "plain")
             if outcome != "plain":
                 events += _event(factor, outcome, step, self.positions[row], finite[index])
+            factor.told = not finite[index] and (factor.told or outcome == "failed")
             if outcome == "failed":
                 decision = replace(decision, decompose=False, epsilon=factor.epsilon, reason="failure")
             elif not decision.decompose and (decision.refresh_eigenvalues or decision.epsilon != factor.epsilon):
@@ -205,7 +219,7 @@ class Bank:
             self._count(factor, decision, step, self._blocks[row].steps)
             done.append(decision)
         if refreshed and measured.rotated is not None:
-            diagonal = measured.rotated.diagonal(dim1=-2, dim2=-1)[select(refreshed)]
+            diagonal = measured.rotated.diagonal(dim1=-2, dim2=-1)[self.at(refreshed)]
             self._refresh_eigenvalues([rows[index] for index in refreshed], diagonal.clamp(min=0))
         if rebuild or wanted:
             self._note_damping()
@@ -214,20 +228,20 @@ class Bank:
         return done, events
 
     def _refresh_eigenvalues(self, rows: list[int], eigenvalues: Tensor) -> None:
-        self.eigenvalues[select(rows)] = eigenvalues
+        self.eigenvalues[self.at(rows)] = eigenvalues
 
     def _decompose(self, rows: list[int], epsilon: list[float], keep: bool) -> dict[int, linalg.Outcome]:
         values, basis, outcomes = linalg.eigh_robust(self.current(rows), epsilon)
         good = [i for i, outcome in enumerate(outcomes) if outcome != "failed"]
         if good:
-            source = select(good)
+            source = self.at(good)
             installed = [rows[i] for i in good]
             self._install(installed, basis[source], values[source], [epsilon[i] for i in good])
             self._keep(installed, basis[source], keep)
         return dict(zip(rows, outcomes, strict=True))
 
     def _install(self, rows: list[int], basis: Tensor, eigenvalues: Tensor, epsilon: list[float]) -> None:
-        target = select(rows)
+        target = self.at(rows)
         self.eigenvalues[target] = eigenvalues
         self.inverse_root[target] = linalg.inverse_root(basis, eigenvalues, self._vector(epsilon), self.root)
 
@@ -235,12 +249,12 @@ class Bank:
         for row in rows:
             self.factors[row].keeps_basis = keep
         if keep:
-            self.basis[select(rows)] = basis
+            self.basis[self.at(rows)] = basis
         elif not any(factor.keeps_basis for factor in self.factors):
             self.basis = None
 
     def _rebuild(self, rows: list[int]) -> None:
-        chosen = select(rows)
+        chosen = self.at(rows)
         self.inverse_root[chosen] = linalg.inverse_root(
             self.basis[chosen], self.eigenvalues[chosen], self._damping[chosen], self.root
         )
@@ -307,7 +321,7 @@ def _event(factor: Factor, outcome: linalg.Outcome, step: int, position: int, fi
     kept = f"the basis of step {factor.last_decomposition_step}" if factor.has_basis else "no basis"
     if finite:
         return [FactorEvent(step, position, "eigh-kept", f"eigh of factor {factor.id} failed: {kept} stays in force")]
-    if factor.reason == "failure":  # reported when it began: statistics do not recover from a NaN by themselves
+    if factor.told:  # when it began: statistics do not recover from a NaN by themselves
         return []
     cause = "is not finite (a gradient was NaN or infinite, or its square overflowed)"
     return [FactorEvent(step, position, "eigh-kept", f"factor {factor.id} {cause}: {kept} stays in force")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, NamedTuple
 
@@ -12,7 +13,7 @@ from foam_viz.optim import linalg
 from foam_viz.optim.bank import Bank
 from foam_viz.optim.factor import FactorEvent
 from foam_viz.optim.gram import complete
-from foam_viz.optim.measurement import Measurement, select
+from foam_viz.optim.measurement import Measurement
 from foam_viz.optim.refresh import Decision, Policy
 
 
@@ -53,7 +54,12 @@ class BasisBank(Bank):
     @property
     def eigenvalues(self) -> Tensor:
         """diag(Q^T A Q), clamped at 0, (N, n); computed when asked for."""
-        return (self.basis * (self.current() @ self.basis)).sum(-2).clamp_min_(0)
+        return self.spectrum(range(len(self.factors)))
+
+    def spectrum(self, rows: Sequence[int]) -> Tensor:
+        """diag(Q^T A Q) of some rows, clamped at 0, (N, n); computed when asked for."""
+        basis = self.basis[self.at(rows)]
+        return (basis * (self.current(rows) @ basis)).sum(-2).clamp_min_(0)
 
     def carry_out(
         self, measured: Measurement, decisions: list[Decision], traces: list[float], step: int
@@ -72,7 +78,7 @@ class BasisBank(Bank):
         self._turn(rows, basis.flip(-1), None)
 
     def _turn(self, rows: list[int], basis: Tensor, order: Tensor | None) -> None:
-        chosen = select(rows)
+        chosen = self.at(rows)
         self.turns.append(Turn(rows, self.basis[chosen].clone(), order))
         super()._keep(rows, basis, True)
 
@@ -101,7 +107,7 @@ class SoapBank(BasisBank):
     def _decompose(self, rows: list[int], epsilon: list[float], keep: bool) -> dict[int, linalg.Outcome]:
         if not self.factors[rows[0]].has_basis:
             return super()._decompose(rows, epsilon, keep)
-        chosen = select(rows)
+        chosen = self.at(rows)
         basis, order = linalg.iterate_basis(complete(self.statistics[chosen]), self.basis[chosen])
         self._turn(rows, basis, order)
         return dict.fromkeys(rows, "plain")

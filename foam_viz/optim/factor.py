@@ -80,6 +80,7 @@ class Factor:
     reason: Reason | None = None
     keeps_basis: bool = False
     seen: int = field(default=0, repr=False)  # steps of the block at the last check
+    told: bool = field(default=False, repr=False)  # that the statistics are not finite, since they were last finite
 
     @property
     def has_basis(self) -> bool:

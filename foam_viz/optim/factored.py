@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -165,7 +166,7 @@ class FactoredOptimizer(torch.optim.Optimizer):
         decisions = [
             policy.decide(
                 epsilon=factor.epsilon,
-                measure=numbers[1][i] if measured.kind is not None else None,
+                measure=_of_finite(numbers[1][i], numbers[0][i]) if measured.kind is not None else None,
                 has_basis=bank.can_judge(row, policy),
             )
             for i, (row, factor) in enumerate(zip(rows, factors, strict=True))
@@ -216,6 +217,11 @@ class FactoredOptimizer(torch.optim.Optimizer):
         # torch keeps only its own three; copies need ours too, without the observer, which is somebody else's.
         ours = {"_step_count": self._step_count, "_states": self._states, "events": self.events, "observer": None}
         return {**super().__getstate__(), **ours}
+
+
+def _of_finite(measure: float, trace: float) -> float:
+    """A measure of statistics with that trace; NaN where they are not finite, whatever their measure came out as."""
+    return measure if math.isfinite(trace) else math.nan
 
 
 def _to_host(measures: list[Tensor]) -> list[list[list[float]]]:

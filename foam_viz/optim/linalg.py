@@ -175,7 +175,7 @@ def proxy(rotated: Tensor, eigenvalues: Tensor, epsilon: float | Tensor, root: i
     drift.diagonal(dim1=-2, dim2=-1).sub_(eigenvalues)
     whitening = s.rsqrt()
     drift.mul_(whitening.unsqueeze(-1)).mul_(whitening.unsqueeze(-2))
-    relative_condition = torch.linalg.matrix_norm(drift)
+    relative_condition = _norm(drift)
     # Scaled by the largest entry, so that no power of a tiny s overflows.
     ratios = (s / s.amin(-1, keepdim=True)).pow_(-1.0 / root)
     alpha = torch.linalg.vector_norm(ratios, dim=-1).reciprocal()
@@ -186,8 +186,13 @@ def diagonalization_residual(rotated: Tensor) -> Tensor:
     """r = || B - diag(diag B) ||_F / || B ||_F, (...), in [0, 1]; 0 for B = 0 (Eschenhagen et al. 2025)."""
     off_diagonal = rotated.clone()
     off_diagonal.diagonal(dim1=-2, dim2=-1).zero_()
-    tiny = torch.finfo(rotated.dtype).tiny
-    return torch.linalg.matrix_norm(off_diagonal) / torch.linalg.matrix_norm(rotated).clamp_min_(tiny)
+    return _norm(off_diagonal) / _norm(rotated).clamp_min_(torch.finfo(rotated.dtype).tiny)
+
+
+def _norm(matrices: Tensor) -> Tensor:
+    """Frobenius norm of matrices (..., n, n), (...), scaled: squares of tiny and huge entries would leave float32."""
+    largest = matrices.abs().amax((-2, -1)).clamp_min_(torch.finfo(matrices.dtype).tiny)
+    return torch.linalg.matrix_norm(matrices / largest[..., None, None]).mul_(largest)
 
 
 def operator_error(

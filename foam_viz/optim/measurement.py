@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from foam_viz.optim.bank import Bank
 
 
-def select(rows: list[int]) -> slice | list[int]:
-    """Rows as a slice, which reads as a view, where they lie next to each other."""
-    return slice(rows[0], rows[-1] + 1) if rows[-1] - rows[0] + 1 == len(rows) else rows
-
-
 class Before(NamedTuple):
     """Basis, eigenvalues and damping of the checked rows before the decision."""
 
@@ -59,11 +54,11 @@ class Measurement:
 
     def before(self, decisions: list[Decision]) -> Before:
         """What an observer wants to see of the time before the decisions are carried out; copied if that changes it."""
-        chosen, bank = select(self.rows), self.bank
+        bank = self.bank
         epsilon = tuple(bank.factors[row].epsilon for row in self.rows)
         if bank.basis is None or not all(bank.factors[row].keeps_basis for row in self.rows):
             return Before(None, None, epsilon)
-        basis, eigenvalues = bank.basis[chosen], bank.eigenvalues[chosen]
+        basis, eigenvalues = bank.basis[bank.at(self.rows)], bank.spectrum(self.rows)
         decomposes = any(decision.decompose for decision in decisions)
         if decomposes:
             basis = basis.clone()
@@ -73,7 +68,7 @@ class Measurement:
 
     def observation(self, before: Before, decisions: tuple[Decision, ...], step: int) -> CheckObservation:
         """What an observer is told once the decisions were carried out."""
-        bank, chosen = self.bank, select(self.rows)
+        bank = self.bank
         factors = [bank.factors[row] for row in self.rows]
         nothing = (None,) * len(factors)
         proxy, residual = self.kind == "proxy", self.kind == "residual"
@@ -91,7 +86,7 @@ class Measurement:
             alpha=tuple(f.alpha for f in factors) if proxy else nothing,
             residual=tuple(f.residual for f in factors) if residual else nothing,
             decisions=decisions,
-            basis=bank.basis[chosen],
-            eigenvalues=bank.eigenvalues[chosen],
+            basis=bank.basis[bank.at(self.rows)],
+            eigenvalues=bank.spectrum(self.rows),
             epsilon=tuple(f.epsilon for f in factors),
         )

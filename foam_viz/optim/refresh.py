@@ -59,7 +59,7 @@ class Decision:
         if self.reason == "failure":
             if not self.decompose:
                 return f"the decomposition failed: keep what there is{_damping(self, ', eps stays at')}"
-            return f"the measure of staleness is not finite: decompose again{_damping(self)}"
+            return f"the measure of staleness is not a number: decompose again{_damping(self)}"
         if self.reason == "first":
             return f"no basis yet: decompose for the first time{_damping(self)}"
         return self.policy.explain(self) if self.policy else self.reason
@@ -111,12 +111,13 @@ class Policy:
 
         Args:
             epsilon: Damping in force before the check.
-            measure: What ``measures`` names, measured with that damping; ``None`` where there was nothing to measure.
+            measure: What ``measures`` names, measured with that damping; ``None`` where there was nothing to measure,
+                NaN where the statistics are not finite. Infinity is a measure like others: one too large.
             has_basis: Whether the factor was ever decomposed.
         """
         if not has_basis:
             return Decision(True, self.epsilon, "first", False, self, None, epsilon)
-        if self.measures is not None and (measure is None or not math.isfinite(measure)):
+        if self.measures is not None and (measure is None or math.isnan(measure)):
             return Decision(True, self.epsilon, "failure", False, self, measure, epsilon)
         return self._decide(epsilon, measure)
 

@@ -15,7 +15,6 @@ from foam_viz.optim.basis_bank import BasisBank, Turn
 from foam_viz.optim.bundle import Bundle, Scratch, Segment, contract
 from foam_viz.optim.gram import accumulate
 from foam_viz.optim.group import GroupState, add
-from foam_viz.optim.measurement import select
 
 
 class RotatedSegment(Segment):
@@ -62,8 +61,8 @@ class RotatedBundle(Bundle):
             mine = [(i, row - place[1]) for i, row in enumerate(turn.rows) if 0 <= row - place[1] < len(self.blocks)]
             if not mine:
                 continue
-            source, target = select([i for i, _ in mine]), select([row for _, row in mine])
-            new = bank.basis[select([turn.rows[i] for i, _ in mine])]
+            source, target = bank.at([i for i, _ in mine]), bank.at([row for _, row in mine])
+            new = bank.basis[bank.at([turn.rows[i] for i, _ in mine])]
             momentum = self.momentum[target].movedim(dim + 1, 1)
             turned = new.mT @ (turn.old[source] @ momentum.reshape(*momentum.shape[:2], -1))
             self.momentum[target] = turned.view(momentum.shape).movedim(1, dim + 1)

@@ -21,8 +21,8 @@ class Shampoo(FactoredOptimizer):
 
     Until its first decomposition a block takes the grafting direction, or the momentum without grafting. Parameters
     that ``precondition`` leaves out are updated by AdamW with the group's lr, betas (or ``grafting_beta2``),
-    ``grafting_epsilon`` and weight decay. A parameter without gradient is left alone, counts no step, and its factors
-    are not checked.
+    ``grafting_epsilon`` and weight decay. A parameter without gradient is left alone and counts no step; its factors
+    are checked only while their statistics are newer than their last check.
 
     State is float32, or float64 for float64 parameters. lr, betas, weight decay and policy may be changed in
     ``param_groups`` between steps; what shapes the state (root, grafting, block size, ``precondition``) may not.
@@ -39,7 +39,8 @@ class Shampoo(FactoredOptimizer):
         grafting_epsilon: Added to Adam grafting's denominator.
         max_preconditioner_dim: Larger dimensions are cut into blocks of this size.
         merge_dims: Whether small neighbouring dimensions are merged first.
-        precondition: ``"all"``, ``"matrices"`` (those with two or more dimensions larger than 1) or ``"none"``.
+        precondition: ``"all"``, ``"matrices"`` (those with two or more dimensions larger than 1) or ``"none"``. A
+            tensor does not tell whether it is an embedding or a head: ``hidden_matrices`` makes groups without them.
 
     Raises:
         FieldError: A keyword is outside its range.

@@ -44,7 +44,7 @@ class _Factor(FactorView):
                     return Matrices(
                         current=to_host(bank.current([row])[0]),
                         basis=to_host(bank.basis[row]) if whole else None,
-                        eigenvalues=to_host(bank.eigenvalues[row]) if known else None,
+                        eigenvalues=to_host(bank.spectrum([row])[0]) if known else None,
                         inverse=to_host(bank.inverse_root[row]) if known and not whole else None,
                         epsilon=measured(factor.epsilon),
                         root=bank.root,

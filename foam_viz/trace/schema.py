@@ -109,7 +109,7 @@ CHECKS = TableSchema(
         Column("factor", _INT32, "Index into the manifest's `factors`; null for all factors together."),
         Column("checks", _INT32, "Checks the row stands for; 1 for a single check."),
         Column("decompositions", _INT32, "Eigendecompositions among them."),
-        Column("reuses", _INT32, "Checks that kept the basis."),
+        Column("reuses", _INT32, "Checks that kept the basis by decision."),
         Column("cap_refreshes", _INT32, "Decompositions because the damping would have passed its maximum."),
         Column("decision", DECISION_TYPE, "What a single check decided: " + ", ".join(DECISIONS) + "."),
         Column("epsilon_before", _REAL, "Damping in force before the decision.", "gradient^2"),

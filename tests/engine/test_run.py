@@ -277,3 +277,24 @@ def test_digits_autoencoder_as_the_papers_story_has_it() -> None:
     assert losses[3] < 1.15 * losses[0]
     assert decompositions[3] <= 0.25 * decompositions[0]
     assert losses[0] == pytest.approx(0.276, rel=0.06)
+
+
+def test_a_factor_that_cannot_be_decomposed_has_no_snapshot() -> None:
+    run = Run(lane("foam"), run_id="a")
+    recorded(run, 12)
+    bank = run.optimizer.banks()[0]
+    bank.statistics[0] = float("nan")
+    run.recorder.after_step(100, run.optimizer)
+    shown = run.recorder.drain()["snapshots"]["factor"].to_pylist()
+    assert bank.positions[0] not in shown
+    assert len(shown) == len(run.optimizer.factors()) - 1
+
+
+def test_a_check_that_failed_is_no_reuse() -> None:
+    run = Run(lane("foam", period=10), run_id="a")
+    recorded(run, 19)
+    bank = run.optimizer.banks()[0]
+    bank.statistics[0] = float("nan")
+    checks = recorded(run, 1).checks.to_pandas()
+    failed = checks[checks.factor == bank.positions[0]].iloc[0]
+    assert (failed.decision, failed.checks, failed.decompositions, failed.reuses) == ("failure", 1, 0, 0)

@@ -138,3 +138,16 @@ def test_portions_of_a_check_change_nothing(name: str, monkeypatch: pytest.Monke
         assert seen == results[0][1] and seen
         for one, other in zip(weights, results[0][0], strict=True):
             torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+
+
+def test_the_spectrum_of_some_rows_costs_those_rows_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights, optimizer = build("soap")
+    for number in range(1, 3):
+        step(weights, optimizer, number)
+    bank = max(optimizer.banks(), key=lambda bank: len(bank.factors))
+    whole, rows = bank.eigenvalues, list(range(0, len(bank.factors), 2))
+    asked: list[list[int]] = []
+    current = type(bank).current
+    monkeypatch.setattr(type(bank), "current", lambda self, rows: asked.append(list(rows)) or current(self, rows))
+    assert torch.equal(bank.spectrum(rows), whole[rows]) and len(rows) > 1
+    assert asked == [rows]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 import torch
 
 from foam_viz.optim.factor import CheckObservation
-from foam_viz.optim.refresh import DiagonalizationResidual, EveryCheck, Foam, Policy
+from foam_viz.optim.refresh import DiagonalizationResidual, EveryCheck, Foam, FoamNoRefresh, Policy
 from foam_viz.optim.shampoo import Shampoo
 
 EIGH = torch.linalg.eigh
@@ -167,3 +169,44 @@ def test_non_finite_gradients_keep_the_basis_and_are_told_once(value: float, pol
         assert torch.equal(bank.basis[1], old[1])
         assert torch.isfinite(bank.inverse_root).all()
     assert torch.isfinite(optimizer.param_groups[0]["params"][0]).all()  # the other parameter trains on
+
+
+@pytest.mark.parametrize("scales", [(1e-6, 1e-6, math.nan, 1.0), (1e-6, 1e8, math.nan, 1.0)])
+def test_statistics_that_are_not_finite_are_told_whatever_came_before(scales: tuple[float, ...]) -> None:
+    weight = torch.zeros(4, 4, requires_grad=True)
+    optimizer = Shampoo([weight], lr=0.1, refresh=Foam(period=1, start=1))
+    for step, scale in enumerate(scales):
+        weight.grad = scale * torch.randn(4, 4, generator=torch.Generator().manual_seed(step))
+        optimizer.step()
+    assert [(e.step, e.position) for e in optimizer.events] == [(3, 0), (3, 1)]
+    assert "is not finite" in optimizer.events[0].message
+
+
+def test_it_is_told_after_a_failed_decomposition_and_again_after_a_finite_state(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    optimizer = build(EveryCheck(period=1))
+    train(optimizer, 1)
+    healthy = copy.deepcopy(optimizer.state_dict())
+    with monkeypatch.context() as patch:
+        break_eigh(patch, lambda matrix: len(matrix) == 4)
+        train(optimizer, 1)
+    assert {e.step for e in optimizer.drain_events()} == {2}
+    for expected in (3, 2):
+        optimizer.param_groups[0]["params"][0].grad[0, 0] = math.nan
+        optimizer.step()
+        optimizer.step()
+        assert {(e.step, e.position) for e in optimizer.drain_events()} == {(expected, 0), (expected, 1)}
+        optimizer.load_state_dict(healthy)
+        train(optimizer, 0)
+        for p in optimizer.param_groups[0]["params"]:
+            p.grad = torch.ones_like(p)
+
+
+def test_without_refresh_an_infinite_proxy_is_no_failure() -> None:
+    weight = torch.zeros(4, 4, requires_grad=True)
+    optimizer = Shampoo([weight], lr=0.1, refresh=FoamNoRefresh(period=1, start=1, epsilon=1e-9, epsilon_max=1e-5))
+    for gradient in (torch.zeros(4, 4), 1e5 * torch.randn(4, 4, generator=torch.Generator().manual_seed(0))):
+        weight.grad = gradient
+        optimizer.step()
+    assert [(f.reason, f.decompositions, f.epsilon) for f in optimizer.factors()] == [("reuse", 1, 1e-5)] * 2

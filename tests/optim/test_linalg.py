@@ -151,3 +151,22 @@ def test_rows_are_reordered_matrix_by_matrix() -> None:
     assert torch.equal(linalg.reorder(stack, order), expected)
     assert torch.equal(linalg.reorder(stack.mT.contiguous().mT, order), expected)
     assert torch.equal(linalg.reorder(stack[0], order[0]), expected[0])
+
+
+@pytest.mark.parametrize("scale", [1e-36, 1e-24, 1.0, 1e19, 1e30])
+def test_measures_of_tiny_and_huge_factors_in_float32(scale: float) -> None:
+    matrices = torch.tensor(factors(2, 8, seed=1), dtype=torch.float32)
+    matrices /= matrices.abs().amax()
+    residual = linalg.diagonalization_residual(matrices * scale)
+    torch.testing.assert_close(residual, linalg.diagonalization_residual(matrices), rtol=1e-4, atol=0)
+    eigenvalues = matrices.diagonal(dim1=-2, dim2=-1)
+    measured = linalg.proxy(matrices * scale, eigenvalues * scale, 1e-3 * scale, 2)
+    torch.testing.assert_close(measured.h, linalg.proxy(matrices, eigenvalues, 1e-3, 2).h, rtol=1e-4, atol=0)
+
+
+def test_the_proxy_of_a_large_drift_is_large_and_finite() -> None:
+    drift = torch.tensor(factors(1, 4, seed=0), dtype=torch.float32)
+    measured = linalg.proxy(1e12 * drift, torch.zeros(1, 4), 1e-12, 2)
+    expected = linalg.proxy(1e12 * drift.double(), torch.zeros(1, 4).double(), 1e-12, 2)
+    torch.testing.assert_close(measured.h.double(), expected.h, rtol=1e-4, atol=0)
+    assert measured.h > 1e21

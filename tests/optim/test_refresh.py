@@ -84,10 +84,28 @@ def test_foam_with_fresh_eigenvalues_decides_as_foam(
 def test_the_first_check_decomposes_at_eps0(policy: Policy) -> None:
     decision = policy.decide(epsilon=1e-7, measure=None, has_basis=False)
     assert (decision.decompose, decision.epsilon, decision.reason) == (True, 1e-8, "first")
-    for bad in (math.nan, math.inf, None):
+    for bad in (math.nan, None):
         decision = policy.decide(epsilon=1e-7, measure=bad, has_basis=True)
         assert (decision.decompose, decision.epsilon) == (True, 1e-8)
         assert decision.reason == ("cadence" if policy.measures is None else "failure")
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (EveryCheck(), (True, 1e-9, "cadence")),
+        (Foam(), (True, 1e-9, "cap")),
+        (FoamFreshEigenvalues(), (True, 1e-9, "cap")),
+        (FoamFixedDamping(), (True, 1e-9, "threshold")),
+        (FoamNoRefresh(epsilon_max=1e-6), (False, 1e-6, "reuse")),
+        (DiagonalizationResidual(), (True, 1e-9, "threshold")),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_infinite_staleness_is_staleness(policy: Policy, expected: tuple[bool, float, str]) -> None:
+    decision = policy.decide(epsilon=1e-9, measure=math.inf, has_basis=True)
+    assert (decision.decompose, decision.epsilon, decision.reason) == expected
+    assert decision.words
 
 
 @given(eps0=positive, ratio=factor, spread=factor, h=measures, tau=tau)
@@ -188,7 +206,7 @@ def test_no_drift_brings_damping_back_to_eps0() -> None:
         (EveryCheck(period=9, stagger=True), 1e-9, None,
          "every check decomposes, every 9 steps, in turns: eps = eps0 = 1.0e-9"),
         (EveryCheck(period=20), 1e-9, None, "every check decomposes, every 20 steps: eps = eps0 = 1.0e-9"),
-        (Foam(), 1e-9, math.nan, "the measure of staleness is not finite: decompose again, eps = eps0 = 1.0e-9"),
+        (Foam(), 1e-9, math.nan, "the measure of staleness is not a number: decompose again, eps = eps0 = 1.0e-9"),
     ],
 )  # fmt: skip
 def test_words(policy: Policy, epsilon: float, measure: float | None, words: str) -> None:
