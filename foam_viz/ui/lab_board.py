@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import streamlit as st
 
@@ -27,12 +29,47 @@ _HELP = {
 }
 
 
-def panels(state: LabState, run: LabRun | None, loss_axis: str, loss_log: bool) -> None:
-    """Draws the panels, again and again while the run trains."""
-    shown = _outline(state, run)
-    active = run is not None and (run.running or run.starting or run.pending)
+class Outline(NamedTuple):
+    """What the page around the panels shows of a run, besides what the panels are redrawn with.
+
+    Attributes:
+        lane, factor: What is followed.
+        mine: Whether this session steers.
+        phase: What the run does; empty without a run.
+        pending: Whether a command waits for the engine.
+        notice, problem: What the page must say.
+    """
+
+    lane: int
+    factor: int | None
+    mine: bool
+    phase: str = ""
+    pending: bool = False
+    notice: str = ""
+    problem: str = ""
+
+
+def outline(state: LabState, run: LabRun | None) -> Outline:
+    """The outline now. The page must take it before it draws anything: an engine may answer in the middle of it."""
+    chosen = (state.lane, state.factor, state.may_control(run))
+    if run is None:
+        return Outline(*chosen)
+    return Outline(*chosen, _phase(run), run.pending, run.notice, run.header.get("autosave_problem", ""))
+
+
+def panels(state: LabState, run: LabRun | None, shown: Outline, loss_axis: str, loss_log: bool) -> None:
+    """Draws the panels, again and again while the run trains.
+
+    Args:
+        state: What the reader chose.
+        run: The run on the page.
+        shown: The outline from before the controls were drawn: where it is no longer so, the page is drawn again.
+        loss_axis: What the loss is drawn against.
+        loss_log: Whether on a logarithmic axis.
+    """
+    active = shown.pending or shown.phase in ("starting", "training")
     # Whoever only watches cannot know when the run is started elsewhere, and looks now and then.
-    pace = TICK_SECONDS if active else None if state.may_control(run) else WATCH_SECONDS
+    pace = TICK_SECONDS if active else None if shown.mine else WATCH_SECONDS
     st.session_state["board-everything"] = True
 
     @st.fragment(run_every=pace, key="panels")
@@ -40,7 +77,7 @@ def panels(state: LabState, run: LabRun | None, loss_axis: str, loss_log: bool) 
         everything = st.session_state.pop("board-everything", False)
         points = _POINTS[len(state.experiment.lanes) if run is None else len(run.experiment.lanes)]
         draw(state, run, View(followed(state, run), state.lane, loss_axis, loss_log, points), everything)
-        if _outline(state, run) != shown:
+        if outline(state, run) != shown:
             st.rerun()  # the run, or a click on a panel, changed what the controls around the panels show
 
     live()
@@ -51,14 +88,6 @@ def _phase(run: LabRun) -> str:
     if run.starting:
         return "starting"
     return "training" if run.running else "ended" if run.ended else "paused"
-
-
-def _outline(state: LabState, run: LabRun | None) -> tuple:
-    """What the page around the panels shows."""
-    chosen = (state.lane, state.factor, state.may_control(run))
-    if run is None:
-        return chosen
-    return (*chosen, _phase(run), run.pending, run.notice, run.header.get("autosave_problem", ""))
 
 
 def draw(state: LabState, run: LabRun | None, view: View, everything: bool) -> None:

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from foam_viz.engine.hub import Hub
 from foam_viz.settings import Settings
-from foam_viz.ui import server
+from foam_viz.ui import lab_controls, server
 from tests.engine.conftest import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,6 +103,30 @@ def test_start_and_pause_change_what_can_be_pressed() -> None:
     press(app, "do-pause")
     settle(app)
     assert app.button(key="do-start").disabled is False
+
+
+@pytest.mark.parametrize("answered_after", ["controls", "look"])
+def test_an_answer_in_the_middle_of_drawing_reaches_the_controls(
+    answered_after: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The controls were drawn while the run trained; then it is paused, and nothing is left to tick."""
+    app = press(lab(), "do-start")
+    run = state(app).run()
+    until(lambda: run.step > 0)
+    draw = getattr(lab_controls, answered_after)
+
+    def draw_and_answer(*arguments: object) -> object:
+        drawn = draw(*arguments)
+        if run.running:
+            state(app).command("pause")
+            run.wait(30)
+        return drawn
+
+    monkeypatch.setattr(lab_controls, answered_after, draw_and_answer)
+    app.run()
+    assert not run.running and not app.exception
+    assert not app.button(key="do-start").disabled
+    assert app.button(key="do-pause").disabled
 
 
 def test_a_link_fills_the_widgets_and_what_it_has_wrong_is_shown() -> None:
