@@ -153,13 +153,13 @@ class Segment:
         return [None if place is None else place[0].inverse_root[place[1]] for place in self._places]
 
     def precondition(self, scratch: Scratch) -> Tensor:
-        """The momentum contracted with X_k along every dimension, (N, *shape), in the scratch."""
+        """The momentum contracted with X_k along every dimension, (N, *shape), in the scratch or new."""
         return contract(self.momentum, self._matrices, scratch)
 
     def unit(self, correction: float, epsilon: float, scratch: Scratch) -> Tensor:
         """What the length of a step is taken from, up to a number: m, or m / (sqrt(v) + c eps), with c the correction.
 
-        In the scratch, or the momentum itself where there is no second moment.
+        In the scratch or new, or the momentum itself where there is no second moment.
         """
         if self.second_moment is None:
             return self.momentum
@@ -167,11 +167,15 @@ class Segment:
         return torch.div(self.momentum, unit.add_(correction * epsilon), out=unit)
 
 
+_SMALL = 2**14  # entries
+
+
 class Scratch:
     """Two buffers for what lives no longer than a part of a step, handed out in turns.
 
     A step that allocates and frees temporaries of the size of the model makes the host's allocator give pages back and
     fault them in again, at up to a fifth of its time; two buffers as large as the largest segment stay in the caches.
+    Small tensors come from memory that is at hand anyway: for them making views would cost more than it saves.
 
     Args:
         segments: The segments that are worked on, of one dtype and device.
@@ -179,10 +183,12 @@ class Scratch:
 
     def __init__(self, segments: Sequence[Segment]) -> None:
         size = max((segment.momentum.numel() for segment in segments), default=0)
-        self._buffers = [segments[0].momentum.new_empty(size) for _ in range(2)] if segments else []
+        self._buffers = [segments[0].momentum.new_empty(size) for _ in range(2)] if size > _SMALL else []
 
-    def next(self, shape: Sequence[int]) -> Tensor:
-        """An uninitialized tensor; what was handed out two calls before is lost."""
+    def next(self, shape: Sequence[int]) -> Tensor | None:
+        """Where a result may be written, for ``out=``: what was handed out two calls before is lost. None: anywhere."""
+        if not self._buffers:
+            return None
         self._buffers.reverse()
         return self._buffers[0][: math.prod(shape)].view(shape)
 

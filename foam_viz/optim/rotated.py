@@ -26,7 +26,7 @@ class RotatedSegment(Segment):
         return [None if place is None else place[0].basis[place[1]] for place in self._places]
 
     def rotate(self, gradients: list[Tensor], scratch: Scratch) -> Tensor:
-        """Q_1^T ... G contracted along every dimension, (N, *shape), in the scratch or the gradient itself."""
+        """Q_1^T ... G contracted along every dimension, (N, *shape), in the scratch, new, or the gradient itself."""
         if len(gradients) == 1:
             stack = gradients[0].unsqueeze(0)
         else:
@@ -34,7 +34,7 @@ class RotatedSegment(Segment):
         return contract(stack, self._matrices, scratch)
 
     def rotate_back(self, stack: Tensor, scratch: Scratch) -> Tensor:
-        """The inverse of ``rotate`` on (N, *shape), in the scratch; the stack itself where there is no basis."""
+        """The inverse of ``rotate`` on (N, *shape), in the scratch or new; the stack itself where there is no basis."""
         return contract(stack, [None if basis is None else basis.mT for basis in self._matrices], scratch)
 
 

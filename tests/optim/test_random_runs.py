@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from foam_viz.optim import gram
+from foam_viz.optim import bundle, gram
 from foam_viz.optim.eigenvalue_corrected import EigenvalueCorrectedShampoo
 from foam_viz.optim.factor import CheckObservation
 from foam_viz.optim.factored import FactoredOptimizer
@@ -263,6 +263,8 @@ class Run:
 
 
 def work_like(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if way != "host":
+        monkeypatch.setattr(bundle, "_SMALL", 0)  # buffers as of large segments
     if way == "device":
         monkeypatch.setattr(gram, "on_host", lambda tensor: False)
     elif way == "portions":
