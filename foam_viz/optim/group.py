@@ -40,11 +40,11 @@ class Cohort:
         """t of every block."""
         return self.blocks[0].steps
 
-    def by_segment(self, gradients: list[Tensor]) -> Iterator[tuple[Segment, list[Tensor]]]:
-        """Each segment with the gradients of its blocks, out of those of all blocks in order."""
+    def by_segment(self, tensors: list[Tensor]) -> Iterator[tuple[Segment, list[Tensor]]]:
+        """Each segment with what belongs to its blocks, gradients or parameters, out of that of all blocks in order."""
         first = 0
         for segment in self.segments:
-            yield segment, gradients[first : first + len(segment.blocks)]
+            yield segment, tensors[first : first + len(segment.blocks)]
             first += len(segment.blocks)
 
     @contextmanager
