@@ -15,6 +15,7 @@ from foam_viz.optim.factor import CheckObservation, Factor, FactorEvent
 from foam_viz.optim.fields import FieldError
 from foam_viz.optim.group import GroupState
 from foam_viz.optim.measurement import Measurement
+from foam_viz.optim.precision import full_precision
 from foam_viz.optim.refresh import Policy, from_settings, to_settings
 
 _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
@@ -127,14 +128,15 @@ class FactoredOptimizer(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         self._step_count += 1
-        for group, state in zip(self.param_groups, self._states, strict=True):
-            state.accumulate(group)
-        if self._moves_before_check:
-            self._update()
-            self._check()
-        else:
-            self._check()
-            self._update()
+        with full_precision():
+            for group, state in zip(self.param_groups, self._states, strict=True):
+                state.accumulate(group)
+            if self._moves_before_check:
+                self._update()
+                self._check()
+            else:
+                self._check()
+                self._update()
         return loss
 
     def _update(self) -> None:
