@@ -27,11 +27,8 @@ _MOST = 5
 
 
 def _name(trace: Trace, factor: int) -> str:
-    infos = trace.manifest.factors
-    if not 0 <= factor < len(infos):
-        return f"factor {factor}"
-    info = infos[factor]
-    return " ".join(filter(None, [info.parameter, info.side, f"(block {info.block})" if info.block else ""]))
+    names = trace.manifest.factor_names
+    return names[factor].text if 0 <= factor < len(names) else f"factor {factor}"
 
 
 def _of_factors(trace: Trace, *columns: str) -> Iterator[tuple[int, list[np.ndarray]]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -254,16 +253,9 @@ def _settings(manifest: Manifest, residual: bool) -> Settings:
     )
 
 
-@lru_cache(maxsize=4096)
-def _name(parameter: str, block: int, dim: int, order: int) -> str:
-    side = {1: "", 2: ("left", "right")[dim] if dim < 2 else ""}.get(order, f"dimension {dim}")
-    return " ".join(filter(None, [parameter, f"block {block}" if block else "", side]))
-
-
 def factor_name(lane: Lane, factor: int) -> str:
-    """Name of a factor as the reader sees it: "2.weight left"."""
-    info = lane.trace.manifest.factors[factor]
-    return _name(info.parameter, info.block, info.dim, info.order)
+    """Name of a factor as the reader sees it: "layer 1 left"."""
+    return lane.trace.manifest.factor_names[factor].text
 
 
 def focus(lanes: Sequence[Lane], view: View) -> Lane | None:

@@ -10,8 +10,10 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 
 from foam_viz.trace import strict_json
+from foam_viz.trace.factor_names import FactorName, factor_names
 from foam_viz.trace.schema import SCHEMA_VERSION
 
 STATUSES: tuple[str, ...] = ("running", "paused", "finished", "diverged", "interrupted")
@@ -94,6 +96,11 @@ class Manifest:
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
             raise ManifestError("status", f"{self.status!r} is none of {', '.join(STATUSES)}")
+
+    @cached_property
+    def factor_names(self) -> tuple[FactorName, ...]:
+        """The readable name of each factor, in the order of ``factors``."""
+        return factor_names(self.factors)
 
     def with_(self, **changes: object) -> Manifest:
         """Return a copy with some fields changed."""

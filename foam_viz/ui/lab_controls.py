@@ -13,7 +13,7 @@ from foam_viz.figures.panel import LossAxis
 from foam_viz.trace import bundle
 from foam_viz.trace.model import Trace
 from foam_viz.ui.lab_state import LabState
-from foam_viz.ui.text import factor_label, plain
+from foam_viz.ui.text import plain
 
 SPEEDS: dict[str, float | None] = {"1 step/s": 1.0, "5 steps/s": 5.0, "25 steps/s": 25.0, "Full speed": None}
 LOSS_AXES: dict[LossAxis, str] = {
@@ -168,20 +168,20 @@ def _lane_choice(state: LabState, run: LabRun | None, lanes: list[int]) -> None:
 
 
 def _factor_choice(state: LabState, run: LabRun | None) -> None:
-    factors = run.traces[state.lane].manifest.factors if run and state.lane < len(run.traces) else ()
+    names = run.traces[state.lane].manifest.factor_names if run and state.lane < len(run.traces) else ()
 
     def chosen() -> None:
         follow(state, st.session_state["follow-factor"])
 
-    if factors:
+    if names:
         st.session_state["follow-factor"] = followed(state, run)
     st.selectbox(
         "Factor",
-        range(len(factors)),
+        range(len(names)),
         key="follow-factor",
         on_change=chosen,
-        format_func=lambda i: factor_label(factors[i]),
-        disabled=not factors,
+        format_func=lambda i: names[i].with_shape,
+        disabled=not names,
         placeholder="known once a run exists",
         width=260,
         help="The factor that spectrum, damping and overlap show; it is measured every 20 steps.",

@@ -20,7 +20,7 @@ from foam_viz.ui.board import LaneChip, Panel, board
 from foam_viz.ui.lab_controls import LOSS_AXES
 from foam_viz.ui.logs_cards import nothing, run_choice
 from foam_viz.ui.logs_state import LogsState, Run
-from foam_viz.ui.text import factor_label, plain
+from foam_viz.ui.text import plain
 
 _OVER_TIME = ("loss", "damping", "raster")
 """Panels that show the whole run, with a line at the moment; the others show what was at the moment."""
@@ -56,9 +56,9 @@ def inspect(state: LogsState, runs: list[Run]) -> None:
 
 
 def _factor(state: LogsState, run: Run) -> None:
-    factors = run.trace.manifest.factors
-    state.factor = min(state.factor, max(len(factors) - 1, 0))
-    if factors:
+    names = run.trace.manifest.factor_names
+    state.factor = min(state.factor, max(len(names) - 1, 0))
+    if names:
         st.session_state["logs.factor"] = state.factor
 
     def chosen() -> None:
@@ -66,11 +66,11 @@ def _factor(state: LogsState, run: Run) -> None:
 
     st.selectbox(
         "Factor",
-        range(len(factors)),
+        range(len(names)),
         key="logs.factor",
         on_change=chosen,
-        format_func=lambda i: factor_label(factors[i]),
-        disabled=not factors,
+        format_func=lambda i: names[i].with_shape,
+        disabled=not names,
         placeholder="the log tells no factors apart",
         width=250,
         help="The factor that spectrum, damping and overlap show.",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-from foam_viz.trace import FactorInfo
-
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^=])")
 
 
@@ -13,8 +11,3 @@ def plain(text: object, limit: int = 300) -> str:
     """The text with every character of markup escaped, cut at ``limit`` characters."""
     shown = str(text).replace("\n", " ")
     return _MARKUP.sub(r"\\\1", shown if len(shown) <= limit else shown[: limit - 1] + "…")
-
-
-def factor_label(factor: FactorInfo) -> str:
-    """What a factor is called in a list to choose from: parameter, side and size."""
-    return f"{factor.parameter} {factor.side or f'dim {factor.dim}'} ({factor.size}x{factor.size})"
