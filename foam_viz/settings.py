@@ -1,7 +1,7 @@
 """The configuration of an installation: one typed dataclass, a TOML file and the environment.
 
 Read from ``$FOAM_VIZ_HOME/config.toml`` (``~/.foam_viz/config.toml`` where the variable is unset), each value
-overridden by ``FOAM_VIZ_<NAME>``. Unknown keys are errors: a misspelt limit must not be a silent default.
+overridden by ``FOAM_VIZ_<NAME>``. Unknown keys and variables are errors: a misspelt limit must not be a silent default.
 """
 
 from __future__ import annotations
@@ -35,7 +35,11 @@ class Settings:
         grace_seconds: How long a run outlives its last open page, in seconds.
         publish_seconds: Time between two publications of a training run, in seconds.
         part_seconds: Time between two autosaved parts, in seconds.
-        checkpoint_seconds: Time between two saves of weights and optimizer state, in seconds.
+        checkpoint_seconds: Time between two saves of weights and optimizer state, in seconds; large states are saved
+            less often.
+        keep_days: Saved runs that nobody watched for so long are deleted, in days.
+        keep_gb: Disk space of all saved runs together, in GiB; beyond it the runs unwatched longest are deleted.
+        run_mb: Disk space of one saved run, in MiB; beyond it its older rows are thinned.
         runs_per_session: Runs that one browser session may hold at a time.
         maximum_runs: Runs that the server holds at a time.
         log_seconds: Longest time that one uploaded run may take to read, in seconds.
@@ -52,6 +56,9 @@ class Settings:
     publish_seconds: float = 0.25
     part_seconds: float = 1.0
     checkpoint_seconds: float = 10.0
+    keep_days: float = 14.0
+    keep_gb: float = 20.0
+    run_mb: int = 4096
     runs_per_session: int = 4
     maximum_runs: int = 64
     log_seconds: float = 60.0
@@ -70,12 +77,18 @@ _RANGES: dict[str, tuple[float, float]] = {
     "publish_seconds": (0.05, 10),
     "part_seconds": (0.1, 1.0),
     "checkpoint_seconds": (1, 600),
+    "keep_days": (0.1, 36_500),
+    "keep_gb": (0.1, 1_048_576),
+    "run_mb": (16, 1_048_576),
     "runs_per_session": (1, 64),
     "maximum_runs": (1, 4096),
     "log_seconds": (1, 3600),
     "log_memory_mb": (256, 1_048_576),
     "log_unpacked_mb": (1, 1_048_576),
 }
+_PREFIX = "FOAM_VIZ_"
+_OTHER_VARIABLES = ("FOAM_VIZ_HOME", "FOAM_VIZ_EXAMPLE_LOGS", "FOAM_VIZ_REQUIRE_BROWSER")
+"""Variables that are no settings: the home, and two that only the tests read."""
 _DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -101,7 +114,9 @@ def _checked(name: str, value: Any, where: str) -> Any:
     kind = type(getattr(Settings(), name))
     try:
         number = kind(value) if not isinstance(value, bool) else None
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
+        number = None
+    if isinstance(value, float) and number != value:  # 2.7 engines are no 2
         number = None
     if number is None or not low <= number <= high:
         noun = "a whole number" if kind is int else "a number"
@@ -113,7 +128,7 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
     """Reads the configuration.
 
     Raises:
-        SettingsError: A file that is no TOML, an unknown key, or a value out of its range.
+        SettingsError: A file that is no TOML, an unknown key or variable, or a value out of its range.
     """
     names = [f.name for f in fields(Settings)]
     path = home(environment) / "config.toml"
@@ -126,11 +141,16 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
         for key, value in table.items():
             if key not in names:
                 close = get_close_matches(key, names, n=1)
-                hint = f"; did you mean {close[0]}?" if close else ""
-                raise SettingsError(f"{path}: unknown key {key!r}{hint} Known keys: {', '.join(names)}")
+                hint = f"; did you mean {close[0]}?" if close else f". Known are {', '.join(names)}"
+                raise SettingsError(f"{path}: unknown key {key!r}{hint}")
             values[key] = _checked(key, value, str(path))
-    prefix = "FOAM_VIZ_"
-    for name in names:
-        if (value := environment.get(prefix + name.upper())) is not None:
-            values[name] = _checked(name, value, f"environment variable {prefix}{name.upper()}")
+    variables = {_PREFIX + name.upper(): name for name in names}
+    for variable, value in environment.items():
+        if variable in variables:
+            values[variables[variable]] = _checked(variables[variable], value, f"environment variable {variable}")
+        elif variable.startswith(_PREFIX) and variable not in _OTHER_VARIABLES:
+            known = [name.removeprefix(_PREFIX) for name in (*variables, *_OTHER_VARIABLES)]
+            close = get_close_matches(variable.removeprefix(_PREFIX).upper(), known, n=1)
+            hint = f"; did you mean {_PREFIX}{close[0]}?" if close else f". Known are {_PREFIX}... {', '.join(known)}"
+            raise SettingsError(f"environment variable {variable}: there is no such setting{hint}")
     return Settings(**values)

@@ -37,6 +37,10 @@ def test_folders_of_logs_come_from_file_or_environment(tmp_path: Path) -> None:
         ("enginess = 3", "unknown key 'enginess'; did you mean engines?"),
         ("engines = 99", "engines = 99 must be a whole number from 0 to 64"),
         ("engines = true", "must be a whole number"),
+        ("engines = 2.7", "engines = 2.7 must be a whole number from 0 to 64"),
+        ("keep_days = 0", "keep_days = 0 must be a number from 0.1 to 36500"),
+        ("keep_gb = nan", "keep_gb = nan must be a number"),
+        ("run_mb = inf", "run_mb = inf must be a whole number from 16"),
         ('device = "tpu"', "device = 'tpu' must be one of auto, cpu, cuda, mps"),
         ("data_directory = 3", "must be the path of a folder"),
         ("log_seconds = 0", "log_seconds = 0 must be a number from 1 to 3600"),
@@ -57,3 +61,24 @@ def test_errors_name_key_value_and_range(tmp_path: Path, text: str, words: str) 
 def test_a_bad_variable_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="FOAM_VIZ_GRACE_SECONDS: grace_seconds = 'soon' must be a number"):
         load({"FOAM_VIZ_HOME": str(tmp_path), "FOAM_VIZ_GRACE_SECONDS": "soon"})
+
+
+@pytest.mark.parametrize(
+    ("variable", "words"),
+    [
+        ("FOAM_VIZ_ENGINE", "FOAM_VIZ_ENGINE: there is no such setting; did you mean FOAM_VIZ_ENGINES?"),
+        ("FOAM_VIZ_grace_seconds", "did you mean FOAM_VIZ_GRACE_SECONDS?"),
+        ("FOAM_VIZ_HOEM", "did you mean FOAM_VIZ_HOME?"),
+        ("FOAM_VIZ_", "there is no such setting"),
+        ("FOAM_VIZ_QQQQQQ", "KEEP_GB"),
+    ],
+)
+def test_a_misspelt_variable_is_an_error(tmp_path: Path, variable: str, words: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load({"FOAM_VIZ_HOME": str(tmp_path), variable: "3"})
+    assert words in str(caught.value)
+
+
+def test_variables_of_the_tests_and_of_others_are_no_settings(tmp_path: Path) -> None:
+    others = {"FOAM_VIZ_REQUIRE_BROWSER": "1", "FOAM_VIZ_EXAMPLE_LOGS": "/logs", "FOAM": "1", "PATH": "/bin"}
+    assert load({"FOAM_VIZ_HOME": str(tmp_path), **others}) == Settings(data_directory=tmp_path / "data")
