@@ -14,6 +14,7 @@ import numpy as np
 
 from foam_viz.logs.cells import parse_column
 from foam_viz.logs.column_names import role_of
+from foam_viz.logs.epochs import Planned
 from foam_viz.logs.labels import Table
 from foam_viz.logs.line_pairs import pairs_of
 from foam_viz.logs.reader import Group, LogFile, Options, Reader
@@ -158,11 +159,15 @@ def read(group: Group, options: Options) -> list[Trace]:
         else:
             table.series.append(parsed.series)
             table.notes += parsed.notes
-    steps = [one.name for one in table.series if role_of(one.name).kind == "step"]
-    best = min(steps, key=lambda name: role_of(name).penalty, default="")
-    if best in totals:
-        table.config["steps_planned"] = totals[best].most_common(1)[0][0]
-    return traces_of_tables([table], group, READER.name, options)
+    planned = Planned(_total_of("step", table, totals), _total_of("epoch", table, totals))
+    return traces_of_tables([table], group, READER.name, options, planned=planned)
+
+
+def _total_of(kind: str, table: Table, totals: dict[str, Counter[int]]) -> int:
+    """Return the total that stands most often behind the best column of a kind; 0 without one."""
+    names = [one.name for one in table.series if role_of(one.name).kind == kind]
+    best = min(names, key=lambda name: role_of(name).penalty, default="")
+    return totals[best].most_common(1)[0][0] if best in totals else 0
 
 
 def _unite_steps(cells: dict[str, list[str | None]]) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from foam_viz.logs.columns import LARGEST_STEP, Guess, Series, guess, is_clock_since_1970
+from foam_viz.logs.epochs import Planned, global_steps, passes
 from foam_viz.logs.reader import Options
 from foam_viz.logs.text_lines import counted, were
 from foam_viz.trace import Manifest, Trace
@@ -26,7 +27,13 @@ MOST_RUNS = 500
 
 
 def traces_from_columns(
-    series: Sequence[Series], template: Manifest, options: Options, *, split: bool = True, total_seconds: float = 0.0
+    series: Sequence[Series],
+    template: Manifest,
+    options: Options,
+    *,
+    split: bool = True,
+    total_seconds: float = 0.0,
+    planned: Planned = Planned(),  # noqa: B008 - frozen
 ) -> list[Trace]:
     """Make the traces of one source out of its columns.
 
@@ -37,6 +44,7 @@ def traces_from_columns(
         options: What the user said of columns.
         split: Whether falling steps may begin another run.
         total_seconds: Length of the run where the source tells it elsewhere, else 0.
+        planned: Totals of the step and the epoch where the source prints them.
 
     Returns:
         A trace a run; none when no row has a step.
@@ -47,6 +55,9 @@ def traces_from_columns(
     by_name = {one.name: one for one in series}
     if guessed.step:
         rows, steps = _rows_with_step(by_name[guessed.step], guessed.rules[guessed.step].scale, guessed.step, notes)
+        steps, total = _through_epochs(series, guessed, rows, steps, planned, notes)
+        if total:
+            template = template.with_(config={**template.config, "steps_planned": total})
         key = steps
     else:
         rows = np.arange(len(series[0].values) if series else 0)
@@ -102,6 +113,35 @@ def _rows_with_step(one: Series, scale: float, name: str, notes: list[str]) -> t
         notes.append(f"{were(bad, 'row')} dropped: their {name!r} is no whole number from 0.")
     rows = np.flatnonzero(good)
     return rows, values[rows].astype(np.int64)
+
+
+def _through_epochs(
+    series: Sequence[Series], guessed: Guess, rows: np.ndarray, steps: np.ndarray, planned: Planned, notes: list[str]
+) -> tuple[np.ndarray, int]:
+    """Return steps that count through all epochs, and how many the run was to make (0 where the log does not say)."""
+    epochs = _values_of("epoch", series, guessed, rows)
+    found = None
+    if epochs is not None:
+        found = global_steps(steps, epochs, planned.steps)
+    elif planned.steps:
+        loss = _values_of("loss", series, guessed, rows)
+        numbers = None if loss is None else passes(steps, planned.steps, loss)
+        if numbers is not None:
+            notes.append("No epoch is logged; by the loss, the step starts again in each pass. This is a guess.")
+            found = global_steps(steps, numbers, planned.steps)
+    if found is None:
+        return steps, planned.steps
+    notes.append(found.note)
+    return found.steps, found.per_epoch * planned.epochs
+
+
+def _values_of(target: str, series: Sequence[Series], guessed: Guess, rows: np.ndarray) -> np.ndarray | None:
+    """Return the values of the column that became a target, NaN where nothing was logged; None without one."""
+    for one in series:
+        if guessed.rules[one.name].target == target:
+            values = one.values if one.missing is None else np.where(one.missing, np.nan, one.values)
+            return values[rows]
+    return None
 
 
 def _order_without_step(series: Sequence[Series], guessed: Guess, notes: list[str]) -> np.ndarray:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from foam_viz.logs.column_names import role_of
 from foam_viz.logs.dialect import find_dialect
+from foam_viz.logs.epochs import Planned
 from foam_viz.logs.json_tables import looks_like_json_lines, read_json
 from foam_viz.logs.labels import Table, spread
 from foam_viz.logs.mask import masked
@@ -83,7 +84,14 @@ def tables_of(file: LogFile) -> list[Table]:
 
 
 def traces_of_tables(
-    tables: Sequence[Table], group: Group, form: str, options: Options, *, name: str = "", split: bool = True
+    tables: Sequence[Table],
+    group: Group,
+    form: str,
+    options: Options,
+    *,
+    name: str = "",
+    split: bool = True,
+    planned: Planned = Planned(),  # noqa: B008 - frozen
 ) -> list[Trace]:
     """Make traces of tables.
 
@@ -94,6 +102,7 @@ def traces_of_tables(
         options: What the user said.
         name: What to call the run; empty to go by the file.
         split: Whether falling steps may begin another run.
+        planned: Totals of the step and the epoch where the source prints them.
 
     Raises:
         LogError: No table has a column of numbers, or no row a step.
@@ -114,7 +123,9 @@ def traces_of_tables(
             files=tuple(file.name for file in group),
             notes=tuple([*part.notes, *notes]),
         )
-        traces += traces_from_columns(part.series, template, options, split=split, total_seconds=part.length)
+        traces += traces_from_columns(
+            part.series, template, options, split=split, total_seconds=part.length, planned=planned
+        )
     if not traces:
         raise group[0].problem("", "no column holds numbers", "a log needs a column of steps and one of numbers")
     return traces
