@@ -52,7 +52,7 @@ def _mlp() -> nn.Module:
     )  # fmt: skip
 
 
-def _classify(model: nn.Module, generator: torch.Generator) -> Tensor:
+def classify(model: nn.Module, generator: torch.Generator) -> Tensor:
     """Ten smooth prototypes of 28 x 28 pixels with noise, whose covariance has full rank and a falling spectrum."""
     fixed = torch.Generator().manual_seed(1)
     prototypes = functional.interpolate(torch.rand(10, 1, 7, 7, generator=fixed), size=28, mode="bicubic").flatten(1)
@@ -107,6 +107,6 @@ def _predict(model: nn.Module, generator: torch.Generator) -> Tensor:
 
 
 WORKLOADS = {
-    "A": Workload("A", "MLP 784-256-128-10, batch 128", _mlp, _classify),
+    "A": Workload("A", "MLP 784-256-128-10, batch 128", _mlp, classify),
     "B": Workload("B", "transformer, width 128, 4 layers, vocabulary 128", _Transformer, _predict),
 }
