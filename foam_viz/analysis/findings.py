@@ -24,5 +24,6 @@ CHECKS: tuple[Callable[[Trace], Iterable[Finding]], ...] = (
 
 def findings(trace: Trace) -> list[Finding]:
     """Look for everything in :data:`CHECKS`; the gravest first, then by step. An empty list says all is calm."""
+    trace = trace.view()  # of one moment: a live run grows meanwhile
     found = [finding for check in CHECKS for finding in check(trace)]
     return sorted(found, key=lambda finding: (ORDER[finding.severity], finding.step))

@@ -85,6 +85,7 @@ def series(trace: Trace, metric: str, axis: str = "step") -> Series | Missing:
     Raises:
         KeyError: There is no such axis.
     """
+    trace = trace.view()  # of one moment: a live run grows meanwhile
     if not trace.has("steps", metric):
         return Missing(f"the log has no {metric}")
     along = BY_ID[axis].values(trace)

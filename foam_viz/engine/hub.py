@@ -106,9 +106,10 @@ class Hub:
             if kind == "lanes":
                 self._on_lanes(run, header)
             elif kind == "rows":
-                for name, table in tables.items():
-                    lane, _, kept = name.partition("/")
-                    run.traces[int(lane)].append(kept, table)
+                for lane, trace in enumerate(run.traces):
+                    rows = {kept: tables[name] for name in tables if (kept := name.removeprefix(f"{lane}/")) != name}
+                    if rows:
+                        trace.extend(rows)
                 self._on_state(run, header)
             elif kind == "problem":
                 run.notice = header["message"]

@@ -13,22 +13,25 @@ import pyarrow as pa
 
 from foam_viz.analysis.configuration import goes_by_residual, optimizer_setting
 from foam_viz.figures.panel import Lane, View
-from foam_viz.trace import Manifest, Snapshot, Trace
-from foam_viz.trace.store import GrowingArray
+from foam_viz.trace import Manifest, Snapshot, Trace, TraceView
+from foam_viz.trace.view import Source
 
 DECISION_ORDER = ("reuse", "first", "cadence", "cap", "threshold", "failure")
 """Decisions as the codes 0, 1, ...; -1 stands for none recorded."""
 
 _T = TypeVar("_T")
-_CACHE: WeakKeyDictionary[Trace, dict[Any, tuple[int, Any]]] = WeakKeyDictionary()
+_CACHE: WeakKeyDictionary[Source, dict[Any, tuple[int, Any]]] = WeakKeyDictionary()
 _LOCK = threading.Lock()
 
 
-def _grown(trace: Trace, table: str, what: Any, build: Callable[[int, _T | None], _T]) -> _T:
+def _grown(trace: Trace | TraceView, table: str, what: Any, build: Callable[[int, _T | None], _T]) -> _T:
     """A value computed from the rows of a table, brought up to date when rows were appended.
 
+    Several threads may ask at once, some of them with a view of an earlier moment: values are kept as they are made
+    and are never changed, so ``build`` returns a new one.
+
     Args:
-        trace: whose table.
+        trace: whose table; a view, where it grows meanwhile.
         table: its name.
         what: names the value.
         build: given the number of rows already seen and the value for those (0 and None at first), the new
@@ -36,15 +39,18 @@ def _grown(trace: Trace, table: str, what: Any, build: Callable[[int, _T | None]
     """
     rows = trace.rows(table)
     with _LOCK:
-        seen, value = _CACHE.setdefault(trace, {}).get(what, (-1, None))
-    if seen != rows:
-        value = build(max(seen, 0), value)
-        with _LOCK:
-            _CACHE[trace][what] = (rows, value)
+        seen, value = _CACHE.setdefault(trace.source, {}).get(what, (-1, None))
+    if seen == rows:
+        return value
+    value = build(max(seen, 0), value) if seen < rows else build(0, None)
+    with _LOCK:
+        kept = _CACHE.setdefault(trace.source, {})
+        if kept.get(what, (-1, None))[0] < rows:
+            kept[what] = (rows, value)
     return value
 
 
-def column(trace: Trace, table: str, name: str) -> np.ndarray | None:
+def column(trace: Trace | TraceView, table: str, name: str) -> np.ndarray | None:
     """A numeric column as float64 with NaN for null; None if the table lacks it or holds nothing but nulls."""
     return trace.values(table, name).astype(np.float64) if trace.has(table, name) else None
 
@@ -104,19 +110,19 @@ class _Picked(Checks):
         return values
 
 
-def _decisions(trace: Trace) -> np.ndarray:
+def _decisions(trace: Trace | TraceView) -> np.ndarray:
     """Codes of the decisions of all checks; only rows not seen before are converted."""
+    return trace.derived("checks", "decision codes", _decision_codes)
 
-    def build(seen: int, known: GrowingArray | None) -> GrowingArray:
-        known = known or GrowingArray(np.empty(0, np.int64))
-        for chunk in trace.checks.column("decision").slice(seen).chunks:
-            chunk = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
-            words = [DECISION_ORDER.index(w) if w in DECISION_ORDER else -1 for w in chunk.dictionary.to_pylist()]
-            indices = chunk.indices.fill_null(len(words)) if chunk.null_count else chunk.indices
-            known.extend(np.array([*words, -1], dtype=np.int64)[indices.to_numpy()])
-        return known
 
-    return _grown(trace, "checks", "decisions", build).view()
+def _decision_codes(checks: pa.Table) -> np.ndarray:
+    codes = [np.empty(0, np.int64)]
+    for chunk in checks.column("decision").chunks:
+        chunk = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
+        words = [DECISION_ORDER.index(w) if w in DECISION_ORDER else -1 for w in chunk.dictionary.to_pylist()]
+        indices = chunk.indices.fill_null(len(words)) if chunk.null_count else chunk.indices
+        codes.append(np.array([*words, -1], dtype=np.int64)[indices.to_numpy()])
+    return np.concatenate(codes)
 
 
 def _counts(values: np.ndarray, missing: int = 0) -> np.ndarray:
@@ -204,7 +210,7 @@ def last_step(lane: Lane) -> int:
     return int(max(ends, default=0))
 
 
-def _goes_by_residual(trace: Trace) -> bool:
+def _goes_by_residual(trace: Trace | TraceView) -> bool:
     """Where the residual decides, or where it is all there is: SOAP does not damp its factors, so it has no proxy."""
     if goes_by_residual(trace.manifest):
         return True
@@ -233,11 +239,11 @@ def settings(lane: Lane) -> Settings:
     """The hyperparameters of a lane, as its configuration tells them."""
     manifest, residual = lane.trace.manifest, _goes_by_residual(lane.trace)
     with _LOCK:
-        known = _CACHE.setdefault(lane.trace, {}).get("settings")
+        known = _CACHE.setdefault(lane.trace.source, {}).get("settings")
     if known is None or known[0] is not manifest or known[1].residual != residual:
         known = (manifest, _settings(manifest, residual))
         with _LOCK:
-            _CACHE[lane.trace]["settings"] = known
+            _CACHE.setdefault(lane.trace.source, {})["settings"] = known
     return known[1]
 
 

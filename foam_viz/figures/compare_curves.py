@@ -11,7 +11,8 @@ import numpy as np
 
 from foam_viz.analysis.series import Missing, Series, series
 from foam_viz.analysis.smoothing import Smoothing
-from foam_viz.trace import Trace
+from foam_viz.trace import Trace, TraceView
+from foam_viz.trace.view import Source
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,19 +33,20 @@ class Curve:
 _KEPT = 4
 """Curves kept of one run: what the reader goes back and forth between, and not every place of a slider."""
 
-_CACHE: WeakKeyDictionary[Trace, OrderedDict[tuple, tuple[int, Curve | Missing]]] = WeakKeyDictionary()
+_CACHE: WeakKeyDictionary[Source, OrderedDict[tuple, tuple[int, Curve | Missing]]] = WeakKeyDictionary()
 _LOCK = threading.Lock()
 
 
-def curve(trace: Trace, metric: str, axis: str, smoothing: Smoothing) -> Curve | Missing:
+def curve(trace: Trace | TraceView, metric: str, axis: str, smoothing: Smoothing) -> Curve | Missing:
     """The curve of a run, or why there is none; computed again when the run grew.
 
     Raises:
         KeyError: There is no such axis.
     """
-    key, revision = (metric, axis, smoothing), trace.revision
+    trace, key = trace.view(), (metric, axis, smoothing)
+    revision = trace.revision
     with _LOCK:
-        kept = _CACHE.setdefault(trace, OrderedDict())
+        kept = _CACHE.setdefault(trace.source, OrderedDict())
         if key in kept and kept[key][0] == revision:
             kept.move_to_end(key)
             return kept[key][1]

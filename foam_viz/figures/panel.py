@@ -11,24 +11,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from foam_viz.trace import Trace
+    from foam_viz.trace import Trace, TraceView
 
 LossAxis = Literal["step", "optimizer_seconds", "decompositions"]
 
 
 @dataclass(frozen=True)
 class Lane:
-    """One run on the page.
+    """One run on the page, at the moment when the lane was made: it is drawn while it grows.
 
     Attributes:
-        trace: everything recorded of the run.
+        trace: everything recorded of the run by then; made of a trace or a view of it.
         label: the name the reader sees ("FOAM", "Shampoo f = 50").
         position: 0 to 5; fixes colour, dash and marker on every panel.
     """
 
-    trace: Trace
+    trace: Trace | TraceView
     label: str
     position: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "trace", self.trace.view())
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ def write(trace: Trace, path: str | os.PathLike[str]) -> None:
     Raises:
         BundleError: Something that is no bundle is in the way, or the place cannot be written to.
     """
-    path = Path(path)
+    path, trace = Path(path), trace.view()  # of one moment: a live run grows meanwhile
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix.lower() == ".zip":

@@ -6,7 +6,7 @@ nothing else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from threading import RLock
 
 import numpy as np
@@ -14,39 +14,21 @@ import pyarrow as pa
 
 from foam_viz.trace.batches import conform
 from foam_viz.trace.manifest import Manifest
-from foam_viz.trace.schema import TABLES, table_schema, unit_of
+from foam_viz.trace.schema import TABLES, table_schema
 from foam_viz.trace.store import Store
+from foam_viz.trace.view import Snapshot, Source, TraceView
 
-
-@dataclass(frozen=True, eq=False)
-class Snapshot:
-    """One row of the snapshots table as numpy arrays; None where the run did not record a value.
-
-    Attributes:
-        step: Step of the snapshot.
-        factor: Index into the manifest's factors.
-        last_decomposition_step: Step at which the basis in force was decomposed.
-        epsilon: Damping in force, gradient^2.
-        eigenvalues: (n,) float32, of the current factor, descending, gradient^2.
-        basis_eigenvalues: (n,) float32, kept with the basis in force, descending, gradient^2.
-        true_error: Relative error of the inverse root in force.
-        overlap: (k, k) uint8, 255 is 1.
-    """
-
-    step: int
-    factor: int
-    last_decomposition_step: int | None
-    epsilon: float | None
-    eigenvalues: np.ndarray | None
-    basis_eigenvalues: np.ndarray | None
-    true_error: float | None
-    overlap: np.ndarray | None
+__all__ = ["Snapshot", "Trace", "TraceView"]
 
 
 class Trace:
     """The manifest and the tables ``steps``, ``checks``, ``snapshots``, ``events`` and ``pictures`` of one run.
 
-    One thread may append while others read. Arrays and tables handed out never change afterwards.
+    One thread may append while others read. A single call answers for one moment; whoever makes several takes a
+    :meth:`view` first, so that all of its answers belong together. Arrays and tables handed out never change.
+
+    Attributes:
+        source: Stands for this trace in the keys of what is computed once for a run that grows.
     """
 
     def __init__(
@@ -59,10 +41,12 @@ class Trace:
         events: pa.Table | None = None,
         pictures: pa.Table | None = None,
     ) -> None:
+        self.source = Source()
         self._manifest = manifest
         self._revision = 0
         self._lock = RLock()
         self._stores = {name: Store(name) for name in TABLES}
+        self._view: TraceView | None = None
         given = {"steps": steps, "checks": checks, "snapshots": snapshots, "events": events, "pictures": pictures}
         for name, rows in given.items():
             if rows is not None:
@@ -73,54 +57,14 @@ class Trace:
         """Return a trace without rows."""
         return cls(manifest)
 
-    @property
-    def manifest(self) -> Manifest:
-        """What the run is; assigning a new one counts as a revision."""
-        return self._manifest
-
-    @manifest.setter
-    def manifest(self, manifest: Manifest) -> None:
+    def view(self) -> TraceView:
+        """Return the trace as it is now, fixed; the same object until something changes."""
         with self._lock:
-            self._manifest = manifest
-            self._revision += 1
+            if self._view is None:
+                self._view = TraceView(self.source, self._manifest, self._revision, self._stores, self._lock, Trace)
+            return self._view
 
-    @property
-    def revision(self) -> int:
-        """Grows with each append and each new manifest. Comparable within one Trace object only."""
-        return self._revision
-
-    @property
-    def steps(self) -> pa.Table:
-        """The steps table."""
-        return self.table("steps")
-
-    @property
-    def checks(self) -> pa.Table:
-        """The checks table."""
-        return self.table("checks")
-
-    @property
-    def snapshots(self) -> pa.Table:
-        """The snapshots table."""
-        return self.table("snapshots")
-
-    @property
-    def events(self) -> pa.Table:
-        """The events table."""
-        return self.table("events")
-
-    def table(self, name: str) -> pa.Table:
-        """Return all rows of a table, without a copy; every column of the schema is there.
-
-        Raises:
-            KeyError: There is no such table.
-        """
-        with self._lock:
-            return self._store(name).rows.table
-
-    def rows(self, name: str) -> int:
-        """Return the number of rows of a table."""
-        return self._store(name).rows.rows
+    # --- growing
 
     def append(self, name: str, batch: pa.RecordBatch | pa.Table) -> None:
         """Add rows to a table; meant to be called several times a second for hours.
@@ -130,121 +74,105 @@ class Trace:
             SchemaError: The rows do not fit it, see :func:`foam_viz.trace.batches.conform`.
             ValueError: A column comes with another unit than before.
         """
-        fitted = conform(name, batch)
-        with self._lock:
-            self._store(name).append(fitted)
-            self._revision += 1
+        self.extend({name: batch})
 
-    def values(self, name: str, column: str) -> np.ndarray:
-        """Return one column as a read-only array, one element a row.
-
-        Numbers are int64 where they are whole and none is null, else float64 with NaN for null. Text, decisions
-        included, is an object array of str and None. Only rows appended since the last call are converted.
+    def extend(self, batches: Mapping[str, pa.RecordBatch | pa.Table]) -> None:
+        """Add rows to several tables at once: a reader sees all of them or none.
 
         Raises:
-            KeyError: There is no such table or column.
-            TypeError: The column holds lists or bytes; read it from the table.
+            KeyError, SchemaError, ValueError: As :meth:`append` does; rows of the other tables may have been added.
         """
+        fitted = {table_schema(name).name: conform(name, batch) for name, batch in batches.items()}
         with self._lock:
-            return self._store(name).values(column)
+            self._view = None
+            self._revision += 1
+            for name, rows in fitted.items():
+                self._stores[name].append(rows)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the run is; assigning a new one counts as a revision."""
+        return self._manifest
+
+    @manifest.setter
+    def manifest(self, manifest: Manifest) -> None:
+        with self._lock:
+            self._view = None
+            self._manifest = manifest
+            self._revision += 1
+
+    # --- reading: each as the view of now answers
+
+    @property
+    def revision(self) -> int:
+        """Grows with each append and each new manifest. Comparable within one Trace object only."""
+        return self._revision
+
+    @property
+    def steps(self) -> pa.Table:
+        """The steps table."""
+        return self.view().steps
+
+    @property
+    def checks(self) -> pa.Table:
+        """The checks table."""
+        return self.view().checks
+
+    @property
+    def snapshots(self) -> pa.Table:
+        """The snapshots table."""
+        return self.view().snapshots
+
+    @property
+    def events(self) -> pa.Table:
+        """The events table."""
+        return self.view().events
+
+    def table(self, name: str) -> pa.Table:
+        """See :meth:`TraceView.table`."""
+        return self.view().table(name)
+
+    def rows(self, name: str) -> int:
+        """See :meth:`TraceView.rows`."""
+        return self.view().rows(name)
+
+    def values(self, name: str, column: str) -> np.ndarray:
+        """See :meth:`TraceView.values`."""
+        return self.view().values(name, column)
+
+    def derived(self, name: str, key: str, convert: Callable[[pa.Table], np.ndarray]) -> np.ndarray:
+        """See :meth:`TraceView.derived`."""
+        return self.view().derived(name, key, convert)
 
     def has(self, name: str, column: str) -> bool:
-        """Say whether a table has the column and at least one value that is not null in it."""
-        with self._lock:
-            return self._store(name).has(column)
+        """See :meth:`TraceView.has`."""
+        return self.view().has(name, column)
 
     @property
     def units(self) -> dict[str, str]:
-        """Units of the columns of steps, without those that have none."""
-        with self._lock:
-            return {item.name: unit for item in self._store("steps").rows.schema if (unit := unit_of(item))}
+        """See :attr:`TraceView.units`."""
+        return self.view().units
 
     def unit(self, column: str, name: str = "steps") -> str:
-        """Return the unit of a column, the empty string for a pure number or an unknown column."""
-        with self._lock:
-            schema = self._store(name).rows.schema
-            return unit_of(schema.field(column)) if column in schema.names else ""
+        """See :meth:`TraceView.unit`."""
+        return self.view().unit(column, name)
 
     def factor_numbers(self, name: str, factor: int | None) -> np.ndarray:
-        """Return the numbers of the rows of one factor, ascending; None asks for rows of all factors together.
-
-        Raises:
-            KeyError: There is no such table, or it has no column ``factor``.
-        """
-        with self._lock:
-            return self._store(name).factor_index(factor)
+        """See :meth:`TraceView.factor_numbers`."""
+        return self.view().factor_numbers(name, factor)
 
     def factor_rows(self, name: str, factor: int | None) -> pa.Table:
-        """Return the rows of one factor in order of arrival; None asks for the rows of all factors together.
-
-        Raises:
-            KeyError: There is no such table, or it has no column ``factor``.
-        """
-        with self._lock:
-            store = self._store(name)
-            rows = store.factor_index(factor)
-            table = store.rows.table
-            if not len(rows):
-                return table.slice(0, 0)
-            first = int(rows[0])
-            return table.slice(first).take(pa.array(rows - first)).combine_chunks()
+        """See :meth:`TraceView.factor_rows`."""
+        return self.view().factor_rows(name, factor)
 
     def latest_snapshot(self, factor: int) -> Snapshot | None:
-        """Return the newest snapshot of a factor, or None while there is none."""
-        with self._lock:
-            store = self._store("snapshots")
-            rows = store.factor_index(factor)
-            if not len(rows):
-                return None
-            row = {name: array[0] for name, array in _columns(store.rows.table.slice(int(rows[-1]), 1)).items()}
-        size, pixels = row["overlap_size"].as_py(), row["overlap"].as_py()
-        square = size is not None and pixels is not None and len(pixels) == size * size
-        return Snapshot(
-            step=row["step"].as_py(),
-            factor=row["factor"].as_py(),
-            last_decomposition_step=row["last_decomposition_step"].as_py(),
-            epsilon=row["epsilon"].as_py(),
-            eigenvalues=_spectrum(row["eigenvalues"]),
-            basis_eigenvalues=_spectrum(row["basis_eigenvalues"]),
-            true_error=row["true_error"].as_py(),
-            overlap=np.frombuffer(pixels, np.uint8).reshape(size, size) if square else None,
-        )
+        """See :meth:`TraceView.latest_snapshot`."""
+        return self.view().latest_snapshot(factor)
 
     def latest_picture(self) -> dict[str, np.ndarray]:
-        """Return the newest state of every array of the picture by name, float32; empty while there is none."""
-        with self._lock:
-            names = self.values("pictures", "array")
-            newest = {name: row for row, name in enumerate(names)}
-            table = self._store("pictures").rows.table
-            return {name: _array(table.slice(row, 1)) for name, row in newest.items()}
+        """See :meth:`TraceView.latest_picture`."""
+        return self.view().latest_picture()
 
     def truncated(self, step: int) -> Trace:
-        """Return the trace as it was after a step: the rows whose step is at most ``step``, and the same manifest."""
-        with self._lock:
-            manifest = self._manifest
-            tables = {name: _until(store, step) for name, store in self._stores.items()}
-        return Trace(manifest, **tables)
-
-    def _store(self, name: str) -> Store:
-        table_schema(name)
-        return self._stores[name]
-
-
-def _until(store: Store, step: int) -> pa.Table:
-    steps, table = store.values("step"), store.rows.table
-    if len(steps) < 2 or bool(np.all(steps[1:] >= steps[:-1])):
-        return table.slice(0, int(np.searchsorted(steps, step, side="right")))
-    return table.filter(pa.array(steps <= step))
-
-
-def _columns(row: pa.Table) -> dict[str, pa.ChunkedArray]:
-    return dict(zip(row.column_names, row.columns, strict=True))
-
-
-def _array(row: pa.Table) -> np.ndarray:
-    values, shape = _spectrum(row["values"][0]), row["shape"][0].as_py()
-    return values.reshape(shape) if int(np.prod(shape)) == len(values) else values
-
-
-def _spectrum(value: pa.ListScalar) -> np.ndarray | None:
-    return value.values.to_numpy(zero_copy_only=False) if value.is_valid else None
+        """See :meth:`TraceView.truncated`."""
+        return self.view().truncated(step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -53,7 +54,7 @@ class Store:
     converted: dict[str, GrowingArray] = field(default_factory=dict)
     factors: dict[int | None, GrowingArray] = field(default_factory=dict)
     indexed: int = 0
-    filled: set[str] = field(default_factory=set)
+    made: dict[str, GrowingArray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.rows = GrowingTable(table_schema(self.name).arrow())
@@ -70,17 +71,8 @@ class Store:
             ):
                 _extend(known, rows.column(index))
 
-    def has(self, column: str) -> bool:
-        """Say whether any row has a value in the column; once one has, that stays true."""
-        if column not in self.filled:
-            # By index: the list of names would be made anew for each of perhaps thousands of columns.
-            index = self.rows.schema.get_field_index(column)
-            if index >= 0 and self.rows.table.column(index).null_count < self.rows.rows:
-                self.filled.add(column)
-        return column in self.filled
-
     def values(self, column: str) -> np.ndarray:
-        """Return one column; see :meth:`foam_viz.trace.model.Trace.values`."""
+        """Return one column; see :meth:`foam_viz.trace.view.TraceView.values`."""
         index = self.rows.schema.get_field_index(column)
         if index < 0:
             raise KeyError(f"{self.name} has no column {column!r}; it has {', '.join(self.rows.schema.names)}")
@@ -98,6 +90,13 @@ class Store:
                 known.extend(np.array(fresh.to_pylist(), object))
             else:
                 _extend(known, fresh)
+        return known.view()
+
+    def derived(self, key: str, convert: Callable[[pa.Table], np.ndarray]) -> np.ndarray:
+        """Return what ``convert`` makes of the rows; see :meth:`foam_viz.trace.view.TraceView.derived`."""
+        known = self.made.setdefault(key, GrowingArray(np.empty(0, np.int64)))
+        if known.count < self.rows.rows:
+            known.extend(convert(self.rows.table.slice(known.count)))
         return known.view()
 
     def factor_index(self, factor: int | None) -> np.ndarray:

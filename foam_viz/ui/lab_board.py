@@ -104,20 +104,19 @@ def draw(state: LabState, run: LabRun | None, view: View, everything: bool) -> N
         status = [("Step", "0", "No run yet: press Start.")]
         session = None
     else:
-        with run.lock:
+        with run.lock:  # only while the lanes and the state are taken: the run goes on while they are drawn
             lanes = [Lane(trace, run.experiment.lanes[place].label(), place) for place, trace in enumerate(run.traces)]
-            drawn = [Panel(spec, spec.draw(lanes, view)) for spec in PANELS if spec.wanted(lanes)]
-            states = run.header.get("lanes", ())
-            chips = [
-                LaneChip(
-                    lane.position,
-                    lane.label,
-                    _cells(lane.trace),
-                    states[lane.position]["status"] if lane.position < len(states) else "waiting",
-                )
-                for lane in lanes
-            ]
-            status = _status(run)
+            states, status = run.header.get("lanes", ()), _status(run)
+        drawn = [Panel(spec, spec.draw(lanes, view)) for spec in PANELS if spec.wanted(lanes)]
+        chips = [
+            LaneChip(
+                lane.position,
+                lane.label,
+                _cells(lane.trace),
+                states[lane.position]["status"] if lane.position < len(states) else "waiting",
+            )
+            for lane in lanes
+        ]
         session = {"view_id": run.view_id, "control_key": state.control_key}
 
     def on_control(view_id: str, control_key: str) -> None:

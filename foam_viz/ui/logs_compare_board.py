@@ -45,17 +45,15 @@ def draw(state: LogsState, runs: list[Run], baseline: int | None, highlight: int
     """Draws the board, again and again while a live run trains."""
     st.session_state["logs-compare-everything"] = True
     metrics: list[str] = st.session_state["logs.metric"]
-    lanes = [
-        Lane(run.trace, run.label, place)
-        for run, place in zip(runs, state.places([run.key for run in runs]), strict=True)
-    ]
-    front = None if highlight is None else lanes[highlight].position
+    places = state.places([run.key for run in runs])
+    front = None if highlight is None else places[highlight]
 
     @st.fragment(run_every=_LIVE_SECONDS if any(run.live for run in runs) else None, key="logs-compare-panels")
     def panels() -> None:
         def on_range(panel: str, window: tuple[float, float] | None) -> None:
             state.window = None if window is None else (state.view["x"], *window)
 
+        lanes = [Lane(run.trace, run.label, place) for run, place in zip(runs, places, strict=True)]
         rows = table(state, lanes, metrics, baseline)
         time = BY_ID[state.view["x"]].measure == "time"
         board(

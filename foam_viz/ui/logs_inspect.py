@@ -149,11 +149,12 @@ def _panels(state: LogsState, run: Run, axis: str, log: bool, moment: int | None
             if factor is not None and factor < len(run.trace.manifest.factors):
                 state.factor = factor
 
+        now = replace(run, trace=run.trace.view())
         view = View(factor=state.factor if run.trace.manifest.factors else None, loss_x=axis, loss_log=log)
         board(
             key="logs-inspect-board",
-            panels=drawn(run, view, moment),
-            lanes=[_chip(run)],
+            panels=drawn(now, view, moment),
+            lanes=[_chip(now)],
             everything=st.session_state.pop("logs-inspect-everything", False),
             on_follow=follow,
             focus=0,

@@ -81,7 +81,7 @@ class Run:
     Attributes:
         key: Stable while the run is open.
         label: Unique name to show; text of a stranger.
-        trace: What is known of it.
+        trace: What is known of it; what reads more than one thing of a live run takes ``trace.view()`` first.
         origin: Where it comes from, in a word or two.
         source: What it was read from; None for samples and live runs.
         live: True while it still trains.

@@ -1,0 +1,68 @@
+"""Panels of a run that grows while several threads draw it: each drawing is of one moment."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from foam_viz.analysis.findings import findings
+from foam_viz.analysis.series import Missing, series
+from foam_viz.figures import columns, compare
+from foam_viz.figures.catalogue import PANELS
+from foam_viz.figures.panel import Lane, View
+from tests.synthetic import SyntheticRun
+
+SECONDS, READERS = 2.0, 8
+
+
+def test_a_run_that_grows_at_full_speed_is_drawn_by_eight_threads() -> None:
+    run = SyntheticRun("foam").advance(20)
+    end = time.monotonic() + SECONDS
+    problems: list[BaseException] = []
+    drawn = [0] * READERS
+
+    def draw(number: int) -> None:
+        try:
+            while time.monotonic() < end:
+                lane = Lane(run.trace, "FOAM", 0)
+                spec = PANELS[(number + drawn[number]) % len(PANELS)]
+                spec.draw([lane], View(factor=number % 18))
+                checks = columns.checks(lane)
+                assert len(checks.decision) == len(checks.step) == lane.trace.rows("checks")
+                assert (checks.decision >= 0).all()
+                compare.draw([lane], compare.CompareView())
+                findings(run.trace)
+                loss = series(run.trace, "loss")
+                assert isinstance(loss, Missing) or len(loss.x) == len(loss.y)
+                drawn[number] += 1
+        except BaseException as error:  # noqa: BLE001 -- whatever it is, it is told below
+            problems.append(error)
+
+    threads = [threading.Thread(target=draw, args=(number,)) for number in range(READERS)]
+    for thread in threads:
+        thread.start()
+    while time.monotonic() < end:
+        run.advance(1)
+    for thread in threads:
+        thread.join()
+    if problems:
+        raise problems[0]
+    assert all(drawn)
+    lane = Lane(run.trace, "FOAM", 0)
+    assert columns.checks(lane).decision.tolist() == [
+        columns.DECISION_ORDER.index(word) for word in run.trace.checks["decision"].to_pylist()
+    ]
+
+
+def test_an_earlier_view_is_drawn_after_a_later_one() -> None:
+    run = SyntheticRun("foam").advance(100)
+    early = Lane(run.trace, "FOAM", 0)
+    run.advance(100)
+    late = Lane(run.trace, "FOAM", 0)
+    assert len(columns.checks(late)) == late.trace.rows("checks")
+    assert len(columns.checks(early)) == early.trace.rows("checks") < late.trace.rows("checks")
+    assert columns.latest_snapshot(early, 0).step < columns.latest_snapshot(late, 0).step
+    low, high = columns.spectrum_extremes(early, 0)
+    wider = columns.spectrum_extremes(late, 0)
+    assert wider[0] <= low
+    assert wider[1] >= high

@@ -1,0 +1,73 @@
+"""A view of a trace is of one moment, however the trace grows meanwhile."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+from foam_viz.trace import Trace, record_batch
+
+
+def test_a_view_does_not_change(manifest, batches):
+    trace = Trace(manifest, **batches(range(1, 11)))
+    view = trace.view()
+    assert view is trace.view()
+    kept = {name: view.rows(name) for name in ("steps", "checks", "snapshots")}
+    before = view.values("steps", "loss").copy()
+    trace.extend(batches(range(11, 31)))
+    trace.manifest = trace.manifest.with_(status="paused")
+    assert view is not trace.view()
+    assert view.manifest.status != "paused"
+    assert {name: view.rows(name) for name in kept} == kept
+    assert np.array_equal(view.values("steps", "loss"), before)
+    assert len(view.values("steps", "step")) == 10  # read for the first time after the trace had grown
+    assert set(view.factor_numbers("checks", 0)) < set(trace.factor_numbers("checks", 0))
+    assert view.latest_snapshot(0).step <= 10 < trace.latest_snapshot(0).step
+    assert view.truncated(5).rows("steps") == 5
+    with pytest.raises(ValueError, match="read-only"):
+        view.values("steps", "loss")[0] = 1
+
+
+def test_a_column_that_comes_later_is_not_in_an_earlier_view(manifest):
+    trace = Trace.empty(manifest)
+    trace.append("steps", record_batch("steps", {"step": [1], "loss": [1.0]}))
+    view = trace.view()
+    trace.append("steps", record_batch("steps", {"step": [2], "accuracy": [0.5]}))
+    assert "accuracy" not in view.steps.column_names
+    assert not view.has("steps", "accuracy")
+    assert trace.has("steps", "accuracy")
+
+
+def test_tables_that_are_added_together_appear_together(manifest, batches):
+    trace = Trace.empty(manifest)
+    revision = trace.revision
+    trace.extend(batches(range(1, 4)))
+    assert trace.revision == revision + 1
+
+
+def test_what_is_derived_is_made_of_each_row_once(manifest, batches):
+    trace, seen = Trace.empty(manifest), []
+
+    def convert(rows):
+        seen.append(len(rows))
+        return rows["step"].to_numpy() * 2
+
+    for start in (1, 11, 21):
+        trace.extend(batches(range(start, start + 10)))
+        assert trace.derived("steps", "doubled", convert).tolist() == [2 * n for n in range(1, start + 10)]
+    assert seen == [10, 10, 10]
+
+
+def test_a_trace_that_nobody_holds_is_freed_at_once(manifest, batches):
+    trace = Trace(manifest, **batches(range(1, 4)))
+    trace.values("steps", "loss")
+    gone = weakref.ref(trace)
+    gc.disable()
+    try:
+        del trace
+        assert gone() is None
+    finally:
+        gc.enable()
