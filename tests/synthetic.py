@@ -177,12 +177,14 @@ class SyntheticRun:
             rows["true_error"].append(float(0.02 + 0.6 * self.rate[factor] * age * (1 + step / 150.0) ** -0.75))
             rows["overlap"].append(_overlap(cells, age).tobytes())
             rows["overlap_size"].append(cells)
+            rows["turn"].append(float(-np.expm1(-0.004 * age)))
+            rows["top_angles"].append(np.linspace(0.0, min(0.01 * age, np.pi / 2), 8, dtype=np.float32))
         self.trace.append("snapshots", record_batch("snapshots", rows))
 
 
 _SNAPSHOT = (
     "step", "factor", "last_decomposition_step", "epsilon", "eigenvalues", "basis_eigenvalues", "true_error",
-    "overlap", "overlap_size",
+    "overlap", "overlap_size", "turn", "top_angles",
 )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from foam_viz.engine.device import EventClock, ThreadClock
 from foam_viz.optim import linalg
+from foam_viz.trace.eigenbasis import turned
 from foam_viz.trace.schema import TABLES
 from foam_viz.trace.writer_rows import Rows
 
@@ -229,10 +230,11 @@ class Recorder:
             true_basis, true_values = truth
         damping = torch.tensor(epsilon, dtype=eigenvalues.dtype, device=eigenvalues.device)
         error = linalg.operator_error(basis, eigenvalues, true_basis, true_values, damping, root)
-        overlap = linalg.overlap(basis, eigenvalues, true_basis, true_values)
-        pooled = pool_overlap(overlap, self.schedule.overlap_size)
+        mixed = linalg.mixing(basis, eigenvalues, true_basis, true_values)
+        pooled = pool_overlap(mixed.square(), self.schedule.overlap_size)
         stored = (pooled * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
         spectra = true_values.sort(-1, descending=True).values.float().cpu().numpy()
+        turns = [turned(*pair) for pair in zip(mixed.cpu().numpy(), spectra, strict=True)]
         old_spectra = eigenvalues.sort(-1, descending=True).values.float().cpu().numpy()
         errors = error.tolist()
         for i, position in enumerate(positions):
@@ -249,6 +251,8 @@ class Recorder:
                     "true_error": _measured(errors[i]),
                     "overlap": stored[i].tobytes(),
                     "overlap_size": stored.shape[-1],
+                    "turn": turns[i].share,
+                    "top_angles": turns[i].angles,
                 }
             )
 

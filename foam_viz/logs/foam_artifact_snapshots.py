@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from foam_viz.logs.reader import LogFile
+from foam_viz.trace.eigenbasis import Turned, turned
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -171,19 +172,22 @@ def _rows(
     spectra: list[np.ndarray | None] = [None] * len(members)
     errors: list[float | None] = [None] * len(members)
     overlaps: list[np.ndarray | None] = [None] * len(members)
+    turns: list[Turned | None] = [None] * len(members)
     if whole:
         current = torch.stack([entry["factor_matrix"] for _, entry in members]).double()
         basis = torch.stack([entry["eigenvectors"] for _, entry in members]).double()
         fresh = linalg.eigh_robust((current + current.mT) / 2, epsilon)
         damping = torch.tensor(epsilon, dtype=torch.float64)
         error = linalg.operator_error(basis, kept, fresh.basis, fresh.eigenvalues, damping, root)
-        overlap = _pooled(linalg.overlap(basis, kept, fresh.basis, fresh.eigenvalues))
+        mixed = linalg.mixing(basis, kept, fresh.basis, fresh.eigenvalues)
+        overlap = _pooled(mixed.square())
         stored = (overlap * 255).round().clamp(0, 255).to(torch.uint8).numpy()
         for i, outcome in enumerate(fresh.outcomes):
             if outcome != "failed":
                 spectra[i] = fresh.eigenvalues[i].flip(0).float().numpy()
                 errors[i] = float(error[i]) if bool(torch.isfinite(error[i])) else None
                 overlaps[i] = stored[i]
+                turns[i] = turned(mixed[i].numpy(), fresh.eigenvalues[i].flip(0).numpy())
     descending = kept.sort(-1, descending=True).values.float().numpy()
     for i, (number, _) in enumerate(members):
         pixels = overlaps[i]
@@ -196,6 +200,8 @@ def _rows(
             "true_error": errors[i],
             "overlap": None if pixels is None else pixels.tobytes(),
             "overlap_size": None if pixels is None else len(pixels),
+            "turn": None if turns[i] is None else turns[i].share,
+            "top_angles": None if turns[i] is None else turns[i].angles,
         }
 
 

@@ -224,8 +224,8 @@ def operator_error(
     return torch.linalg.matrix_norm(difference) / torch.linalg.vector_norm(stale, dim=-1)
 
 
-def overlap(stale_basis: Tensor, stale_eigenvalues: Tensor, fresh_basis: Tensor, fresh_eigenvalues: Tensor) -> Tensor:
-    """O = (Q_s^T U)^2 entrywise, (..., n, n), rows and columns by falling eigenvalue; each sums to 1.
+def mixing(stale_basis: Tensor, stale_eigenvalues: Tensor, fresh_basis: Tensor, fresh_eigenvalues: Tensor) -> Tensor:
+    """M = Q_s^T U, (..., n, n), rows and columns by falling eigenvalue; its squares are the overlap.
 
     Args:
         stale_basis: Q_s, (..., n, n): the rows.
@@ -233,7 +233,12 @@ def overlap(stale_basis: Tensor, stale_eigenvalues: Tensor, fresh_basis: Tensor,
         fresh_basis: U, (..., n, n): the columns.
         fresh_eigenvalues: (..., n), in the order of its columns.
     """
-    return (_descending(stale_basis, stale_eigenvalues).mT @ _descending(fresh_basis, fresh_eigenvalues)).square_()
+    return _descending(stale_basis, stale_eigenvalues).mT @ _descending(fresh_basis, fresh_eigenvalues)
+
+
+def overlap(stale_basis: Tensor, stale_eigenvalues: Tensor, fresh_basis: Tensor, fresh_eigenvalues: Tensor) -> Tensor:
+    """O = (Q_s^T U)^2 entrywise, (..., n, n); rows and columns as in ``mixing``, each sums to 1."""
+    return mixing(stale_basis, stale_eigenvalues, fresh_basis, fresh_eigenvalues).square_()
 
 
 def _descending(basis: Tensor, eigenvalues: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What staleness does, in numbers: measures of updates, subspaces and spectra that no optimizer needs for itself.
+"""What staleness does, in numbers: measures of updates and spectra that no optimizer needs for itself.
 
 Pure and batched like ``linalg``: bases (..., n, n) hold eigenvectors in columns, eigenvalues are (..., n) in the order
 of the columns, one number a matrix is (...).
@@ -61,72 +61,6 @@ def _unit(rows: Tensor) -> tuple[Tensor, Tensor]:
     length = torch.linalg.vector_norm(scaled, dim=-1, keepdim=True)
     unit = scaled / length.clamp_min(torch.finfo(rows.dtype).tiny)
     return unit, (length * largest).squeeze(-1)
-
-
-class PrincipalAngles(NamedTuple):
-    """Angles between two leading subspaces.
-
-    Attributes:
-        angles: (..., n), radians from 0 to pi/2, rising; NaN beyond the subspace.
-        size: (...), dimension of the subspaces compared, at least the one asked for.
-    """
-
-    angles: Tensor
-    size: Tensor
-
-
-def principal_angles(
-    stale_basis: Tensor,
-    stale_eigenvalues: Tensor,
-    fresh_basis: Tensor,
-    fresh_eigenvalues: Tensor,
-    size: int,
-    gap: float = 0.05,
-) -> PrincipalAngles:
-    """Principal angles between the subspaces of the largest eigenvalues of two factors (Bjorck & Golub 1973).
-
-    Within a group of nearly equal eigenvalues the eigenvectors are arbitrary, and so is a subspace that cuts through
-    the group: the subspaces are enlarged until a gap follows them in both spectra. Small angles come from sines and
-    large ones from cosines, so that none loses its digits.
-
-    Args:
-        stale_basis: Q_s, (..., n, n).
-        stale_eigenvalues: (..., n).
-        fresh_basis: U, (..., n, n).
-        fresh_eigenvalues: (..., n).
-        size: Dimension asked for, k, from 1 to n.
-        gap: Eigenvalues a >= b are nearly equal where b >= (1 - gap) a.
-
-    Raises:
-        ValueError: ``size`` is not from 1 to n.
-    """
-    count = stale_basis.shape[-1]
-    if not 1 <= size <= count:
-        raise ValueError(f"size = {size}: must be from 1 to {count}")
-    old, old_values = _falling(stale_basis, stale_eigenvalues)
-    new, new_values = _falling(fresh_basis, fresh_eigenvalues)
-    chosen = _enlarged(old_values, new_values, size, gap)
-    index = torch.arange(count, device=old.device)
-    inside = index < chosen.unsqueeze(-1)
-    mixed = (old.mT @ new) * inside.unsqueeze(-2)
-    cosines = torch.linalg.svdvals(mixed * inside.unsqueeze(-1))
-    sines = torch.linalg.svdvals(mixed * ~inside.unsqueeze(-1))
-    opposite = (chosen.unsqueeze(-1) - 1 - index).clamp_min(0)  # cosines fall where sines rise
-    angles = torch.atan2(sines.take_along_dim(opposite, dim=-1), cosines)
-    return PrincipalAngles(angles.masked_fill(~inside, math.nan), chosen)
-
-
-def _falling(basis: Tensor, eigenvalues: Tensor) -> tuple[Tensor, Tensor]:
-    values, order = eigenvalues.sort(dim=-1, descending=True, stable=True)
-    return basis.take_along_dim(order.unsqueeze(-2), dim=-1), values
-
-
-def _enlarged(stale: Tensor, fresh: Tensor, size: int, gap: float) -> Tensor:
-    """The smallest k' >= size with a gap after k' in both falling spectra, (...); after the last there is one."""
-    parted = (stale[..., 1:] < (1 - gap) * stale[..., :-1]) & (fresh[..., 1:] < (1 - gap) * fresh[..., :-1])
-    last = torch.ones_like(parted[..., :1]) if parted.shape[-1] else torch.ones_like(stale, dtype=torch.bool)
-    parted = torch.cat([parted, last], dim=-1)
-    return parted[..., size - 1 :].int().argmax(-1) + size
 
 
 def condition_number(eigenvalues: Tensor, epsilon: float | Tensor) -> Tensor:

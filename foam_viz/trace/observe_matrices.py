@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from foam_viz.trace.eigenbasis import turned
 from foam_viz.trace.observe_views import Matrices
 
 OVERLAP_SIZE = 64
@@ -47,7 +48,9 @@ def snapshot(current: np.ndarray, before: Matrices) -> tuple[dict[str, Any], flo
         # SOAP keeps no eigenvalues: those that its directions have now put them in order.
         stale_order = np.argsort(np.diagonal(rotated) if kept is None else kept, kind="stable")[::-1]
     row["true_error"] = _error(before, values, fresh)
-    pooled = _pool(np.square(basis[:, stale_order].T @ fresh[:, order]), OVERLAP_SIZE)
+    mixed = basis[:, stale_order].T @ fresh[:, order]
+    row["turn"], row["top_angles"] = turned(mixed, values[order])
+    pooled = _pool(np.square(mixed), OVERLAP_SIZE)
     row["overlap"] = np.clip(np.rint(pooled * 255), 0, 255).astype(np.uint8).tobytes()
     row["overlap_size"] = len(pooled)
     whole = np.linalg.norm(rotated)

@@ -136,6 +136,9 @@ SNAPSHOTS = TableSchema(
         Column("overlap", pa.binary(), "Overlap matrix, row-major unsigned bytes, 255 is 1. Rows are basis directions, "
                "columns current ones, both by descending eigenvalue; pooled when large."),
         Column("overlap_size", _INT32, "Rows, and columns, of `overlap`."),
+        Column("turn", _REAL, "Share of the factor's trace that has turned out of its group of near-equal eigenvalues, "
+               "0 to 1."),
+        Column("top_angles", _SPECTRUM, "Principal angles of the leading 8 or more directions, rising.", "rad"),
     ),
 )  # fmt: skip
 

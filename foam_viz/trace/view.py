@@ -35,6 +35,8 @@ class Snapshot:
         basis_eigenvalues: (n,) float32, kept with the basis in force, descending, gradient^2.
         true_error: Relative error of the inverse root in force.
         overlap: (k, k) uint8, 255 is 1.
+        turn: Share of the trace that has turned, see :mod:`foam_viz.trace.eigenbasis`.
+        top_angles: (k,) float32, rising, radians, between the leading subspaces.
     """
 
     step: int
@@ -45,6 +47,8 @@ class Snapshot:
     basis_eigenvalues: np.ndarray | None
     true_error: float | None
     overlap: np.ndarray | None
+    turn: float | None = None
+    top_angles: np.ndarray | None = None
 
 
 class Source:
@@ -210,6 +214,8 @@ class TraceView:
             basis_eigenvalues=_spectrum(row["basis_eigenvalues"]),
             true_error=row["true_error"].as_py(),
             overlap=np.frombuffer(pixels, np.uint8).reshape(size, size) if square else None,
+            turn=row["turn"].as_py(),
+            top_angles=_spectrum(row["top_angles"]),
         )
 
     def latest_picture(self) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ import torch
 
 from foam_viz.engine import config
 from foam_viz.engine.run import Run
+from foam_viz.trace.eigenbasis import turned
 from foam_viz.trace.model import Trace
 
 
@@ -107,6 +108,9 @@ def test_snapshots_agree_with_a_dense_reference() -> None:
     pooled = overlap.reshape(64, 2, 64, 2).sum((1, 3)) / 2
     drawn = np.frombuffer(shown.overlap, np.uint8).reshape(64, 64) / 255
     assert np.abs(drawn[:16, :16] - pooled[:16, :16]).max() < 0.02
+    expected = turned(basis[:, np.argsort(-old)].T @ vectors[:, ::-1], values[::-1])
+    assert shown.turn == pytest.approx(expected.share, rel=1e-3) and 0.05 < shown.turn < 1
+    assert shown.top_angles == pytest.approx(expected.angles, rel=1e-3)
     assert trace.rows("snapshots")
 
 

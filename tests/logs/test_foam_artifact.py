@@ -12,6 +12,7 @@ import pytest
 from foam_viz.logs.foam_artifact import READER
 from foam_viz.logs.reader import LogError
 from foam_viz.trace import Trace, summarize
+from foam_viz.trace.eigenbasis import turned
 from tests.logs.examples import examples
 from tests.logs.make_foam_artifact import (
     DIAGNOSTICS_HEAD,
@@ -260,6 +261,9 @@ def test_snapshots_against_numpy(tmp_path: Path) -> None:
     np.testing.assert_allclose(snapshot.basis_eigenvalues, kept[::-1], rtol=1e-6)
     assert snapshot.true_error == pytest.approx(error, rel=1e-5) and error > 0.01
     np.testing.assert_array_equal(snapshot.overlap, np.round(overlap * 255))
+    turn = turned(basis[:, ::-1].T @ vectors[:, ::-1], values[::-1])
+    assert snapshot.turn == pytest.approx(turn.share, abs=1e-9) and snapshot.turn > 0
+    np.testing.assert_allclose(snapshot.top_angles, turn.angles, atol=1e-6)
 
 
 def test_large_overlaps_are_pooled(tmp_path: Path) -> None:

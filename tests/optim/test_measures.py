@@ -14,12 +14,6 @@ from foam_viz.optim import linalg, measures
 from tests.optim.test_linalg import BASIS, EPSILON, NEW, NEW_BASIS, NEW_VALUES, OLD, VALUES, dense_root, tensors
 
 
-def rotation(n: int, i: int, j: int, angle: float) -> np.ndarray:
-    turn = np.eye(n)
-    turn[[i, i, j, j], [i, j, i, j]] = math.cos(angle), -math.sin(angle), math.sin(angle), math.cos(angle)
-    return turn
-
-
 def test_update_error_against_kronecker_products() -> None:
     momentum = np.random.default_rng(0).normal(size=(3, 7, 7))
     stale = [np.stack([dense_root(a, e, 2) for a, e in zip(OLD, EPSILON, strict=True)]) for _ in range(2)]
@@ -47,47 +41,6 @@ def test_a_change_of_scale_vanishes_after_grafting(scale: float) -> None:
     assert measured.grafted_error.max() < 1e-6
     nothing = measures.update_error(torch.zeros_like(momentum), eye, eye)
     assert [part.tolist() for part in nothing] == [[0, 0]] * 3
-
-
-@pytest.mark.parametrize("size", [1, 3, 7])
-def test_principal_angles(size: int) -> None:
-    shuffle = np.random.default_rng(0).permutation(7)
-    arguments = tensors(BASIS[:, :, shuffle], VALUES[:, shuffle], NEW_BASIS, NEW_VALUES)
-    measured = measures.principal_angles(*arguments, size, gap=1e-9)
-    assert measured.size.tolist() == [size] * 3
-    for i in range(3):
-        old, new = BASIS[i][:, ::-1][:, :size], NEW_BASIS[i][:, ::-1][:, :size]
-        expected = np.arccos(np.clip(np.linalg.svd(old.T @ new, compute_uv=False), -1, 1))
-        np.testing.assert_allclose(measured.angles[i, :size].numpy(), expected, atol=1e-7)
-        assert torch.isnan(measured.angles[i, size:]).all()
-    for wrong in (0, 8):
-        with pytest.raises(ValueError, match=f"size = {wrong}: must be from 1 to 7"):
-            measures.principal_angles(*arguments, wrong)
-
-
-@pytest.mark.parametrize("angle", [1e-12, 1e-5, 0.3, math.pi / 4, 1.5, math.pi / 2])
-def test_small_and_large_angles_keep_their_digits(angle: float) -> None:
-    values = np.array([4.0, 3.0, 2.0, 1.0])
-    basis, spectrum, turned = tensors(np.eye(4), values, rotation(4, 1, 2, angle))
-    measured = measures.principal_angles(basis, spectrum, turned, spectrum, 2)
-    np.testing.assert_allclose(measured.angles[:2].numpy(), [0, angle], rtol=1e-10, atol=1e-16)
-
-
-def test_nearly_equal_eigenvalues_are_taken_together() -> None:
-    values = np.array([4.0, 1.02, 1.01, 1.0, 0.1, 0.0, 0.0])
-    inside = rotation(7, 1, 3, 0.7) @ rotation(7, 5, 6, 0.4)  # within groups: no subspace has moved
-    basis, spectrum, turned = tensors(np.eye(7), values, inside)
-    sizes = {1: 1, 2: 4, 3: 4, 4: 4, 5: 5, 6: 7, 7: 7}
-    for asked, size in sizes.items():
-        measured = measures.principal_angles(basis, spectrum, turned, spectrum, asked)
-        assert measured.size.item() == size
-        assert measured.angles[:size].abs().max() < 1e-12
-    cut = measures.principal_angles(basis, spectrum, turned, spectrum, 2, gap=1e-3)
-    assert cut.angles[:2].tolist() == pytest.approx([0, 0.7])
-    stale_only = tensors(np.eye(7), values, np.eye(7), np.arange(7.0, 0, -1))
-    assert measures.principal_angles(*stale_only, 2).size.item() == 4  # the gap must be in both spectra
-    one = tensors(np.eye(1)[None], np.ones((1, 1)), np.eye(1)[None], np.ones((1, 1)))
-    assert measures.principal_angles(*one, 1).angles.tolist() == [[0]]
 
 
 def test_measures_of_spectra() -> None:

@@ -13,6 +13,7 @@ from foam_viz.optim.refresh import EveryCheck, Foam
 from foam_viz.optim.shampoo import Shampoo
 from foam_viz.optim.soap import SOAP
 from foam_viz.trace import Stream, Trace, Writer, bundle, stream
+from foam_viz.trace.eigenbasis import turned
 from tests.trace import optimizers as layouts
 
 torch.set_num_threads(1)
@@ -140,6 +141,10 @@ def test_snapshots_show_the_basis_before_the_decision(tmp_path: Path):
         overlap = linalg.overlap(basis, values, fresh, fresh_values) * 255
         stored = np.frombuffer(row["overlap"], np.uint8).reshape(row["overlap_size"], -1)
         assert np.abs(stored - overlap.numpy()).max() <= 0.51
+        falling = fresh_values.flip(0).numpy()
+        expected = turned(linalg.mixing(basis, values, fresh, fresh_values).numpy(), falling)
+        assert row["turn"] == pytest.approx(expected.share, rel=1e-3) and row["turn"] > 0
+        assert row["top_angles"] == pytest.approx(expected.angles.tolist(), abs=1e-4)
         assert row["eigenvalues"] == pytest.approx(fresh_values.flip(0).tolist(), rel=1e-4, abs=1e-8)
         assert row["basis_eigenvalues"] == pytest.approx(values.sort(descending=True).values.tolist(), rel=1e-5)
         assert row["last_decomposition_step"] == 5
