@@ -23,6 +23,7 @@ from foam_viz.optim.catalogue import OPTIMIZERS
 from foam_viz.optim.fields import FieldError
 from foam_viz.tasks.catalogue import DEFAULT_TASK, TASKS
 from foam_viz.trace import bundle
+from foam_viz.trace.numbers import number
 from foam_viz.trace.summary import summarize
 
 _SAVE_SECONDS = 1.0
@@ -144,7 +145,7 @@ def _progress(step: int, steps: int, seconds: float) -> None:
 
 def _summary_line(trace: Any, run_config: dict[str, Any], step: int) -> str:
     found = summarize(trace)
-    loss = "none" if found["final_loss"] is None else f"{found['final_loss']:.4g}"
+    loss = "none" if found["final_loss"] is None else number(found["final_loss"])
     parts = [
         f"{run_config['optimizer']} on {run_config['task']}, seed {run_config['run_settings']['seed']}",
         f"step {step}",
@@ -180,7 +181,7 @@ def _inspect(options: argparse.Namespace) -> int:
 
 
 def _print_run(entry: dict[str, Any]) -> None:
-    loss = "-" if entry["final_loss"] is None else f"{entry['final_loss']:.4g}"
+    loss = "-" if entry["final_loss"] is None else number(entry["final_loss"])
     steps = f"{entry['first_step']} to {entry['last_step']}" if entry["rows"] else "none"
     parts = [f"{entry['name']} [{entry['format']}]: {entry['rows']} rows (steps {steps}), loss {loss}"]
     if entry["checks"]:

@@ -9,6 +9,7 @@ import numpy as np
 from foam_viz.analysis.finding import Finding, few
 from foam_viz.analysis.series import Missing, divergence_step, recorded, series
 from foam_viz.trace import Trace
+from foam_viz.trace.numbers import number
 from foam_viz.trace.schema import is_numeric, table_schema
 
 SPIKE_DEVIATIONS = 10.0
@@ -30,11 +31,6 @@ SLOWER_FACTOR = 2.0
 _STRETCHES, _STRETCH_VALUES, _STRETCHES_SLOW = 40, 20, 3
 
 _MOST = 8
-
-
-def number(value: float) -> str:
-    """Three significant digits."""
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def divergence(trace: Trace) -> Iterator[Finding]:

@@ -8,9 +8,9 @@ import numpy as np
 
 from foam_viz.analysis.configuration import goes_by_residual, optimizer_setting
 from foam_viz.analysis.finding import Finding, few
-from foam_viz.analysis.findings_curves import number
 from foam_viz.analysis.totals import intervals
 from foam_viz.trace import Trace
+from foam_viz.trace.numbers import number, setting
 
 CAP_CHECKS, CAP_SHARE = 10, 0.2
 """Damping is at its cap for long when it is there for so many checks in a row and for this share of all checks."""
@@ -61,7 +61,7 @@ def epsilon_at_cap(trace: Trace) -> list[Finding]:
         if longest < CAP_CHECKS or share < CAP_SHARE or b - a < 2:
             continue
         words = (
-            f"The damping of {_name(trace, factor)} is at its maximum, {cap:.3g}, from step {step[a]:,.0f} to "
+            f"The damping of {_name(trace, factor)} is at its maximum, {setting(cap)}, from step {step[a]:,.0f} to "
             f"{step[b - 1]:,.0f}, and at {100 * share:.0f} % of its {counts.sum():,.0f} checks ({CAP_CHECKS} in a row "
             f"and {100 * CAP_SHARE:.0f} % are long)."
         )
@@ -93,7 +93,7 @@ def never_refreshed(trace: Trace) -> list[Finding]:
         times = "decomposed only once, at" if len(first) else "never decomposed since"
         age = f"{_name(trace, factor)} was {times} step {at:,.0f}, {end - at:,.0f} steps before the end"
         if examined >= NEVER_CHECKS and len(seen) and seen[-1] > tau:
-            words = f"{age}, although {symbol} = {number(seen[-1])} is above {tau:g} at its last check."
+            words = f"{age}, although {symbol} = {number(seen[-1])} is above {setting(tau)} at its last check."
             found.append((float(seen[-1] / tau), Finding("never-refreshed", "warning", int(at), words, factor)))
         elif examined >= NEVER_CHECKS and not len(seen):
             words = f"{age}, in {examined:,.0f} checks; the log does not tell how far it drifted."

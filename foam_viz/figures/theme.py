@@ -7,11 +7,14 @@ paper; the browser applies the map when the page is dark, so switching the theme
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any, Literal
+
+from foam_viz.trace.numbers import THIN, number, percent, setting
+
+__all__ = ["THIN", "number", "percent", "setting"]  # beside what is defined here
 
 Theme = Literal["light", "dark"]
 
@@ -45,13 +48,13 @@ class LaneStyle:
 
 LANES: tuple[LaneStyle, ...] = (
     LaneStyle("#0072B2", "solid", "circle"),
-    LaneStyle("#D55E00", "dash", "square"),
-    LaneStyle("#009E73", "dot", "diamond"),
-    LaneStyle("#CC79A7", "dashdot", "triangle-up"),
-    LaneStyle("#E69F00", "longdash", "cross"),
-    LaneStyle("#56B4E9", "longdashdot", "star"),
+    LaneStyle("#009E73", "dash", "square"),
+    LaneStyle("#CC79A7", "dot", "diamond"),
+    LaneStyle("#E69F00", "dashdot", "triangle-up"),
+    LaneStyle("#56B4E9", "longdash", "cross"),
+    LaneStyle("#7A5230", "longdashdot", "star"),
 )
-LANES_DARK: tuple[str, ...] = ("#4FA3E3", "#FF8F4D", "#35C79B", "#E6A3C8", "#F5BF4F", "#94D2F7")
+LANES_DARK: tuple[str, ...] = ("#459AE0", "#58C96B", "#F29CBB", "#F5BF4F", "#9AD8FF", "#B58A63")
 
 
 DISTINCT_LANES = len(LANES) ** 2
@@ -68,7 +71,8 @@ def lane(position: int) -> LaneStyle:
     return LaneStyle(LANES[position % len(LANES)].colour, turned.dash, turned.symbol)
 
 
-BLUE, VERMILION, PURPLE, RED = "#0072B2", "#D55E00", "#8A3FA0", "#C8102E"
+VERMILION, PURPLE, RED = "#D55E00", "#8A3FA0", "#C8102E"
+"""Colours of meaning: no lane has one of them."""
 
 DECISIONS: dict[str, str] = {
     "reuse": LIGHT.faint,
@@ -114,16 +118,13 @@ SINGLE_HUE: list[list] = [[0.0, "#F7F6F2"], [0.1, "#DCEBE8"], [0.3, "#9ECFC9"], 
 DARK_OF: dict[str, str] = (
     {getattr(LIGHT, f.name): getattr(DARK, f.name) for f in fields(Palette)}
     | {lane.colour: dark for lane, dark in zip(LANES, LANES_DARK, strict=True)}
-    | {PURPLE: "#C79BE0", RED: "#FF6B6B"}
+    | {VERMILION: "#FF8F4D", PURPLE: "#B584F0", RED: "#FF6B6B"}
     | dict(zip([c for _, c in DIVERGING], ["#28689E", "#264E6B", "#26313A", "#6B4431", "#A84C1B"], strict=True))
     | dict(zip([c for _, c in SINGLE_HUE], ["#182128", "#1B3136", "#1F5456", "#2C9790", "#B5FFF6"], strict=True))
 )
 """Light colour to dark colour, both as upper-case #RRGGBB."""
 
 FONT = '"Source Sans", "Source Sans 3", "Source Sans Pro", system-ui, sans-serif'
-
-THIN = "\u202f"
-"""Narrow no-break space, between a number and its unit."""
 
 SYMBOLS = {"tau": "τ", "epsilon": "ε<sub>0</sub>", "epsilon_t": "ε<sub>t</sub>", "epsilon_max": "ε<sub>max</sub>"}
 """Symbols as figures label them (Plotly's markup)."""
@@ -171,48 +172,3 @@ def recolour(figure: Any, theme: Theme) -> Any:
     if isinstance(figure, list | tuple):
         return [recolour(v, theme) for v in figure]
     return _dark(figure) if isinstance(figure, str) else figure
-
-
-def number(value: float | None, unit: str = "") -> str:
-    """A measured number as text: three significant digits, 3.0e-7 for small and large ones, thousands separated.
-
-    Args:
-        value: anything numeric; None and NaN become an en dash.
-        unit: put after a thin space.
-    """
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"
-    tail = f"{THIN}{unit}" if unit else ""
-    if isinstance(value, float) and math.isinf(value):
-        return ("∞" if value > 0 else "−∞") + tail
-    size = abs(value)
-    if isinstance(value, int) or 999.5 <= size < 1e7:
-        return f"{value:,.0f}{tail}"
-    if size == 0:
-        return f"0{tail}"
-    if size < 1e-3 or size >= 1e7:
-        mantissa, exponent = f"{value:.2e}".split("e")
-        if mantissa.endswith("0"):
-            mantissa = mantissa[:-1]
-        return f"{mantissa}e{int(exponent)}{tail}"
-    digits = max(0, 2 - math.floor(math.log10(float(f"{size:.2e}"))))
-    return f"{value:.{digits}f}{tail}"
-
-
-def setting(value: float | None) -> str:
-    """A number somebody chose, as short as it was written: 0.75, 3e-7, 1e-9."""
-    if value is None:
-        return "–"
-    text = f"{value:g}" if 1e-3 <= abs(value) < 1e7 or value == 0 else f"{value:e}"
-    if "e" not in text:
-        return text
-    mantissa, exponent = text.split("e")
-    mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
-    return f"{mantissa}e{int(exponent)}"
-
-
-def percent(share: float) -> str:
-    """A share of one as a percentage with a thin space: "41 %"."""
-    value = 100 * share
-    digits = 0 if value >= 10 or value == 0 else 1 if value >= 1 else 2
-    return f"{value:.{digits}f}{THIN}%"

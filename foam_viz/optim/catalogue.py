@@ -13,19 +13,19 @@ from foam_viz.optim.refresh import POLICIES
 from foam_viz.optim.refresh_fields import PERIOD, STAGGER
 
 LR = Field(
-    name="lr", kind="real", default=1e-2, low=0, label="Learning rate", symbol="lr", logarithmic=True,
+    name="lr", kind="real", default=1e-2, low=0, high=1e6, label="Learning rate", symbol="lr", logarithmic=True,
     help="lr: length of a step; with grafting, the same scale as for the method grafted from",
 )  # fmt: skip
 BETA1 = Field(
-    name="beta1", kind="real", default=0.9, low=0, high=1, high_open=True, label="Momentum", symbol="beta_1",
-    help="beta1: decay of the first moment of the gradient",
+    name="beta1", kind="real", default=0.9, low=0, high=1, high_open=True, label="Momentum", symbol="β₁",
+    help="β₁: decay of the first moment of the gradient",
 )  # fmt: skip
 BETA2 = Field(
-    name="beta2", kind="real", default=0.99, low=0, high=1, low_open=True, label="Factor decay", symbol="beta_2",
-    help="beta2: decay of the factor statistics; 1 means a plain sum",
+    name="beta2", kind="real", default=0.99, low=0, high=1, low_open=True, label="Factor decay", symbol="β₂",
+    help="β₂: decay of the factor statistics; 1 means a plain sum",
 )  # fmt: skip
 WEIGHT_DECAY = Field(
-    name="weight_decay", kind="real", default=0.0, low=0, label="Weight decay", symbol="wd",
+    name="weight_decay", kind="real", default=0.0, low=0, high=1e6, label="Weight decay", symbol="wd",
     help="wd: decoupled weight decay, W <- W - lr wd W",
 )  # fmt: skip
 ROOT = Field(
@@ -38,11 +38,11 @@ GRAFTING = Field(
 )  # fmt: skip
 GRAFTING_BETA2 = Field(
     name="grafting_beta2", kind="real", default=None, low=0, high=1, low_open=True, optional=True,
-    label="Grafting decay", symbol="beta_g", help="Decay of Adam grafting's second moment; none means beta2",
+    label="Grafting decay", symbol="β_g", help="Decay of Adam grafting's second moment; none means β₂",
 )  # fmt: skip
 GRAFTING_EPSILON = Field(
     name="grafting_epsilon", kind="real", default=1e-8, low=0, low_open=True, label="Grafting epsilon",
-    symbol="eps_g", unit="gradient", logarithmic=True, help="eps_g: added to Adam grafting's denominator",
+    symbol="ε_g", unit="gradient", logarithmic=True, help="ε_g: added to Adam grafting's denominator",
 )  # fmt: skip
 MAX_DIM = Field(
     name="max_preconditioner_dim", kind="integer", default=1024, low=1, label="Largest factor", unit="rows",
@@ -66,16 +66,16 @@ SHAMPOO_FIELDS = (
 # What the constructor of SOAP checks; the catalogue offers its period as the policy's.
 SOAP_FIELDS = (
     replace(LR, default=3e-3, help="lr: length of a step"),
-    replace(BETA1, default=0.95, help="beta1: decay of the first moment of the rotated gradient"),
+    replace(BETA1, default=0.95, help="β₁: decay of the first moment of the rotated gradient"),
     replace(
         BETA2, default=0.95, high_open=True, label="Second-moment decay",
-        help="beta2: decay of the second moment of the rotated gradient",
+        help="β₂: decay of the second moment of the rotated gradient",
     ),
     Field(
         name="shampoo_beta", kind="real", default=None, low=0, high=1, high_open=True, optional=True,
-        label="Factor decay", symbol="beta_s", help="beta_s: decay of the factor statistics; none means beta2",
+        label="Factor decay", symbol="βₛ", help="βₛ: decay of the factor statistics; none means β₂",
     ),
-    replace(GRAFTING_EPSILON, name="eps", label="Epsilon", symbol="eps", help="eps: added to the denominator"),
+    replace(GRAFTING_EPSILON, name="eps", label="Epsilon", symbol="ε", help="ε: added to the denominator"),
     replace(WEIGHT_DECAY, default=0.01),
     replace(MAX_DIM, default=10_000, help="Dimensions larger than this have no factor and are not rotated"),
     Field(
@@ -89,8 +89,8 @@ SOAP_SETTINGS = (*SOAP_FIELDS, PERIOD)
 # Eigenvalue-corrected Shampoo: no grafting and no damping.
 CORRECTED_FIELDS = (
     replace(LR, help="lr: length of a step"), BETA1,
-    replace(BETA2, help="beta2: decay of the factor statistics and of the second moment in their basis"),
-    replace(GRAFTING_EPSILON, name="eps", label="Epsilon", symbol="eps", help="eps: added to the denominator"),
+    replace(BETA2, help="β₂: decay of the factor statistics and of the second moment in their basis"),
+    replace(GRAFTING_EPSILON, name="eps", label="Epsilon", symbol="ε", help="ε: added to the denominator"),
     WEIGHT_DECAY, MAX_DIM, MERGE_DIMS, PRECONDITION,
 )  # fmt: skip
 
@@ -213,7 +213,7 @@ OPTIMIZERS: dict[str, OptimizerSpec] = {
             source="Robbins & Monro 1951; Polyak 1964",
             fields=(
                 LR,
-                replace(BETA1, name="momentum", symbol="mu", help="mu: share of the last step that is kept"),
+                replace(BETA1, name="momentum", symbol="μ", help="μ: share of the last step that is kept"),
                 replace(WEIGHT_DECAY, help="wd: L2 decay, added to the gradient"),
             ),
         ),  # fmt: skip
@@ -224,10 +224,10 @@ OPTIMIZERS: dict[str, OptimizerSpec] = {
                 LR, BETA1,
                 replace(
                     BETA2, high_open=True, label="Second-moment decay",
-                    help="beta2: decay of the second moment of the gradient",
+                    help="β₂: decay of the second moment of the gradient",
                 ),
                 replace(
-                    GRAFTING_EPSILON, name="eps", label="Epsilon", symbol="eps", help="eps: added to the denominator"
+                    GRAFTING_EPSILON, name="eps", label="Epsilon", symbol="ε", help="ε: added to the denominator"
                 ),
                 WEIGHT_DECAY,
             ),
@@ -243,11 +243,11 @@ OPTIMIZERS: dict[str, OptimizerSpec] = {
         ),
         _shampoo(
             "foam-fixed-damping", "FOAM, fixed damping", "FoamFixedDamping",
-            "Ablation: decomposes when the proxy exceeds tau, at the damping eps0.", _FOAM_SOURCE,
+            "Ablation: decomposes when the proxy exceeds τ, at the damping ε₀.", _FOAM_SOURCE,
         ),
         _shampoo(
             "foam-no-refresh", "FOAM, no refresh", "FoamNoRefresh",
-            "Ablation: adapts damping up to eps_max and keeps the first basis.", _FOAM_SOURCE,
+            "Ablation: adapts damping up to εₘₐₓ and keeps the first basis.", _FOAM_SOURCE,
         ),
         _shampoo(
             "dr-shampoo", "DR Shampoo", "DiagonalizationResidual",
@@ -286,17 +286,17 @@ OPTIMIZERS: dict[str, OptimizerSpec] = {
             fields=(
                 replace(LR, help="lr: length of a step, of Muon and of AdamW"),
                 replace(
-                    BETA1, name="momentum", default=0.95, label="Muon's momentum", symbol="mu",
-                    help="mu: decay of the gradient's mean that is orthogonalized",
+                    BETA1, name="momentum", default=0.95, label="Muon's momentum", symbol="μ",
+                    help="μ: decay of the gradient's mean that is orthogonalized",
                 ),
-                replace(BETA1, label="AdamW's momentum", help="beta1: decay of AdamW's first moment"),
+                replace(BETA1, label="AdamW's momentum", help="β₁: decay of AdamW's first moment"),
                 replace(
                     BETA2, high_open=True, label="AdamW's second-moment decay",
-                    help="beta2: decay of AdamW's second moment",
+                    help="β₂: decay of AdamW's second moment",
                 ),
                 replace(
-                    GRAFTING_EPSILON, name="eps", label="AdamW's epsilon", symbol="eps",
-                    help="eps: added to AdamW's denominator",
+                    GRAFTING_EPSILON, name="eps", label="AdamW's epsilon", symbol="ε",
+                    help="ε: added to AdamW's denominator",
                 ),
                 WEIGHT_DECAY,
             ),

@@ -14,6 +14,8 @@ from numbers import Integral, Real
 from typing import Any, Literal
 
 NONE_TEXT = "none"
+LARGEST = 1e30
+"""Largest size of a real number without a limit of its own: beyond it, training in single precision overflows."""
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
@@ -24,15 +26,17 @@ class FieldError(ValueError):
         field: Name of the field.
         value: What was given.
         allowed: What would be allowed, in words; reads on from "must be".
+        remedy: What to do about it; empty where ``allowed`` says so.
     """
 
-    def __init__(self, field: str, value: object, allowed: str) -> None:
-        super().__init__(field, value, allowed)
-        self.field, self.value, self.allowed = field, value, allowed
+    def __init__(self, field: str, value: object, allowed: str, remedy: str = "") -> None:
+        super().__init__(field, value, allowed, remedy)
+        self.field, self.value, self.allowed, self.remedy = field, value, allowed, remedy
 
     def __str__(self) -> str:
         shown = NONE_TEXT if self.value is None else str(self.value)
-        return f"{self.field} = {shown if len(shown) <= 80 else shown[:77] + '...'}: must be {self.allowed}"
+        shown = shown if len(shown) <= 80 else shown[:77] + "..."
+        return f"{self.field} = {shown}: must be {self.allowed}{'; ' if self.remedy else ''}{self.remedy}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +51,8 @@ class Field:
         help: One line that explains the symbol.
         symbol: The symbol of the formulas, as text.
         unit: Unit of the value; empty where it has none.
-        low: Smallest value; ``None`` for no limit.
-        high: Largest value; ``None`` for no limit.
+        low: Smallest value; ``None`` for no limit but that of ``LARGEST`` for a real number.
+        high: Largest value; ``None`` likewise.
         low_open: Whether ``low`` itself is refused.
         high_open: Whether ``high`` itself is refused.
         choices: The values of a choice.
@@ -83,9 +87,9 @@ class Field:
 
     def _interval(self) -> str:
         noun = "an integer" if self.kind == "integer" else "a number"
-        low, high = self.low, self.high
+        low, high = self._limits
         if low is None and high is None:
-            return noun if self.kind == "integer" else "a finite number"
+            return noun
         if low is not None and high is not None:
             if self.low_open and self.high_open:
                 return f"{noun} strictly between {format_number(low)} and {format_number(high)}"
@@ -97,6 +101,12 @@ class Field:
         if high is not None:
             parts.append(f"{'below' if self.high_open else 'at most'} {format_number(high)}")
         return f"{noun} {' and '.join(parts)}"
+
+    @property
+    def _limits(self) -> tuple[float | None, float | None]:
+        if self.kind != "real":
+            return self.low, self.high
+        return -LARGEST if self.low is None else self.low, LARGEST if self.high is None else self.high
 
     def check(self, value: object) -> Any:
         """The value in its own type.
@@ -115,19 +125,25 @@ class Field:
         elif self.kind == "choice":
             if isinstance(value, str) and value in self.choices:
                 return value
-        elif isinstance(value, Real) and not isinstance(value, bool) and self._contains(float(value)):
+        elif isinstance(value, Real) and not isinstance(value, bool) and self._contains(value):
             if self.kind == "real":
                 return float(value)
             if isinstance(value, Integral) or float(value).is_integer():
                 return int(value)
-        raise FieldError(self.name, value, self.allowed())
+        raise self._refusal(value)
 
-    def _contains(self, value: float) -> bool:
-        if not math.isfinite(value):
+    def _refusal(self, value: object) -> FieldError:
+        number = self.kind in ("integer", "real") and self.default is not None
+        remedy = f"for example {self.format(self.default)}, the default" if number else ""
+        return FieldError(self.name, value, self.allowed(), remedy)
+
+    def _contains(self, value: Real) -> bool:
+        if not isinstance(value, Integral) and not math.isfinite(value):
             return False
-        if self.low is not None and (value < self.low or (self.low_open and value == self.low)):
+        low, high = self._limits
+        if low is not None and (value < low or (self.low_open and value == low)):
             return False
-        return not (self.high is not None and (value > self.high or (self.high_open and value == self.high)))
+        return not (high is not None and (value > high or (self.high_open and value == high)))
 
     def parse(self, text: str) -> Any:
         """Reads the value from text, as a link or a command line carries it.
@@ -143,13 +159,13 @@ class Field:
             return self.check(folded if folded in self.choices else word)
         if self.kind == "boolean":
             if folded not in _TRUE + _FALSE:
-                raise FieldError(self.name, text, self.allowed())
+                raise self._refusal(text)
             return folded in _TRUE
         try:
             value = int(word) if self.kind == "integer" and word.lstrip("+-").isdecimal() else float(word)
             return self.check(value)
         except (ValueError, OverflowError):
-            raise FieldError(self.name, text, self.allowed()) from None
+            raise self._refusal(text) from None
 
     def format(self, value: object) -> str:
         """The shortest text that ``parse`` gives the value back from: ``3e-7``, not ``3e-07``."""

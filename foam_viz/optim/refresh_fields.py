@@ -10,21 +10,21 @@ PERIOD = Field(
 )  # fmt: skip
 START = Field(
     name="start", kind="integer", default=None, low=1, optional=True, label="First decomposition",
-    symbol="t_0", unit="step", help="Step of the first check, which always decomposes; none means one period",
+    symbol="t₀", unit="step", help="Step of the first check, which always decomposes; none means one period",
 )  # fmt: skip
 TAU = Field(
     name="tau", kind="real", default=0.75, low=0, high=1, low_open=True, high_open=True, label="Tolerance",
-    symbol="tau", help="tau: how much staleness is tolerated; larger means fewer decompositions",
+    symbol="τ", help="τ: how much staleness is tolerated; larger means fewer decompositions",
 )  # fmt: skip
 EPSILON = Field(
     name="epsilon", kind="real", default=1e-9, low=0, low_open=True, label="Damping of a fresh basis",
-    symbol="eps_0", unit="gradient^2", logarithmic=True,
-    help="eps0: added to every eigenvalue before the inverse root is taken of a fresh decomposition",
+    symbol="ε₀", unit="gradient²", logarithmic=True,
+    help="ε₀: added to every eigenvalue before the inverse root is taken of a fresh decomposition",
 )  # fmt: skip
 EPSILON_MAX = Field(
     name="epsilon_max", kind="real", default=3e-7, low=0, low_open=True, label="Largest damping",
-    symbol="eps_max", unit="gradient^2", logarithmic=True,
-    help="eps_max: when staleness asks for more damping than this, the factor is decomposed again",
+    symbol="εₘₐₓ", unit="gradient²", logarithmic=True,
+    help="εₘₐₓ: when staleness asks for more damping than this, the factor is decomposed again",
 )  # fmt: skip
 STAGGER = Field(
     name="stagger", kind="boolean", default=False, label="Taking turns",

@@ -114,3 +114,25 @@ def test_numbers_are_readable_on_every_cell_of_the_factor_map() -> None:
     for _, colour in theme.DIVERGING:
         assert _contrast(theme.LIGHT.ink, colour) >= 4.5
         assert _contrast(theme.DARK.ink, theme.DARK_OF[colour]) >= 4.5
+
+
+def _lab(colour: str) -> tuple[float, float, float]:
+    """CIE L*a*b* under D65."""
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    x = (0.4124 * red + 0.3576 * green + 0.1805 * blue) / 0.9505
+    y = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    z = (0.0193 * red + 0.1192 * green + 0.9505 * blue) / 1.089
+    fx, fy, fz = (t ** (1 / 3) if t > 0.008856 else 7.787 * t + 16 / 116 for t in (x, y, z))
+    return 116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_colours_of_lanes_and_colours_of_meaning_never_meet(dark: bool) -> None:
+    lanes = list(theme.LANES_DARK) if dark else [lane.colour for lane in theme.LANES]
+    meaning = [theme.VERMILION, theme.PURPLE, theme.RED, theme.LIGHT.accent, theme.LIGHT.ink]
+    if dark:
+        meaning = [theme.DARK_OF[colour] for colour in meaning]
+    for lane in lanes:
+        assert min(math.dist(_lab(lane), _lab(colour)) for colour in meaning) > 25, lane
+        assert min(math.dist(_lab(lane), _lab(other)) for other in lanes if other != lane) > 22, lane

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foam_viz.optim.fields import Constraint, Field, FieldError, check_all, require
+from foam_viz.optim.fields import LARGEST, Constraint, Field, FieldError, check_all, require
 
 
 def field(kind: str, **settings) -> Field:
@@ -58,7 +58,8 @@ def test_refuses(one: Field, value: object) -> None:
     [
         (UNIT, "a number strictly between 0 and 1"), (COUNT, "an integer at least 1"),
         (START, "an integer at least 1, or none"), (CHOICE, "one of none, sgd, adam"), (SWITCH, "true or false"),
-        (field("real", low=0, low_open=True), "a number above 0"), (field("real"), "a finite number"),
+        (field("real", low=0, low_open=True), "a number above 0 and at most 1e30"),
+        (field("real"), "a number from -1e30 to 1e30"), (field("real", low=0), "a number from 0 to 1e30"),
         (field("real", low=0, high=1, high_open=True), "a number at least 0 and below 1"),
         (field("real", low=1e-12, high=10), "a number from 1e-12 to 10"), (field("integer"), "an integer"),
         (field("integer", high=8), "an integer at most 8"),
@@ -101,7 +102,7 @@ def test_writes_short_text(value: object, text: str) -> None:
     assert field("real").format(value) == text
 
 
-@given(st.floats(allow_nan=False, allow_infinity=False))
+@given(st.floats(-LARGEST, LARGEST))
 def test_text_reads_back_exactly(value: float) -> None:
     one = field("real")
     assert one.parse(one.format(value)) == value
@@ -111,6 +112,18 @@ def test_text_reads_back_exactly(value: float) -> None:
 def test_integers_read_back_exactly(value: int) -> None:
     one = field("integer")
     assert one.parse(one.format(value)) == value
+
+
+@pytest.mark.parametrize("text", ["inf", "-inf", "nan", "1e308", "1e400"])
+def test_a_number_out_of_range_is_told_the_finite_range_and_a_remedy(text: str) -> None:
+    with pytest.raises(FieldError) as caught:
+        field("real", default=0.01, low=0, high=1e6).parse(text)
+    assert str(caught.value) == f"x = {text}: must be a number from 0 to 1000000; for example 0.01, the default"
+
+
+def test_an_integer_of_any_length_is_no_overflow() -> None:
+    with pytest.raises(FieldError, match="must be an integer from 0 to 5"):
+        field("integer", low=0, high=5).check(10**400)
 
 
 ORDER = Constraint(field="high", others=("low",), holds=lambda s: s["high"] >= s["low"], allowed="at least low = {low}")
