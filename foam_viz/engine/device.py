@@ -43,6 +43,11 @@ def choose(name: str) -> str:
     return name if name in names else names[0]
 
 
+def widest(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor in the widest floating-point type of its device: float64, which MPS does not have."""
+    return tensor if tensor.device.type == "mps" else tensor.double()
+
+
 @cache
 def _processor() -> str:
     """The model of the processor, as the system tells it; empty where it does not."""

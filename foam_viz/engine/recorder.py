@@ -18,6 +18,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from foam_viz.engine import device as devices
 from foam_viz.engine.device import EventClock, ThreadClock
 from foam_viz.optim import linalg
 from foam_viz.trace.eigenbasis import turned
@@ -108,7 +109,7 @@ class Recorder:
                 rotated = linalg.rotate(seen.basis_before, seen.current)
             if None in proxy:
                 epsilon = torch.tensor(seen.epsilon_before, dtype=rotated.dtype, device=rotated.device)
-                measured = linalg.proxy(rotated, seen.eigenvalues_before, epsilon, seen.root)
+                measured = linalg.proxy(rotated, seen.eigenvalues_before, epsilon, seen.root, seen.floor)
                 proxy, condition, alpha = (part.tolist() for part in measured)
             if None in residual:
                 residual = linalg.diagonalization_residual(rotated).tolist()
@@ -140,7 +141,7 @@ class Recorder:
 
     def _check_snapshots(self, seen: CheckObservation, last: Sequence[int]) -> None:
         """Snapshots at a check show the basis in force before its decision, so that the peak of staleness is seen."""
-        rows = range(len(seen.positions))
+        rows = list(range(len(seen.positions)))
         if seen.basis_before is None:  # the first decomposition opens the record of every factor
             rows = [i for i in rows if seen.decisions[i].decompose]
             before = seen.basis, seen.eigenvalues, seen.epsilon, [seen.step] * len(seen.positions)
@@ -148,21 +149,18 @@ class Recorder:
             rows = [i for i in rows if self._wants_snapshot(seen.step, seen.positions[i])]
             before = seen.basis_before, seen.eigenvalues_before, seen.epsilon_before, last
         basis, eigenvalues, epsilon, last_decomposition = before
-        # What the optimizer has just decomposed need not be decomposed again to know the truth.
-        for fresh in (True, False):
-            part = [i for i in rows if seen.decisions[i].decompose is fresh]
-            if part:
-                self._snapshot(
-                    seen.step,
-                    [seen.positions[i] for i in part],
-                    seen.root,
-                    current=seen.current[part],
-                    basis=basis[part],
-                    eigenvalues=eigenvalues[part],
-                    epsilon=[epsilon[i] for i in part],
-                    last_decomposition=[last_decomposition[i] for i in part],
-                    truth=(seen.basis[part], seen.eigenvalues[part]) if fresh else None,
-                )
+        if rows:
+            self._snapshot(
+                seen.step,
+                [seen.positions[i] for i in rows],
+                seen.root,
+                current=seen.current[rows],
+                basis=basis[rows],
+                eigenvalues=eigenvalues[rows],
+                epsilon=[epsilon[i] for i in rows],
+                last_decomposition=[last_decomposition[i] for i in rows],
+                floor=seen.floor,
+            )
 
     def _wants_snapshot(self, step: int, position: int) -> bool:
         return step % self.schedule.snapshot_period == 0 or (
@@ -201,7 +199,7 @@ class Recorder:
                     eigenvalues=bank.spectrum(wanted),
                     epsilon=[bank.epsilon[i] for i in wanted],
                     last_decomposition=[bank.factors[i].last_decomposition_step for i in wanted],
-                    truth=None,
+                    floor=bank.floor,
                 )
 
     def _snapshot(
@@ -215,19 +213,20 @@ class Recorder:
         eigenvalues: Tensor,
         epsilon: Sequence[float],
         last_decomposition: Sequence[int],
-        truth: tuple[Tensor, Tensor] | None,
+        floor: float | None,
     ) -> None:
         """One row a factor: (N, n, n) current factors against the (N, n, n) basis in force.
 
+        The truth is what the optimizer would have, had it decomposed the factor in float64 just now. So it is
+        decomposed again even where it just was: in float32 the smallest eigenvalues and their directions are rounding.
+
         A factor that cannot be decomposed, whose statistics are not finite, has no row: nothing is known of its error.
         """
-        failed: set[int] = set()
-        if truth is None:
-            jitter = [0.0 if math.isnan(value) else value for value in epsilon]
-            true_values, true_basis, outcomes = linalg.eigh_robust(current, jitter)
-            failed = {i for i, outcome in enumerate(outcomes) if outcome == "failed"}
-        else:
-            true_basis, true_values = truth
+        current, basis, eigenvalues = (devices.widest(tensor) for tensor in (current, basis, eigenvalues))
+        jitter = [0.0 if math.isnan(value) else value for value in epsilon]
+        true_values, true_basis, outcomes = linalg.eigh_robust(current, jitter, shift=floor is None)
+        failed = {i for i, outcome in enumerate(outcomes) if outcome == "failed"}
+        true_values, eigenvalues = linalg.floored(true_values, floor), linalg.floored(eigenvalues, floor)
         damping = torch.tensor(epsilon, dtype=eigenvalues.dtype, device=eigenvalues.device)
         error = linalg.operator_error(basis, eigenvalues, true_basis, true_values, damping, root)
         mixed = linalg.mixing(basis, eigenvalues, true_basis, true_values)

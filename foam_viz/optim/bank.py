@@ -34,10 +34,12 @@ class Bank:
         eigenvalues: D, (N, n).
         inverse_root: X, (N, n, n); the identity before the first decomposition.
         beta: beta2 of the statistics, kept up to date by the group; 1 means a plain sum.
+        rule: ``"shift"`` or ``"floor"``: what becomes of eigenvalues that rounding drowned. By the shift, D is shifted
+            once and for all; by the floor, D stays as the solver gave it, and every use of s = D + eps floors it.
     """
 
-    def __init__(self, size: int, root: int) -> None:
-        self.size, self.root = size, root
+    def __init__(self, size: int, root: int, rule: str = "shift") -> None:
+        self.size, self.root, self.rule = size, root, rule
         self.factors: list[Factor] = []
         self.positions: tuple[int, ...] = ()
         self._places: tuple[tuple[int, int], ...] = ()
@@ -78,6 +80,11 @@ class Bank:
         self._damping = self._vector([factor.epsilon for factor in self.factors])
 
     @property
+    def floor(self) -> float | None:
+        """Floor of D in s as a share of lambda_max: machine epsilon of the statistics; ``None`` by the shift."""
+        return torch.finfo(self.statistics.dtype).eps if self.rule == "floor" else None
+
+    @property
     def epsilon(self) -> tuple[float, ...]:
         """Damping in force, per factor."""
         return tuple(factor.epsilon for factor in self.factors)
@@ -97,7 +104,7 @@ class Bank:
         return torch.tensor(rows).to(self.statistics.device, non_blocking=True)
 
     def spectrum(self, rows: Sequence[int]) -> Tensor:
-        """D of some rows, (N, n)."""
+        """D of some rows, (N, n), before any floor."""
         return self.eigenvalues[self.at(rows)]
 
     def current(self, rows: Sequence[int] | None = None) -> Tensor:
@@ -175,7 +182,7 @@ class Bank:
             statistics = complete(self.statistics[chosen])
             rotated = linalg.rotate(self.basis[chosen], statistics).div_(self._correction(rows))
             if kind == "proxy":
-                values += linalg.proxy(rotated, self.eigenvalues[chosen], self._damping[chosen], self.root)
+                values += linalg.proxy(rotated, self.eigenvalues[chosen], self._damping[chosen], self.root, self.floor)
             else:
                 values.append(linalg.diagonalization_residual(rotated))
         kept = rotated if observed or policy.refreshes_eigenvalues else None
@@ -220,7 +227,8 @@ class Bank:
             done.append(decision)
         if refreshed and measured.rotated is not None:
             diagonal = measured.rotated.diagonal(dim1=-2, dim2=-1)[self.at(refreshed)]
-            self._refresh_eigenvalues([rows[index] for index in refreshed], diagonal.clamp(min=0))
+            eigenvalues = diagonal if self.rule == "floor" else diagonal.clamp(min=0)
+            self._refresh_eigenvalues([rows[index] for index in refreshed], eigenvalues)
         if rebuild or wanted:
             self._note_damping()
         if rebuild:
@@ -231,7 +239,7 @@ class Bank:
         self.eigenvalues[self.at(rows)] = eigenvalues
 
     def _decompose(self, rows: list[int], epsilon: list[float], keep: bool) -> dict[int, linalg.Outcome]:
-        values, basis, outcomes = linalg.eigh_robust(self.current(rows), epsilon)
+        values, basis, outcomes = linalg.eigh_robust(self.current(rows), epsilon, shift=self.rule == "shift")
         good = [i for i, outcome in enumerate(outcomes) if outcome != "failed"]
         if good:
             source = self.at(good)
@@ -243,7 +251,9 @@ class Bank:
     def _install(self, rows: list[int], basis: Tensor, eigenvalues: Tensor, epsilon: list[float]) -> None:
         target = self.at(rows)
         self.eigenvalues[target] = eigenvalues
-        self.inverse_root[target] = linalg.inverse_root(basis, eigenvalues, self._vector(epsilon), self.root)
+        self.inverse_root[target] = linalg.inverse_root(
+            basis, eigenvalues, self._vector(epsilon), self.root, self.floor
+        )
 
     def _keep(self, rows: list[int], basis: Tensor, keep: bool) -> None:
         for row in rows:
@@ -256,7 +266,7 @@ class Bank:
     def _rebuild(self, rows: list[int]) -> None:
         chosen = self.at(rows)
         self.inverse_root[chosen] = linalg.inverse_root(
-            self.basis[chosen], self.eigenvalues[chosen], self._damping[chosen], self.root
+            self.basis[chosen], self.eigenvalues[chosen], self._damping[chosen], self.root, self.floor
         )
 
     @staticmethod
@@ -281,7 +291,7 @@ class Bank:
         """The stacks (not copies) and the factors' counters, as plain values."""
         complete(self.statistics)
         stacks: dict[str, Any] = {name: getattr(self, name) for name in self._STACKS}
-        stacks["root"] = self.root
+        stacks |= {"root": self.root, "rule": self.rule}
         stacks["factors"] = {f.id: {name: getattr(f, name) for name in STATE_FIELDS} for f in self.factors}
         return stacks
 
@@ -302,6 +312,7 @@ class Bank:
     def load(self, state: dict[str, Any]) -> None:
         """Copies a ``state`` in that fits, whatever device it lies on."""
         self.basis = None if state["basis"] is None else self._identities()
+        self.rule = state.get("rule", "shift")  # states from before the rule could be chosen say nothing
         for name in self._STACKS:
             if state[name] is not None:
                 getattr(self, name).copy_(state[name])

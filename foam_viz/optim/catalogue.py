@@ -32,6 +32,11 @@ ROOT = Field(
     name="root", kind="integer", default=2, low=1, high=8, optional=True, label="Root", symbol="p",
     help="p: factors enter with the power -1/p; none means twice the number of dimensions",
 )  # fmt: skip
+EIGENVALUES = Field(
+    name="eigenvalues", kind="choice", default="shift", choices=("shift", "floor"), label="Smallest eigenvalues",
+    help="Computed eigenvalues near 0 are rounding: shift lifts all by the most negative one (the FOAM reference), "
+    "floor raises each to machine epsilon times the largest",
+)  # fmt: skip
 GRAFTING = Field(
     name="grafting", kind="choice", default="adam", choices=(None, "sgd", "adam"), label="Grafting",
     help="The method that gives the step its length; Shampoo gives the direction",
@@ -59,8 +64,8 @@ PRECONDITION = Field(
 
 # What the constructor of Shampoo checks, group by group; betas arrive there as a pair.
 SHAMPOO_FIELDS = (
-    LR, BETA1, BETA2, WEIGHT_DECAY, ROOT, GRAFTING, GRAFTING_BETA2, GRAFTING_EPSILON, MAX_DIM, MERGE_DIMS,
-    PRECONDITION,
+    LR, BETA1, BETA2, WEIGHT_DECAY, ROOT, EIGENVALUES, GRAFTING, GRAFTING_BETA2, GRAFTING_EPSILON, MAX_DIM,
+    MERGE_DIMS, PRECONDITION,
 )  # fmt: skip
 
 # What the constructor of SOAP checks; the catalogue offers its period as the policy's.

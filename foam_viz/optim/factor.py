@@ -105,7 +105,7 @@ class CheckObservation:
         current: A, bias-corrected, (N, n, n).
         rotated: B = Q^T A Q with the basis before the decision, (N, n, n); ``None`` where the policy did not need it.
         basis_before: Q before the decision, (N, n, n); ``None`` at the first decomposition.
-        eigenvalues_before: D before the decision, (N, n); ``None`` at the first decomposition.
+        eigenvalues_before: D before the decision and before any floor, (N, n); ``None`` at the first decomposition.
         epsilon_before: Damping before the decision, per factor.
         proxy: h per factor; ``None`` where not measured. Likewise the three below.
         relative_condition: RC.
@@ -113,8 +113,9 @@ class CheckObservation:
         residual: r.
         decisions: What was carried out, per factor.
         basis: Q after, (N, n, n).
-        eigenvalues: D after, (N, n).
+        eigenvalues: D after, before any floor, (N, n).
         epsilon: Damping after, per factor.
+        floor: Floor of D wherever it is damped, as a share of lambda_max; ``None`` where there is none.
     """
 
     step: int
@@ -133,3 +134,4 @@ class CheckObservation:
     basis: Tensor
     eigenvalues: Tensor
     epsilon: tuple[float, ...]
+    floor: float | None

@@ -47,6 +47,8 @@ class FactoredOptimizer(torch.optim.Optimizer):
     """
 
     _moves_before_check: ClassVar[bool] = False
+    _once: ClassVar[Mapping[str, Any]] = {}
+    """Settings that a group saved before they existed does not have, with what they were then."""
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self.observer: Callable[[CheckObservation], None] | None = None
@@ -207,7 +209,11 @@ class FactoredOptimizer(torch.optim.Optimizer):
         for state, saved_state in zip(self._states, saved["groups"], strict=True):
             state.require_fit(saved_state)
         groups = [
-            {**group, "refresh": None if group["refresh"] is None else from_settings(group["refresh"])}
+            {
+                **self._once,
+                **group,
+                "refresh": None if group["refresh"] is None else from_settings(group["refresh"]),
+            }
             for group in state_dict["param_groups"]
         ]
         super().load_state_dict({"state": {}, "param_groups": groups})

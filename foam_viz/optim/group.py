@@ -111,7 +111,7 @@ class GroupState:
                     places[-1].append(None)
                     continue
                 root = self._root(shape, group)
-                bank = banks.setdefault((size, root, dtype, device), self._bank_type(size, root))
+                bank = banks.setdefault((size, root, dtype, device), self._new_bank(size, root, group))
                 places[-1].append((bank, len(bank.factors)))
                 for block in blocks:
                     name = f"{block.parameter_index}.block_{block.number}.{dim}"
@@ -129,8 +129,10 @@ class GroupState:
             adaptive = self._has_second_moment(preconditioned, group)
             self.bundles.append(self._bundle_type(shape, blocks, place, adaptive, dtype, device))
 
-    _bank_type: ClassVar[type[Bank]] = Bank
     _bundle_type: ClassVar[type[Bundle]] = Bundle
+
+    def _new_bank(self, size: int, root: int, group: Mapping[str, Any]) -> Bank:
+        return Bank(size, root, group["eigenvalues"])
 
     def _layout(self, parameter: Tensor, group: Mapping[str, Any]) -> tuple[tuple[int, ...], list[Any], bool]:
         """The shape in which a parameter is seen, the slices of its blocks, and whether it is preconditioned."""

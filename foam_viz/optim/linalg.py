@@ -22,7 +22,7 @@ class Decomposition(NamedTuple):
     """What ``eigh_robust`` returns.
 
     Attributes:
-        eigenvalues: (N, n), ascending, shifted so that the smallest is not negative.
+        eigenvalues: (N, n), ascending; shifted so that the smallest is not negative, unless that was declined.
         basis: (N, n, n), eigenvectors in columns.
         outcomes: How each matrix was decomposed; rows of a "failed" one are undefined.
     """
@@ -32,30 +32,31 @@ class Decomposition(NamedTuple):
     outcomes: tuple[Outcome, ...]
 
 
-def eigh_robust(matrices: Tensor, epsilon: float | Sequence[float]) -> Decomposition:
+def eigh_robust(matrices: Tensor, epsilon: float | Sequence[float], *, shift: bool = True) -> Decomposition:
     """Eigendecomposition that never ends a run.
 
     A matrix whose decomposition fails is tried again in float64, then with eps + 1e-12 trace/n added to its diagonal
-    (the shift is taken off the eigenvalues again), then given up. A negative smallest eigenvalue, rounding of a
-    positive semidefinite matrix, is shifted up to zero together with the others.
+    (that is taken off the eigenvalues again), then given up.
 
     Args:
         matrices: (N, n, n), symmetric.
         epsilon: Damping eps of all matrices or of each, for the jitter.
+        shift: Whether a negative smallest eigenvalue, rounding of a positive semidefinite matrix, is shifted up to
+            zero together with the others; otherwise eigenvalues stay as the solver gives them: see ``floored``.
 
     Returns:
         A ``Decomposition`` in the dtype of ``matrices``.
     """
     attempt = _eigh(matrices)
     if attempt is not None:
-        return Decomposition(_shift(attempt[0]), attempt[1], ("plain",) * len(matrices))
+        return Decomposition(_lifted(attempt[0], shift), attempt[1], ("plain",) * len(matrices))
     values, basis = torch.zeros_like(matrices[..., 0]), torch.zeros_like(matrices)
     outcomes: list[Outcome] = []
     for i, matrix in enumerate(matrices):
         jitter = epsilon if isinstance(epsilon, float) else epsilon[i]
         one, outcome = _eigh_escalating(matrix, jitter)
         if one is not None:
-            values[i], basis[i] = _shift(one[0]).to(values.dtype), one[1].to(basis.dtype)
+            values[i], basis[i] = _lifted(one[0], shift).to(values.dtype), one[1].to(basis.dtype)
         outcomes.append(outcome)
     return Decomposition(values, basis, tuple(outcomes))
 
@@ -90,18 +91,32 @@ def _wide(matrix: Tensor) -> Tensor:
     return (matrix.cpu() if matrix.device.type == "mps" else matrix).double()
 
 
-def _shift(eigenvalues: Tensor) -> Tensor:
-    return eigenvalues - eigenvalues[..., :1].clamp(max=0)
+def _lifted(eigenvalues: Tensor, shift: bool) -> Tensor:
+    return eigenvalues - eigenvalues[..., :1].clamp(max=0) if shift else eigenvalues
 
 
-def damped(eigenvalues: Tensor, epsilon: float | Tensor) -> Tensor:
-    """s = D + eps, (..., n), for eps a float or one number a matrix (...)."""
-    return eigenvalues + (epsilon.unsqueeze(-1) if isinstance(epsilon, Tensor) else epsilon)
+def floored(eigenvalues: Tensor, floor: float | None) -> Tensor:
+    """max(D, floor lambda_max), (..., n): eigenvalues that rounding drowned, negative ones too, raised to its size.
+
+    Args:
+        eigenvalues: D as the solver gave it, (..., n).
+        floor: Machine epsilon of the statistics; ``None`` leaves D as it is.
+    """
+    if floor is None:
+        return eigenvalues
+    return torch.maximum(eigenvalues, floor * eigenvalues.amax(-1, keepdim=True).clamp_min(0))
 
 
-def inverse_root(basis: Tensor, eigenvalues: Tensor, epsilon: float | Tensor, root: int) -> Tensor:
-    """X = Q diag((D + eps)^(-1/p)) Q^T, (..., n, n)."""
-    scale = damped(eigenvalues, epsilon).pow_(-1.0 / root)
+def damped(eigenvalues: Tensor, epsilon: float | Tensor, floor: float | None = None) -> Tensor:
+    """s = D + eps with D floored, (..., n), for eps a float or one number a matrix (...)."""
+    return floored(eigenvalues, floor) + (epsilon.unsqueeze(-1) if isinstance(epsilon, Tensor) else epsilon)
+
+
+def inverse_root(
+    basis: Tensor, eigenvalues: Tensor, epsilon: float | Tensor, root: int, floor: float | None = None
+) -> Tensor:
+    """X = Q diag(s^(-1/p)) Q^T with s = D + eps, D floored, (..., n, n)."""
+    scale = damped(eigenvalues, epsilon, floor).pow_(-1.0 / root)
     return gram.symmetric_product(basis * scale.unsqueeze(-2), basis.mT)
 
 
@@ -159,18 +174,22 @@ class Proxy(NamedTuple):
     alpha: Tensor
 
 
-def proxy(rotated: Tensor, eigenvalues: Tensor, epsilon: float | Tensor, root: int) -> Proxy:
+def proxy(
+    rotated: Tensor, eigenvalues: Tensor, epsilon: float | Tensor, root: int, floor: float | None = None
+) -> Proxy:
     """The proxy h = RC alpha / p of the first-order error of a stale inverse root (Nam & Ahn 2026).
 
-    RC = || (B - diag D)_ij / sqrt(s_i s_j) ||_F and alpha = max_i s_i^(-1/p) / || s^(-1/p) ||_2.
+    RC = || (B - diag D)_ij / sqrt(s_i s_j) ||_F and alpha = max_i s_i^(-1/p) / || s^(-1/p) ||_2. A floor raises D in s
+    alone: B is compared with D as it is, since a floor is no drift.
 
     Args:
         rotated: B, (..., n, n).
         eigenvalues: D of the basis in force, (..., n).
         epsilon: Damping in force, before the check.
         root: p.
+        floor: See ``floored``.
     """
-    s = damped(eigenvalues, epsilon)
+    s = damped(eigenvalues, epsilon, floor)
     drift = rotated.clone()
     drift.diagonal(dim1=-2, dim2=-1).sub_(eigenvalues)
     whitening = s.rsqrt()
@@ -211,9 +230,9 @@ def operator_error(
 
     Args:
         stale_basis: Q_s, (..., n, n).
-        stale_eigenvalues: D_s, (..., n).
+        stale_eigenvalues: D_s, (..., n), floored where the optimizer does so.
         fresh_basis: U of the current factor, (..., n, n).
-        fresh_eigenvalues: Eigenvalues of the current factor, not negative, (..., n).
+        fresh_eigenvalues: Eigenvalues of the current factor, not negative, (..., n); floored likewise.
         epsilon: Damping of both.
         root: p.
     """

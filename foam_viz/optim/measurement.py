@@ -89,4 +89,5 @@ class Measurement:
             basis=bank.basis[bank.at(self.rows)],
             eigenvalues=bank.spectrum(self.rows),
             epsilon=tuple(f.epsilon for f in factors),
+            floor=bank.floor,
         )

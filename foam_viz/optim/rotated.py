@@ -80,11 +80,14 @@ class RotatedGroup(GroupState):
     comes before the step or after it.
     """
 
-    _bank_type: ClassVar[type[Bank]] = BasisBank
+    _bank_type: ClassVar[type[BasisBank]] = BasisBank
     _bundle_type: ClassVar[type[Bundle]] = RotatedBundle
     _idle_gradients: ClassVar[int] = 0
     _corrects_eps: ClassVar[bool] = True
     _decays_last: ClassVar[bool] = False
+
+    def _new_bank(self, size: int, root: int, group: Mapping[str, Any]) -> Bank:
+        return self._bank_type(size, root)
 
     def _root(self, shape: tuple[int, ...], group: Mapping[str, Any]) -> int:
         return 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from foam_viz.optim import catalogue
 from foam_viz.optim.factored import FactoredOptimizer
@@ -25,7 +25,8 @@ class Shampoo(FactoredOptimizer):
     are checked only while their statistics are newer than their last check.
 
     State is float32, or float64 for float64 parameters. lr, betas, weight decay and policy may be changed in
-    ``param_groups`` between steps; what shapes the state (root, grafting, block size, ``precondition``) may not.
+    ``param_groups`` between steps; what shapes the state (root, ``eigenvalues``, grafting, block size,
+    ``precondition``) may not.
 
     Args:
         params: Parameters, named parameters or parameter groups; a group may override every keyword below.
@@ -33,6 +34,8 @@ class Shampoo(FactoredOptimizer):
         betas: Decay of the first moment, and of the factor statistics (1 means a plain sum).
         weight_decay: Decoupled decay, W <- W - lr wd W.
         root: p; ``None`` means twice the order of the block.
+        eigenvalues: What becomes of the smallest computed eigenvalues, which are rounding: ``"shift"`` lifts all by the
+            most negative one, ``"floor"`` raises each to machine epsilon of the state times the largest. See ``Bank``.
         refresh: The refresh policy, which also holds the damping.
         grafting: ``None``, ``"sgd"`` or ``"adam"``: whose length the step takes.
         grafting_beta2: Decay of Adam grafting's second moment; ``None`` means ``betas[1]``.
@@ -46,6 +49,8 @@ class Shampoo(FactoredOptimizer):
         FieldError: A keyword is outside its range.
     """
 
+    _once: ClassVar[Mapping[str, Any]] = {"eigenvalues": "shift"}
+
     def __init__(
         self,
         params: Iterable[Any],
@@ -54,6 +59,7 @@ class Shampoo(FactoredOptimizer):
         betas: tuple[float, float] = (0.9, 0.99),
         weight_decay: float = 0.0,
         root: int | None = 2,
+        eigenvalues: str = "shift",
         refresh: Policy = Foam(period=10, tau=0.75, epsilon=1e-9, epsilon_max=3e-7),  # noqa: B008 (frozen)
         grafting: str | None = "adam",
         grafting_beta2: float | None = None,
@@ -63,10 +69,10 @@ class Shampoo(FactoredOptimizer):
         precondition: str = "all",
     ) -> None:
         defaults = {
-            "lr": lr, "betas": betas, "weight_decay": weight_decay, "root": root, "refresh": refresh,
-            "grafting": grafting, "grafting_beta2": grafting_beta2, "grafting_epsilon": grafting_epsilon,
-            "max_preconditioner_dim": max_preconditioner_dim, "merge_dims": merge_dims,
-            "precondition": precondition,
+            "lr": lr, "betas": betas, "weight_decay": weight_decay, "root": root, "eigenvalues": eigenvalues,
+            "refresh": refresh, "grafting": grafting, "grafting_beta2": grafting_beta2,
+            "grafting_epsilon": grafting_epsilon, "max_preconditioner_dim": max_preconditioner_dim,
+            "merge_dims": merge_dims, "precondition": precondition,
         }  # fmt: skip
         super().__init__(params, defaults)
 

@@ -31,10 +31,12 @@ def snapshot(current: np.ndarray, before: Matrices) -> tuple[dict[str, Any], flo
     Raises:
         numpy.linalg.LinAlgError: The factor is not finite or does not converge.
     """
-    values, fresh = _decompose(current)
+    values, fresh = _decompose(current, before.floor)
     order = np.argsort(values)[::-1]
     row: dict[str, Any] = {"epsilon": before.epsilon, "eigenvalues": values[order].astype(np.float32)}
     basis, kept = before.basis, before.eigenvalues
+    if kept is not None:
+        kept = _floored(kept, before.floor)
     if kept is not None:
         row["basis_eigenvalues"] = np.sort(kept)[::-1].astype(np.float32)
     if basis is None and before.inverse is None:
@@ -47,7 +49,7 @@ def snapshot(current: np.ndarray, before: Matrices) -> tuple[dict[str, Any], flo
     if before.inverse is None:
         # SOAP keeps no eigenvalues: those that its directions have now put them in order.
         stale_order = np.argsort(np.diagonal(rotated) if kept is None else kept, kind="stable")[::-1]
-    row["true_error"] = _error(before, values, fresh)
+    row["true_error"] = _error(before, kept, values, fresh)
     mixed = basis[:, stale_order].T @ fresh[:, order]
     row["turn"], row["top_angles"] = turned(mixed, values[order])
     pooled = _pool(np.square(mixed), OVERLAP_SIZE)
@@ -58,14 +60,19 @@ def snapshot(current: np.ndarray, before: Matrices) -> tuple[dict[str, Any], flo
     return row, float(residual)
 
 
-def _decompose(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _floored(eigenvalues: np.ndarray, floor: float | None) -> np.ndarray:
+    return eigenvalues if floor is None else np.maximum(eigenvalues, floor * max(eigenvalues.max(), 0.0))
+
+
+def _decompose(matrix: np.ndarray, floor: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues as the optimizer would have them, had it decomposed the matrix in float64; and eigenvectors."""
     if not np.isfinite(matrix).all():
         raise np.linalg.LinAlgError("the factor is not finite")
     values, basis = np.linalg.eigh(matrix)
-    return values - min(values.min(), 0.0), basis
+    return values - min(values.min(), 0.0) if floor is None else _floored(values, floor), basis
 
 
-def _error(before: Matrices, values: np.ndarray, fresh: np.ndarray) -> float | None:
+def _error(before: Matrices, kept: np.ndarray | None, values: np.ndarray, fresh: np.ndarray) -> float | None:
     """E = || (A + eps)^(-1/p) - X ||_F / || X ||_F; None where damping or root are not known."""
     if before.epsilon is None or before.root is None:
         return None
@@ -73,8 +80,8 @@ def _error(before: Matrices, values: np.ndarray, fresh: np.ndarray) -> float | N
         now = (values + before.epsilon) ** (-1.0 / before.root)
         if before.inverse is not None:
             inverse = before.inverse
-        elif before.eigenvalues is not None:
-            stale = (before.eigenvalues + before.epsilon) ** (-1.0 / before.root)
+        elif kept is not None:
+            stale = (kept + before.epsilon) ** (-1.0 / before.root)
             inverse = (before.basis * stale) @ before.basis.T
         else:
             return None

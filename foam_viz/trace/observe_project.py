@@ -48,6 +48,7 @@ class _Factor(FactorView):
                         inverse=to_host(bank.inverse_root[row]) if known and not whole else None,
                         epsilon=measured(factor.epsilon),
                         root=bank.root,
+                        floor=getattr(bank, "floor", None),
                     )
         return None
 

@@ -57,6 +57,7 @@ class Matrices:
         current: A, (n, n), bias-corrected where the optimizer does so.
         basis: Q in force, (n, n), or None.
         eigenvalues: D kept with it, (n,), or None.
+        floor: What eigenvalues are raised to where they are damped, as a share of the largest; None for no floor.
         inverse: Inverse root in force, (n, n), where no basis is kept.
         epsilon: Damping in force, gradient^2, or None where there is none.
         root: p, or None where it is not known.
@@ -68,6 +69,7 @@ class Matrices:
     inverse: np.ndarray | None = None
     epsilon: float | None = None
     root: int | None = None
+    floor: float | None = None
 
 
 class FactorView:

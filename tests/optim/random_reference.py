@@ -29,6 +29,9 @@ from tests.optim.reference import contract, unfold
 
 # The basis that the library has now for the factor of an id; None where it keeps none.
 LibraryBasis = Callable[[str], np.ndarray | None]
+# As a share of the largest eigenvalue. Far above rounding, which is all that a floor of float64 would change: the test
+# gives the library the same.
+FLOOR = 1e-2
 EXACT = 1e-9  # of the largest entry: what an orthonormal, a diagonal or a triangular matrix may be off by
 
 
@@ -99,8 +102,10 @@ class SlowFactor:
         seen: Gradients of the parameter at the last check.
     """
 
-    def __init__(self, name: str, size: int, root: int, epsilon: float, descending: bool = False) -> None:
-        self.name, self.root, self.epsilon, self.descending = name, root, epsilon, descending
+    def __init__(
+        self, name: str, size: int, root: int, epsilon: float, descending: bool = False, floor: float = 0.0
+    ) -> None:
+        self.name, self.root, self.epsilon, self.descending, self.floor = name, root, epsilon, descending, floor
         self.statistics, self.inverse_root = np.zeros((size, size)), np.eye(size)
         self.basis: np.ndarray | None = None
         self.eigenvalues = np.zeros(size)
@@ -144,12 +149,15 @@ class SlowFactor:
 
     def set_root(self, epsilon: float) -> None:
         self.epsilon = epsilon
-        scale = (self.eigenvalues + epsilon) ** (-1 / self.root)
+        scale = self.damped() ** (-1 / self.root)
         self.inverse_root = self.basis @ np.diag(scale) @ self.basis.T
+
+    def damped(self) -> np.ndarray:
+        return np.maximum(self.eigenvalues, self.floor * self.eigenvalues.max()) + self.epsilon
 
     def proxy(self, rotated: np.ndarray) -> float:
         """h, with the damping in force before the check."""
-        s = self.eigenvalues + self.epsilon
+        s = self.damped()
         relative_condition = np.linalg.norm((rotated - np.diag(self.eigenvalues)) / np.sqrt(np.outer(s, s)))
         scale = s ** (-1 / self.root)
         return float(relative_condition * scale.max() / np.linalg.norm(scale) / self.root)
@@ -188,7 +196,8 @@ class SlowParameter:
 
     def _factor(self, name: str, size: int, order: int) -> SlowFactor:
         root = self.settings["root"] or 2 * order
-        return SlowFactor(name, size, root, self.settings["refresh"].epsilon)
+        floor = FLOOR if self.settings.get("eigenvalues") == "floor" else 0.0
+        return SlowFactor(name, size, root, self.settings["refresh"].epsilon, floor=floor)
 
     def all_factors(self) -> list[SlowFactor]:
         return [factor for factors in self.factors for factor in factors.values()]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 
-def inverse_root(matrix: np.ndarray, epsilon: float, root: int) -> np.ndarray:
+def inverse_root(matrix: np.ndarray, epsilon: float, root: int, rule: str = "shift") -> np.ndarray:
     values, basis = np.linalg.eigh(matrix)
-    values = values - min(values.min(), 0.0)
+    shifted, floored = values - min(values.min(), 0.0), np.maximum(values, 2.0**-52 * values.max())
+    values = shifted if rule == "shift" else floored
     return basis @ np.diag((values + epsilon) ** (-1.0 / root)) @ basis.T
 
 
@@ -30,6 +31,7 @@ class SlowShampoo:
         betas: tuple[float, float] = (0.9, 0.99),
         weight_decay: float = 0.0,
         root: int | None = 2,
+        eigenvalues: str = "shift",
         period: int = 2,
         start: int = 2,
         epsilon: float = 1e-6,
@@ -40,6 +42,7 @@ class SlowShampoo:
     ) -> None:
         self.weight = weight.astype(np.float64).copy()
         self.lr, self.betas, self.weight_decay = lr, betas, weight_decay
+        self.rule = eigenvalues
         self.root = root or 2 * max(weight.ndim, 1)
         self.period, self.start, self.epsilon = period, start, epsilon
         self.grafting, self.grafting_epsilon = grafting, grafting_epsilon
@@ -62,7 +65,7 @@ class SlowShampoo:
         self.v = self.v + g**2 if b == 1 else b * self.v + (1 - b) * g**2
         if self.preconditioned and step >= self.start and (step == self.start or step % self.period == 0):
             correction = 1 if beta2 == 1 else 1 - beta2**self.t
-            self.roots = [inverse_root(f / correction, self.epsilon, self.root) for f in self.factors]
+            self.roots = [inverse_root(f / correction, self.epsilon, self.root, self.rule) for f in self.factors]
         self.m = beta1 * self.m + (1 - beta1) * g
         m_hat = self.m / (1 - beta1**self.t)
         v_hat = self.v if b == 1 else self.v / (1 - b**self.t)

@@ -17,10 +17,12 @@ from foam_viz.optim.refresh import (
     FoamNoRefresh,
 )
 from foam_viz.optim.shampoo import Shampoo
+from tests.optim.reference import SlowShampoo
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 INDEX = json.loads((GOLDEN / "index.json").read_text())
 RUNS = [(name, run) for name, runs in INDEX.items() if name.startswith("foam_") for run in runs]
+RULE = "shift"  # the reference's
 POLICIES = {
     "every_check": EveryCheck,
     "foam": Foam,
@@ -36,7 +38,8 @@ def build(config: dict, parameters: list[torch.Tensor]) -> Shampoo:
     chosen = {name: config[name] for name in names if config.get(name) is not None}
     keys = ("lr", "root", "grafting", "grafting_beta2", "grafting_epsilon", "max_preconditioner_dim", "merge_dims")
     settings = {key: config[key] for key in keys}
-    return Shampoo(parameters, betas=tuple(config["betas"]), refresh=policy(**chosen), **settings)
+    settings |= {"betas": tuple(config["betas"]), "refresh": policy(**chosen), "eigenvalues": RULE}
+    return Shampoo(parameters, **settings)
 
 
 @pytest.mark.parametrize(("name", "run"), RUNS)
@@ -80,3 +83,27 @@ def test_every_event_and_parameter_matches(name: str, run: str) -> None:
     counts = config["counts"]
     assert sum(f.decompositions for f in optimizer.factors()) == counts["evd"]
     assert sum(f.cap_refreshes for f in optimizer.factors()) == counts["cap"]
+
+
+@pytest.mark.parametrize("other", ["shift", "floor"])
+@pytest.mark.parametrize("rule", ["shift", "floor"])
+def test_steep_gradients_tell_the_rules_apart(rule: str, other: str) -> None:
+    """Rounding of float64 is too small for the golden vectors above: they hold by either rule.
+
+    Diagonal gradients have factors whose eigenvalues are exact however small, so that a floor moves them.
+    """
+    scales = 10.0 ** -np.array([0.0, 4.0, 9.0, 10.0])  # eigenvalues down to 1e-20 of the largest
+    generator = np.random.default_rng(0)
+    weight = generator.normal(size=(4, 4))
+    settings = {"lr": 0.1, "betas": (0.9, 0.99), "grafting": None, "root": 4}
+    slow = SlowShampoo(weight, epsilon=1e-24, period=2, start=2, eigenvalues=other, **settings)
+    parameter = torch.tensor(weight, requires_grad=True)
+    policy = EveryCheck(period=2, start=2, epsilon=1e-24)
+    optimizer = Shampoo([parameter], refresh=policy, eigenvalues=rule, **settings)
+    for step in range(1, 13):
+        gradient = np.diag(scales * generator.uniform(0.5, 2.0, size=4))
+        parameter.grad = torch.tensor(gradient)
+        optimizer.step()
+        slow.step(gradient, step)
+    difference = np.abs(parameter.detach().numpy() - slow.weight).max()
+    assert difference < 1e-9 if rule == other else difference > 1e-2

@@ -10,6 +10,7 @@ import copy
 import io
 import pickle
 from collections.abc import Callable
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ import pytest
 import torch
 
 from foam_viz.optim import bundle, gram
+from foam_viz.optim.bank import Bank
 from foam_viz.optim.eigenvalue_corrected import EigenvalueCorrectedShampoo
 from foam_viz.optim.factor import CheckObservation
 from foam_viz.optim.factored import FactoredOptimizer
@@ -33,6 +35,7 @@ from foam_viz.optim.refresh import (
 from foam_viz.optim.shampoo import Shampoo
 from foam_viz.optim.soap import SOAP
 from tests.optim.random_reference import (
+    FLOOR,
     SlowCorrectedParameter,
     SlowParameter,
     SlowShampooParameter,
@@ -100,6 +103,7 @@ def shampoo_settings(rng: np.random.Generator) -> dict[str, Any]:
     return common_settings(rng) | {
         "betas": (one_of(rng, [0.0, 0.5, 0.9]), one_of(rng, [0.9, 0.99, 1.0])),
         "root": one_of(rng, [None, 2, 3, 4]),
+        "eigenvalues": one_of(rng, ["shift", "floor"]),
         "refresh": shampoo_policy(rng),
         "grafting": one_of(rng, [None, "sgd", "adam"]),
         "grafting_beta2": one_of(rng, [None, 0.95, 1.0]),
@@ -263,6 +267,7 @@ class Run:
 
 
 def work_like(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Bank, "floor", property(lambda bank: FLOOR if bank.rule == "floor" else None))
     if way != "host":
         monkeypatch.setattr(bundle, "_SMALL", 0)  # buffers as of large segments
     if way == "device":
@@ -299,3 +304,10 @@ def test_the_seeds_reach_what_they_are_meant_to(way: str) -> None:
     assert {reference.weight.ndim for reference in references} == set(range(5))
     assert {len(reference.slices) for reference in references} >= {0, 1, 2, 4}
     assert any(not parameter.is_contiguous() for run in runs for parameter in run.parameters())
+
+
+def test_every_policy_meets_both_rules_for_small_eigenvalues() -> None:
+    seeds = [seed for seeds in WAYS.values() for seed in seeds]
+    settings = [one for seed in seeds for one in Run(KINDS["shampoo"], seed).settings]
+    met = {(type(one["refresh"]), one["eigenvalues"]) for one in settings}
+    assert met == set(product(POLICIES.values(), ("shift", "floor")))

@@ -418,3 +418,38 @@ def test_a_stream_keeps_factors_and_gradients_whole(tmp_path: Path):
         assert np.array_equal(np.tril(sample.values), np.tril(expected)) or sample.kind == "gradient"
         assert np.allclose(sample.values, expected, rtol=1e-6, atol=0)
     assert (samples[0].root, samples[0].epsilon) == (2, 1e-6)
+
+
+@pytest.mark.parametrize("rule", ["shift", "floor"])
+def test_the_true_error_follows_the_rule_for_small_eigenvalues(tmp_path: Path, rule: str):
+    """The recorder of the engine and the writer measure the same, in float64, with the optimizer's own floor."""
+    from foam_viz.engine.device import ThreadClock
+    from foam_viz.engine.recorder import Recorder, Schedule
+
+    recorder = Recorder(Schedule(snapshot_period=1), ThreadClock())
+    seen = []
+
+    def look(step, optimizer):
+        recorder.after_step(step, optimizer)
+        seen.append(optimizer.banks()[0].floor)
+
+    # No check at step 7, so that both look at the same basis and the same factor.
+    policy = Foam(period=4, start=4, epsilon=1e-9, epsilon_max=1e-9)
+    trace = train(
+        tmp_path / "run",
+        lambda p: Shampoo(p, lr=1e-2, eigenvalues=rule, grafting=None, refresh=policy),
+        7,
+        after=look,
+        snapshot_every=7,
+    )
+    assert set(seen) == ({None} if rule == "shift" else {2.0**-23})
+    written = {row["factor"]: row for row in trace.snapshots.to_pylist() if row["step"] == 7}
+    live = {row["factor"]: row for row in recorder.drain()["snapshots"].to_pylist() if row["step"] == 7}
+    assert live
+    for factor, row in live.items():
+        other = written[factor]
+        if other["true_error"] is not None:
+            assert row["true_error"] == pytest.approx(other["true_error"], rel=1e-3)
+        np.testing.assert_allclose(row["eigenvalues"], other["eigenvalues"], rtol=1e-4, atol=0)
+        if rule == "floor":
+            assert min(row["eigenvalues"]) >= 0.99 * 2.0**-23 * max(row["eigenvalues"])
