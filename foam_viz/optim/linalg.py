@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from foam_viz.optim import gram
+from foam_viz.optim import gram, solver
 
 Outcome = Literal["plain", "retry-float64", "jitter", "failed"]
 
@@ -75,11 +75,10 @@ def _eigh_escalating(matrix: Tensor, epsilon: float) -> tuple[tuple[Tensor, Tens
 
 
 def _eigh(matrices: Tensor) -> tuple[Tensor, Tensor] | None:
-    # MPS has no eigh. The solvers raise on most failures, but some LAPACKs, on the host, return NaN instead. Elsewhere
-    # torch waits for the solver's own verdict already, and another look would be one more wait.
-    source = matrices.cpu() if matrices.device.type == "mps" else matrices
+    # The solvers raise on most failures, but some LAPACKs, on the host, return NaN instead. Elsewhere torch waits for
+    # the solver's own verdict already, and another look would be one more wait.
     try:
-        values, basis = torch.linalg.eigh(source)
+        values, basis = solver.eigh(matrices)
     except torch.linalg.LinAlgError:
         return None
     if gram.on_host(values) and not bool(torch.isfinite(values.sum() + basis.sum())):
@@ -144,9 +143,7 @@ def iterate_basis(matrices: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
     image /= image.abs().amax((-2, -1), keepdim=True).clamp_min_(torch.finfo(image.dtype).tiny)
     order = (basis.mT * image).sum(-1).argsort(dim=-1, descending=True)
     image = reorder(image, order).mT
-    source = image.cpu() if image.device.type == "mps" else image
-    # As torch.linalg.qr, which copies R out besides.
-    return torch.linalg.householder_product(*torch.geqrf(source)).to(image.device), order
+    return solver.orthonormal(image), order
 
 
 def reorder(stack: Tensor, order: Tensor) -> Tensor:
