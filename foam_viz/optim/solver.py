@@ -17,6 +17,7 @@ from torch import Tensor
 
 _JACOBI_ROWS = 512  # largest matrix that torch gives to cuSOLVER's Jacobi method in float32
 _BATCHED_ROWS = 32  # up to here cuSOLVER treats a whole stack in one call
+_BATCHED_QR_ROWS = 64  # up to here streams cost more than they save in QR
 _STREAMS = 8
 
 Solve = Callable[[Tensor], tuple[Tensor, ...]]
@@ -52,7 +53,8 @@ def orthonormal(matrices: Tensor) -> Tensor:
         matrices: (..., n, n).
     """
     if matrices.device.type == "cuda":
-        return _in_streams(_factor, matrices)[0]
+        solve = _in_streams if matrices.shape[-1] > _BATCHED_QR_ROWS else _at_once
+        return solve(_factor, matrices)[0]
     return _factor(_reachable(matrices))[0].to(matrices.device)
 
 
@@ -97,5 +99,9 @@ def _in_streams(solve: Solve, matrices: Tensor) -> tuple[Tensor, ...]:
 
 @lru_cache(maxsize=8)
 def _workers(device: torch.device) -> tuple[list[torch.cuda.Stream], ThreadPoolExecutor]:
+    # torch loads its solvers at their first use, which must not happen in several threads at once.
+    one = torch.ones(1, 1, device=device)
+    torch.linalg.eigh(one)
+    _factor(one)
     streams = [torch.cuda.Stream(device) for _ in range(_STREAMS)]
     return streams, ThreadPoolExecutor(_STREAMS, thread_name_prefix="solver")
