@@ -13,6 +13,7 @@ from typing import Any
 from foam_viz.optim import catalogue as optimizers
 from foam_viz.optim.fields import Field, FieldError, check_all, unknown_key
 from foam_viz.tasks import catalogue as tasks
+from foam_viz.tasks.shared_fields import PRECISION
 
 MAXIMUM_LANES = 4
 DEFAULT_LANES = ("foam", "shampoo")
@@ -67,6 +68,7 @@ RUN_FIELDS: tuple[Field, ...] = (
         unit="steps",
         help="The run ends at this step.",
     ),
+    PRECISION,
 )
 _RUN_NAMES = tuple(field.name for field in RUN_FIELDS)
 

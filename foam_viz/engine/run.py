@@ -59,7 +59,10 @@ class Run:
         run_settings = config["run_settings"]
         self._last_step = run_settings["steps"]
         self.task = tasks.find(config["task"]).build(
-            config["task_settings"], seed=run_settings["seed"], device=self.device
+            config["task_settings"],
+            seed=run_settings["seed"],
+            device=self.device,
+            precision=run_settings["precision"],
         )
         self.model = self.task.model()
         spec = optimizers.find(config["optimizer"])

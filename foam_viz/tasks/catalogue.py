@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from foam_viz.optim.fields import Constraint, Field, FieldError, check_all
 from foam_viz.tasks.files import TextField
-from foam_viz.tasks.shared_fields import ATTENTION_HEADS, BATCH_SIZE, CONDITION, DEPTH, HEADS_FIT, SHIFT_AT, WIDTH
+from foam_viz.tasks.shared_fields import (
+    ATTENTION_HEADS,
+    BATCH_SIZE,
+    CONDITION,
+    DEPTH,
+    HEADS_FIT,
+    SHIFT_AT,
+    WIDTH,
+    require_precision,
+)
 
 if TYPE_CHECKING:
     from foam_viz.tasks.task import Task
@@ -65,14 +74,23 @@ class TaskSpec:
         refused = {name: value for name, value in settings.items() if name in local and value is not None}
         return kept, [FieldError(name, value, allowed) for name, value in refused.items()]
 
-    def build(self, settings: Mapping[str, Any], *, seed: int, device: str = "cpu") -> Task:
+    def build(self, settings: Mapping[str, Any], *, seed: int, device: str = "cpu", precision: str = "float32") -> Task:
         """Builds the task; ``settings`` are complete and checked.
 
+        Args:
+            settings: All settings of the task.
+            seed: Seeds the initial weights and every batch.
+            device: What torch calls it.
+            precision: ``float32`` or ``float64``, of model and batches.
+
         Raises:
-            FieldError: A file that a setting names cannot be used.
+            FieldError: A file that a setting names cannot be used, or the device does not have the precision.
         """
+        require_precision(precision, device)
         module, attribute = self.factory.split(":")
-        return getattr(import_module(module), attribute)(seed=seed, device=device, **settings)
+        task = getattr(import_module(module), attribute)(seed=seed, device=device, **settings)
+        task.dtype = getattr(import_module("torch"), precision)
+        return task
 
 
 _ALL = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from foam_viz.optim.fields import Constraint, Field
+from foam_viz.optim.fields import Constraint, Field, FieldError
 
 BATCH_SIZE = Field(
     name="batch_size", kind="integer", default=128, low=1, high=1400, label="Batch size", unit="examples",
@@ -32,3 +32,23 @@ HEADS_FIT = Constraint(
     field="attention_heads", others=("width",), allowed="a divisor of the width, which is {width}",
     holds=lambda settings: settings["width"] % settings["attention_heads"] == 0,
 )  # fmt: skip
+PRECISION = Field(
+    name="precision", kind="choice", default="float32", choices=("float32", "float64"), label="Precision",
+    help="Type of the numbers of model, batches and optimizer state. float64 shows what of staleness is rounding in "
+    "float32; an Apple GPU does not have it.",
+)  # fmt: skip
+
+
+def require_precision(precision: str, device: str) -> None:
+    """Refuses a precision that is none, or that a device does not have.
+
+    Args:
+        precision: ``float32`` or ``float64``.
+        device: What torch calls it.
+
+    Raises:
+        FieldError: It cannot be had.
+    """
+    if PRECISION.check(precision) == "float64" and device == "mps":
+        allowed = "float32 on an Apple GPU (MPS), which has no float64; choose the CPU as the device for float64"
+        raise FieldError(PRECISION.name, precision, allowed)

@@ -77,7 +77,7 @@ class Spirals(Task):
             the grid, by row (y) and column (x). ``points``, (1000, 2), and ``labels``, (1000,): the points of
             training. ``held_out_points`` and ``held_out_labels``: the others.
         """
-        axis = torch.linspace(-_GRID_EDGE, _GRID_EDGE, _GRID_POINTS, device=self.device)
+        axis = torch.linspace(-_GRID_EDGE, _GRID_EDGE, _GRID_POINTS, device=self.device, dtype=self.dtype)
         rows, columns = torch.meshgrid(axis, axis, indexing="ij")
         grid = torch.stack((columns, rows), dim=-1).view(-1, 2)
         with torch.no_grad():

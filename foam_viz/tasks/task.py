@@ -45,12 +45,14 @@ class Task(ABC):
     Attributes:
         seed: Seeds the initial weights, the batches and the permutation.
         device: Where tensors live.
+        dtype: Of weights and of numbers in batches. Both are drawn in float32, so that every precision starts equal.
         shift_at: First step with permuted coordinates; 0 for never.
         loss_floor: The expected loss of the best predictor there is, in the unit of the loss, where it is known
             exactly; None where it is not.
     """
 
     loss_floor: float | None = None
+    dtype: torch.dtype = torch.float32
 
     def __init__(self, *, seed: int, device: str, shift_at: int = 0) -> None:
         self.seed = seed
@@ -63,7 +65,7 @@ class Task(ABC):
         """A new model with the initial weights of ``seed``: drawn on the CPU, so that every device starts equal."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            return self.architecture().to(self.device)
+            return self.architecture().to(self.device, self.dtype)
 
     def batch(self, step: int) -> Batch:
         """The batch of a step, counted from 1."""
@@ -95,7 +97,8 @@ class Task(ABC):
         return self._permutation
 
     def _shifted(self, batch: Batch, step: int) -> Batch:
-        return self.permute(batch, self.permutation()) if self.is_shifted(step) else batch
+        shown = self.permute(batch, self.permutation()) if self.is_shifted(step) else batch
+        return tuple(part.to(self.dtype) if part.is_floating_point() else part for part in shown)
 
     def permute(self, batch: Batch, permutation: Tensor) -> Batch:
         """The batch with permuted coordinates: by default, those of the last dimension of its first tensor."""

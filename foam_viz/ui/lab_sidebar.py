@@ -10,8 +10,9 @@ from foam_viz.engine import config
 from foam_viz.engine.config import RUN_FIELDS, LaneConfig
 from foam_viz.engine.presets import PRESETS
 from foam_viz.optim import catalogue as optimizers
-from foam_viz.optim.fields import Field
+from foam_viz.optim.fields import Field, FieldError
 from foam_viz.tasks import catalogue as tasks
+from foam_viz.tasks.shared_fields import require_precision
 from foam_viz.ui.lab_state import LabState
 from foam_viz.ui.server import hub
 from foam_viz.ui.widgets import field_widget
@@ -38,6 +39,12 @@ def sidebar(state: LabState) -> None:
             )
         _device(state)
     state.experiment, errors = config.build(task, task_settings, run_settings, lanes)
+    device = hub().devices[0][0] if state.device == "auto" else state.device
+    try:
+        require_precision(run_settings["precision"], device)
+    except FieldError as error:
+        errors.append(error)
+        run_settings["precision"] = state.experiment.run_settings["precision"] = "float32"
     for error in errors:
         st.sidebar.error(str(error))
 

@@ -302,3 +302,24 @@ def test_a_check_that_failed_is_no_reuse() -> None:
     checks = recorded(run, 1).checks.to_pandas()
     failed = checks[checks.factor == bank.positions[0]].iloc[0]
     assert (failed.decision, failed.checks, failed.decompositions, failed.reuses) == ("failure", 1, 0, 0)
+
+
+def test_a_run_in_float64_has_its_state_in_float64_and_resumes() -> None:
+    experiment, errors = config.build(
+        task_settings={"batch_size": 16}, run_settings={"steps": 60, "precision": "float64"}, lanes=[("foam", {})]
+    )
+    assert not errors
+    whole, half, other = (Run(experiment.lane_config(0), run_id="a") for _ in range(3))
+    assert {parameter.dtype for parameter in whole.model.parameters()} == {torch.float64}
+    assert {bank.statistics.dtype for bank in whole.optimizer.banks()} == {torch.float64}
+    expected = recorded(whole, 30)
+    assert expected.manifest.config["run_settings"]["precision"] == "float64"
+    recorded(half, 15)
+    saved = io.BytesIO()
+    torch.save(half.state(), saved)
+    saved.seek(0)
+    other.restore(torch.load(saved, weights_only=True))
+    assert list(recorded(other, 15).values("steps", "loss")) == list(expected.values("steps", "loss")[15:])
+    single = recorded(Run(lane(), run_id="b"), 30)
+    assert single.values("steps", "loss")[0] == pytest.approx(expected.values("steps", "loss")[0], rel=1e-5)
+    assert list(single.values("steps", "loss")) != list(expected.values("steps", "loss"))

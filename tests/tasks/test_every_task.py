@@ -10,9 +10,10 @@ import torch
 
 from foam_viz.engine.config import RUN_FIELDS, from_manifest, from_query
 from foam_viz.optim.catalogue import OPTIMIZERS
+from foam_viz.optim.fields import FieldError
 from foam_viz.tasks.catalogue import TASKS, TaskSpec
 from foam_viz.tasks.task import Batch, batch_generator, coordinate_permutation
-from tests.tasks.small import small
+from tests.tasks.small import SMALL, small
 
 EVERY_TASK = pytest.mark.parametrize("name", list(TASKS))
 
@@ -214,3 +215,32 @@ def test_heads_are_modules_of_the_model(name: str) -> None:
     task = small(name)
     model = task.model()
     assert set(task.heads(model)) <= set(model.modules())
+
+
+@EVERY_TASK
+def test_float64_is_the_same_task_in_another_precision(name: str) -> None:
+    complete, _ = TASKS[name].review({**SMALL.get(name, {}), "shift_at": 2})
+    single, double = (TASKS[name].build(complete, seed=3, precision=p) for p in ("float32", "float64"))
+    models = single.model(), double.model()
+    for one, other in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        assert (one.dtype, other.dtype) == (torch.float32, torch.float64)
+        assert torch.equal(one.double(), other)
+    for step in (1, 2):
+        for one, other in zip(single.batch(step), double.batch(step), strict=True):
+            assert other.dtype == (torch.float64 if one.is_floating_point() else one.dtype)
+            assert torch.equal(one.to(other.dtype), other)
+        loss = double.loss(models[1], double.batch(step))
+        assert loss.dtype == torch.float64
+        torch.testing.assert_close(loss.float(), single.loss(models[0], single.batch(step)), rtol=1e-4, atol=1e-5)
+        assert double.held_out_loss(models[1], step).dtype == torch.float64
+    loss.backward()
+    if TASKS[name].picture:
+        assert {array.dtype for array in double.picture(models[1], 2).values()} <= {np.dtype("f4"), np.dtype("i8")}
+
+
+def test_what_has_no_float64_says_so() -> None:
+    complete, _ = TASKS["spirals"].review({})
+    with pytest.raises(FieldError, match="precision = float64: must be float32 on an Apple GPU .* choose the CPU"):
+        TASKS["spirals"].build(complete, seed=0, device="mps", precision="float64")
+    with pytest.raises(FieldError, match="precision = float16: must be one of float32, float64"):
+        TASKS["spirals"].build(complete, seed=0, precision="float16")
