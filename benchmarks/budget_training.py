@@ -45,7 +45,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Trial:
-    """One run: a problem, an optimizer with its settings, a learning rate with its schedule, and a seed."""
+    """One run: a problem, an optimizer with its settings, a learning rate with its schedule, a seed, a precision."""
 
     problem: Problem
     optimizer: str
@@ -53,12 +53,13 @@ class Trial:
     rate: float
     schedule: str
     seed: int
+    precision: str = "float32"
 
     @property
     def key(self) -> str:
         settings = ",".join(f"{name}={value}" for name, value in self.settings)
         parts = (self.problem.name, self.problem.steps, self.optimizer, settings, self.rate, self.schedule, self.seed)
-        return " ".join(map(str, parts))
+        return " ".join(map(str, parts)) + ("" if self.precision == "float32" else f" {self.precision}")
 
 
 def train(trial: Trial) -> dict[str, Any]:
@@ -74,7 +75,8 @@ def train(trial: Trial) -> dict[str, Any]:
     if optimizers.find(trial.optimizer).has_factors:
         settings |= {"start": START, "precondition": problem.precondition}
     run_settings = {
-        "seed": trial.seed, "steps": problem.steps, "schedule": trial.schedule, "decay_steps": problem.steps
+        "seed": trial.seed, "steps": problem.steps, "schedule": trial.schedule, "decay_steps": problem.steps,
+        "precision": trial.precision,
     }  # fmt: skip
     experiment, errors = config.build(
         problem.task, dict(problem.task_settings), run_settings, [(trial.optimizer, settings)]

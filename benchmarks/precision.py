@@ -1,54 +1,145 @@
-"""Digits autoencoder at f = 200: how much of the loss is rounding, by damping, in float32 and in float64.
+"""How much of what staleness seems to cost is rounding: shift and floor in float32, and float64 as the judge.
 
-The first factors are near to singular, and their largest eigenvalue is about 70: float32 resolves nothing below
-70 x 6e-8 = 4e-6, so that under eps0 = 1e-9 the inverse root of the small eigenvalues is one of rounding errors.
-Long periods keep that basis longest.
+Three problems, eight seeds, fixed periods from 10 to 200 beside FOAM and the diagonalization residual, all at lr 1e-2
+and eps0 = 1e-9, first decomposition at step 10. In float32 the smallest computed eigenvalue of a factor is rounding of
+size 2^-23 lambda_max. The shift lifts all eigenvalues by the most negative one, which leaves that direction at
+1/sqrt(eps0); the floor raises it to 2^-23 lambda_max.
+
+Each run is kept in a file of its own in ``--cache=FOLDER``, so that several processes may share the work and an
+interrupted one goes on. ``--seeds=N`` takes the first N seeds, ``--task=NAME`` one problem. ``--write`` keeps the
+results in docs/findings/precision.json, where later calls find them, and renews the tables of docs/findings.md.
 """
 
 from __future__ import annotations
 
-import statistics
+import hashlib
+import json
 import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
 
-import torch
+from benchmarks.budget_rules import verdict
+from benchmarks.budget_training import Problem, Trial, train
+from benchmarks.equal_budget import PROBLEMS
 
-from benchmarks.budget_rules import START, verdict
-from benchmarks.report import Report
-from foam_viz.optim import EveryCheck, Shampoo
-from foam_viz.tasks.digits import DigitsAutoencoder
+SEEDS = tuple(range(8))
+RATE = 1e-2
+DOCUMENT = Path(__file__).parent.parent / "docs" / "findings.md"
+RESULTS = DOCUMENT.parent / "findings" / "precision.json"
+NUMERICS = (("shift", "float32"), ("floor", "float32"), ("shift", "float64"))
+"""Rule for small eigenvalues and precision; in float64 the rules differ by 1e-16 of the largest eigenvalue."""
 
-STEPS, PERIOD, SEEDS = 600, 200, (0, 1, 2, 3, 4)
-DAMPINGS = (1e-9, 1e-6, 1e-5)
+_DAMPING = (("epsilon", 1e-9),)
+METHODS: dict[str, tuple[str, tuple[tuple[str, Any], ...]]] = {
+    **{f"f = {period}": ("shampoo", (("period", period), *_DAMPING)) for period in (10, 50, 100, 200)},
+    "FOAM": ("foam", (("period", 10), ("tau", 0.75), ("epsilon_max", 3e-7), *_DAMPING)),
+    "residual": ("dr-shampoo", (("period", 10), ("tau", 0.2), *_DAMPING)),
+}
 
 
-def train(seed: int, epsilon: float, dtype: torch.dtype) -> float:
-    """Mean loss of the last 20 steps; model, batches and statistics in ``dtype``."""
-    task = DigitsAutoencoder(seed=seed)
-    model = task.model().to(dtype)
-    optimizer = Shampoo(
-        model.parameters(), lr=1e-2, refresh=EveryCheck(period=PERIOD, start=START, epsilon=epsilon)
-    )  # fmt: skip
-    losses = []
-    for step in range(1, STEPS + 1):
-        loss = task.loss(model, (task.batch(step)[0].to(dtype),))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return statistics.mean(losses[-20:])
+@dataclass(frozen=True)
+class Cell:
+    """Eight runs of one method in one numeric.
+
+    Attributes:
+        losses: Training loss, mean of the last 20 steps, a seed each; infinite for a run that diverged.
+        decompositions: A seed each.
+    """
+
+    losses: list[float]
+    decompositions: list[int]
+
+
+def trial(problem: Problem, method: str, rule: str, precision: str, seed: int) -> Trial:
+    """One run of the study."""
+    optimizer, settings = METHODS[method]
+    return Trial(problem, optimizer, (*settings, ("eigenvalues", rule)), RATE, "constant", seed, precision)
+
+
+class Cache:
+    """Results by trial: those of the repository, and a folder with one file a run.
+
+    Args:
+        folder: Where new results go.
+        known: Results by key.
+    """
+
+    def __init__(self, folder: Path, known: Mapping[str, dict[str, Any]]) -> None:
+        self._folder, self.results = folder, dict(known)
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def result(self, wanted: Trial) -> dict[str, Any]:
+        """The result of a trial, trained now unless it is known."""
+        if wanted.key not in self.results:
+            path = self._folder / f"{hashlib.sha256(wanted.key.encode()).hexdigest()[:24]}.json"
+            if not path.exists():
+                found = {name: value for name, value in train(wanted).items() if name in ("loss", "decompositions")}
+                fresh = path.with_suffix(f".{id(self)}.new")
+                fresh.write_text(json.dumps(found))
+                fresh.replace(path)
+            self.results[wanted.key] = json.loads(path.read_text())
+        return self.results[wanted.key]
+
+
+def compare(problem: Problem, seeds: Sequence[int], cache: Cache) -> dict[str, list[Cell]]:
+    """The cells of a problem by method, in the order of ``NUMERICS``."""
+    table: dict[str, list[Cell]] = {}
+    for method in METHODS:
+        table[method] = []
+        for rule, precision in NUMERICS:
+            found = [cache.result(trial(problem, method, rule, precision, seed)) for seed in seeds]
+            losses = [float("inf") if one["loss"] is None else one["loss"] for one in found]
+            table[method].append(Cell(losses, [one["decompositions"] for one in found]))
+    return table
+
+
+def markdown(problem: Problem, table: Mapping[str, Sequence[Cell]]) -> str:
+    """The table of a problem."""
+    head = ["", *(rule if precision == "float32" else precision for rule, precision in NUMERICS), "floor / shift",
+            "float64 / shift"]  # fmt: skip
+    lines = [f"{problem.label}:", "", "| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for method, cells in table.items():
+        shown = [f"{mean(cell.losses):.3f} ({mean(cell.decompositions):.0f})" for cell in cells]
+        ratios = [
+            f"{mean(cell.losses) / mean(cells[0].losses):.3f}, {verdict(cell.losses, cells[0].losses)}"
+            for cell in cells[1:]
+        ]
+        lines.append("| " + " | ".join([method, *shown, *ratios]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def write(tables: Sequence[str], results: Mapping[str, dict[str, Any]]) -> None:
+    """Keeps results and tables; the document has a line ``<!-- precision -->`` and, after it, ``<!-- end -->``."""
+    lines = [f"{json.dumps(key)}: {json.dumps(result)}" for key, result in sorted(results.items())]
+    RESULTS.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    written = DOCUMENT.read_text()
+    before, mark, rest = written.partition("<!-- precision -->\n")
+    after = rest[rest.index("<!-- end -->") :]
+    DOCUMENT.write_text(f"{before}{mark}" + "\n".join(tables) + after)
+
+
+def _option(name: str, default: str) -> str:
+    return next((word.partition("=")[2] for word in sys.argv[1:] if word.startswith(f"--{name}=")), default)
 
 
 def main() -> int:
-    torch.set_num_threads(1)
-    report = Report("precision")
-    for epsilon in DAMPINGS:
-        single, double = ([train(seed, epsilon, dtype) for seed in SEEDS] for dtype in (torch.float32, torch.float64))
-        for name, losses in (("float32", single), ("float64", double)):
-            shown = " ".join(f"{loss:.3f}" for loss in losses)
-            report.add(f"eps0 = {epsilon:g}, {name}: loss ({shown})", statistics.mean(losses))
-        report.add(f"eps0 = {epsilon:g}: float64 over float32 ({verdict(double, single)})",
-                   statistics.mean(double) / statistics.mean(single))  # fmt: skip
-    return report.finish()
+    seeds = SEEDS[: int(_option("seeds", str(len(SEEDS))))]
+    wanted = _option("task", "")
+    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    cache = Cache(Path(_option("cache", str(Path(tempfile.gettempdir()) / "foam-viz-precision"))), known)
+    problems = [problem for problem in PROBLEMS if not wanted or problem.name == wanted]
+    # Few seeds of everything before many of one thing: an interrupted study has a whole table of fewer seeds.
+    for count in range(1, len(seeds) + 1):
+        tables = [markdown(problem, compare(problem, seeds[:count], cache)) for problem in problems]
+        print(f"{count} of {len(seeds)} seeds", flush=True)
+    print("\n" + "\n".join(tables))
+    if "--write" in sys.argv:
+        write(tables, cache.results)
+    return 0
 
 
 if __name__ == "__main__":
