@@ -23,7 +23,8 @@ from foam_viz.optim.catalogue import OPTIMIZERS
 from foam_viz.optim.fields import FieldError
 from foam_viz.tasks.catalogue import DEFAULT_TASK, TASKS
 from foam_viz.trace import bundle
-from foam_viz.trace.numbers import number
+from foam_viz.trace.counts import refreshes
+from foam_viz.trace.numbers import THIN, number
 from foam_viz.trace.summary import summarize
 
 _SAVE_SECONDS = 1.0
@@ -53,7 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument(
         "paths", nargs="+", type=Path, metavar="PATH", help="a log, a run bundle, a folder, an archive"
     )
-    inspect.add_argument("--json", action="store_true", help="strict JSON: a list with one object for each run")
+    inspect.add_argument(
+        "--json", action="store_true", help="strict JSON: a list with one object for each run, keys in docs/inspect.md"
+    )
     inspect.add_argument("--show-secrets", action="store_true", help="do not mask secrets and e-mail addresses")
     return parser
 
@@ -128,7 +131,7 @@ def _train(options: argparse.Namespace) -> int:
         autosave.write_manifest(trace.manifest)
     if not options.quiet:
         print(file=sys.stderr)
-    print(_summary_line(trace, run_config, run.step))
+    print(_printable(_summary_line(trace, run_config, run.step)))
     return 1 if run.status == "diverged" else 0
 
 
@@ -151,9 +154,8 @@ def _summary_line(trace: Any, run_config: dict[str, Any], step: int) -> str:
         f"step {step}",
         f"loss {loss} (mean of the last 20 steps)",
     ]
-    if found["checks"]:
-        rate = found["decompositions"] / found["checks"]
-        parts.append(f"{found['decompositions']} decompositions in {found['checks']} checks ({rate:.0%})")
+    if counted := refreshes(trace):
+        parts.append(counted.words)
     parts.append(f"{found['optimizer_seconds']:.2f} s in the optimizer")
     if found["diverged"]:
         parts.append(f"DIVERGED at step {trace.manifest.diverged_step}")
@@ -175,17 +177,17 @@ def _inspect(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(found, allow_nan=False, indent=1))
     else:
-        for entry in found:
-            _print_run(entry)
+        for entry, trace in zip(found, reading.traces, strict=True):
+            _print_run(entry, trace)
     return 0 if found else 1
 
 
-def _print_run(entry: dict[str, Any]) -> None:
+def _print_run(entry: dict[str, Any], trace: Any) -> None:
     loss = "-" if entry["final_loss"] is None else number(entry["final_loss"])
     steps = f"{entry['first_step']} to {entry['last_step']}" if entry["rows"] else "none"
     parts = [f"{entry['name']} [{entry['format']}]: {entry['rows']} rows (steps {steps}), loss {loss}"]
-    if entry["checks"]:
-        parts.append(f"decompositions {entry['decompositions']} in {entry['checks']} checks")
+    if counted := refreshes(trace):
+        parts.append(counted.words)
     if entry["diverged"]:
         parts.append("diverged")
     print(_printable("; ".join(parts)))
@@ -195,4 +197,5 @@ def _print_run(entry: dict[str, Any]) -> None:
 
 def _printable(text: str) -> str:
     """Text from files may hold control characters, with which it would steer the terminal."""
+    text = text.replace(THIN, " ")
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from foam_viz.trace import bundle
+from foam_viz.trace.numbers import number
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -47,13 +48,30 @@ def test_train_then_inspect(tmp_path: Path) -> None:
     (entry,) = strict(shown.stdout)
     assert list(entry) == [
         "name", "format", "files", "rows", "first_step", "last_step", "columns", "final_loss", "metrics", "checks",
-        "decompositions", "evd_rate_left", "evd_rate_right", "optimizer_seconds", "diverged", "notes",
+        "decompositions", "decompositions_per_factor_and_100_steps", "decompositions_per_factor_and_100_steps_left",
+        "decompositions_per_factor_and_100_steps_right", "decompositions_per_check", "decompositions_per_check_left",
+        "decompositions_per_check_right", "optimizer_seconds", "diverged", "notes",
     ]  # fmt: skip
     assert (entry["rows"], entry["first_step"], entry["last_step"]) == (30, 1, 30)
     assert entry["checks"] == 3 * 18
     assert entry["final_loss"] == pytest.approx(trace.values("steps", "loss")[-20:].mean())
-    assert 0 < entry["evd_rate_left"] <= 1
+    assert 0 < entry["decompositions_per_check_left"] <= 1
+    assert entry["decompositions_per_factor_and_100_steps"] == pytest.approx(entry["decompositions"] / 18 / 30 * 100)
+    document = (ROOT / "docs" / "inspect.md").read_text(encoding="utf-8")
+    assert [key for key in entry if f"| `{key}` |" not in document] == []
     assert entry["diverged"] is False
+
+
+def test_the_rate_is_by_steps_and_not_by_checks(tmp_path: Path) -> None:
+    """Both decompose at every check; one pays five times as much."""
+    for period, rate in ((5, 20.0), (25, 4.0)):
+        done = train(tmp_path / f"f{period}", "shampoo", f"period={period}", f"start={period}", steps=50)
+        share = f"checks (100 %), {number(rate)} per factor and 100 steps"
+        assert share in done.stdout
+        shown = run("inspect", str(tmp_path / f"f{period}"))
+        assert share in shown.stdout
+        (entry,) = strict(run("inspect", str(tmp_path / f"f{period}"), "--json").stdout)
+        assert entry["decompositions_per_factor_and_100_steps"] == rate and entry["decompositions_per_check"] == 1
 
 
 def test_a_zip_is_a_bundle_too(tmp_path: Path) -> None:

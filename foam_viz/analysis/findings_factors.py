@@ -10,7 +10,7 @@ from foam_viz.analysis.configuration import goes_by_residual, optimizer_setting
 from foam_viz.analysis.finding import Finding, few
 from foam_viz.analysis.totals import intervals
 from foam_viz.trace import Trace
-from foam_viz.trace.numbers import number, setting
+from foam_viz.trace.numbers import number, percent, setting
 
 CAP_CHECKS, CAP_SHARE = 10, 0.2
 """Damping is at its cap for long when it is there for so many checks in a row and for this share of all checks."""
@@ -82,21 +82,34 @@ def never_refreshed(trace: Trace) -> list[Finding]:
     tau = optimizer_setting(trace.manifest, "tau") or (0.5 if residual else 1.0)
     ends = trace.values("steps", "step")
     found = []
-    for factor, (step, done, checks, drift) in _of_factors(trace, "decompositions", "checks", measure):
+    columns = ("decompositions", "checks", measure, "last_decomposition_step", "interval_start")
+    for factor, (step, done, checks, drift, last, start) in _of_factors(trace, *columns):
         end = max(float(ends.max()) if len(ends) else 0.0, step[-1])
         examined = float(np.nansum(checks))
         if not np.isfinite(done).any() or np.nansum(done) > 1:
             continue
         first = np.flatnonzero(done > 0)
-        at = step[first[0]] if len(first) else step[0]
-        seen = drift[np.isfinite(drift)]
-        times = "decomposed only once, at" if len(first) else "never decomposed since"
-        age = f"{_name(trace, factor)} was {times} step {at:,.0f}, {end - at:,.0f} steps before the end"
-        if examined >= NEVER_CHECKS and len(seen) and seen[-1] > tau:
-            words = f"{age}, although {symbol} = {number(seen[-1])} is above {setting(tau)} at its last check."
-            found.append((float(seen[-1] / tau), Finding("never-refreshed", "warning", int(at), words, factor)))
-        elif examined >= NEVER_CHECKS and not len(seen):
-            words = f"{age}, in {examined:,.0f} checks; the log does not tell how far it drifted."
+        stated = last[np.isfinite(last)]
+        if len(stated):
+            at, when = stated[-1], f"at step {stated[-1]:,.0f}"
+        elif len(first) and start[first[0]] < step[first[0]]:
+            at = start[first[0]]
+            when = f"in steps {at:,.0f} to {step[first[0]]:,.0f}"
+        else:
+            at = step[first[0]] if len(first) else step[0]
+            when = f"at step {at:,.0f}"
+        once = "decomposed only once," if len(first) else "last decomposed" if len(stated) else "not decomposed since"
+        when = when.removeprefix("at ") if once == "not decomposed since" else when
+        age = f"{_name(trace, factor)} was {once} {when}, {end - at:,.0f} steps before the end"
+        known = np.flatnonzero(np.isfinite(drift))
+        value = float(drift[known[-1]]) if len(known) else np.nan
+        if examined >= NEVER_CHECKS and value > tau:
+            words = (
+                f"{age}, although {symbol} = {number(value)} at step {step[known[-1]]:,.0f} is above {setting(tau)}."
+            )
+            found.append((value / tau, Finding("never-refreshed", "warning", int(at), words, factor)))
+        elif examined >= NEVER_CHECKS and not len(known):
+            words = f"{age}, in {number(int(examined))} checks; the log does not tell how far it drifted."
             found.append((0.5, Finding("never-refreshed", "note", int(at), words, factor)))
     return few(found, _MOST, "factors never decomposed again")
 
@@ -106,9 +119,10 @@ def refresh_rate_jumps(trace: Trace) -> Iterator[Finding]:
     counts = intervals(trace, None, _STRETCHES)
     if counts is None or len(counts.step) <= _BEFORE:
         return
-    rate, quiet_until = counts.rate, -1
+    rate, paid, quiet_until = counts.per_check, counts.per_factor, -1
     for at in range(_BEFORE, len(rate)):
-        before = rate[max(at - 2 * _BEFORE, 1) : at]
+        recent = slice(max(at - 2 * _BEFORE, 1), at)
+        before = rate[recent]
         before = before[np.isfinite(before)]
         if at <= quiet_until or len(before) < _BEFORE - 1 or not np.isfinite(rate[at]):
             continue
@@ -117,10 +131,15 @@ def refresh_rate_jumps(trace: Trace) -> Iterator[Finding]:
         rise = float(rate[at]) - usual
         enough = counts.decompositions[at] >= _FEWEST
         if enough and rise > JUMP_RISE and rate[at] > JUMP_FACTOR * usual and rise > JUMP_DEVIATIONS * deviation:
+            now, then = percent(float(rate[at])), percent(usual)
+            if counts.factors:
+                now = f"{number(float(paid[at]))} per factor and 100 steps, at {now} of checks,"
+                then = f"{number(float(np.median(paid[recent])))}, at {then} of checks"
+            else:
+                now = f"{now} of checks"
             words = (
-                f"{100 * rate[at]:.0f} % of checks decompose from step {counts.start[at]:,.0f} to "
-                f"{counts.step[at]:,.0f}, after {100 * usual:.0f} % before ({JUMP_FACTOR:g} times and "
-                f"{100 * JUMP_RISE:.0f} points are a jump)."
+                f"Decompositions rise to {now} from step {counts.start[at]:,.0f} to {counts.step[at]:,.0f}, after "
+                f"{then} before ({JUMP_FACTOR:g} times and {100 * JUMP_RISE:.0f} points of checks are a jump)."
             )
             yield Finding("refresh-rate-jump", "warning", int(counts.start[at]), words)
             quiet_until = at + _BEFORE

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from foam_viz.trace import Trace
+from foam_viz.trace.counts import column as _column
+from foam_viz.trace.counts import covered, factor_count, starts
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,43 +36,28 @@ class Intervals:
         step: (n,) float64, last step covered, ascending.
         checks: (n,) float64.
         decompositions: (n,) float64.
+        steps: (n,) float64, how many steps the counts are of.
+        factors: How many factors they are of; 0 where the log does not tell.
     """
 
     start: np.ndarray
     step: np.ndarray
     checks: np.ndarray
     decompositions: np.ndarray
+    steps: np.ndarray
+    factors: int
 
     @property
-    def rate(self) -> np.ndarray:
+    def per_check(self) -> np.ndarray:
         """Decompositions per check, (n,), NaN without checks."""
         return np.divide(self.decompositions, self.checks, out=np.full(len(self.step), np.nan), where=self.checks > 0)
 
-
-def _column(trace: Trace, name: str) -> np.ndarray:
-    return np.asarray(trace.values("checks", name), dtype=np.float64)
-
-
-def _starts(trace: Trace, step: np.ndarray) -> np.ndarray:
-    start = _column(trace, "interval_start")
-    return np.where(np.isnan(start), step, start)
-
-
-def covered(trace: Trace, column: str) -> np.ndarray:
-    """Mask of the rows to add up for a total of ``column``: rows of all factors together, and single factors elsewhere.
-
-    A row without a factor stands for all of them, so rows of single factors that end inside its steps are left out.
-    """
-    step, counts = _column(trace, "step"), _column(trace, column)
-    start = _starts(trace, step)
-    together = np.isnan(_column(trace, "factor")) & ~np.isnan(counts)
-    order = np.argsort(step[together], kind="stable")
-    ends, begins = step[together][order], start[together][order]
-    after = np.searchsorted(ends, step)
-    inside = np.zeros(len(step), bool)
-    some = after < len(ends)
-    inside[some] = begins[after[some]] <= step[some]
-    return ~np.isnan(counts) & (together | ~inside)
+    @property
+    def per_factor(self) -> np.ndarray:
+        """Decompositions per factor and 100 steps, (n,), NaN where the number of factors is not known."""
+        if not self.factors:
+            return np.full(len(self.step), np.nan)
+        return 100 * self.decompositions / (self.factors * self.steps)
 
 
 def cumulative(trace: Trace, column: str) -> Cumulative | None:
@@ -84,7 +71,7 @@ def cumulative(trace: Trace, column: str) -> Cumulative | None:
         return None
     rows = covered(trace, column)
     step, counts = _column(trace, "step")[rows], _column(trace, column)[rows]
-    start = _starts(trace, _column(trace, "step"))[rows]
+    start = starts(trace)[rows]
     most = np.where(np.isnan(_column(trace, "factor")[rows]), max(len(trace.manifest.factors), 1), 1)
     checks = _column(trace, "checks")[rows]
     single = bool(np.all(start == step) and not np.any(checks > most))
@@ -118,17 +105,16 @@ def intervals(trace: Trace, factors: Sequence[int] | None, bins: int) -> Interva
     if not (trace.has("checks", "checks") and trace.has("checks", "decompositions")):
         return None
     step, checks, done = (_column(trace, name) for name in ("step", "checks", "decompositions"))
-    start = _starts(trace, step)
+    start = starts(trace)
     mine = covered(trace, "decompositions") if factors is None else np.isin(_column(trace, "factor"), list(factors))
     mine &= ~np.isnan(checks) & ~np.isnan(done)
     if not mine.any():
         return None
     step, start, checks, done = step[mine], start[mine], checks[mine], done[mine]
-    if np.all(start == step):
-        at = np.unique(step)
-        width = max(1.0, float(at[-1]) / bins)
-        place = np.minimum(((step - 1) // width).astype(np.int64).clip(0), bins - 1)
-        key = place
+    single = bool(np.all(start == step))
+    if single:
+        width = max(1.0, float(step.max()) / bins)
+        key = np.minimum(((step - 1) // width).astype(np.int64).clip(0), bins - 1)
     else:
         key = np.unique(np.stack([start, step]), axis=1, return_inverse=True)[1].reshape(-1)
     _, owner = np.unique(key, return_inverse=True)
@@ -137,4 +123,16 @@ def intervals(trace: Trace, factors: Sequence[int] | None, bins: int) -> Interva
     np.minimum.at(first, owner, start)
     np.maximum.at(last, owner, step)
     order = np.argsort(last, kind="stable")
-    return Intervals(first[order], last[order], np.bincount(owner, checks)[order], np.bincount(owner, done)[order])
+    first, last = first[order], last[order]
+    if single:  # a check stands for the steps since the one before it
+        logged = trace.values("steps", "step")
+        begin = max(1.0, float(logged.min())) if len(logged) else 1.0
+        first = np.minimum(np.append(begin, last[:-1] + 1), first)
+    return Intervals(
+        start=first,
+        step=last,
+        checks=np.bincount(owner, checks)[order],
+        decompositions=np.bincount(owner, done)[order],
+        steps=last - first + 1,
+        factors=factor_count(trace) if factors is None else len(factors),
+    )

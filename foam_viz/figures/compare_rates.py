@@ -5,42 +5,48 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from foam_viz.analysis.totals import intervals
 from foam_viz.figures import encode, theme
 from foam_viz.figures.compare_sides import ALL, RateView, drawing, nothing, points, sides
 from foam_viz.figures.panel import Drawing, Lane
+from foam_viz.trace.counts import PER_FACTOR, refreshes
 
 
 def draw(lanes: Sequence[Lane], view: RateView) -> Drawing:
-    """Decompositions per check of each run and side, a point an interval.
+    """Decompositions per factor and 100 steps of each run and side, a point an interval.
 
-    Single checks are gathered in bins of equal width; what a log counted over an interval is one point of that
+    Single checks are gathered in bins of about equal width; what a log counted over an interval is one point of that
     interval.
     """
     data: list[dict[str, Any]] = []
-    words, without = [], []
+    words, without, highest = [], [], 0.0
     for lane in lanes:
-        rates, counted = [], False
+        rates, why = [], "counts no checks"
         for side, factors in sides(lane):
             counts = intervals(lane.trace, factors, view.bins)
-            if counts is None:
+            found = refreshes(lane.trace, factors)
+            if counts is None or found is None:
                 continue
-            counted = True
-            drawn = points(lane, side, view, counts.start, counts.step, counts.rate, "refresh rate")
+            if found.per_factor is None:
+                why = f"does not tell how many factors its {theme.number(found.decompositions)} decompositions are of"
+                continue
+            why = "has no place on this axis"
+            drawn = points(lane, side, view, counts.start, counts.step, counts.per_factor, PER_FACTOR)
             if drawn is None:
                 continue
             data.append(drawn)
-            checks, done = counts.checks.sum(), counts.decompositions.sum()
-            apart = "" if side != ALL else " (left and right are not told apart)"
-            if checks:
-                rates.append(f"{side} {theme.percent(done / checks)}{apart}")
+            highest = max(highest, float(np.nanmax(counts.per_factor)))
+            share = f" ({theme.percent(found.per_check)} of its checks)" if found.per_check is not None else ""
+            apart = "" if side != ALL else ", left and right not told apart"
+            rates.append(f"{side} {theme.number(found.per_factor)}{share}{apart}")
         if rates:
-            words.append(f"{lane.label}: {', '.join(rates)}")
-        elif counted:
-            without.append(f"{lane.label} has no place on this axis")
+            words.append(f"{lane.label}: {', '.join(rates)} up to step {found.last:,}")
         else:
-            without.append(f"{lane.label} counts no checks")
+            without.append(f"{lane.label} {why}")
     if not data:
         return nothing("Refresh rates appear here for runs that count checks and decompositions.", without)
-    y_axis = encode.axis("decompositions per check", range=[-0.03, 1.03], tickformat=".0%")
+    top = encode.nice_ceiling(max(highest, 1e-9))
+    y_axis = encode.axis(PER_FACTOR, range=[-0.03 * top, 1.03 * top], tickformat="~g")
     return drawing("refresh rates", lanes, view, data, y_axis, words, without)

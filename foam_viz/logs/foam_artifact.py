@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 
 from foam_viz.logs import foam_artifact_checks, foam_artifact_steps
@@ -183,6 +184,9 @@ def _trace(
         notes.append("A snapshot shows a factor at the end of an epoch, after the decision of a check at that step.")
     summary = _json(directory.summary[0], notes) if directory.summary else {}
     template = template.with_(factors=factors.infos())
+    counted = metrics.counter("factor_count") if metrics is not None else np.empty(0)
+    if not template.factors and np.nanmax(counted, initial=0) > 0:
+        template = template.with_(extra={**template.extra, "factor_count": int(np.nanmax(counted))})
     traces = foam_artifact_steps.steps_traces(metrics, printed, summary, template, options, notes)
     if not traces and (checks.num_rows or snapshots):
         traces = [Trace(template)]

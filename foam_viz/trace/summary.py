@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from foam_viz.trace.counts import refreshes, total
 from foam_viz.trace.model import Trace
 from foam_viz.trace.schema import is_numeric
 
@@ -23,7 +24,9 @@ def summarize(trace: Trace) -> dict[str, object]:
         metrics: For each of them its last value, its minimum and its maximum; NaN does not count as a value there.
         final_loss: Mean training loss of the last 20 steps that have one.
         checks, decompositions: Over all factors and the whole run.
-        evd_rate_left, evd_rate_right: Decompositions per check, over dimensions 0 and 1 of order-2 blocks.
+        decompositions_per_factor_and_100_steps: From the first step to the last: what the run paid, whatever its
+            period of checks. With ``_left`` and ``_right``, over dimensions 0 and 1 of order-2 blocks.
+        decompositions_per_check: The share of checks that decomposed, and likewise of either side.
         optimizer_seconds: At the last step that has them.
         diverged: True when the manifest says so or the last training loss is NaN or inf.
     """
@@ -31,7 +34,7 @@ def summarize(trace: Trace) -> dict[str, object]:
     steps = trace.values("steps", "step")
     columns = [field.name for field in trace.steps.schema if is_numeric(field.type) and trace.has("steps", field.name)]
     loss = _present(trace, "loss")
-    decompositions = _total(trace, "decompositions")
+    decompositions = total(trace, "decompositions")
     if decompositions is None and "decompositions" in columns:
         decompositions = int(_present(trace, "decompositions")[-1])
     seconds = _present(trace, "optimizer_seconds")
@@ -46,10 +49,9 @@ def summarize(trace: Trace) -> dict[str, object]:
         "columns": columns,
         "final_loss": _finite(np.mean(loss[-FINAL_STEPS:])) if len(loss) else None,
         "metrics": {name: _metrics(_present(trace, name)) for name in columns},
-        "checks": _total(trace, "checks"),
+        "checks": total(trace, "checks"),
         "decompositions": decompositions,
-        "evd_rate_left": _rate(trace, 0),
-        "evd_rate_right": _rate(trace, 1),
+        **_rates(trace),
         "optimizer_seconds": _finite(seconds[-1]) if len(seconds) else None,
         "diverged": manifest.status == "diverged" or manifest.diverged_step is not None or last_loss_is_bad,
         "notes": list(manifest.notes),
@@ -76,35 +78,11 @@ def _finite(value: np.generic) -> float | int | None:
     return number if math.isfinite(number) else None
 
 
-def _total(trace: Trace, column: str) -> int | None:
-    """The sum of a count over all factors.
-
-    A row without a factor stands for all of them together, so the rows of single factors that fall into its steps are
-    not counted again.
-    """
-    if not trace.has("checks", column):
-        return None
-    counts = trace.values("checks", column).astype(np.float64)
-    factor = trace.values("checks", "factor").astype(np.float64)
-    last = trace.values("checks", "step")
-    first = trace.values("checks", "interval_start").astype(np.float64)
-    first = np.where(np.isnan(first), last, first)
-    together = np.isnan(factor) & ~np.isnan(counts)
-    order = np.argsort(last[together], kind="stable")
-    ends, starts = last[together][order], first[together][order]
-    after = np.searchsorted(ends, last)
-    covered = np.zeros(len(last), bool)
-    inside = after < len(ends)
-    covered[inside] = starts[after[inside]] <= last[inside]
-    return int(np.nansum(np.where(together | ~covered, counts, 0)))
-
-
-def _rate(trace: Trace, dim: int) -> float | None:
-    infos = trace.manifest.factors
-    chosen = [index for index, info in enumerate(infos) if info.order == 2 and info.dim == dim]
-    mine = np.isin(trace.values("checks", "factor"), chosen)
-    checks = trace.values("checks", "checks")[mine]
-    decompositions = trace.values("checks", "decompositions")[mine]
-    both = ~(np.isnan(checks) | np.isnan(decompositions))
-    count = checks[both].sum()
-    return float(decompositions[both].sum() / count) if count > 0 else None
+def _rates(trace: Trace) -> dict[str, float | None]:
+    sides = {"": None} | {
+        f"_{side}": [index for index, info in enumerate(trace.manifest.factors) if info.side == side]
+        for side in ("left", "right")
+    }
+    found = {end: refreshes(trace, factors) for end, factors in sides.items()}
+    per_factor = {f"decompositions_per_factor_and_100_steps{end}": f and f.per_factor for end, f in found.items()}
+    return per_factor | {f"decompositions_per_check{end}": f and f.per_check for end, f in found.items()}

@@ -8,10 +8,12 @@ import numpy as np
 import streamlit as st
 
 from foam_viz.engine.lab_run import LabRun
+from foam_viz.figures import columns
 from foam_viz.figures.catalogue import PANELS
 from foam_viz.figures.panel import Lane, View
-from foam_viz.figures.theme import number
-from foam_viz.trace.model import Trace
+from foam_viz.trace import TraceView
+from foam_viz.trace.counts import refreshes
+from foam_viz.trace.numbers import THIN, number
 from foam_viz.ui.board import LaneChip, Panel, board
 from foam_viz.ui.lab_controls import follow, followed
 from foam_viz.ui.lab_state import LabState
@@ -22,9 +24,9 @@ _POINTS = {1: 400, 2: 260, 3: 200, 4: 160}
 _LAST = 20
 _HELP = {
     "Loss": "Training loss, mean of the last 20 steps.",
-    "Held out": "Loss on examples never trained on, measured every 100 steps.",
+    "Held out": "Loss on examples never trained on, measured every 100 steps; the step is that of the measurement.",
     "Decompositions": "Eigendecompositions so far, over all factors.",
-    "EVD rate": "Decompositions for each check so far, over all factors.",
+    "Per factor, 100 steps": "Decompositions per factor and 100 steps: 10 where each is decomposed every 10 steps.",
     "Optimizer": "CPU seconds of the optimizer alone (device seconds on a GPU); recording is not in them.",
 }
 
@@ -108,11 +110,12 @@ def draw(state: LabState, run: LabRun | None, view: View, everything: bool) -> N
             lanes = [Lane(trace, run.experiment.lanes[place].label(), place) for place, trace in enumerate(run.traces)]
             states, status = run.header.get("lanes", ()), _status(run)
         drawn = [Panel(spec, spec.draw(lanes, view)) for spec in PANELS if spec.wanted(lanes)]
+        now = max((columns.last_step(lane) for lane in lanes), default=0)
         chips = [
             LaneChip(
                 lane.position,
                 lane.label,
-                _cells(lane.trace),
+                _cells(lane.trace, now),
                 states[lane.position]["status"] if lane.position < len(states) else "waiting",
             )
             for lane in lanes
@@ -150,19 +153,31 @@ def _status(run: LabRun) -> list[tuple[str, str, str]]:
     ]
 
 
-def _cells(trace: Trace | None) -> list[tuple[str, str, str]]:
-    values = dict.fromkeys(_HELP, "–")
-    if trace is not None and trace.steps.num_rows:
+def _cells(trace: TraceView | None, now: int = 0) -> list[tuple[str, str, str]]:
+    """The chip of a lane. What belongs to an earlier step than ``now``, the newest of all lanes, says to which."""
+    values = {label: ("–", words) for label, words in _HELP.items()}
+    if trace is not None and trace.rows("steps"):
+        step = trace.values("steps", "step")
+        last = int(step[-1])
+
+        def tell(label: str, text: str, at: int = last, more: str = "") -> None:
+            place = f"{THIN}·{THIN}step {at:,}" if at < now else ""
+            values[label] = f"{text}{place}", f"{_HELP[label]} {more or f'Up to step {at:,}'}."
+
         loss = trace.values("steps", "loss")[-_LAST:]
-        values["Loss"] = number(float(np.mean(loss)))
+        first = int(step[-len(loss)])
+        tell("Loss", number(float(np.mean(loss))), more=f"Steps {first:,} to {last:,}")
         held_out = trace.values("steps", "held_out_loss")
-        held_out = held_out[~np.isnan(held_out)]
-        if len(held_out):
-            values["Held out"] = number(float(held_out[-1]))
-        values["Optimizer"] = f"{number(float(trace.values('steps', 'optimizer_seconds')[-1]))} s"
-        if trace.manifest.factors:
-            decompositions = int(trace.values("steps", "decompositions")[-1])
-            checks = trace.checks.num_rows
-            values["Decompositions"] = f"{decompositions:,}"
-            values["EVD rate"] = f"{decompositions / checks:.0%}" if checks else "–"
-    return [(label, text, _HELP[label]) for label, text in values.items()]
+        rows = np.flatnonzero(~np.isnan(held_out))
+        if len(rows):
+            at = int(step[rows[-1]])
+            tell("Held out", number(float(held_out[rows[-1]])), at, f"Step {at:,}")
+        tell("Optimizer", number(float(trace.values("steps", "optimizer_seconds")[-1]), "s"))
+        if trace.manifest.factors and (counted := refreshes(trace)):
+            tell("Decompositions", number(counted.decompositions))
+            tell(
+                "Per factor, 100 steps",
+                number(counted.per_factor),
+                more=f"Up to step {counted.last:,}: {counted.words}",
+            )
+    return [(label, text, words) for label, (text, words) in values.items()]

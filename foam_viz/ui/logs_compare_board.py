@@ -32,7 +32,7 @@ _HELP = (
     "with a band. A cross ends a run that diverged. Drag to zoom, which loads detail; double click for all."
 )
 _RATES_HELP = (
-    "Decompositions per check, left factors filled and right ones open; a bar is the interval that a point counts. "
+    "Decompositions per factor and 100 steps, left factors filled, right ones open; a bar is the interval of a point. "
     "Points are not joined: what happened between is not known."
 )
 _DAMPING_HELP = (

@@ -146,6 +146,19 @@ def test_a_factor_never_refreshed_although_it_drifted() -> None:
     assert _kinds(_factor(decompositions=done, proxy=np.linspace(0, 3, 60))) == []
 
 
+def test_a_factor_never_refreshed_again_was_decomposed_where_its_log_says() -> None:
+    trace = run(factors=infos(1), optimizer="foam", config={"matrix_root_inv_threshold": 0.5})
+    rows = {"step": [32, 64], "interval_start": [1, 33], "factor": [0] * 2, "checks": [16] * 2}
+    checks(trace, **rows, decompositions=[1, 0], proxy=[0.4, 0.9], last_decomposition_step=[2, 2])
+    found = _one(trace, "never-refreshed")
+    assert found.step == 2 and "only once, at step 2, 62 steps before the end" in found.words
+    assert "h = 0.900 at step 64 is above 0.5" in found.words
+    silent = checks(run(factors=infos(1)), **rows, decompositions=[1, 0])
+    assert "only once, in steps 1 to 32" in _one(silent, "never-refreshed").words
+    resumed = checks(run(factors=infos(1)), **rows, decompositions=[0, 0], last_decomposition_step=[2, 2])
+    assert "last decomposed at step 2" in _one(resumed, "never-refreshed").words
+
+
 def test_the_refresh_rate_jumps() -> None:
     count, factors = 200, 20
     step = np.repeat(np.arange(1, count + 1) * 10, factors)
@@ -156,7 +169,8 @@ def test_the_refresh_rate_jumps() -> None:
     owner = np.tile(np.arange(factors, dtype=np.int32), count)
     checks(trace, step=step, factor=owner, checks=np.ones(len(step), dtype=np.int32), decompositions=done)
     found = _one(trace, "refresh-rate-jump")
-    assert 1150 <= found.step <= 1260 and "%" in found.words
+    assert 1150 <= found.step <= 1260 and "% of checks" in found.words
+    assert "per factor and 100 steps" in found.words
 
 
 def test_steps_that_take_longer() -> None:

@@ -12,8 +12,10 @@ from foam_viz.analysis.totals import side_factors
 from foam_viz.figures import compare_damping, compare_rates
 from foam_viz.figures.compare_sides import RateView
 from foam_viz.figures.panel import Drawing, Lane
+from foam_viz.trace.counts import PER_FACTOR
 from tests.figures.imported import intervals, totals
 from tests.figures.reading import trace, traces, values
+from tests.synthetic import SyntheticRun
 
 BOTH = pytest.mark.parametrize("panel", [compare_rates, compare_damping], ids=["rates", "damping"])
 IMPORTED = Lane(intervals(), "log", 5)
@@ -35,10 +37,10 @@ def test_rates_are_those_of_the_checks(lanes: list[Lane]) -> None:
     figure = _checked(compare_rates.draw(lanes[:1], RateView(x="step", bins=7)))
     held = lanes[0].trace
     for side in ("left", "right"):
-        drawn = trace(figure, "refresh rate", side=side)
+        drawn = trace(figure, PER_FACTOR, side=side)
         mine = np.isin(held.values("checks", "factor"), side_factors(held, side))
         step, done = held.values("checks", "step")[mine], held.values("checks", "decompositions")[mine]
-        expected = [done[(step > low) & (step <= low + 100)].mean() for low in range(0, 700, 100)]
+        expected = [done[(step > low) & (step <= low + 100)].sum() / 6 for low in range(0, 700, 100)]
         np.testing.assert_allclose(values(drawn["y"]), expected, rtol=1e-6)
 
 
@@ -51,8 +53,8 @@ def test_left_and_right_differ_by_more_than_colour(lanes: list[Lane]) -> None:
 
 def test_intervals_of_a_log_are_points_as_wide_as_the_interval() -> None:
     figure = _checked(compare_rates.draw([IMPORTED], RateView(x="step")))
-    drawn = trace(figure, "refresh rate", side="left")
-    np.testing.assert_allclose(values(drawn["y"]), [3 / 16, 0, 3 / 16, 0], rtol=1e-6)
+    drawn = trace(figure, PER_FACTOR, side="left")
+    np.testing.assert_allclose(values(drawn["y"]), [100 * 3 / 32, 0, 100 * 3 / 32, 0], rtol=1e-6)
     np.testing.assert_allclose(values(drawn["x"]), [16.5, 48.5, 80.5, 112.5])
     np.testing.assert_allclose(values(drawn["error_x"]["array"]), 15.5)
 
@@ -77,11 +79,20 @@ def test_damping_is_the_median_with_the_range_over_factors(lanes: list[Lane]) ->
 
 
 def test_totals_are_drawn_and_said_to_be_totals() -> None:
-    drawing = compare_rates.draw([Lane(totals(), "all", 0)], RateView(x="step"))
-    np.testing.assert_allclose(
-        values(trace(_checked(drawing), "refresh rate", side="all")["y"]), [9 / 48, 3 / 48, 6 / 48]
-    )
-    assert "not told apart" in drawing.reading
+    counted = totals()
+    counted.manifest = counted.manifest.with_(extra={"factor_count": 3})
+    drawing = compare_rates.draw([Lane(counted, "all", 0)], RateView(x="step"))
+    drawn = trace(_checked(drawing), PER_FACTOR, side="all")
+    np.testing.assert_allclose(values(drawn["y"]), [100 * done / 3 / 32 for done in (9, 3, 6)], rtol=1e-6)
+    assert "all 6.25 (12\u202f% of its checks), left and right not told apart up to step 96" in drawing.reading
+    silent = compare_rates.draw([Lane(totals(), "all", 0)], RateView(x="step"))
+    assert silent.figure is None and "how many factors its 18 decompositions are of" in silent.empty
+
+
+def test_refresh_rates_of_two_periods_differ_although_both_always_decompose() -> None:
+    lanes = [Lane(SyntheticRun("shampoo", seed=0).advance(700).trace, "f = 50", 0)]
+    drawing = compare_rates.draw(lanes, RateView(x="step"))
+    assert "(100\u202f% of its checks)" in drawing.reading and "left 2." in drawing.reading
 
 
 @BOTH

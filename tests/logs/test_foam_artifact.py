@@ -93,7 +93,7 @@ def test_cumulative_counters_become_intervals(tmp_path: Path) -> None:
     assert checks(trace, "decision", 1) == [None] * 3 and checks(trace, "checks", None) == []
     summary = summarize(trace)
     assert (summary["checks"], summary["decompositions"]) == (40, 9)
-    assert (summary["evd_rate_left"], summary["evd_rate_right"]) == (0.4, 0.2)
+    assert (summary["decompositions_per_check_left"], summary["decompositions_per_check_right"]) == (0.4, 0.2)
 
 
 def test_metrics_alone_count_all_factors_together(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_diagnostics_of_some_ranks_leave_totals_to_the_metrics(tmp_path: Path) -
     (run / "factor_diagnostics.csv").write_text("\n".join(line for line in lines if "2.block" not in line) + "\n")
     trace = only(run, "metrics.csv", "factor_diagnostics.csv")
     assert summarize(trace)["checks"] == 40 and said(trace, "covers 30 of 40 checks")
-    assert summarize(trace)["evd_rate_left"] == 0.4
+    assert summarize(trace)["decompositions_per_check_left"] == 0.4
 
 
 @pytest.mark.parametrize(
@@ -389,11 +389,11 @@ def test_the_real_runs(name: str) -> None:
     assert summary["optimizer_seconds"] == float(last["train_compute_seconds_cumulative"])
     assert summary["decompositions"] == int(last["evd_calls"])
     if name == "adamw":
-        assert summary["checks"] is None and summary["evd_rate_left"] is None
+        assert summary["checks"] is None and summary["decompositions_per_check_left"] is None
         return
     assert summary["checks"] == int(last["optimizer_checks"]) == 1710 and len(trace.manifest.factors) == 57
-    assert summary["evd_rate_left"] == pytest.approx(float(last["left_evd_rate"]), abs=1e-15)
-    assert summary["evd_rate_right"] == pytest.approx(float(last["right_evd_rate"]), abs=1e-15)
+    assert summary["decompositions_per_check_left"] == pytest.approx(float(last["left_evd_rate"]), abs=1e-15)
+    assert summary["decompositions_per_check_right"] == pytest.approx(float(last["right_evd_rate"]), abs=1e-15)
     for side, count in (("left", "left_checks"), ("right", "right_checks")):
         chosen = [i for i, info in enumerate(trace.manifest.factors) if info.side == side]
         assert sum(sum(checks(trace, "checks", i)) for i in chosen) == int(last[count])

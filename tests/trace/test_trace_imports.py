@@ -95,8 +95,8 @@ def test_a_foam_artifact_run_fits(tmp_path: Path, name: str):
     assert trace.factor_rows("checks", 2)["proxy"].null_count == 3
     summary = summarize(trace)
     assert (summary["checks"], summary["decompositions"]) == (36, 21)
-    assert summary["evd_rate_left"] == 6 / 12  # the bias, dim 0 of order 1, is neither left nor right
-    assert summary["evd_rate_right"] == 3 / 12
+    assert summary["decompositions_per_check_left"] == 6 / 12  # the bias, dim 0 of order 1, is neither left nor right
+    assert summary["decompositions_per_check_right"] == 3 / 12
     assert summary["optimizer_seconds"] == 13.5
     assert trace.unit("val_accuracy") == "%"
     assert trace.truncated(80).factor_rows("checks", 0)["decompositions"].to_pylist() == [3, 2]
@@ -142,4 +142,8 @@ def test_an_algoperf_run_fits(tmp_path: Path):
     assert summary["metrics"]["validation/accuracy"] == {"last": 0.02, "min": 0.01, "max": 0.02}
     assert summary["metrics"]["loss"] == {"last": None, "min": 6.1, "max": None}
     assert (summary["optimizer_seconds"], summary["final_loss"], summary["diverged"]) == (122.0, None, True)
-    assert (summary["checks"], summary["decompositions"], summary["evd_rate_left"]) == (None, None, None)
+    assert (summary["checks"], summary["decompositions"], summary["decompositions_per_check_left"]) == (
+        None,
+        None,
+        None,
+    )

@@ -9,7 +9,10 @@ from foam_viz.trace import Manifest, Trace, record_batch, summarize
 
 KEYS = [
     *("name", "format", "files", "rows", "first_step", "last_step", "columns", "final_loss", "metrics", "checks"),
-    *("decompositions", "evd_rate_left", "evd_rate_right", "optimizer_seconds", "diverged", "notes"),
+    "decompositions",
+    *(f"decompositions_per_factor_and_100_steps{side}" for side in ("", "_left", "_right")),
+    *(f"decompositions_per_check{side}" for side in ("", "_left", "_right")),
+    *("optimizer_seconds", "diverged", "notes"),
 ]
 
 
@@ -17,7 +20,15 @@ def test_the_keys_and_an_empty_trace():
     summary = summarize(Trace.empty(Manifest(run_id="r", name="n", files=("a.csv",), notes=("b",))))
     assert list(summary) == KEYS
     assert (summary["name"], summary["files"], summary["notes"], summary["rows"]) == ("n", ["a.csv"], ["b"], 0)
-    empty = ("first_step", "last_step", "final_loss", "checks", "decompositions", "evd_rate_left", "optimizer_seconds")
+    empty = (
+        "first_step",
+        "last_step",
+        "final_loss",
+        "checks",
+        "decompositions",
+        "decompositions_per_check_left",
+        "optimizer_seconds",
+    )
     assert all(summary[key] is None for key in empty)
     assert (summary["columns"], summary["metrics"], summary["diverged"]) == ([], {}, False)
 
@@ -29,7 +40,7 @@ def test_a_live_run(trace: Trace):
     assert summary["final_loss"] == pytest.approx(np.mean([1 / (1 + step) for step in range(21, 41)]))
     assert summary["metrics"]["accuracy"] == {"last": 20.0, "min": 0.5, "max": 20.0}
     assert (summary["checks"], summary["decompositions"]) == (120, 24)
-    assert summary["evd_rate_left"] == summary["evd_rate_right"] == 8 / 40
+    assert summary["decompositions_per_check_left"] == summary["decompositions_per_check_right"] == 8 / 40
 
 
 def test_sparse_rows_count_only_where_they_hold_a_loss(manifest):
@@ -72,4 +83,4 @@ def test_rows_of_all_factors_are_not_counted_twice(manifest):
     )
     summary = summarize(trace)
     assert (summary["checks"], summary["decompositions"]) == (19, 7)
-    assert (summary["evd_rate_left"], summary["evd_rate_right"]) == (2 / 4, 2 / 3)
+    assert (summary["decompositions_per_check_left"], summary["decompositions_per_check_right"]) == (2 / 4, 2 / 3)
