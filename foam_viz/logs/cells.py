@@ -24,11 +24,18 @@ _WORDS = {
 _LONGEST_NUMBER = 1000
 # An exponent, a fraction and digits share no character that two parts could take: no text makes these slow.
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
-_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:[,' \u00a0\u202f]\d{3})+(?:\.\d+)?")
-_COMMA = re.compile(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d*),\d+(?:[eE][+-]?\d+)?")
+_BETWEEN = "'’ \u00a0\u202f"
+_THOUSANDS = re.compile(rf"[+-]?\d{{1,3}}(?:[,{_BETWEEN}]\d{{3}})+(?:\.\d+)?")
+_COMMA = re.compile(rf"[+-]?(?:\d{{1,3}}(?:[.{_BETWEEN}]\d{{3}})+|\d*),\d+(?:[eE][+-]?\d+)?")
+_DOTS = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+")
 _TENSOR = re.compile(r"(?:tensor|array|np\.float\d+|np\.int\d+)\(([^,()]+)[^()]*\)")
 _UNIT = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|nan|inf)\s*(%|[a-zA-Zµ]{1,8}(?:/[a-zA-Z]{1,8})?)")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
+_OTHER_DATE = re.compile(
+    r"(?:(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})|(?P<a>\d{1,2})[/.](?P<b>\d{1,2})[/.](?P<late>\d{4}))"
+    r"[ T_,]{1,2}(?P<hour>\d{1,2})[:-](?P<minute>\d\d)(?:[:-](?P<second>\d\d)(?:[.,](?P<part>\d{1,6}))?)?"
+    r"(?: ?(?P<half>[AaPp][Mm]))?"
+)
 _CLOCK = re.compile(r"(?:(\d+) days?,? )?(\d{1,3}):([0-5]\d)(?::([0-5]\d(?:\.\d+)?))?")
 
 
@@ -63,9 +70,11 @@ def parse_number(text: str, *, decimal_comma: bool = False) -> tuple[float, str]
     if len(text) > 60:
         return None
     if decimal_comma and _COMMA.fullmatch(text):
-        return float(text.replace(".", "").replace(",", ".")), ""
+        return float(re.sub(rf"[.{_BETWEEN}]", "", text).replace(",", ".")), ""
     if _THOUSANDS.fullmatch(text):
         return float(re.sub(r"[^\d.+-]", "", text)), ""
+    if text.count(".") > 1 and _DOTS.fullmatch(text):
+        return float(text.replace(".", "")), ""
     inside = _TENSOR.fullmatch(text)
     if inside is not None:
         return parse_number(inside.group(1))
@@ -82,6 +91,10 @@ def _date_or_clock(text: str) -> tuple[float, str] | None:
         except ValueError:
             return None
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp(), "date"
+    other = _OTHER_DATE.fullmatch(text)
+    if other is not None:
+        seconds = _seconds_of(other)
+        return None if seconds is None else (seconds, "date")
     clock = _CLOCK.fullmatch(text)
     if clock is None:
         return None
@@ -92,6 +105,31 @@ def _date_or_clock(text: str) -> tuple[float, str] | None:
     return seconds + 86400 * int(days or 0), "s"
 
 
+def _seconds_of(date: re.Match[str]) -> float | None:
+    """Return seconds since 1970: the month goes first in ``11/26/2026``, the day before dots and above 12."""
+    first, second = int(date["a"] or 0), int(date["b"] or 0)
+    day_first = "." in date.group()[:3] or first > 12
+    month, day = (int(date["month"]), int(date["day"])) if date["year"] else (first, second)
+    if not date["year"] and day_first:
+        month, day = second, first
+    hour = int(date["hour"])
+    if date["half"]:
+        hour = hour % 12 + 12 * (date["half"].lower() == "pm")
+    try:
+        whole = datetime(
+            int(date["year"] or date["late"]),
+            month,
+            day,
+            hour,
+            int(date["minute"]),
+            int(date["second"] or 0),
+            tzinfo=UTC,
+        )
+    except ValueError:
+        return None
+    return whole.timestamp() + float(f"0.{date['part'] or 0}")
+
+
 def parse_column(name: str, cells: Sequence[str | None], *, decimal_comma: bool = False) -> Parsed | None:
     """Turn a column of text into numbers where most of its cells are; None when they are not.
 
@@ -100,9 +138,14 @@ def parse_column(name: str, cells: Sequence[str | None], *, decimal_comma: bool 
         cells: Texts; None and those of :data:`BLANK` are "not logged".
         decimal_comma: See :func:`parse_number`.
     """
+    notes: list[str] = []
+    if decimal_comma and _groups_with_dots(cells):
+        cells = [cell if cell is None else cell.replace(".", "") for cell in cells]
+        notes.append(f"{name!r}: dots in numbers were taken for thousands separators.")
+    cells = _one_order(name, cells, notes)
     plain = _plain_numbers(name, cells)
     if plain is not None:
-        return Parsed(plain)
+        return Parsed(plain, tuple(notes))
     values = np.full(len(cells), np.nan)
     missing = np.zeros(len(cells), bool)
     units: Counter[str] = Counter()
@@ -125,7 +168,6 @@ def parse_column(name: str, cells: Sequence[str | None], *, decimal_comma: bool 
     good = sum(units.values())
     if not good or bad > good:
         return None
-    notes: list[str] = []
     if bad:
         examples = ", ".join(repr(cell) for cell in odd)
         notes.append(f"{name!r}: {bad:,} cells are no numbers and were left blank: {examples}.")
@@ -135,6 +177,34 @@ def parse_column(name: str, cells: Sequence[str | None], *, decimal_comma: bool 
     present = [str(cell).strip() for cell, gone in zip(cells, missing, strict=True) if not gone]
     samples = tuple(dict.fromkeys((present[0], present[len(present) // 2], present[-1])))
     return Parsed(Series(name, values, missing if missing.any() else None, unit, samples), tuple(notes))
+
+
+def _groups_with_dots(cells: Sequence[str | None]) -> bool:
+    """Say whether every dot of a column stands before three digits, in a file with decimal commas."""
+    dotted = [cell.strip() for cell in cells if cell is not None and "." in cell]
+    return bool(dotted) and all(_DOTS.fullmatch(cell.partition(",")[0]) for cell in dotted)
+
+
+def _one_order(name: str, cells: Sequence[str | None], notes: list[str]) -> Sequence[str | None]:
+    """Put dates with the day in front into one order: one day after the 12th settles it for the column."""
+    first = next((cell for cell in cells if cell is not None and cell.strip()), "")
+    found = _OTHER_DATE.fullmatch(first.strip()) if len(first) < 60 else None
+    if found is None or found["year"] or "." in first.strip()[:3]:
+        return cells
+    dates = [_OTHER_DATE.fullmatch(cell.strip()) if cell and len(cell) < 60 else None for cell in cells]
+    known = [date for date in dates if date is not None and date["a"]]
+    if any(int(date["a"]) > 12 for date in known):
+        return [
+            cell
+            if date is None or not date["a"]
+            else f"{date['b']}/{date['a']}{date.group()[date.end('b') :]}"
+            if int(date["a"]) <= 12
+            else cell
+            for cell, date in zip(cells, dates, strict=True)
+        ]
+    if not any(int(date["b"]) > 12 for date in known):
+        notes.append(f"{name!r}: of day and month the month was taken to stand first. This is a guess.")
+    return cells
 
 
 def _plain_numbers(name: str, cells: Sequence[str | None]) -> Series | None:

@@ -18,15 +18,26 @@ SECONDS: dict[str, float] = {
 """How many seconds one of a unit is."""
 
 STEP_NAMES: tuple[str, ...] = (
-    "global_step", "trainer_global_step", "train_global_step", "globalstep", "step", "optimizer_step", "opt_step",
-    "train_step", "training_step", "iteration", "iter", "iterations", "iters", "it", "niter", "n_iter", "num_iter",
-    "update", "updates", "num_updates", "num_steps", "steps", "train_steps", "iter_num", "iteration_num", "step_num",
-    "actual_step", "actual_steps", "batch_idx",
+    "global_step", "trainer_global_step", "train_global_step", "globalstep", "global_steps", "step", "current_steps",
+    "current_step", "cur_step", "optimizer_step", "optimizer_steps", "opt_step", "train_step", "training_step",
+    "total_timesteps", "time_total_timesteps", "num_timesteps", "timesteps_total", "timesteps", "timestep",
+    "num_env_steps_sampled_lifetime", "num_env_steps_sampled", "total_env_steps", "num_env_steps", "env_steps",
+    "env_step", "environment_steps", "total_frames", "num_frames", "frames", "frame", "global_iteration", "global_iter",
+    "iteration", "iter", "iterations", "iters", "it", "niter", "n_iter", "n_iters", "num_iter", "num_iters",
+    "current_iteration", "current_iter", "cur_iter", "training_iteration", "train_iter", "time_iterations", "update",
+    "updates", "n_updates", "num_updates", "train_n_updates", "num_steps", "n_steps", "steps", "train_steps",
+    "training_steps", "iter_num", "iteration_num", "iter_idx", "step_num", "step_idx", "step_id", "actual_step",
+    "actual_steps", "batch_idx", "batch_index", "batch_num", "batch_id", "batch", "batches", "minibatch", "mini_batch",
+    "itr", "steps_done", "steps_completed", "completed_steps", "steps_taken", "num_batches", "n_batches", "total_steps",
+    "total_iterations", "total_iters", "total_iter", "total_updates", "total_batches", "num_training_steps",
+    "num_train_steps", "num_iterations", "max_steps", "max_iters", "max_iter", "max_iterations", "steps_planned",
 )  # fmt: skip
-"""Names of a step column, underscores for whatever separates words, the best first."""
+"""Names of a step column, underscores for whatever separates words, the best first; the last may be planned totals."""
 
 TRAIN = frozenset({"train", "training", "tr", "trn"})
-HELD_OUT = frozenset({"val", "vals", "valid", "validation", "eval", "evaluation", "dev", "heldout", "held", "out"})
+HELD_OUT = frozenset(
+    {"val", "vals", "valid", "validation", "eval", "evaluation", "dev", "heldout", "held", "out", "cv"}
+)
 TEST = frozenset({"test", "testing"})
 _LOSS = frozenset({"loss", "losses", "objective", "ce", "nll", "xent", "crossentropy"})
 _LOSS_FILLER = {
@@ -58,13 +69,24 @@ _TIME = frozenset(
 _STAMP = frozenset({"timestamp", "timestamps", "datetime", "date", "created"})
 _NOT_A_CLOCK = frozenset(
     {"step", "iter", "iteration", "batch", "avg", "mean", "data", "forward", "backward", "load", "per", "epoch", "sync",
-     "remaining", "eta", "dt", "latency", "lr", "logging", "checkpoint"}
+     "remaining", "eta", "dt", "latency", "lr", "logging", "checkpoint", "interval", "this", "fwd", "bwd", "wait",
+     "update", "timers", "timer", "learn", "sample", "sampling", "inference", "left"}
     | HELD_OUT | TEST
 )  # fmt: skip
 _TRAINING_CLOCK = frozenset({"compute", "optimizer", "submission", "active"} | TRAIN)
 _WHOLE_CLOCK = frozenset({"total", "wall", "elapsed", "wallclock", "walltime", "end", "real"})
 _ACCURACY = frozenset({"acc", "accuracy", "accuracies", "accs", "top1", "top5", "acc1", "acc5", "acc@1", "acc@5"})
 _PERCENT = frozenset({"percent", "percentage", "pct", "%"})
+_COUNTED = frozenset(
+    {"tokens", "token", "tok", "toks", "samples", "sample", "examples", "example", "images", "image", "imgs", "img",
+     "steps", "step", "it", "its", "iter", "iters", "iterations", "batches", "batch", "frames", "frame", "updates",
+     "sequences", "seqs", "seq", "episodes", "words", "items", "rows", "epochs", "timesteps", "sentences", "graphs",
+     "queries", "requests"}
+)  # fmt: skip
+_RATES = frozenset({"fps", "sps", "wps", "ups", "ips", "tps"})
+_SECOND = r"(?:s|secs?|seconds?)"
+_A_SECOND = re.compile(rf"([a-z]+)\s*/\s*{_SECOND}(?![a-z])")
+_SECONDS_EACH = re.compile(r"(?:^|[^a-z])(ns|us|ms|s|secs?|seconds?|min|minutes?)\s*/\s*([a-z]+)")
 _BRACKETS = re.compile(r"\s*[(\[]([^()\[\]]*)[)\]]\s*$")
 _SEPARATORS = re.compile(r"[^a-z0-9%@]+")
 
@@ -95,9 +117,14 @@ def words(name: str) -> list[str]:
 
 
 def bracketed_unit(name: str) -> str:
-    """Return what stands in brackets at the end of a name, ``"GB"`` of ``"memory (GB)"``; empty without."""
+    """Return what stands in brackets at the end of a name, ``"GB"`` of ``"memory (GB)"``; empty without.
+
+    ``(B)`` and ``(M)`` right behind a name are boxes and masks of detectors, no bytes and metres.
+    """
     found = _BRACKETS.search(name[:300])
-    return found.group(1).strip() if found else ""
+    if found is None or re.fullmatch(r"\([A-Z]\)", found.group()):
+        return ""
+    return found.group(1).strip()
 
 
 @lru_cache(maxsize=16384)
@@ -112,11 +139,40 @@ def role_of(name: str) -> Role:
         return Role("step", STEP_NAMES.index(joined))
     if joined in ("decompositions", "evd_calls", "eigendecompositions"):
         return Role("decompositions", int(joined != "decompositions"))
+    rate = _rate(name[:300].lower(), parts, unit)
+    if rate is not None:
+        return rate
     for find in (_loss, _rates_and_counts, _time, _accuracy):
         found = find(parts, unit)
         if found is not None:
             return found
-    return Role(unit=unit)
+    return Role(unit="%" if parts[-1] in _PERCENT else unit)
+
+
+def unit_of_rate(unit: str) -> str:
+    """Return ``1/s`` for so many of anything a second (``it/s``, ``samples/sec``), else the unit as it is."""
+    found = _A_SECOND.fullmatch(unit.strip().lower())
+    return "1/s" if found is not None and found.group(1) in _COUNTED or unit.strip() in ("1/s", "Hz", "/s") else unit
+
+
+def _rate(name: str, parts: list[str], unit: str) -> Role | None:
+    """So many a second, and so many seconds each: neither is ever a clock."""
+    if unit_of_rate(unit) == "1/s":
+        return Role(unit="1/s")
+    plain = _BRACKETS.sub("", name)
+    a_second = _A_SECOND.search(plain)
+    if a_second is not None and a_second.group(1) in _COUNTED or parts[-1] in _RATES:
+        return Role(unit="1/s")
+    each = _SECONDS_EACH.search(plain)
+    if each is not None and each.group(2) in _COUNTED:
+        return Role("duration", 0, SECONDS[each.group(1)])
+    if "per" not in parts[1:-1]:
+        return None
+    place = parts.index("per", 1)
+    before, after = parts[:place], parts[place + 1]
+    if set(before) & _TIME or before[-1] in SECONDS and len(before[-1]) > 1 or after not in SECONDS:
+        return None
+    return Role(unit="1/s" if SECONDS[after] == 1 else f"1/{after}")
 
 
 def _loss(parts: list[str], unit: str) -> Role | None:
@@ -124,6 +180,10 @@ def _loss(parts: list[str], unit: str) -> Role | None:
         return Role("loss")
     if parts == ["tel"]:
         return Role("held_out_loss")
+    if "entropy" in parts and "cross" not in parts:
+        return None  # a bonus for exploring, not what is learned
+    if parts[-1] == "value" and len(parts) > 1:
+        parts = parts[:-1]  # "lm loss value"; the other way round it is a critic's loss
     rest = [part for part in parts if part not in _LOSS]
     named = len(rest) < len(parts) or {"cross", "entropy"} <= set(parts)
     filler = [part for part in rest if part in _LOSS_FILLER]
@@ -149,7 +209,16 @@ def _rates_and_counts(parts: list[str], unit: str) -> Role | None:
         return Role("gradient_norm", 1)
     if "norm" in parts and len(parts) - len(rest) >= 2 and all(part in _NORM_FILLER for part in rest):
         return Role("gradient_norm", len(rest))
-    if joined in ("epoch", "epochs", "current_epoch", "epoch_num"):
+    if joined in (
+        "epoch",
+        "epochs",
+        "current_epoch",
+        "epoch_num",
+        "cur_epoch",
+        "epoch_id",
+        "epoch_idx",
+        "epoch_number",
+    ):
         return Role("epoch", len(parts) - 1)
     if _TOKENS & set(parts):
         rest = [part for part in parts if part not in _TOKENS and part not in _TOKENS_FILLER]
@@ -169,7 +238,9 @@ def _time(parts: list[str], unit: str) -> Role | None:
         if set(before) & _TIME or (before and before[-1] in SECONDS):
             scale = SECONDS.get(unit.lower()) or SECONDS.get(after[-1] if len(after) > 1 else "")
             return Role("duration", 0, scale or SECONDS.get(before[-1] if before else ""))
-        return None  # so many per second: a rate
+        return None
+    if parts[-2:] == ["train", "wall"]:
+        return Role("duration", 0, scale=1.0)  # fairseq: of one interval
     if not timed and unit.lower() not in ("ms", "sec", "seconds", "minutes", "hours") and parts != ["step", "avg"]:
         return None
     scale = SECONDS.get(said)

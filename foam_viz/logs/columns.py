@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from foam_viz.logs.column_names import COUNTS, SECONDS, Role, bracketed_unit, role_of
+from foam_viz.logs.column_names import COUNTS, SECONDS, Role, bracketed_unit, role_of, unit_of_rate, words
 from foam_viz.logs.reader import ColumnRule
+from foam_viz.logs.step_column import LARGEST_STEP, can_be_steps, choose_step
 from foam_viz.trace.schema import STEPS
 
-LARGEST_STEP = 2**53
+__all__ = ["LARGEST_STEP", "Guess", "Series", "can_be_steps", "guess", "is_clock_since_1970", "own_name"]
+
 _UNITS = {column.name: column.unit for column in STEPS.columns}
 _TARGET_WORDS = {
     "loss": "the training loss",
@@ -78,12 +80,14 @@ class Guess:
         rules: A rule for each column, by name.
         said: Names whose rule the user gave.
         notes: What was assumed, and where something else was possible.
+        planned: Steps that the run was to make, where a column repeats them in every row; else 0.
     """
 
     step: str
     rules: Mapping[str, ColumnRule]
     said: frozenset[str]
     notes: tuple[str, ...]
+    planned: int = 0
 
     def source_columns(self, series: Sequence[Series]) -> tuple[dict[str, object], ...]:
         """Return what the manifest keeps of it, one object a column."""
@@ -139,7 +143,9 @@ def guess(
         if not one.count() and one.name not in given:
             draft.rules[one.name] = ColumnRule(target="")
             draft.notes.append(f"{one.name!r} was left out: it holds no value.")
-    step = draft.won.get("step") or _choose_step(draft)
+    step, planned = draft.won.get("step", ""), 0
+    if not step:
+        step, planned = _take_step(draft, series)
     for target in _TARGET_WORDS:
         if target != "step" and target not in draft.won:
             _contest(draft, target, total_seconds)
@@ -147,34 +153,18 @@ def guess(
         if one.name not in draft.rules:
             draft.rules[one.name] = _own_rule(draft, one)
     _part(draft, series)
-    return Guess(step, draft.rules, frozenset(given), tuple(dict.fromkeys(draft.notes)))
+    return Guess(step, draft.rules, frozenset(given), tuple(dict.fromkeys(draft.notes)), planned)
 
 
-def can_be_steps(one: Series) -> bool:
-    """Say whether nearly all values of a column are whole numbers from 0, as steps are."""
-    values = one.present()
-    if not len(values):
-        return False
-    with np.errstate(invalid="ignore"):
-        good = (values >= 0) & (values < LARGEST_STEP) & (values == np.floor(values))
-    return bool(good.mean() >= 0.9) and not one.unit
-
-
-def _choose_step(draft: _Draft) -> str:
-    names = [name for name, role in draft.roles.items() if role.kind == "step" and name not in draft.rules]
-    whole = [name for name in names if can_be_steps(draft.series[name])]
-    draft.notes += [f"{name!r} is no step: its values are not whole numbers." for name in names if name not in whole]
-    if not whole:
-        return ""
-    most = max(draft.series[name].count() for name in whole)
-    full = [name for name in whole if draft.series[name].count() >= 0.9 * most]
-    best = min(full, key=lambda name: (draft.roles[name].penalty, list(draft.series).index(name)))
-    for name in whole:
-        if name != best:
-            draft.notes.append(f"{name!r} could be the step too; {best!r} was taken.")
-    draft.rules[best] = ColumnRule(target="step", unit="step")
-    draft.won["step"] = best
-    return best
+def _take_step(draft: _Draft, series: Sequence[Series]) -> tuple[str, int]:
+    choice = choose_step(series, draft.roles, draft.rules)
+    draft.notes += choice.notes
+    draft.notes += [f"{name!r} could be the step too; {choice.name!r} was taken." for name in choice.others]
+    draft.rules.update({name: ColumnRule(target="") for name in choice.plans})
+    if choice.name:
+        draft.rules[choice.name] = ColumnRule(target="step", unit="step")
+        draft.won["step"] = choice.name
+    return choice.name, choice.planned
 
 
 def _contest(draft: _Draft, target: str, total_seconds: float) -> None:
@@ -184,6 +174,9 @@ def _contest(draft: _Draft, target: str, total_seconds: float) -> None:
         if name in draft.rules or not _suggests(role, draft.series[name], target):
             continue
         if target in _GROWING and not _grows(draft.series[name]):
+            continue
+        if target.endswith("_seconds") and _is_per_row(draft, name):
+            draft.notes.append(f"{name!r} is about the same in every row: the time of one row, no clock.")
             continue
         able.append(name)
     if not able:
@@ -213,7 +206,25 @@ def _grows(one: Series) -> bool:
     if len(values) < 2:
         return len(values) == 1
     falls = int((np.diff(values) < 0).sum())
-    return falls <= max(3, 0.02 * len(values)) and float(values.max()) > float(values.min())
+    allowed = max(3, 0.02 * len(values)) if len(values) >= 30 else max(1, 0.1 * len(values))
+    return falls <= allowed and float(values.max()) > float(values.min())
+
+
+def _is_per_row(draft: _Draft, name: str) -> bool:
+    """Say whether a column called just ``time`` holds the time of each row, as where an epoch takes 12 s or 13 s.
+
+    A clock that runs since the start of training has grown manifold after a few rows.
+    """
+    one = draft.series[name]
+    values = one.present()
+    if words(name)[-1:] != ["time"] or len(words(name)) > 2 or one.unit == "date" or len(values) < 3:
+        return False
+    begins = [
+        float(counter.present()[0]) <= 1.0
+        for counter in draft.series.values()
+        if counter.count() and (draft.roles[counter.name].kind == "epoch" or counter.name == draft.won.get("step"))
+    ]
+    return any(begins) and bool(np.isfinite(values).all()) and float(values.max()) < 1.5 * float(values[0])
 
 
 def _scale(draft: _Draft, name: str, target: str, total_seconds: float) -> float:
@@ -272,7 +283,7 @@ def _own_rule(draft: _Draft, one: Series) -> ColumnRule:
         if scale is None:
             draft.notes.append(f"{one.name!r} has no unit in its name; it was taken for seconds. This is a guess.")
         return ColumnRule(target=target, unit="s", scale=scale or 1.0)
-    return ColumnRule(target=target, unit=one.unit or bracketed_unit(one.name))
+    return ColumnRule(target=target, unit=role.unit or unit_of_rate(one.unit) or bracketed_unit(one.name))
 
 
 def _accuracy_unit(draft: _Draft, one: Series) -> str:

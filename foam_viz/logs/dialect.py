@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,6 +14,7 @@ from foam_viz.logs.cells import BLANK, parse_number
 
 _SAMPLE_LINES = 60
 _DELIMITERS = ",\t;|"
+_MOST_HEADERS, _MOST_HITS, _NAMES_LOOKED_FOR, _LONGEST_HEADER = 1000, 20_000, 6, 100_000
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,73 @@ class Dialect:
     skip: int
     names: tuple[str, ...]
     width: int
+
+
+@dataclass(frozen=True)
+class Section:
+    """Rows of a file under one header.
+
+    Attributes:
+        data: The bytes, header included.
+        dialect: Their layout.
+        line: Lines of the file before it.
+    """
+
+    data: bytes
+    dialect: Dialect
+    line: int
+
+
+def sections(data: bytes, dialect: Dialect) -> list[Section]:
+    """Cut a file where its header stands again, or another one that shares most of its names or begins alike.
+
+    Loggers that are opened anew write their header again, and one of more columns when something new is logged.
+    """
+    if not dialect.names or dialect.delimiter == " ":
+        return [Section(data, dialect, 0)]
+    known = {name.strip().strip('"').lower() for name in dialect.names} - {""}
+    cuts: dict[int, tuple[str, ...]] = {}
+    for name in [name.strip() for name in dialect.names if name.strip()][:_NAMES_LOOKED_FOR]:
+        for start, line in _lines_with(data, name.encode(errors="replace")):
+            cells = fields_of(line.decode(errors="replace").rstrip("\r"), dialect.delimiter)
+            fields = tuple(cell.strip().strip("#").strip() for cell in cells)
+            if start and len(cuts) < _MOST_HEADERS and _is_header(fields, known):
+                cuts[start] = fields
+    first = min(cuts, default=0)
+    if cuts and data[:first].count(b"\n") <= dialect.skip:
+        del cuts[first]  # the header itself
+    if not cuts:
+        return [Section(data, dialect, 0)]
+    result, start, current, lines = [], 0, dialect, 0
+    for place, fields in [*sorted(cuts.items()), (len(data), ())]:
+        piece = data[start:place]
+        head = piece.split(b"\n", current.skip + 1)
+        if len(head) > current.skip + 1 and head[-1].strip():
+            result.append(Section(piece, current, lines))
+        lines += piece.count(b"\n")
+        start, current = place, Dialect(dialect.delimiter, 0, fields, len(fields))
+    return result or [Section(data, dialect, 0)]
+
+
+def _lines_with(data: bytes, name: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the beginnings and texts of lines behind the first one that hold a name; not more than can be headers."""
+    place = data.find(name)
+    for _ in range(_MOST_HITS):
+        if place < 0:
+            return
+        start = data.rfind(b"\n", 0, place) + 1
+        end = data.find(b"\n", place)
+        end = len(data) if end < 0 else end
+        if end - start < _LONGEST_HEADER:
+            yield start, data[start:end]
+        place = data.find(name, end)
+
+
+def _is_header(fields: Sequence[str], known: set[str]) -> bool:
+    named = [field for field in fields if field]
+    if len(named) < 2 and len(known) > 1 or any(_is_number(field) for field in named):
+        return False
+    return sum(field.lower() in known for field in named) >= max(1, 0.5 * min(len(named), len(known)))
 
 
 def find_dialect(text: str) -> Dialect | None:
@@ -78,7 +146,9 @@ def _try_delimiter(lines: Sequence[str], skip: int, delimiter: str) -> tuple[flo
         header = header[1:]
     elif header and header[0].startswith("#"):
         header = [header[0].lstrip("# "), *header[1:]]
-    body = rows[1:]
+    body = _under_one_header(header, rows[1:])
+    if not body:
+        return None
     width = Counter(len(row) for row in body).most_common(1)[0][0]
     if width < 2:
         return None
@@ -96,8 +166,21 @@ def _try_delimiter(lines: Sequence[str], skip: int, delimiter: str) -> tuple[flo
         return None
     if names and sum(_is_number(name) for name in names) > len(names) / 2:
         return None
-    score = numeric / width + 0.1 * (len(names) == width) + len(regular) / len(rows) + 0.02 * min(width, 20)
+    score = numeric / width + 0.1 * (len(names) == width) + len(regular) / (len(body) + 1) + 0.02 * min(width, 20)
     return score, Dialect(delimiter, skip, names, width)
+
+
+def _under_one_header(header: Sequence[str], body: Sequence[list[str]]) -> list[list[str]]:
+    """Return the rows before a header stands again."""
+    known = {name.strip().lower() for name in header} - {""}
+    rows: list[list[str]] = []
+    for row in body:
+        if known and _is_header([cell.strip() for cell in row], known):
+            if rows:
+                break
+            continue
+        rows.append(row)
+    return rows
 
 
 def _comment(lines: Sequence[str], place: int, delimiter: str) -> bool:

@@ -58,6 +58,34 @@ class Table:
         return Table(series, texts, list(self.notes), dict(self.config), self.name, self.length)
 
 
+def stacked(tables: Sequence[Table]) -> Table:
+    """Put the rows of tables below each other: a column for each name, blank where a table has none."""
+    sizes = [len(table.series[0].values) if table.series else len(next(iter(table.texts.values()), ()))
+             for table in tables]  # fmt: skip
+    numeric = {one.name: one for table in reversed(tables) for one in table.series}
+    order = list(dict.fromkeys(one.name for table in tables for one in table.series))
+    series = []
+    for name in order:
+        values, missing = [], []
+        for table, size in zip(tables, sizes, strict=True):
+            one = next((one for one in table.series if one.name == name), None)
+            values.append(np.full(size, np.nan) if one is None else one.values)
+            absent = np.full(size, one is None) if one is None or one.missing is None else one.missing
+            missing.append(absent)
+        mask = np.concatenate(missing)
+        units = {one.unit for table in tables for one in table.series if one.name == name}
+        unit = numeric[name].unit if len(units) == 1 else ""
+        series.append(Series(name, np.concatenate(values), mask if mask.any() else None, unit))
+    texts = {}
+    for name in dict.fromkeys(name for table in tables for name in table.texts if name not in numeric):
+        cells = [table.texts.get(name, np.full(size, None, object)) for table, size in zip(tables, sizes, strict=True)]
+        texts[name] = np.concatenate(cells)
+    config = {key: value for table in reversed(tables) for key, value in table.config.items()}
+    return Table(
+        series, texts, list(dict.fromkeys(note for table in tables for note in table.notes)), config, tables[0].name
+    )
+
+
 def spread(table: Table, said: Mapping[str, object]) -> list[Table]:
     """Turn a table into one for each run, with one row a step and only numbers.
 

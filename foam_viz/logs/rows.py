@@ -1,11 +1,4 @@
-"""From columns of numbers to traces: which rows are one run, which are one step, and how the run ended.
-
-**Several runs in one file or one that was resumed?** Where the step falls back to within one spacing of the first step
-of the rows so far, after at least three different steps, a new run begins: that is what a program leaves that was
-started again from nothing. Where it falls back to a later step, a checkpoint was resumed: the rows are one run, and
-the later of two values for one step counts. Where steps fall more often than every third row, the rows are out of
-order.
-"""
+"""From columns of numbers to traces: which rows are one run, which are one step, and how the run ended."""
 
 from __future__ import annotations
 
@@ -15,15 +8,14 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 
-from foam_viz.logs.columns import LARGEST_STEP, Guess, Series, guess, is_clock_since_1970
-from foam_viz.logs.epochs import Planned, global_steps, passes
+from foam_viz.logs.columns import Guess, Series, guess, is_clock_since_1970
+from foam_viz.logs.epochs import Planned
 from foam_viz.logs.reader import Options
-from foam_viz.logs.text_lines import counted, were
+from foam_viz.logs.row_steps import run_starts, steps_of_rows, without_repeats
+from foam_viz.logs.row_values import without_filler
+from foam_viz.logs.text_lines import counted
 from foam_viz.trace import Manifest, Trace
 from foam_viz.trace.batches import record_batch
-
-MOST_RUNS = 500
-"""More falls of the step than this are rows out of order, not runs."""
 
 
 def traces_from_columns(
@@ -49,20 +41,15 @@ def traces_from_columns(
     Returns:
         A trace a run; none when no row has a step.
     """
-    series, filler_notes = _without_filler(series)
+    series, notes = without_filler(series)
+    series, repeated = without_repeats(series)
+    notes += repeated
     guessed = guess(series, options.columns, total_seconds=total_seconds)
-    notes = [*filler_notes, *guessed.notes]
-    by_name = {one.name: one for one in series}
-    if guessed.step:
-        rows, steps = _rows_with_step(by_name[guessed.step], guessed.rules[guessed.step].scale, guessed.step, notes)
-        steps, total = _through_epochs(series, guessed, rows, steps, planned, notes)
-        if total:
-            template = template.with_(config={**template.config, "steps_planned": total})
-        key = steps
-    else:
-        rows = np.arange(len(series[0].values) if series else 0)
-        steps = rows + 1
-        key = _order_without_step(series, guessed, notes)
+    notes += guessed.notes
+    found = steps_of_rows(series, guessed, planned, notes)
+    rows, steps, key = found.rows, found.steps, found.key
+    if found.planned:
+        template = template.with_(config={**template.config, "steps_planned": found.planned})
     if not len(rows):
         return []
     starts = run_starts(key) if split else [0]
@@ -80,111 +67,6 @@ def traces_from_columns(
         own_steps = steps[start:end] if guessed.step else np.arange(1, end - start + 1)
         traces.append(_one_run(series, guessed, rows[start:end], own_steps, manifest))
     return traces
-
-
-def run_starts(steps: np.ndarray) -> list[int]:
-    """Return where in a column of steps (n,) a run begins, by the rule at the top of this module."""
-    falls = np.flatnonzero(np.diff(steps) < 0) + 1
-    if not len(falls) or len(falls) > len(steps) / 3:
-        return [0]
-    starts = [0]
-    for fall in falls:
-        segment = steps[starts[-1] : fall]
-        distinct = np.unique(segment)
-        spacing = float(np.median(np.diff(distinct))) if len(distinct) > 1 else 0.0
-        restarts = steps[fall] <= segment[0] + spacing and segment[-1] - steps[fall] > spacing
-        if len(distinct) >= 3 and restarts:
-            starts.append(int(fall))
-    return starts if len(starts) <= MOST_RUNS else [0]
-
-
-def _rows_with_step(one: Series, scale: float, name: str, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    values = one.values if scale == 1.0 else np.round(one.values * scale)
-    with np.errstate(invalid="ignore"):
-        good = (values >= 0) & (values < LARGEST_STEP) & (values == np.floor(values))
-    blank = 0
-    if one.missing is not None:
-        good &= ~one.missing
-        blank = int(one.missing.sum())
-    bad = len(values) - int(good.sum()) - blank
-    if blank:
-        notes.append(f"{were(blank, 'row')} dropped: no {name!r} in them.")
-    if bad:
-        notes.append(f"{were(bad, 'row')} dropped: their {name!r} is no whole number from 0.")
-    rows = np.flatnonzero(good)
-    return rows, values[rows].astype(np.int64)
-
-
-def _through_epochs(
-    series: Sequence[Series], guessed: Guess, rows: np.ndarray, steps: np.ndarray, planned: Planned, notes: list[str]
-) -> tuple[np.ndarray, int]:
-    """Return steps that count through all epochs, and how many the run was to make (0 where the log does not say)."""
-    epochs = _values_of("epoch", series, guessed, rows)
-    found = None
-    if epochs is not None:
-        found = global_steps(steps, epochs, planned.steps)
-    elif planned.steps:
-        loss = _values_of("loss", series, guessed, rows)
-        numbers = None if loss is None else passes(steps, planned.steps, loss)
-        if numbers is not None:
-            notes.append("No epoch is logged; by the loss, the step starts again in each pass. This is a guess.")
-            found = global_steps(steps, numbers, planned.steps)
-    if found is None:
-        return steps, planned.steps
-    notes.append(found.note)
-    return found.steps, found.per_epoch * planned.epochs
-
-
-def _values_of(target: str, series: Sequence[Series], guessed: Guess, rows: np.ndarray) -> np.ndarray | None:
-    """Return the values of the column that became a target, NaN where nothing was logged; None without one."""
-    for one in series:
-        if guessed.rules[one.name].target == target:
-            values = one.values if one.missing is None else np.where(one.missing, np.nan, one.values)
-            return values[rows]
-    return None
-
-
-def _order_without_step(series: Sequence[Series], guessed: Guess, notes: list[str]) -> np.ndarray:
-    """Say that rows are numbered; epochs, which start anew with each run, tell runs apart."""
-    notes.append("No column holds steps: the number of the row, from 1, stands for the step.")
-    for one in series:
-        if (
-            guessed.rules[one.name].target == "epoch"
-            and one.count() == len(one.values)
-            and np.isfinite(one.values).all()
-        ):
-            return one.values
-    return np.arange(len(series[0].values) if series else 0)
-
-
-def _without_filler(series: Sequence[Series]) -> tuple[list[Series], list[str]]:
-    """Take NaN for "not logged" in columns where it plainly fills rows of other metrics.
-
-    A run that diverges reaches NaN and stays there; a column that returns from NaN to numbers again and again, more NaN
-    than numbers, was written by a program that has no blank. NaN after the last number stays NaN where it goes on for
-    longer than ever before.
-    """
-    kept, notes = [], []
-    for one in series:
-        nan = np.isnan(one.values) if one.missing is None else np.isnan(one.values) & ~one.missing
-        numbers = np.flatnonzero(
-            np.isfinite(one.values) if one.missing is None else np.isfinite(one.values) & ~one.missing
-        )
-        if len(numbers) < 2 or nan[: numbers[-1]].sum() <= len(numbers):
-            kept.append(one)
-            continue
-        gaps = np.diff(numbers) - 1
-        tail = len(one.values) - 1 - numbers[-1]
-        filler = nan.copy()
-        if (gaps > 0).sum() < min(3, len(numbers) - 1):
-            kept.append(one)
-            continue
-        if tail > 2 * max(gaps.max(), numbers[0]):
-            filler[numbers[-1] :] = False
-        notes.append(f"{one.name!r}: NaN in {int(filler.sum()):,} rows between its values was taken for “not logged”.")
-        missing = filler if one.missing is None else one.missing | filler
-        kept.append(Series(one.name, one.values, missing, one.unit, one.three()))
-    return kept, notes
 
 
 def _one_run(

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from foam_viz.logs.cells import BLANK, parse_column, uses_decimal_comma
 from foam_viz.logs.columns import Series
-from foam_viz.logs.dialect import Dialect, find_dialect, logical_rows
-from foam_viz.logs.labels import Table
+from foam_viz.logs.dialect import Dialect, Section, fields_of, find_dialect, logical_rows, sections
+from foam_viz.logs.labels import Table, stacked
 from foam_viz.logs.reader import LogFile
 from foam_viz.logs.text_lines import decode, were
 
@@ -33,16 +33,55 @@ def read_delimited(file: LogFile) -> Table:
         data = text.encode(errors="replace")
     if b"\r" in data and b"\n" not in data:
         data = data.replace(b"\r", b"\n")
+    parts = sections(data, dialect)
+    tables = [_section(file, part, notes if not place else []) for place, part in enumerate(parts)]
+    if len(tables) == 1:
+        return tables[0]
+    whole = stacked(tables)
+    _say_headers(parts, whole.notes)
+    return whole
+
+
+def _section(file: LogFile, part: Section, notes: list[str]) -> Table:
+    """Read the rows under one header."""
     table = Table([], {}, notes)
+    data, dialect = part.data, part.dialect
     names = _unlike(_fitted_names(file, dialect, table), table.notes)
-    arrays = _fast_columns(data, dialect, len(names), table.notes)
+    # Of numbers in a file with decimal commas Arrow would take the dots for decimal ones.
+    comma = dialect.delimiter in ";\t|" and _decimal_comma(data, dialect)
+    arrays = None if comma else _fast_columns(data, dialect, len(names), table.notes, part.line)
     if arrays is None:
-        arrays = _slow_columns(data.decode(errors="replace"), dialect, len(names), table.notes)
+        arrays = _slow_columns(data.decode(errors="replace"), dialect, len(names), table.notes, part.line)
     if not arrays or not len(arrays[0]):
         reason = f"no row has {len(names)} fields as the header has; most have {dialect.width}"
         raise file.problem("", reason, "add the missing names to the header, or remove what is too many")
     _add_columns(table, names, arrays, decimal_comma=dialect.delimiter in ";\t|")
     return table
+
+
+def _say_headers(parts: Sequence[Section], notes: list[str]) -> None:
+    """Say where a header stands again, and where it is another one."""
+    known = parts[0].dialect.names
+    for part in parts[1:3]:
+        names = [name.strip() for name in part.dialect.names]
+        where = f"line {part.line + 1:,}"
+        before = {name.strip() for name in known}
+        if names == [name.strip() for name in known]:
+            notes.append(f"The header stands again in {where}, as after the log was opened anew.")
+        else:
+            new = ", ".join(repr(name) for name in names if name not in before)
+            gone = ", ".join(repr(name) for name in before - set(names))
+            said = "; ".join(filter(None, (f"new: {new}" if new else "", f"gone: {gone}" if gone else "")))
+            notes.append(f"The header changes in {where}{f' ({said})' if said else ' (another order)'}.")
+        known = part.dialect.names
+    if len(parts) > 3:
+        notes.append(f"Further headers stand in {len(parts) - 3:,} more lines.")
+
+
+def _decimal_comma(data: bytes, dialect: Dialect) -> bool:
+    lines = data[:65536].decode(errors="replace").splitlines()[dialect.skip + bool(dialect.names) :]
+    rows = [fields_of(line, dialect.delimiter) for line in lines[:-1][:200] or lines]
+    return any(uses_decimal_comma([row[place] for row in rows if place < len(row)]) for place in range(dialect.width))
 
 
 def _fitted_names(file: LogFile, dialect: Dialect, table: Table) -> list[str]:
@@ -75,7 +114,9 @@ def _unlike(names: Iterable[str], notes: list[str]) -> list[str]:
     return unlike
 
 
-def _fast_columns(data: bytes, dialect: Dialect, width: int, notes: list[str]) -> list[pa.ChunkedArray] | None:
+def _fast_columns(
+    data: bytes, dialect: Dialect, width: int, notes: list[str], before: int
+) -> list[pa.ChunkedArray] | None:
     """Let Arrow parse the file; None when that cannot be relied on (odd quotes, blanks as delimiters)."""
     import pyarrow.csv
 
@@ -88,8 +129,9 @@ def _fast_columns(data: bytes, dialect: Dialect, width: int, notes: list[str]) -
         skipped.append(row.text)  # type: ignore[attr-defined]
         return "skip"
 
-    try:
-        table = pyarrow.csv.read_csv(
+    def parsed(kinds: Mapping[str, pa.DataType]) -> pa.Table:
+        skipped.clear()
+        return pyarrow.csv.read_csv(
             pa.BufferReader(data),
             read_options=pyarrow.csv.ReadOptions(
                 skip_rows=dialect.skip + bool(dialect.names),
@@ -102,8 +144,16 @@ def _fast_columns(data: bytes, dialect: Dialect, width: int, notes: list[str]) -
                 newlines_in_values=bool(quotes),
                 invalid_row_handler=skip,
             ),
-            convert_options=pyarrow.csv.ConvertOptions(null_values=sorted(BLANK), strings_can_be_null=True),
+            convert_options=pyarrow.csv.ConvertOptions(
+                null_values=sorted(BLANK), strings_can_be_null=True, column_types=kinds
+            ),
         )
+
+    try:
+        table = parsed({})
+        # Arrow takes 00:12 for twelve minutes past midnight; in a log it is twelve seconds.
+        clocks = {field.name: pa.string() for field in table.schema if pa.types.is_time(field.type)}
+        table = parsed(clocks) if clocks else table
     except (pa.ArrowException, ValueError):
         return None
     if len(skipped) > 0.2 * (len(table) + 1):
@@ -112,15 +162,17 @@ def _fast_columns(data: bytes, dialect: Dialect, width: int, notes: list[str]) -
         notes.append("The last line is cut off and was dropped.")
         skipped = [row for row in skipped if not data.endswith(row.encode())]
     if skipped:
-        lines = [data[:place].count(b"\n") + 1 for row in skipped[:3] if (place := data.find(row.encode())) >= 0]
+        lines = [
+            before + data[:place].count(b"\n") + 1 for row in skipped[:3] if (place := data.find(row.encode())) >= 0
+        ]
         _say_ragged(len(skipped), lines, width, notes)
     return list(table.columns)
 
 
-def _slow_columns(text: str, dialect: Dialect, width: int, notes: list[str]) -> list[pa.ChunkedArray]:
+def _slow_columns(text: str, dialect: Dialect, width: int, notes: list[str], before: int) -> list[pa.ChunkedArray]:
     """Parse line by line; a quote that never closes costs its own line only."""
     lines = text.splitlines()[dialect.skip + bool(dialect.names) :]
-    first_line = dialect.skip + bool(dialect.names) + 1
+    first_line = before + dialect.skip + bool(dialect.names) + 1
     rows: list[list[str]] = []
     bad: list[int] = []
     counter = 0

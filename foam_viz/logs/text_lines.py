@@ -61,7 +61,7 @@ def _unmarked(data: bytes, notes: list[str]) -> str:
         return data.decode("latin-1")
 
 
-_USUAL = dict.fromkeys(map(ord, "\t\r\n\f\x1b\b"))
+_USUAL = dict.fromkeys(map(ord, "\t\r\n\f\x1b\b\u00a0\u2009\u202f"))
 
 
 @lru_cache(maxsize=256)  # every reader of text asks for every file
