@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import torch
 
-from foam_viz.engine import store
-from foam_viz.engine.config import MAXIMUM_LANES, Experiment
+from foam_viz.engine import states, store
+from foam_viz.engine.config import Experiment
 from foam_viz.engine.run import Run
+from foam_viz.engine.saver import Opening, Saver, States
 from foam_viz.settings import Settings
 from foam_viz.trace import manifest
-from foam_viz.trace.autosave import Autosave, checkpoints
 
 GOALS = ("step", "check", "refresh")
 # "To the next refresh" gives up here, paused: a policy may never refresh again.
 _GOAL_STEPS = 100_000
+_SETTLED_SECONDS = 0.5
+_CHECKPOINT_BYTES_PER_SECOND = 20e6
+_MIB = 2**20
 
 
 class Group:
@@ -40,17 +40,19 @@ class Group:
         self.goal: str | None = None
         self.speed: float | None = None
         self.handled = 0
-        self.autosave_problem = ""
         self.shared_machine = False
         self._goal_left = 0
         self._settings = settings
         self._device = device
         self._next_due = 0.0
         self.lanes = self._new_lanes()
-        self._autosaves: list[Autosave] = []
-        self._part_written = self._checkpoint_written = time.monotonic()
+        self._saver = Saver(self._directory, settings.run_mb)
+        self._part_handed = self._checkpoint_handed = time.monotonic()
+        self._paused_since: float | None = None
+        self._checkpoint_seconds, self._settled_seconds = settings.checkpoint_seconds, _SETTLED_SECONDS
         self._checkpoint_step = self._drained_step = -1
         self._closed_lanes: set[int] = set()
+        self._restored = self._saves_rarely = ""
 
     def _new_lanes(self) -> list[Run]:
         return [
@@ -115,11 +117,14 @@ class Group:
 
     def drain(self) -> list[dict[str, pa.Table]]:
         """New rows of each lane; they go to the autosave too."""
+        for step, message in self._saver.take_thinned():
+            for run in self.lanes:
+                run.recorder.events.add(
+                    {"step": step, "kind": "rows-thinned", "factor": None, "value": None, "message": message}
+                )
         drained = [run.drain() for run in self.lanes]
         self._drained_step = self.step
-        for autosave, tables in zip(self._autosaves, drained, strict=False):
-            for name, table in tables.items():
-                autosave.append(name, table)
+        self._saver.add(drained, self.step)
         return drained
 
     def lane_status(self, run: Run) -> str:
@@ -136,6 +141,7 @@ class Group:
             "speed": self.speed,
             "device": self.lanes[0].device,
             "autosave_problem": self.autosave_problem,
+            "autosave_notice": self.autosave_notice,
             "lanes": [
                 {
                     "step": run.step,
@@ -161,101 +167,106 @@ class Group:
     def _directory(self) -> Path:
         return store.run_directory(self._settings.data_directory, self.view_id)
 
+    @property
+    def autosave_problem(self) -> str:
+        """What the page must say while nothing is saved; empty otherwise."""
+        return self._saver.problem
+
+    @property
+    def autosave_notice(self) -> str:
+        """What else the page must say of saving."""
+        return " ".join(filter(None, (self._restored, self._saver.notice, self._saves_rarely)))
+
+    @property
+    def autosave_told(self) -> tuple[str, str]:
+        """What the page must say of saving, now."""
+        return self.autosave_problem, self.autosave_notice
+
+    def _opening(self, step: int | None) -> Opening:
+        manifests = [self._manifest(lane) for lane in range(len(self.lanes))]
+        return Opening(self.experiment.to_json(), manifests, step)
+
     def open_autosave(self) -> None:
         """Begins to autosave; where nothing can be written, training goes on and the problem is told."""
-        try:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            store.write_json(self._directory / "experiment.json", self.experiment.to_json())
-            for lane in range(len(self.lanes)):
-                autosave = Autosave(store.lane_directory(self._directory, lane), self._manifest(lane))
-                autosave.rewind(0)  # a run that was reset begins anew
-                self._autosaves.append(autosave)
-            for lane in range(len(self.lanes), MAXIMUM_LANES):
-                shutil.rmtree(store.lane_directory(self._directory, lane), ignore_errors=True)
-        except OSError as error:
-            self._autosave_failed(error)
-
-    def _autosave_failed(self, error: OSError) -> None:
-        self._autosaves = []
-        self.autosave_problem = (
-            f"Autosave is off: {error.strerror or error}. Training goes on; make the data directory writable or "
-            "set data_directory, then reset."
-        )
+        self._saver.open(self._opening(None))
 
     def save(self, now: float, *, everything: bool = False) -> None:
-        """Writes what is due: parts about every second, a checkpoint about every ten; both where asked."""
-        if not self._autosaves:
-            return
-        try:
-            if everything or now - self._part_written >= self._settings.part_seconds * 0.8:
-                self._part_written = now
-                for autosave in self._autosaves:
-                    autosave.flush()
-                self._write_ended()
-            if (everything or now - self._checkpoint_written >= self._settings.checkpoint_seconds) and (
-                self.step != self._checkpoint_step
-                # Rows still in the recorder would be lost to whoever continues from the checkpoint.
-                and self.step == self._drained_step
-            ):
-                self._checkpoint_written, self._checkpoint_step = now, self.step
-                for lane, autosave in enumerate(self._autosaves):
-                    state = self.lanes[lane].state()
-                    # A lane that has ended keeps its own step in the state; the file carries the lockstep's, so
-                    # that the lanes' files can be matched.
-                    autosave.checkpoint(lambda file, state=state: torch.save(state, file), self.step)
-                    autosave.write_manifest(self._manifest(lane))
-        except OSError as error:
-            self._autosave_failed(error)
+        """Hands over what is due: rows about every second, a checkpoint about every ten; both where asked.
 
-    def _write_ended(self) -> None:
-        for lane, run in enumerate(self.lanes):
-            if not run.live and lane not in self._closed_lanes:
-                self._closed_lanes.add(lane)
-                self._autosaves[lane].write_manifest(self._manifest(lane))
+        A run that paused is checkpointed a moment later, so that steps made one after another do not wait for it.
+        """
+        if self.running:
+            self._paused_since = None
+        elif self._paused_since is None:
+            self._paused_since = now
+        settled = self._paused_since is not None and now - self._paused_since >= self._settled_seconds
+        due = now - self._checkpoint_handed >= self._checkpoint_seconds
+        handed = self._states(now, everything) if everything or (due and self.running) or settled else None
+        ended = [lane for lane, run in enumerate(self.lanes) if not run.live and lane not in self._closed_lanes]
+        self._closed_lanes.update(ended)
+        if handed or ended or everything or not self.running or now - self._part_handed >= self._part_seconds:
+            self._part_handed = now
+            manifests = [self._manifest(lane) for lane in range(len(self.lanes))] if handed or ended else ()
+            self._saver.write(handed, manifests)
+
+    @property
+    def _part_seconds(self) -> float:
+        return self._settings.part_seconds * 0.8
+
+    def _states(self, now: float, everything: bool) -> States | None:
+        """The state of every lane; None where it is on the disk or waits for it, or is too large to keep."""
+        if self._saver.busy and not everything:
+            return None
+        # Rows still in the recorder would be lost to whoever continues from the checkpoint.
+        if self.step in (self._checkpoint_step, 0) or self.step != self._drained_step:
+            return None
+        self._checkpoint_handed, self._checkpoint_step = now, self.step
+        limit = self._settings.run_mb * _MIB
+        taken = [run.state() for run in self.lanes]
+        size = sum(map(states.size, taken))
+        if size > limit:
+            self._saves_rarely = (
+                f"The weights of this run, {size / _MIB:,.0f} MiB, are over the {self._settings.run_mb:,} MiB that a "
+                "run may take (run_mb), so they are not saved: after a restart training begins again at step 0."
+            )
+            return None
+        self._checkpoint_seconds = max(self._settings.checkpoint_seconds, size / _CHECKPOINT_BYTES_PER_SECOND)
+        self._settled_seconds = max(_SETTLED_SECONDS, 0.1 * size / _CHECKPOINT_BYTES_PER_SECOND)
+        self._saves_rarely = (
+            f"A checkpoint of this run takes {size / _MIB:,.0f} MiB: one is saved about every "
+            f"{self._checkpoint_seconds:,.0f} s."
+            if self._checkpoint_seconds > self._settings.checkpoint_seconds
+            else ""
+        )
+        return States(self.step, [states.to_bytes(state) for state in taken], 2 if 4 * size <= limit else 1)
 
     def reset(self, experiment: Experiment | None = None) -> None:
         """Back to step 0, under a new configuration where one is given."""
         self.experiment = experiment or self.experiment
         self.pause()
         self.lanes = self._new_lanes()
-        self._autosaves, self._closed_lanes = [], set()
+        self._closed_lanes = set()
         self._checkpoint_step = self._drained_step = -1
-        self.autosave_problem = ""
+        self._restored = self._saves_rarely = ""
 
     def restore(self) -> None:
-        """Continues, paused, from the newest checkpoints that all lanes have; from step 0 without any."""
-        self._autosaves = []
-        states = [self._checkpoints(lane) for lane in range(len(self.lanes))]
-        common = _newest_common(states)
-        try:
-            for lane, run in enumerate(self.lanes):
-                if common is not None:
-                    run.restore(states[lane][common])
-                autosave = Autosave(store.lane_directory(self._directory, lane), self._manifest(lane))
-                autosave.rewind(common or 0)
-                self._autosaves.append(autosave)
-        except OSError as error:
-            self._autosave_failed(error)
+        """Continues, paused, from the newest step at which every lane has a readable checkpoint; from 0 without one.
 
-    def _checkpoints(self, lane: int) -> dict[int, Any]:
-        """The checkpoints of a lane that can be read, keyed by the lockstep step they belong to."""
-        found = {}
-        for path, step in checkpoints(store.lane_directory(self._directory, lane)):
-            try:
-                found[step] = torch.load(path, weights_only=True, map_location="cpu")
-            except Exception as error:  # noqa: BLE001 -- a torn file may raise anything; an older one may do
-                self.autosave_problem = f"A checkpoint of step {step} could not be read ({type(error).__name__})."
-        return found
+        Nothing is written until training goes on, and nothing that was saved is deleted then: rows beyond that step
+        stay on the disk in the branch before.
+        """
+        directories = [store.lane_directory(self._directory, lane) for lane in range(len(self.lanes))]
+        found = states.newest(directories)
+        for run, state in zip(self.lanes, found.states, strict=False):
+            run.restore(state)
+        self._closed_lanes = {lane for lane, run in enumerate(self.lanes) if not run.live}
+        self._restored, self._checkpoint_step = found.message, found.step
+        self._saver.open(self._opening(found.step))
 
-    def close(self) -> None:
-        """Writes everything that is left."""
+    def close(self, seconds: float = 30.0) -> Saver:
+        """Writes everything that is left, waiting for at most so many seconds."""
         self.pause()
         self.drain()
         self.save(time.monotonic(), everything=True)
-
-
-def _newest_common(states: Iterable[dict[int, Any]]) -> int | None:
-    common: set[int] | None = None
-    for found in states:
-        common = set(found) if common is None else common & set(found)
-    return max(common, default=None) if common else None
+        self._saver.close(seconds)
+        return self._saver

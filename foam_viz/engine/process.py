@@ -24,6 +24,7 @@ import torch
 from foam_viz.engine import config, device, protocol
 from foam_viz.engine.group import GOALS, Group
 from foam_viz.engine.run import Run
+from foam_viz.engine.saver import Saver
 from foam_viz.settings import Settings
 
 SLICE_SECONDS = 0.015
@@ -45,6 +46,8 @@ class Engine:
         self._settings = settings
         self._groups: dict[str, Group] = {}
         self._published: dict[str, float] = {}
+        self._closing: dict[str, Saver] = {}
+        self._told: dict[str, tuple[str, str]] = {}
         self._urgent: set[str] = set()
         self._commands: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
 
@@ -61,6 +64,8 @@ class Engine:
             pass  # the hub is gone in the middle of a message
         for group in self._groups.values():
             group.close()
+        for saver in self._closing.values():
+            saver.close()
 
     def _listen(self) -> None:
         try:
@@ -105,6 +110,8 @@ class Engine:
     def _carry_out(self, command: dict[str, Any]) -> None:
         name, view_id = command["command"], command["view_id"]
         if name == "create":
+            if (closing := self._closing.pop(view_id, None)) is not None:
+                closing.close()  # what is read below is what it writes
             group = Group(
                 view_id, config.from_json(command["experiment"]), self._settings, command.get("device", "auto")
             )
@@ -136,7 +143,7 @@ class Engine:
             group.open_autosave()
             self._announce(group, restored=False)
         elif name == "drop":
-            group.close()
+            self._closing[view_id] = group.close(seconds=0)
             del self._groups[view_id]
             return
         self._urgent.add(view_id)
@@ -183,14 +190,16 @@ class Engine:
         for view_id, group in self._groups.items():
             urgent = view_id in self._urgent
             due = group.running and now - self._published.get(view_id, 0.0) >= self._settings.publish_seconds
-            if not (urgent or due):
+            if not (urgent or due or group.autosave_told != self._told.get(view_id)):
+                group.save(now)
                 continue
+            self._told[view_id] = group.autosave_told
             self._published[view_id] = now
             tables = {
                 f"{lane}/{name}": table for lane, drained in enumerate(group.drain()) for name, table in drained.items()
             }
             self._send({"type": "rows", **group.header()}, tables)
-            group.save(now, everything=not group.running)
+            group.save(now)
         self._urgent.clear()
 
 

@@ -1,7 +1,8 @@
 """Where lab runs lie on disk: a folder per run, a bundle per lane. Imports no torch.
 
 ``<data>/runs/<view id>/experiment.json`` says what is trained, ``control.json`` holds a hash of the control key
-(the key itself is never stored), ``lane-<k>/`` is the run bundle of a lane.
+(the key itself is never stored), ``lane-<k>/`` is the run bundle of a lane, ``writer.lock`` is locked by the engine
+that writes to the folder.
 """
 
 from __future__ import annotations
@@ -9,12 +10,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from foam_viz.trace.parts import write_atomically
+
+EXPERIMENT = "experiment.json"
+CONTROL = "control.json"
+WRITER_LOCK = "writer.lock"
 
 _IDENTITY = re.compile(r"[0-9a-f]{32}")
 
@@ -54,10 +60,8 @@ def lane_directory(directory: Path, lane: int) -> Path:
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Writes atomically: a reader sees the old file or the new one."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(data, allow_nan=False, indent=1), encoding="utf-8")
-    os.replace(part, path)
+    """Writes atomically: a reader sees the old file or the new one, also after a power cut."""
+    write_atomically(path, json.dumps(data, allow_nan=False, indent=1).encode(), durable=True)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from foam_viz.trace.branches import Cut, last_step, parse_branches, parse_rewind
 from foam_viz.trace.manifest import Manifest
 from foam_viz.trace.model import Trace
-from foam_viz.trace.parts import REWIND_NAME, Part, decode, gaps, parse_name, widest
+from foam_viz.trace.parts import BRANCHES_NAME, REWIND_NAME, Part, decode, gaps, parse_name, widest
 from foam_viz.trace.schema import TABLES
 
 
@@ -46,19 +46,6 @@ def read_parts(
     return result
 
 
-def parse_rewind(data: bytes) -> tuple[int, dict[str, int]]:
-    """Parse ``rewind.json``: the step that rows must not pass, and per table the first part that it does not concern.
-
-    Raises:
-        ValueError: The content is not what the writer writes.
-    """
-    document = json.loads(data)
-    try:
-        return int(document["step"]), {str(table): int(first) for table, first in document["before"].items()}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"not a rewind marker: {error!r}") from error
-
-
 def until(rows: pa.Table, step: int) -> pa.Table:
     """Return the rows whose step is at most ``step``."""
     return rows.filter(pc.less_equal(rows["step"], step))
@@ -68,8 +55,9 @@ def assemble(
     manifest: Manifest,
     names: Iterable[str],
     load: Callable[[str], bytes],
-    rewind: bytes | None,
+    markers: Mapping[str, bytes],
     size_limit: int,
+    branch: int | None = None,
 ) -> Trace:
     """Build the trace of a bundle from its files, leaving out aloud what cannot be read.
 
@@ -77,30 +65,40 @@ def assemble(
         manifest: The bundle's manifest.
         names: File names inside the folder of tables.
         load: Returns the bytes of one of them, or raises PartError.
-        rewind: Content of ``rewind.json``, None where there is none.
+        markers: Content of ``rewind.json`` and ``branches.json``, by name, as far as they are there.
         size_limit: Bytes that all rows together may take.
+        branch: Which branch; 0 is the first, None the newest.
 
     Raises:
         SizeLimitError: They take more.
     """
     notes: list[str] = []
-    step, before = None, {}
-    if rewind is not None:
-        try:
-            step, before = parse_rewind(rewind)
-        except ValueError as error:
-            notes.append(f"{REWIND_NAME} cannot be read, rows past a restart may be left in: {error}")
+    cuts = _cuts(markers, notes)
+    after: Cut | None = None
+    if branch is not None and branch < len(cuts):
+        cuts, after = cuts[:branch], cuts[branch]
     trace = Trace.empty(manifest)
     for table, (chosen, missing) in read_parts(names, load, size_limit).items():
         notes += missing
-        tables = [
-            until(rows, step) if step is not None and part.last < before.get(table, 0) else rows
-            for part, rows in chosen
-        ]
-        for rows in tables:
+        for part, rows in chosen:
+            if after is not None and not after.concerns(part):
+                continue
+            step = last_step(part, cuts)
             try:
-                trace.append(table, rows)
+                trace.append(table, rows if step is None else until(rows, step))
             except ValueError as error:
                 notes.append(f"{len(rows)} rows of {table} are left out: {error}")
     trace.manifest = manifest.with_notes(notes)
     return trace
+
+
+def _cuts(markers: Mapping[str, bytes], notes: list[str]) -> list[Cut]:
+    """Where branches begin, oldest first; a rewind that was not finished is the newest."""
+    cuts: list[Cut] = []
+    for name, parse in ((BRANCHES_NAME, parse_branches), (REWIND_NAME, lambda data: (parse_rewind(data),))):
+        try:
+            if name in markers:
+                cuts += parse(markers[name])
+        except ValueError as error:
+            notes.append(f"{name} cannot be read, rows past a restart may be left in: {error}")
+    return cuts

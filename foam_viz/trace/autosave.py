@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -17,22 +16,23 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
+from foam_viz.trace import checkpoints
 from foam_viz.trace import manifest as manifests
-from foam_viz.trace.assemble import parse_rewind, read_parts, until
+from foam_viz.trace.assemble import until
 from foam_viz.trace.batches import conform
-from foam_viz.trace.bundle import CHECKPOINTS_FOLDER, BundleError, is_bundle, read_manifest
+from foam_viz.trace.branches import Cut, dump_branches, parse_branches, parse_rewind
+from foam_viz.trace.bundle import BundleError, is_bundle, read_manifest
+from foam_viz.trace.checkpoints import Checkpoint
 from foam_viz.trace.chunks import GrowingTable
 from foam_viz.trace.manifest import Manifest
+from foam_viz.trace.part_files import PartFiles, discard, remove_temporary
 from foam_viz.trace.parts import (
+    BRANCHES_NAME,
+    CHECKPOINTS_FOLDER,
     MANIFEST_NAME,
     REWIND_NAME,
     TABLES_FOLDER,
-    TEMPORARY_SUFFIX,
-    Part,
     PartError,
-    decode,
-    encode,
-    parse_name,
     sync_directory,
     write_atomically,
 )
@@ -41,8 +41,8 @@ from foam_viz.trace.schema import TABLES, table_schema
 MERGE_COUNT = 16
 """So many neighbouring parts of like width become one: at most 15 for each power of 16 remain, 60 after 18 hours."""
 
-_KEPT_CHECKPOINTS = 2
-_CHECKPOINT_NAME = re.compile(r"step-(\d{12})\.pt")
+KEPT_CHECKPOINTS = 2
+_EVERY_STEP = 2**62
 
 
 class AutosaveError(OSError):
@@ -66,24 +66,26 @@ class Autosave:
         directory: The bundle directory; made if it is not there. If it holds the same run, that run is continued:
             what an interrupted writer left is put in order first.
         manifest: What the run is; written at once.
+        adopt: Take a directory whose manifest is missing or damaged for this run's: the caller knows that it is.
 
     Raises:
         AutosaveError: The directory cannot be written to, or holds another run or a bundle of a later version.
     """
 
-    def __init__(self, directory: str | os.PathLike[str], manifest: Manifest) -> None:
+    def __init__(self, directory: str | os.PathLike[str], manifest: Manifest, *, adopt: bool = False) -> None:
         self.directory = Path(directory)
         self._tables = self.directory / TABLES_FOLDER
-        self._checkpoints = self.directory / CHECKPOINTS_FOLDER
         self._pending = {name: GrowingTable(table_schema(name).arrow()) for name in TABLES}
-        self._parts: dict[str, list[Part]] = {name: [] for name in TABLES}
-        self._next: dict[str, int] = dict.fromkeys(TABLES, 0)
-        self._not_durable: set[Path] = set()
+        self._cuts: tuple[Cut, ...] = ()
         with self._failing(self.directory):
-            self._refuse_other_run(manifest)
+            self._refuse_other_run(manifest, adopt)
             self._tables.mkdir(parents=True, exist_ok=True)
-            self._checkpoints.mkdir(exist_ok=True)
-            self._tidy()
+            (self.directory / CHECKPOINTS_FOLDER).mkdir(exist_ok=True)
+            remove_temporary(self.directory / CHECKPOINTS_FOLDER)
+            if (self.directory / BRANCHES_NAME).exists():
+                self._cuts = parse_branches((self.directory / BRANCHES_NAME).read_bytes())
+            self._files = PartFiles(self._tables, MERGE_COUNT)
+            self._finish_rewind()
         self.write_manifest(manifest)
 
     def append(self, table: str, batch: pa.RecordBatch | pa.Table) -> None:
@@ -104,16 +106,11 @@ class Autosave:
         for table, pending in self._pending.items():
             if not pending.rows:
                 continue
-            number = self._next[table]
-            part = Part(table, number, number)
-            with self._failing(self._tables / part.name):
-                write_atomically(self._tables / part.name, encode(pending.table), durable=False)
-            self._pending[table] = GrowingTable(pending.schema)
-            self._parts[table].append(part)
-            self._next[table] = number + 1
-            self._not_durable.add(self._tables / part.name)
             with self._failing(self._tables):
-                self._merge(table)
+                self._files.add(table, pending.table)
+            self._pending[table] = GrowingTable(pending.schema)
+            with self._failing(self._tables):
+                self._files.merge(table, self._cuts)
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Replace the manifest.
@@ -125,14 +122,17 @@ class Autosave:
         with self._failing(path):
             write_atomically(path, manifests.dumps(manifest).encode(), durable=True)
 
-    def checkpoint(self, bytes_writer: Callable[[BinaryIO], None], step: int) -> Path:
-        """Save the state from which the run can be continued after ``step``; the last two are kept.
+    def checkpoint(
+        self, bytes_writer: Callable[[BinaryIO], object], step: int, *, keep: int | None = KEPT_CHECKPOINTS
+    ) -> Path:
+        """Save the state from which the run can be continued after ``step``.
 
         The rows appended before are flushed and made durable first, so a checkpoint never outlives its rows.
 
         Args:
             bytes_writer: Writes the state into the binary file it is given; what it raises is passed on.
             step: The last optimizer step in that state.
+            keep: So many of the newest stay, the new one among them; None deletes none.
 
         Returns:
             The file.
@@ -144,24 +144,63 @@ class Autosave:
         state = BytesIO()
         bytes_writer(state)
         self.flush()
-        path = self._checkpoints / f"step-{step:012d}.pt"
-        with self._failing(path):
-            self._make_durable()
-            write_atomically(path, state.getbuffer(), durable=True)
-            for old, _ in self.checkpoints()[_KEPT_CHECKPOINTS:]:
-                _discard(old)
-        return path
+        with self._failing(self.directory / CHECKPOINTS_FOLDER):
+            self._files.make_durable()
+            written = checkpoints.write(self.directory, state.getbuffer(), step, self._files.next["steps"])
+        if keep is not None:
+            self.prune_checkpoints(keep)
+        return written.path
 
-    def checkpoints(self) -> list[tuple[Path, int]]:
-        """Return the checkpoints and their steps, newest first."""
-        return checkpoints(self.directory)
+    def prune_checkpoints(self, keep: int) -> None:
+        """Delete all checkpoints but the newest of the branch, and all of older branches."""
+        with self._failing(self.directory / CHECKPOINTS_FOLDER):
+            kept = self.checkpoints()[:keep]
+            for checkpoint in checkpoints.found(self.directory):
+                if checkpoint not in kept:
+                    discard(checkpoint.path)
 
-    def latest_checkpoint(self) -> tuple[Path, int] | None:
-        """Return the newest checkpoint and its step, or None while there is none."""
+    def checkpoints(self) -> list[Checkpoint]:
+        """Return the checkpoints of the newest branch, newest first."""
+        return [found for found in checkpoints.found(self.directory) if found.counts(self._cuts)]
+
+    def latest_checkpoint(self) -> Checkpoint | None:
+        """Return the newest checkpoint, or None while there is none."""
         return next(iter(self.checkpoints()), None)
 
+    def branch(self, step: int) -> None:
+        """Go on from ``step`` in a new branch: later rows, appended or written, no longer count, and stay on the disk.
+
+        Rows of step 0, evaluations before training, belong to ``branch(0)``.
+
+        Raises:
+            AutosaveError: Writing failed; the old branch is in force.
+        """
+        with self._failing(self._tables):
+            beyond = self._files.has_rows_after(step)
+        if beyond or not all(checkpoint.step <= step for checkpoint in self.checkpoints()):
+            cuts = (*self._cuts, Cut(step, dict(self._files.next)))
+            path = self.directory / BRANCHES_NAME
+            with self._failing(path):
+                write_atomically(path, dump_branches(cuts), durable=True)
+            self._cuts = cuts
+        self._drop_pending(step)
+
+    @property
+    def branches(self) -> int:
+        """Number of branches that the run has left."""
+        return len(self._cuts)
+
+    def drop_old_branches(self) -> None:
+        """Delete the rows that older branches alone hold.
+
+        Raises:
+            AutosaveError: Writing failed; calling again finishes it.
+        """
+        if self._cuts:
+            self._rewind(_EVERY_STEP)
+
     def rewind(self, step: int) -> None:
-        """Drop every row and checkpoint beyond ``step``, appended or written, so that training goes on from there.
+        """Delete every row and checkpoint beyond ``step``, appended or written, and those of older branches.
 
         Rows of step 0, evaluations before training, outlive ``rewind(0)``; ``rewind(-1)`` drops all.
 
@@ -170,99 +209,59 @@ class Autosave:
         Raises:
             AutosaveError: Writing failed; calling again, or opening the directory again, finishes it.
         """
+        self._drop_pending(step)
+        self._rewind(step)
+
+    def size(self) -> int:
+        """Return the bytes that the rows take on the disk."""
+        return self._files.size()
+
+    def thin(self) -> int:
+        """Thin the rows of the older half; see :mod:`foam_viz.trace.thin`.
+
+        Returns:
+            The last step that was thinned; 0 where there was nothing to thin.
+
+        Raises:
+            AutosaveError: Writing failed.
+        """
+        with self._failing(self._tables):
+            return self._files.thin()
+
+    def _drop_pending(self, step: int) -> None:
         for table, pending in self._pending.items():
             self._pending[table] = GrowingTable(pending.schema)
             if pending.rows:
                 self._pending[table].append(until(pending.table, step))
+
+    def _rewind(self, step: int) -> None:
         marker = self.directory / REWIND_NAME
         with self._failing(marker):
-            document = {"step": step, "before": self._next}
+            document = Cut(step, dict(self._files.next)).to_json()
             write_atomically(marker, json.dumps(document).encode(), durable=True)
-            for path, saved in self.checkpoints():
-                if saved > step:
-                    path.unlink(missing_ok=True)
             self._finish_rewind()
 
     def _finish_rewind(self) -> None:
         marker = self.directory / REWIND_NAME
         try:
-            step, before = parse_rewind(marker.read_bytes())
+            cut = parse_rewind(marker.read_bytes())
         except FileNotFoundError:
             return
-        for table, parts in self._parts.items():
-            cut: list[tuple[Part, pa.Table]] = []
-            for part in [part for part in parts if part.last < before.get(table, 0)]:
-                rows = self._rows(part)
-                kept = until(rows, step)
-                if len(kept) == len(rows):
-                    continue
-                if cut and cut[-1][0].last + 1 != part.first:
-                    self._unite(table, cut)
-                    cut = []
-                cut.append((part, kept))
-            if cut:
-                self._unite(table, cut)
+        cuts = (*self._cuts, cut)
+        for checkpoint in checkpoints.found(self.directory):
+            if not checkpoint.counts(cuts):
+                checkpoint.path.unlink(missing_ok=True)
+        self._files.cut(cuts)
+        (self.directory / BRANCHES_NAME).unlink(missing_ok=True)
+        self._cuts = ()
         marker.unlink()
         sync_directory(self.directory)
 
-    def _merge(self, table: str) -> None:
-        """Merge the newest parts while ``MERGE_COUNT`` neighbours are of like width."""
-        parts = self._parts[table]
-        while len(parts) >= MERGE_COUNT:
-            group = parts[-MERGE_COUNT:]
-            alike = len({part.level(MERGE_COUNT) for part in group}) == 1
-            adjacent = all(left.last + 1 == right.first for left, right in zip(group, group[1:], strict=False))
-            if not (alike and adjacent):
-                return
-            self._unite(table, [(part, self._rows(part)) for part in group])
-
-    def _unite(self, table: str, group: list[tuple[Part, pa.Table]]) -> None:
-        """Put one part in the place of neighbours: it is there, durable, before they go."""
-        parts = [part for part, _ in group]
-        wide = Part(table, parts[0].first, parts[-1].last)
-        together = GrowingTable(table_schema(table).arrow())
-        for _, rows in group:
-            together.append(rows)
-        write_atomically(self._tables / wide.name, encode(together.table), durable=True)
-        place = self._parts[table].index(parts[0])
-        self._parts[table][place : place + len(parts)] = [wide]
-        for part in parts:
-            if part != wide:
-                _discard(self._tables / part.name)
-
-    def _rows(self, part: Part) -> pa.Table:
-        return decode(part.table, (self._tables / part.name).read_bytes())
-
-    def _tidy(self) -> None:
-        """Take stock of what an earlier writer left: leftovers go, damaged parts stay for the reader to report."""
-        for folder in (self._tables, self._checkpoints):
-            for path in folder.glob(f"*{TEMPORARY_SUFFIX}"):
-                path.unlink()
-        names = [path.name for path in self._tables.iterdir()]
-
-        def load(name: str) -> bytes:
-            return (self._tables / name).read_bytes()
-
-        whole = {table: [part for part, _ in chosen] for table, (chosen, _) in read_parts(names, load).items()}
-        for part in filter(None, map(parse_name, names)):
-            self._next[part.table] = max(self._next[part.table], part.last + 1)
-            kept = whole[part.table]
-            if any(keep != part and keep.first <= part.first and part.last <= keep.last for keep in kept):
-                _discard(self._tables / part.name)
-        self._parts = whole
-        self._finish_rewind()
-
-    def _make_durable(self) -> None:
-        for path in self._not_durable:
-            # A part that was merged is gone, and the merged one is durable already.
-            if path.exists():
-                with open(path, "rb+") as file:
-                    os.fsync(file.fileno())
-        sync_directory(self._tables)
-        self._not_durable.clear()
-
-    def _refuse_other_run(self, manifest: Manifest) -> None:
-        if not is_bundle(self.directory) and not (self.directory / MANIFEST_NAME).exists():
+    def _refuse_other_run(self, manifest: Manifest, adopt: bool) -> None:
+        path = self.directory / MANIFEST_NAME
+        if not is_bundle(self.directory) and not path.exists():
+            return
+        if adopt and not _is_json_object(path):
             return
         try:
             there = read_manifest(self.directory)
@@ -288,17 +287,8 @@ class Autosave:
             raise AutosaveError(path, reason, "Choose another directory.") from error
 
 
-def checkpoints(directory: str | os.PathLike[str]) -> list[tuple[Path, int]]:
-    """Return the checkpoints of a bundle directory and their steps, newest first."""
-    folder = Path(directory) / CHECKPOINTS_FOLDER
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    found = [(folder / name, int(match[1])) for name in names if (match := _CHECKPOINT_NAME.fullmatch(name))]
-    return sorted(found, key=lambda item: item[1], reverse=True)
-
-
-def _discard(path: Path) -> None:
-    """Delete a file that is not needed; one that another process holds open (Windows) waits for the next tidying."""
+def _is_json_object(path: Path) -> bool:
     try:
-        path.unlink(missing_ok=True)
-    except PermissionError:
-        return
+        return isinstance(json.loads(path.read_bytes()), dict)
+    except (FileNotFoundError, ValueError, RecursionError):
+        return False

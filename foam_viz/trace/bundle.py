@@ -22,6 +22,8 @@ from foam_viz.trace.assemble import assemble
 from foam_viz.trace.manifest import Manifest, ManifestError
 from foam_viz.trace.model import Trace
 from foam_viz.trace.parts import (
+    BRANCHES_NAME,
+    CHECKPOINTS_FOLDER,
     MANIFEST_NAME,
     REWIND_NAME,
     TABLES_FOLDER,
@@ -34,7 +36,7 @@ from foam_viz.trace.parts import (
 )
 from foam_viz.trace.schema import TABLES
 
-CHECKPOINTS_FOLDER = "checkpoints"
+_MARKERS = (REWIND_NAME, BRANCHES_NAME)
 DEFAULT_SIZE_LIMIT = 4 * 2**30
 _REREADS = 50
 """A reader beside a live writer looks again so often; a writer merges every few seconds, so once is usual."""
@@ -84,7 +86,7 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
         raise _unreadable(file, error) from error
 
 
-def read(path: str | os.PathLike[str], *, size_limit: int = DEFAULT_SIZE_LIMIT) -> Trace:
+def read(path: str | os.PathLike[str], *, size_limit: int = DEFAULT_SIZE_LIMIT, branch: int | None = None) -> Trace:
     """Read a bundle, also one whose writer was killed or is still writing.
 
     Parts that cannot be read are left out, and ``manifest.notes`` says so.
@@ -92,6 +94,8 @@ def read(path: str | os.PathLike[str], *, size_limit: int = DEFAULT_SIZE_LIMIT) 
     Args:
         path: Directory, or zip file with the bundle at its top or in a single folder.
         size_limit: Bytes that the contents may take, unpacked.
+        branch: Of a directory, the branch to follow: 0 is the first, None the newest. A run that had to go on from an
+            earlier step keeps what it recorded before in the older branches.
 
     Raises:
         BundleError: There is no bundle, its manifest is missing or damaged or of a later version, or a zip is refused.
@@ -99,7 +103,7 @@ def read(path: str | os.PathLike[str], *, size_limit: int = DEFAULT_SIZE_LIMIT) 
     path = Path(path)
     try:
         if path.is_dir():
-            return _read_directory(path, size_limit)
+            return _read_directory(path, size_limit, branch)
         with open_archive(path, size_limit) as archive:
             return _read_zip(path, archive, size_limit)
     except (ArchiveError, SizeLimitError) as error:
@@ -130,9 +134,12 @@ def write(trace: Trace, path: str | os.PathLike[str]) -> None:
         raise BundleError(path, f"cannot be written: {error.strerror or error}", remedy) from error
 
 
-def _read_directory(path: Path, size_limit: int) -> Trace:
+def _read_directory(path: Path, size_limit: int, branch: int | None) -> Trace:
     manifest = read_manifest(path)
-    tables, marker = path / TABLES_FOLDER, path / REWIND_NAME
+    tables = path / TABLES_FOLDER
+
+    def markers() -> dict[str, bytes]:
+        return {name: data for name in _MARKERS if (data := _optional(path / name)) is not None}
 
     def load(name: str) -> bytes:
         return (tables / name).read_bytes()
@@ -146,14 +153,14 @@ def _read_directory(path: Path, size_limit: int) -> Trace:
     try:
         for _ in range(_REREADS):
             # A live writer may merge the parts just listed, or rewind, while they are read: look again.
-            rewind = _optional(marker)
+            marked = markers()
             try:
-                trace = assemble(manifest, _listing(tables), load, rewind, size_limit)
+                trace = assemble(manifest, _listing(tables), load, marked, size_limit, branch)
             except FileNotFoundError:
                 continue
-            if _optional(marker) == rewind:
+            if markers() == marked:
                 return trace
-        return assemble(manifest, _listing(tables), load_last, _optional(marker), size_limit)
+        return assemble(manifest, _listing(tables), load_last, markers(), size_limit, branch)
     except OSError as error:
         raise _unreadable(path, error) from error
 
@@ -176,8 +183,8 @@ def _read_zip(path: Path, archive: Archive, size_limit: int) -> Trace:
             raise PartError(str(error)) from error
 
     names = [name.removeprefix(prefix) for name in archive.names if name.startswith(prefix)]
-    rewind = archive.read(folder + REWIND_NAME) if folder + REWIND_NAME in archive.names else None
-    return assemble(manifest, names, load, rewind, size_limit)
+    marked = {name: archive.read(folder + name) for name in _MARKERS if folder + name in archive.names}
+    return assemble(manifest, names, load, marked, size_limit)
 
 
 def _contents(trace: Trace) -> dict[str, bytes | pa.Buffer]:

@@ -21,7 +21,9 @@ from foam_viz.trace.schema import TABLES
 
 MANIFEST_NAME = "manifest.json"
 TABLES_FOLDER = "tables"
+CHECKPOINTS_FOLDER = "checkpoints"
 REWIND_NAME = "rewind.json"
+BRANCHES_NAME = "branches.json"
 TEMPORARY_SUFFIX = ".tmp"
 
 _NAME = re.compile(r"(?P<table>[a-z]+)\.(?P<first>\d{8})-(?P<last>\d{8})\.arrow")
@@ -152,7 +154,7 @@ def gaps(parts: Iterable[Part]) -> list[tuple[int, int]]:
     return missing
 
 
-def write_atomically(path: Path, data: bytes | pa.Buffer, *, durable: bool) -> None:
+def write_atomically(path: Path, data: bytes | memoryview | pa.Buffer, *, durable: bool) -> None:
     """Write a file so that any moment shows the old or the new content, whole.
 
     Args:

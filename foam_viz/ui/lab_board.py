@@ -39,7 +39,7 @@ class Outline(NamedTuple):
         mine: Whether this session steers.
         phase: What the run does; empty without a run.
         pending: Whether a command waits for the engine.
-        notice, problem: What the page must say.
+        notice, problem, saving: What the page must say: of the run, while nothing is saved, and else of saving.
     """
 
     lane: int
@@ -49,6 +49,7 @@ class Outline(NamedTuple):
     pending: bool = False
     notice: str = ""
     problem: str = ""
+    saving: str = ""
 
 
 def outline(state: LabState, run: LabRun | None) -> Outline:
@@ -56,7 +57,14 @@ def outline(state: LabState, run: LabRun | None) -> Outline:
     chosen = (state.lane, state.factor, state.may_control(run))
     if run is None:
         return Outline(*chosen)
-    return Outline(*chosen, _phase(run), run.pending, run.notice, run.header.get("autosave_problem", ""))
+    return Outline(
+        *chosen,
+        _phase(run),
+        run.pending,
+        run.notice,
+        run.header.get("autosave_problem", ""),
+        run.header.get("autosave_notice", ""),
+    )
 
 
 def panels(state: LabState, run: LabRun | None, shown: Outline, loss_axis: str, loss_log: bool) -> None:

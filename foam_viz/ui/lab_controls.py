@@ -119,6 +119,8 @@ def _messages(state: LabState, run: LabRun | None, mine: bool) -> None:
         st.warning(plain(run.notice), icon=":material/info:")
     if problem := run.header.get("autosave_problem"):
         st.warning(plain(problem), icon=":material/cloud_off:")
+    if notice := run.header.get("autosave_notice"):
+        st.info(plain(notice), icon=":material/cloud_done:")
     if not mine:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.info("You are watching a run that somebody else steers.", icon=":material/visibility:")

@@ -14,7 +14,7 @@ import pytest
 
 from foam_viz.trace import Autosave, AutosaveError, Manifest, Trace, bundle, parts, record_batch
 from foam_viz.trace import autosave as autosaves
-from foam_viz.trace.autosave import checkpoints
+from foam_viz.trace.checkpoints import CheckpointError, usable
 
 
 def steps_of(directory: Path) -> list[int]:
@@ -71,9 +71,10 @@ def test_checkpoints_are_whole_and_two(manifest, batches, tmp_path: Path):
         autosave.append("steps", batches(range(step, step + 1))["steps"])
         autosave.checkpoint(lambda file, step=step: file.write(b"%d" % step), step)
         assert steps_of(tmp_path)[-1] == step  # its rows are on the disk before it
-    assert [step for _, step in autosave.checkpoints()] == [30, 20]
-    path, step = autosave.latest_checkpoint()
-    assert (path.read_bytes(), step) == (b"30", 30)
+    assert [found.step for found in autosave.checkpoints()] == [30, 20]
+    newest = autosave.latest_checkpoint()
+    newest.verify()
+    assert (newest.path.read_bytes(), newest.step) == (b"30", 30)
 
     def fails(file) -> None:
         file.write(b"half")
@@ -82,8 +83,11 @@ def test_checkpoints_are_whole_and_two(manifest, batches, tmp_path: Path):
     with pytest.raises(RuntimeError, match="no memory"):
         autosave.checkpoint(fails, 40)
     (tmp_path / "checkpoints" / "step-000000000050.pt.tmp").write_bytes(b"torn")
-    assert checkpoints(tmp_path)[0] == (path, 30)
-    assert Autosave(tmp_path, manifest).latest_checkpoint() == (path, 30)
+    assert usable(tmp_path)[0] == newest
+    assert Autosave(tmp_path, manifest).latest_checkpoint() == newest
+    newest.path.write_bytes(b"31")
+    with pytest.raises(CheckpointError, match="is damaged"):
+        newest.verify()
     assert not list(tmp_path.rglob("*.tmp"))
 
 
@@ -95,7 +99,7 @@ def test_rewind_drops_rows_written_and_not_yet_written(manifest, batches, tmp_pa
     autosave.checkpoint(lambda file: None, 15)
     autosave.append("steps", batches(range(20, 25))["steps"])
     autosave.rewind(12)
-    assert [step for _, step in autosave.checkpoints()] == [10]
+    assert [found.step for found in autosave.checkpoints()] == [10]
     read = bundle.read(tmp_path)
     assert read.steps["step"].to_pylist() == list(range(1, 13))
     assert read.rows("checks") == 36
@@ -266,9 +270,10 @@ for step in range(1, 10**6):
         assert found == list(range(1, len(found) + 1))
         assert len(found) >= int(told[-1] if told else 1)
         assert read.manifest.notes == ()
-        for path, step in checkpoints(directory):
-            assert path.stat().st_size == 10**6
-            assert step <= len(found)
+        for checkpoint in usable(directory):
+            checkpoint.verify()
+            assert checkpoint.path.stat().st_size == 10**6
+            assert checkpoint.step <= len(found)
 
 
 def test_no_place_to_write_says_what_and_what_to_do(manifest, batches, tmp_path: Path, monkeypatch):
