@@ -10,12 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from foam_viz.engine import releases
 from foam_viz.optim import catalogue as optimizers
 from foam_viz.optim.fields import Field, FieldError, check_all, unknown_key
 from foam_viz.tasks import catalogue as tasks
 from foam_viz.tasks.shared_fields import PRECISION
 
 MAXIMUM_LANES = 4
+VERSION_KEY = "v"
 DEFAULT_LANES = ("foam", "shampoo")
 SCHEDULES = ("constant", "linear-decay", "warm-up", "warm-up-linear-decay")
 
@@ -90,22 +92,36 @@ class LaneConfig:
 
     optimizer: str
     settings: dict[str, Any]
+    task: str = tasks.DEFAULT_TASK
 
     @property
     def spec(self) -> optimizers.OptimizerSpec:
-        return optimizers.find(self.optimizer)
+        """The optimizer, with the defaults that it has on the task."""
+        return releases.optimizer(self.optimizer, self.task)
+
+    def becoming(self, optimizer: str, task: str) -> tuple[optimizers.OptimizerSpec, dict[str, Any]]:
+        """Another optimizer or task: its spec, and its settings, in which what was set here and fits is kept."""
+        spec = releases.optimizer(optimizer, task)
+        known = {field.name for field in spec.all_fields}
+        kept = {
+            field.name: self.settings[field.name]
+            for field in self.spec.all_fields
+            if field.name in known and self.settings[field.name] != field.default
+        }
+        return spec, spec.review(kept)[0]
 
     def text(self) -> str:
-        """``foam:tau=0.5,period=20``: the optimizer and what differs from its defaults."""
-        changed = [
+        """``foam:tau=0.5,period=20``: the optimizer, what differs from its defaults, and what is the task's own."""
+        own = dict(tasks.find(self.task).optimizer_defaults)
+        told = [
             f"{field.name}={field.format(self.settings[field.name])}"
             for field in self.spec.all_fields
-            if self.settings[field.name] != field.default
+            if self.settings[field.name] != field.default or field.name in own
         ]
-        return self.optimizer + (":" + ",".join(changed) if changed else "")
+        return self.optimizer + (":" + ",".join(told) if told else "")
 
     def label(self) -> str:
-        """``FOAM tau = 0.5, f = 20``: what a person calls it."""
+        """``FOAM tau = 0.5, f = 20``: what a person calls it; what differs from its defaults on the task is told."""
         changed = [
             f"{field.symbol or field.name} = {field.format(self.settings[field.name])}"
             for field in self.spec.all_fields
@@ -156,21 +172,23 @@ def build(
     task_settings: Mapping[str, Any] | None = None,
     run_settings: Mapping[str, Any] | None = None,
     lanes: Sequence[tuple[str, Mapping[str, Any]]] | None = None,
+    *,
+    version: int = releases.CURRENT,
 ) -> tuple[Experiment, list[FieldError]]:
     """The experiment nearest to what was asked, and everything that was refused.
 
     What is missing takes its default; what is refused takes its default and is named in the errors, so that the
-    rest of a configuration is never lost.
+    rest of a configuration is never lost. Defaults are those of ``version``: see ``engine.releases``.
     """
     errors: list[FieldError] = []
     task = tasks.DEFAULT_TASK if task is None else task
     try:
-        task_spec = tasks.find(task)
+        task_spec = releases.task(task, version)
     except FieldError as error:
         errors.append(error)
-        task_spec = tasks.TASKS[tasks.DEFAULT_TASK]
+        task_spec = releases.task(tasks.DEFAULT_TASK, version)
     checked_task, task_errors = task_spec.review(task_settings or {})
-    checked_run, run_errors = check_all(RUN_FIELDS, run_settings or {})
+    checked_run, run_errors = check_all(releases.run_fields(RUN_FIELDS, version), run_settings or {})
     errors += task_errors + run_errors
     chosen = []
     asked = list(lanes) if lanes else [(name, {}) for name in DEFAULT_LANES]
@@ -178,20 +196,21 @@ def build(
         errors.append(FieldError("lane", len(asked), f"at most {MAXIMUM_LANES} optimizers; the first are kept"))
     for name, settings in asked[:MAXIMUM_LANES]:
         try:
-            spec = optimizers.find(name)
+            spec = releases.optimizer(name, task_spec.name, version)
         except FieldError as error:
             errors.append(error)
             continue
         checked, lane_errors = spec.review(settings)
         errors += lane_errors
-        chosen.append(LaneConfig(name, checked))
+        chosen.append(LaneConfig(name, checked, task_spec.name))
     if not chosen:
-        chosen = [LaneConfig(name, optimizers.find(name).review({})[0]) for name in DEFAULT_LANES]
+        specs = [releases.optimizer(name, task_spec.name, version) for name in DEFAULT_LANES]
+        chosen = [LaneConfig(spec.name, spec.review({})[0], task_spec.name) for spec in specs]
     return Experiment(task_spec.name, checked_task, checked_run, tuple(chosen)), errors
 
 
 def from_json(data: Mapping[str, Any]) -> Experiment:
-    """The experiment of :meth:`Experiment.to_json`.
+    """The experiment of :meth:`Experiment.to_json`; what one of the first release does not say means what it did then.
 
     Raises:
         FieldError: The first thing that is not valid.
@@ -201,6 +220,7 @@ def from_json(data: Mapping[str, Any]) -> Experiment:
         data.get("task_settings"),
         data.get("run_settings"),
         [(lane["optimizer"], lane["settings"]) for lane in data.get("lanes", ())],
+        version=1,
     )
     if errors:
         raise errors[0]
@@ -212,6 +232,7 @@ def from_manifest(config: Mapping[str, Any]) -> tuple[Experiment, list[FieldErro
 
     Args:
         config: The manifest's ``config``, in the form of :meth:`Experiment.lane_config`; nothing in it is trusted.
+            It is complete, so a setting that is missing did not exist: it means what was done without it.
 
     Returns:
         The experiment nearest to it, of one lane, and everything that was refused. Settings that name local files are
@@ -233,7 +254,7 @@ def from_manifest(config: Mapping[str, Any]) -> tuple[Experiment, list[FieldErro
     else:  # the task named in its place has other settings
         task_settings = {}
     lane = (part("optimizer", str, DEFAULT_LANES[0]), part("optimizer_settings", dict, {}))
-    experiment, build_errors = build(task_name, task_settings, part("run_settings", dict, {}), [lane])
+    experiment, build_errors = build(task_name, task_settings, part("run_settings", dict, {}), [lane], version=1)
     return experiment, errors + build_errors
 
 
@@ -259,8 +280,8 @@ def route(task: str, optimizer: str, assignments: Iterable[tuple[str, Any]]) -> 
 
 
 def to_query(experiment: Experiment) -> dict[str, str | list[str]]:
-    """The query of a link: the task, the lanes, and what differs from the defaults."""
-    query: dict[str, str | list[str]] = {"task": experiment.task}
+    """The query of a link: its version, the task, the lanes, and what differs from the defaults."""
+    query: dict[str, str | list[str]] = {VERSION_KEY: str(releases.CURRENT), "task": experiment.task}
     for fields, settings in (
         (tasks.find(experiment.task).fields, experiment.task_settings),
         (RUN_FIELDS, experiment.run_settings),
@@ -273,9 +294,13 @@ def to_query(experiment: Experiment) -> dict[str, str | list[str]]:
 
 
 def from_query(query: Mapping[str, Sequence[str]]) -> tuple[Experiment, list[FieldError]]:
-    """Reads a link: the experiment nearest to it, and everything in it that was refused."""
+    """Reads a link: the experiment nearest to it, and everything in it that was refused.
+
+    One that says no version is of the first release, and means what it meant then.
+    """
     errors: list[FieldError] = []
     flat = {key: values[-1] for key, values in query.items() if values}
+    version = _version(flat, errors)
     task_name = flat.pop("task", None)
     task_spec = tasks.TASKS.get(task_name or tasks.DEFAULT_TASK, tasks.TASKS[tasks.DEFAULT_TASK])
     flat, local_errors = task_spec.foreign(flat)
@@ -290,8 +315,22 @@ def from_query(query: Mapping[str, Sequence[str]]) -> tuple[Experiment, list[Fie
     parsed, top_errors = _parse_all((*task_spec.fields, *RUN_FIELDS), flat.items(), ignore=("lane", "run"))
     run_settings = {key: value for key, value in parsed.items() if key in _RUN_NAMES}
     task_settings = {key: value for key, value in parsed.items() if key not in _RUN_NAMES}
-    experiment, build_errors = build(task_name, task_settings, run_settings, lanes or None)
+    experiment, build_errors = build(task_name, task_settings, run_settings, lanes or None, version=version)
     return experiment, errors + top_errors + build_errors
+
+
+def _version(flat: dict[str, str], errors: list[FieldError]) -> int:
+    """The version of a link, taken out of it; an address without a configuration has today's defaults."""
+    told = flat.pop(VERSION_KEY, None)
+    if told is None:
+        return 1 if flat.keys() - {"run"} else releases.CURRENT
+    if told.isdecimal() and 1 <= int(told) <= releases.CURRENT:
+        return int(told)
+    allowed = (
+        f"a whole number from 1 to {releases.CURRENT}; the link was read with today's defaults for what it leaves out"
+    )
+    errors.append(FieldError(VERSION_KEY, told, allowed))
+    return releases.CURRENT
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:

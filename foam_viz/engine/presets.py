@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from foam_viz.engine import releases
+from foam_viz.engine.config import VERSION_KEY
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -13,33 +16,38 @@ class Preset:
     Attributes:
         label: Its name on the page.
         why: What to look for, in a sentence.
-        query: The query of the link that opens it.
+        lanes: The optimizers, as a link writes them; what they leave out takes its default on the task.
     """
 
     label: str
     why: str
-    query: Mapping[str, Sequence[str]]
+    lanes: Sequence[str]
+
+    @property
+    def query(self) -> Mapping[str, Sequence[str]]:
+        """The query of the link that opens it."""
+        return {VERSION_KEY: (str(releases.CURRENT),), "lane": self.lanes}
 
 
 PRESETS: dict[str, Preset] = {
     "foam-against-fixed": Preset(
         "FOAM against a fixed period",
         "Nearly the same loss from about a fifth of the decompositions.",
-        {"lane": ("foam", "shampoo")},
+        ("foam", "shampoo"),
     ),
     "how-stale": Preset(
         "How stale is too stale?",
         "The longer the period, the further the loss curves part.",
-        {"lane": ("shampoo", "shampoo:period=50", "shampoo:period=100", "shampoo:period=200")},
+        ("shampoo", "shampoo:period=50", "shampoo:period=100", "shampoo:period=200"),
     ),
     "ablation": Preset(
         "FOAM taken apart",
         "What adaptive damping and the refresh each do alone.",
-        {"lane": ("foam", "foam-fixed-damping", "foam-no-refresh", "dr-shampoo")},
+        ("foam", "foam-fixed-damping", "foam-no-refresh", "dr-shampoo"),
     ),
     "orders": Preset(
         "First order against second",
         "What a fresh preconditioner buys over AdamW.",
-        {"lane": ("adamw", "shampoo", "foam")},
+        ("adamw", "shampoo", "foam"),
     ),
 }

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
-from foam_viz.optim.fields import Constraint, Field, FieldError, check_all, require
+from foam_viz.optim.fields import Constraint, Field, FieldError, check_all, require, with_defaults
 from foam_viz.optim.refresh import POLICIES
 from foam_viz.optim.refresh_fields import PERIOD, STAGGER
 
@@ -139,6 +139,14 @@ class OptimizerSpec:
     def all_fields(self) -> tuple[Field, ...]:
         """Every hyperparameter, the policy's first: they are what one tunes."""
         return self.policy_fields + self.fields
+
+    def with_defaults(self, defaults: Mapping[str, Any]) -> OptimizerSpec:
+        """The optimizer with other defaults where some are given by name."""
+        return replace(
+            self,
+            fields=with_defaults(self.fields, defaults),
+            policy_fields=with_defaults(self.policy_fields, defaults),
+        )
 
     def validate(self, settings: Mapping[str, object]) -> dict[str, Any]:
         """Complete, typed settings.

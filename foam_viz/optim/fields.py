@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any, Literal
@@ -182,6 +182,11 @@ def format_number(value: Any) -> str:
     mantissa, mark, exponent = text.partition("e")
     mantissa = mantissa.removesuffix(".0")
     return f"{mantissa}e{int(exponent)}" if mark else mantissa
+
+
+def with_defaults(fields: Iterable[Field], defaults: Mapping[str, Any]) -> tuple[Field, ...]:
+    """The fields with other defaults where some are given by name."""
+    return tuple(replace(f, default=defaults[f.name]) if f.name in defaults else f for f in fields)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,6 +39,8 @@ class TaskSpec:
         local_fields: Settings that name something on the user's own disk: for the CLI and the library, never for
             links, pages and manifests of others (see ``foreign``).
         constraints: Relations between the settings.
+        optimizer_defaults: Settings of optimizers whose defaults this task has of its own, by name: damping is measured
+            in gradient^2, so that it fits one task and not another.
         picture: Kind of its picture, which says what arrays ``Task.picture`` returns: ``decision``,
             ``reconstruction``, ``ellipse`` or ``singular-values``; None where it has none.
     """
@@ -51,6 +53,7 @@ class TaskSpec:
     loss_unit: str
     local_fields: tuple[Field, ...] = ()
     constraints: tuple[Constraint, ...] = ()
+    optimizer_defaults: tuple[tuple[str, Any], ...] = ()
     picture: str | None = None
 
     @property

@@ -12,7 +12,6 @@ from foam_viz.engine.presets import PRESETS
 from foam_viz.optim import catalogue as optimizers
 from foam_viz.optim.fields import Field, FieldError
 from foam_viz.tasks import catalogue as tasks
-from foam_viz.tasks.shared_fields import require_precision
 from foam_viz.ui.lab_state import LabState
 from foam_viz.ui.server import hub
 from foam_viz.ui.widgets import field_widget
@@ -27,7 +26,7 @@ def sidebar(state: LabState) -> None:
     with st.sidebar:
         _presets(state)
         task, task_settings, run_settings = _task(state)
-        lanes = [_lane(state, place, lane) for place, lane in enumerate(state.experiment.lanes)]
+        lanes = [_lane(state, task, place, lane) for place, lane in enumerate(state.experiment.lanes)]
         if len(lanes) < config.MAXIMUM_LANES:
             st.button(
                 "Add optimizer",
@@ -41,7 +40,7 @@ def sidebar(state: LabState) -> None:
     state.experiment, errors = config.build(task, task_settings, run_settings, lanes)
     device = hub().devices[0][0] if state.device == "auto" else state.device
     try:
-        require_precision(run_settings["precision"], device)
+        tasks.require_precision(run_settings["precision"], device)
     except FieldError as error:
         errors.append(error)
         run_settings["precision"] = state.experiment.run_settings["precision"] = "float32"
@@ -80,6 +79,7 @@ def _task(state: LabState) -> tuple[str, dict[str, Any], dict[str, Any]]:
             "Task",
             list(tasks.TASKS),
             key=key,
+            on_change=lambda: state.use_task(st.session_state[key]),
             format_func=lambda name: tasks.TASKS[name].label,
             label_visibility="collapsed",
         )
@@ -96,7 +96,7 @@ def _task(state: LabState) -> tuple[str, dict[str, Any], dict[str, Any]]:
     return task, task_settings, run_settings
 
 
-def _lane(state: LabState, place: int, lane: LaneConfig) -> tuple[str, dict[str, Any]]:
+def _lane(state: LabState, task: str, place: int, lane: LaneConfig) -> tuple[str, dict[str, Any]]:
     lane_id = state.lane_ids[place]
     with st.expander(f"{place + 1} · {lane.spec.label}", expanded=place == 0, key=f"lane-{lane_id}"):
         key = f"set.lane.{lane_id}"
@@ -109,11 +109,8 @@ def _lane(state: LabState, place: int, lane: LaneConfig) -> tuple[str, dict[str,
             format_func=_optimizer_label,
             help="What trains this lane. Variants marked as ours are this project's, not a paper's.",
         )
-        spec = optimizers.find(name)
+        spec, settings = lane.becoming(name, task)
         st.caption(spec.summary)
-        names = {field.name for field in spec.all_fields}
-        # What both optimizers know is kept when another one is chosen.
-        settings, _ = spec.review({k: v for k, v in lane.settings.items() if k in names})
         first = tuple(field for n in _FIRST for field in spec.all_fields if field.name == n)
         rest = tuple(field for field in spec.all_fields if field.name not in _FIRST)
         settings |= _fields(first, f"lane.{lane_id}.{name}", settings)

@@ -116,6 +116,14 @@ class LabState:
         self.next_lane_id += count
         return list(range(first, first + count))
 
+    def use_task(self, task: str) -> None:
+        """Another task on the page: settings that were at the old task's defaults go to the new one's."""
+        lanes = [(lane.optimizer, lane.becoming(lane.optimizer, task)[1]) for lane in self.experiment.lanes]
+        self.experiment = config.build(task, {}, self.experiment.run_settings, lanes)[0]
+        for key in [key for key in st.session_state if str(key).startswith("set.lane.")]:
+            if not key.endswith(".optimizer"):
+                del st.session_state[key]
+
     def add_lane(self) -> None:
         """Another optimizer: the first of the catalogue that is not there yet."""
         present = {lane.optimizer for lane in self.experiment.lanes}
