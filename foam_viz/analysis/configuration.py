@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from foam_viz.trace import Manifest, Trace
+from foam_viz.trace.schema import LARGEST_REAL
 
 PLANNED_STEPS = (
     "steps_planned",
@@ -96,4 +97,6 @@ def optimizer_setting(manifest: Manifest, name: str) -> float | None:
         names = _ARTIFACT | (_ARTIFACT_FOAM if manifest.optimizer.startswith("foam") else {})
         names |= _ARTIFACT_RESIDUAL if goes_by_residual(manifest) else {}
         value = manifest.config.get(names.get(name, name))
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= LARGEST_REAL:
+        return None
+    return float(value)

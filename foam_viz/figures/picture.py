@@ -14,6 +14,7 @@ import numpy as np
 from foam_viz.analysis.downsample import strided
 from foam_viz.figures import columns, encode, theme
 from foam_viz.figures.panel import Drawing, Lane, View
+from foam_viz.trace.schema import PICTURE_KINDS
 
 Arrays = Mapping[str, np.ndarray]
 Part = tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any], str]
@@ -64,8 +65,9 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
 
 
 def _part(lane: Lane, arrays: Arrays) -> Part | None:
-    """One run's picture; None before its first."""
-    return _KINDS[lane.trace.manifest.picture](lane, arrays) if arrays else None
+    """One run's picture; None until every array of its kind is there."""
+    kind = lane.trace.manifest.picture
+    return _KINDS[kind](lane, arrays) if arrays.keys() >= PICTURE_KINDS[kind].keys() else None
 
 
 def _decision(lane: Lane, arrays: Arrays) -> Part:

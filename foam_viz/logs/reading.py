@@ -7,7 +7,6 @@ import re
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from foam_viz.logs.mask import masked
 from foam_viz.logs.reader import Group, LogError, LogFile, Options, Problem, Reader, Reading
 from foam_viz.logs.text_lines import looks_like_text
 from foam_viz.trace import Trace, strict_json
+from foam_viz.trace.soundness import sound
 
 Claim = tuple[Reader, Group]
 
@@ -205,7 +205,7 @@ def _find(reader: Reader, files: list[LogFile]) -> tuple[list[Group], list[Probl
 
 def _defect(reader: Reader, name: str, error: Exception) -> Problem:
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return Problem(name, "", f"the reader for {reader.label} failed on it with {_plain(what)[:300]}", _REPORT)
+    return Problem(name, "", f"the reader for {reader.label} failed on it with {what[:300]}", _REPORT)
 
 
 def _names(group: Group) -> str:
@@ -213,7 +213,7 @@ def _names(group: Group) -> str:
 
 
 def _settled(trace: Trace, options: Options) -> Trace:
-    """The last word on every run, whoever read it: secrets masked, and a manifest that can be written as JSON."""
+    """The last word on every run, whoever read it: secrets masked, texts that can be shown, values in their ranges."""
     manifest = trace.manifest
     notes: list[str] = []
     changes: dict[str, Any] = {}
@@ -223,18 +223,14 @@ def _settled(trace: Trace, options: Options) -> Trace:
             value, hidden = masked(value)
             notes += hidden
         changes[name] = tuple(value) if isinstance(value, list) else value
-    changes["factors"] = tuple(
-        replace(factor, id=_plain(factor.id), parameter=_plain(factor.parameter)) for factor in manifest.factors
-    )
-    changes["notes"] = tuple(_plain(list(manifest.notes)))
     trace.manifest = manifest.with_(**changes).with_notes(notes)
-    return trace
+    return sound(trace)
 
 
 def _plain(value: Any) -> Any:
-    """The same as JSON has it: text without lone surrogates, null for NaN, words for what JSON has no form for."""
+    """The same as JSON has it: null for NaN, words for what JSON has no form for."""
     if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+        return value
     if isinstance(value, Mapping):
         return {_plain(str(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

@@ -12,6 +12,7 @@ from foam_viz.trace.manifest import Manifest
 from foam_viz.trace.model import Trace
 from foam_viz.trace.parts import BRANCHES_NAME, REWIND_NAME, Part, decode, gaps, parse_name, widest
 from foam_viz.trace.schema import TABLES
+from foam_viz.trace.soundness import sound
 
 
 def read_parts(
@@ -59,7 +60,7 @@ def assemble(
     size_limit: int,
     branch: int | None = None,
 ) -> Trace:
-    """Build the trace of a bundle from its files, leaving out aloud what cannot be read.
+    """Build the trace of a bundle from its files, leaving out aloud what cannot be read or cannot be.
 
     Args:
         manifest: The bundle's manifest.
@@ -89,7 +90,7 @@ def assemble(
             except ValueError as error:
                 notes.append(f"{len(rows)} rows of {table} are left out: {error}")
     trace.manifest = manifest.with_notes(notes)
-    return trace
+    return sound(trace)
 
 
 def _cuts(markers: Mapping[str, bytes], notes: list[str]) -> list[Cut]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from foam_viz.trace.manifest import FactorInfo, Manifest
-from foam_viz.trace.schema import TABLES, TableSchema
+from foam_viz.trace.schema import LARGEST_COUNT, LARGEST_REAL, LARGEST_STEP, TABLES, Column, TableSchema
 
 _SECTION = re.compile(r"(<!-- generated: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -32,10 +32,10 @@ def renew(text: str) -> str:
 
 
 def _table(table: TableSchema) -> str:
-    lines = ["| column | type | unit | null? | meaning |", "|---|---|---|---|---|"]
+    lines = ["| column | type | unit | range | null? | meaning |", "|---|---|---|---|---|---|"]
     for column in table.columns:
         nullable = "never" if column.required else "yes"
-        cells = (f"`{column.name}`", _type_word(column.type), column.unit, nullable, column.meaning)
+        cells = (f"`{column.name}`", _type_word(column.type), column.unit, _range(column), nullable, column.meaning)
         lines.append("| " + " | ".join(cells) + " |")
     return f"{table.meaning}\n\n" + "\n".join(lines) + "\n"
 
@@ -49,6 +49,17 @@ def _record(record: type[Manifest] | type[FactorInfo]) -> str:
         missing = "an error" if required or item.name == "schema_version" else _default_word(item.default)
         lines.append(f"| `{item.name}` | {_json_type(str(item.type))} | {missing} | {item.metadata['meaning']} |")
     return "\n".join(lines) + "\n"
+
+
+def _range(column: Column) -> str:
+    if pa.types.is_string(column.type):
+        return f"at most {column.most:,} characters" if column.most else ""
+    if column.name == "factor":
+        return "the manifest's"
+    if column.least is None:
+        return ""
+    words = {LARGEST_STEP: "2^53 - 1", LARGEST_COUNT: "2^31 - 1", LARGEST_REAL: "1e100", -LARGEST_REAL: "-1e100"}
+    return " to ".join(words.get(limit, f"{limit:,}") for limit in (column.least, column.most))
 
 
 def _type_word(data_type: pa.DataType) -> str:

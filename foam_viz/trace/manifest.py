@@ -14,7 +14,7 @@ from functools import cached_property
 
 from foam_viz.trace import strict_json
 from foam_viz.trace.factor_names import FactorName, factor_names
-from foam_viz.trace.schema import SCHEMA_VERSION
+from foam_viz.trace.schema import LARGEST_COUNT, LARGEST_STEP, SCHEMA_VERSION
 
 STATUSES: tuple[str, ...] = ("running", "paused", "finished", "diverged", "interrupted")
 
@@ -33,9 +33,12 @@ class ManifestError(ValueError):
         self.key, self.reason, self.remedy = key, reason, remedy
 
 
-def _described(meaning: str, **options: typing.Any) -> typing.Any:
-    """A dataclass field with the line that the documentation prints for it."""
-    return field(metadata={"meaning": meaning}, **options)
+def _described(
+    meaning: str, *, least: int | None = None, most: int = LARGEST_COUNT, **options: typing.Any
+) -> typing.Any:
+    """A dataclass field with the line that the documentation prints for it, and the range of a whole number."""
+    limits = {} if least is None else {"range": (least, most)}
+    return field(metadata={"meaning": meaning, **limits}, **options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +47,10 @@ class FactorInfo:
 
     id: str = _described("`<parameter index>.block_<block>.<dim>`, unique in the run.")
     parameter: str = _described("Name of the parameter.")
-    block: int = _described("Block of the parameter, from 0.")
-    dim: int = _described("Dimension of the block that the factor belongs to, from 0.")
-    order: int = _described("Number of dimensions of the block.")
-    size: int = _described("Rows, and columns, of the factor.")
+    block: int = _described("Block of the parameter, from 0.", least=0)
+    dim: int = _described("Dimension of the block that the factor belongs to, from 0.", least=0)
+    order: int = _described("Number of dimensions of the block.", least=1)
+    size: int = _described("Rows, and columns, of the factor.", least=1)
     extra: Mapping[str, object] = field(default_factory=dict, hash=False)
 
     @property
@@ -88,7 +91,9 @@ class Manifest:
         hash=False,
     )
     status: str = _described("One of " + ", ".join(f"`{word}`" for word in STATUSES) + ".", default="finished")
-    diverged_step: int | None = _described("Step at which the loss became NaN or inf, else null.", default=None)
+    diverged_step: int | None = _described(
+        "Step at which the loss became NaN or inf, else null.", least=0, most=LARGEST_STEP, default=None
+    )
     shared_machine: bool = _described("True when other runs trained meanwhile: seconds do not compare.", default=False)
     recorder: Mapping[str, object] = _described("Recording schedule, in steps.", default_factory=dict, hash=False)
     extra: Mapping[str, object] = field(default_factory=dict, hash=False)
@@ -164,7 +169,7 @@ def loads(text: str | bytes) -> Manifest:
     """
     try:
         document = strict_json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ManifestError("", f"is not strict JSON: {error}") from error
     return from_json(document)
 
@@ -189,6 +194,9 @@ def _load(record_type: type, document: object, where: str) -> typing.Any:
         value = document[name]
         if not _fits(value, hints[name]):
             raise ManifestError(key, f"has the wrong type: {_json_word(value)}")
+        low, high = item.metadata.get("range", (None, None))
+        if low is not None and value is not None and not low <= value <= high:
+            raise ManifestError(key, f"{_number(value)} is not {low:,} to {high:,}")
         arguments[name] = tuple(value) if isinstance(value, list) else value
     extra = {key: value for key, value in document.items() if key not in known}
     return record_type(**arguments, extra=extra)
@@ -204,6 +212,10 @@ def _fits(value: object, hint: typing.Any) -> bool:
     if hint in (int, float):
         return isinstance(value, int if hint is int else int | float) and not isinstance(value, bool)
     return isinstance(value, Mapping if origin is not None else hint)
+
+
+def _number(value: int) -> str:
+    return f"{value:,}" if abs(value) < 10**18 else f"{value:.3g}"
 
 
 def _json_word(value: object) -> str:

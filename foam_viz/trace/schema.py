@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import pyarrow as pa
 
@@ -30,6 +31,11 @@ class Column:
         meaning: One line for the documentation.
         unit: Unit of the values, empty for pure numbers.
         required: True when a row without a value is an error.
+        least: Smallest number allowed, of text the least characters; None for no limit. NaN and infinity are numbers
+            that a diverged run has, so no limit concerns them.
+        most: Largest number allowed, of text the most characters; None for no limit.
+        places: True for a column that says what a row is about: a row out of range there is left out, whereas of any
+            other column only the value is.
     """
 
     name: str
@@ -37,6 +43,9 @@ class Column:
     meaning: str
     unit: str = ""
     required: bool = False
+    least: float | None = None
+    most: float | None = None
+    places: bool = False
 
     def field(self) -> pa.Field:
         """Return the Arrow field, with the unit in its metadata."""
@@ -79,15 +88,28 @@ def unit_of(field: pa.Field) -> str:
     return (field.metadata or {}).get(b"unit", b"").decode(errors="replace")
 
 
+LARGEST_STEP = 2**53 - 1
+"""Whole numbers up to this one are exact as doubles, in JSON and in the browser."""
+
+LARGEST_REAL = 1e100
+"""Measures beyond this are no measurements: their square would overflow. Not a limit on losses, which may explode."""
+
+LARGEST_COUNT = 2**31 - 1
+
 _INT32, _INT64, _REAL, _TEXT = pa.int32(), pa.int64(), pa.float64(), pa.string()
 _SPECTRUM = pa.list_(pa.float32())
+_STEP: dict[str, Any] = {"unit": "step", "least": 0, "most": LARGEST_STEP}
+_AT: dict[str, Any] = {**_STEP, "required": True, "places": True}
+_COUNT: dict[str, Any] = {"least": 0, "most": LARGEST_COUNT}
+_DAMPING: dict[str, Any] = {"unit": "gradient^2", "least": 0, "most": LARGEST_REAL}
+_MEASURE: dict[str, Any] = {"least": -LARGEST_REAL, "most": LARGEST_REAL}
 
 STEPS = TableSchema(
     name="steps",
     meaning="One row for each optimizer step that logged anything. Further named numeric columns are welcome.",
     open=True,
     columns=(
-        Column("step", _INT64, "Optimizer step, counted from 1; evaluations before training are at 0.", "step", True),
+        Column("step", _INT64, "Optimizer step, counted from 1; evaluations before training are at 0.", **_AT),
         Column("epoch", _REAL, "Passes over the training data so far, fractions allowed.", "epoch"),
         Column("tokens", _REAL, "Training tokens consumed so far.", "token"),
         Column("optimizer_seconds", _REAL, "Cumulative seconds charged to training: no evaluation, no recording.", "s"),
@@ -96,7 +118,13 @@ STEPS = TableSchema(
         Column("held_out_loss", _REAL, "Loss on data kept out of training, where it was evaluated."),
         Column("learning_rate", _REAL, "Learning rate of the step."),
         Column("gradient_norm", _REAL, "Euclidean norm of the whole gradient."),
-        Column("decompositions", _INT64, "Cumulative eigendecompositions of all factors together."),
+        Column(
+            "decompositions",
+            _INT64,
+            "Cumulative eigendecompositions of all factors together.",
+            least=0,
+            most=LARGEST_STEP,
+        ),
     ),
 )
 
@@ -104,21 +132,27 @@ CHECKS = TableSchema(
     name="checks",
     meaning="One row for each factor and check, or for each factor and interval of steps with its counts.",
     columns=(
-        Column("step", _INT64, "Step of the check, or the last step of the interval.", "step", True),
-        Column("interval_start", _INT64, "First step the row covers; null for a single check.", "step"),
-        Column("factor", _INT32, "Index into the manifest's `factors`; null for all factors together."),
-        Column("checks", _INT32, "Checks the row stands for; 1 for a single check."),
-        Column("decompositions", _INT32, "Eigendecompositions among them."),
-        Column("reuses", _INT32, "Checks that kept the basis by decision."),
-        Column("cap_refreshes", _INT32, "Decompositions because the damping would have passed its maximum."),
+        Column("step", _INT64, "Step of the check, or the last step of the interval.", **_AT),
+        Column("interval_start", _INT64, "First step the row covers; null for a single check.", **_STEP, places=True),
+        Column(
+            "factor",
+            _INT32,
+            "Index into the manifest's `factors`; null for all factors together.",
+            least=0,
+            places=True,
+        ),
+        Column("checks", _INT32, "Checks the row stands for; 1 for a single check.", **_COUNT),
+        Column("decompositions", _INT32, "Eigendecompositions among them.", **_COUNT),
+        Column("reuses", _INT32, "Checks that kept the basis by decision.", **_COUNT),
+        Column("cap_refreshes", _INT32, "Decompositions because the damping would have passed its maximum.", **_COUNT),
         Column("decision", DECISION_TYPE, "What a single check decided: " + ", ".join(DECISIONS) + "."),
-        Column("epsilon_before", _REAL, "Damping in force before the decision.", "gradient^2"),
-        Column("epsilon", _REAL, "Damping in force after the decision.", "gradient^2"),
-        Column("proxy", _REAL, "Staleness proxy h, measured before the decision."),
-        Column("relative_condition", _REAL, "Whitened drift RC, a term of the proxy."),
-        Column("alpha", _REAL, "Concentration of the inverse root, a term of the proxy."),
-        Column("residual", _REAL, "Diagonalization residual of the basis before the decision."),
-        Column("last_decomposition_step", _INT64, "Step of the latest decomposition, after the decision.", "step"),
+        Column("epsilon_before", _REAL, "Damping in force before the decision.", **_DAMPING),
+        Column("epsilon", _REAL, "Damping in force after the decision.", **_DAMPING),
+        Column("proxy", _REAL, "Staleness proxy h, measured before the decision.", **_MEASURE),
+        Column("relative_condition", _REAL, "Whitened drift RC, a term of the proxy.", **_MEASURE),
+        Column("alpha", _REAL, "Concentration of the inverse root, a term of the proxy.", **_MEASURE),
+        Column("residual", _REAL, "Diagonalization residual of the basis before the decision.", **_MEASURE),
+        Column("last_decomposition_step", _INT64, "Step of the latest decomposition, after the decision.", **_STEP),
     ),
 )
 
@@ -126,18 +160,19 @@ SNAPSHOTS = TableSchema(
     name="snapshots",
     meaning="One row for each factor looked at closely; at a check it describes the basis before the decision.",
     columns=(
-        Column("step", _INT64, "Step of the snapshot.", "step", True),
-        Column("factor", _INT32, "Index into the manifest's `factors`.", required=True),
-        Column("last_decomposition_step", _INT64, "Step at which the basis in force was decomposed.", "step"),
-        Column("epsilon", _REAL, "Damping in force.", "gradient^2"),
+        Column("step", _INT64, "Step of the snapshot.", **_AT),
+        Column("factor", _INT32, "Index into the manifest's `factors`.", required=True, least=0, places=True),
+        Column("last_decomposition_step", _INT64, "Step at which the basis in force was decomposed.", **_STEP),
+        Column("epsilon", _REAL, "Damping in force.", **_DAMPING),
         Column("eigenvalues", _SPECTRUM, "Eigenvalues of the current factor, descending.", "gradient^2"),
         Column("basis_eigenvalues", _SPECTRUM, "Eigenvalues kept with the basis in force, descending.", "gradient^2"),
-        Column("true_error", _REAL, "Relative Frobenius error of the inverse root in force against a fresh one."),
+        Column("true_error", _REAL, "Relative Frobenius error of the inverse root in force against a fresh one.",
+               **_MEASURE),
         Column("overlap", pa.binary(), "Overlap matrix, row-major unsigned bytes, 255 is 1. Rows are basis directions, "
                "columns current ones, both by descending eigenvalue; pooled when large."),
-        Column("overlap_size", _INT32, "Rows, and columns, of `overlap`."),
+        Column("overlap_size", _INT32, "Rows, and columns, of `overlap`.", least=1, most=4096),
         Column("turn", _REAL, "Share of the factor's trace that has turned out of its group of near-equal eigenvalues, "
-               "0 to 1."),
+               "0 to 1.", **_MEASURE),
         Column("top_angles", _SPECTRUM, "Principal angles of the leading 8 or more directions, rising.", "rad"),
     ),
 )  # fmt: skip
@@ -146,11 +181,13 @@ EVENTS = TableSchema(
     name="events",
     meaning="One row for each thing that happened once: a changed setting, a numerical failure, a pause.",
     columns=(
-        Column("step", _INT64, "Step of the event.", "step", True),
-        Column("kind", _TEXT, "Short machine-readable word, for example `eigh-retry-float64`.", required=True),
-        Column("factor", _INT32, "Index into the manifest's `factors`, for an event of one factor."),
+        Column("step", _INT64, "Step of the event.", **_AT),
+        Column(
+            "kind", _TEXT, "Short machine-readable word, for example `eigh-retry-float64`.", required=True, most=100
+        ),
+        Column("factor", _INT32, "Index into the manifest's `factors`, for an event of one factor.", least=0),
         Column("value", _REAL, "A number that belongs to the event."),
-        Column("message", _TEXT, "The event in words."),
+        Column("message", _TEXT, "The event in words.", most=2000),
     ),
 )
 
@@ -159,13 +196,35 @@ PICTURES = TableSchema(
     meaning="One row for each array of a picture of what the model does, where the task has one; an array that did not "
     "change since its last row has none.",
     columns=(
-        Column("step", _INT64, "Step of the picture.", "step", True),
+        Column("step", _INT64, "Step of the picture.", **_AT),
         Column("array", _TEXT, "Name of the array; the manifest's `picture` names the kind, which says what it is.",
-               required=True),
+               required=True, most=100, places=True),
         Column("shape", pa.list_(pa.int32()), "Lengths of its dimensions."),
         Column("values", pa.list_(pa.float32()), "Its elements, row-major."),
     ),
 )  # fmt: skip
+
+PICTURE_KINDS: Mapping[str, Mapping[str, tuple[str | int, ...]]] = {
+    "decision": {
+        "x": ("width",),
+        "y": ("height",),
+        "probability": ("classes", "height", "width"),
+        "points": ("points", 2),
+        "labels": ("points",),
+        "held_out_points": ("held out", 2),
+        "held_out_labels": ("held out",),
+    },
+    "reconstruction": {"input": ("images", "rows", "columns"), "reconstruction": ("images", "rows", "columns")},
+    "ellipse": {
+        "trail": ("steps", 2),
+        "position": (2,),
+        "optimum": (2,),
+        "ellipse": ("around", 2),
+        "covariance": (2, 2),
+    },
+    "singular-values": {"target": ("values",), "learned": ("values",)},
+}
+"""The arrays of each kind of picture with their dimensions: a number is that length, a word the same in all arrays."""
 
 TABLES: Mapping[str, TableSchema] = {table.name: table for table in (STEPS, CHECKS, SNAPSHOTS, EVENTS, PICTURES)}
 

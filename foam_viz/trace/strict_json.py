@@ -8,9 +8,26 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
+
+_DEEPEST = 100
+_LONGEST_NUMBER = 300
+"""Digits; a longer number would not fit into a double."""
+_QUOTED = 20
+_EXPECTED = {
+    "Expecting value": "expected a value",
+    "Expecting property name": "expected a name in double quotes",
+    "Expecting ':'": "expected ':' behind the name",
+    "Expecting ','": "expected ',' or the closing bracket",
+    "Illegal trailing comma": "expected no comma before the closing bracket",
+    "Unterminated string": "expected the closing quote of the text that begins here",
+    "Extra data": "expected the end of the document",
+    "Invalid control": "expected no control character inside a text",
+    "Invalid \\escape": "expected a known escape behind the backslash",
+    "Invalid \\uXXXX": "expected four hexadecimal digits behind \\u",
+}
 
 
 def plain(value: object) -> object:
@@ -45,10 +62,49 @@ def loads(text: str | bytes) -> object:
     """Parse strict JSON.
 
     Raises:
-        ValueError: The text is not JSON, or holds a bare NaN or Infinity.
+        ValueError: The text is not JSON, holds a bare NaN or Infinity, a whole number of more than 300 digits, or is
+            nested more than 100 levels deep. The message says where, and quotes what stands there.
     """
 
     def refuse(word: str) -> object:
         raise ValueError(f"{word} is not strict JSON")
 
-    return json.loads(text, parse_constant=refuse)
+    def whole(digits: str) -> int:
+        if len(digits) > _LONGEST_NUMBER:
+            raise ValueError(f"holds a whole number of {len(digits):,} digits; at most {_LONGEST_NUMBER} are read")
+        return int(digits)
+
+    try:
+        value = json.loads(text, parse_constant=refuse, parse_int=whole)
+    except json.JSONDecodeError as error:
+        raise ValueError(": ".join(place_and_reason(error))) from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"byte {error.start:,}: no UTF-8") from None
+    except RecursionError:
+        raise ValueError(f"is nested more than {_DEEPEST} levels deep") from None
+    level: list[object] = [value]
+    for _ in range(_DEEPEST):
+        level = [inner for item in level if isinstance(item, dict | list) for inner in _inside(item)]
+        if not level:
+            return value
+    raise ValueError(f"is nested more than {_DEEPEST} levels deep")
+
+
+def place_and_reason(error: json.JSONDecodeError) -> tuple[str, str]:
+    """Say where JSON goes wrong, and what was expected there and what stands there instead.
+
+    Returns:
+        ``"line 3, column 14 (byte 60)"`` and ``"expected a value, found 'tru}'"``.
+    """
+    byte = len(error.doc[: error.pos].encode("utf-8", "replace"))
+    place = f"line {error.lineno:,}, column {error.colno:,} (byte {byte:,})"
+    rest = error.doc[error.pos :]
+    found = "found the end of the text" if not rest.strip() else f"found {rest.lstrip()[:_QUOTED].splitlines()[0]!r}"
+    for start, words in _EXPECTED.items():
+        if error.msg.startswith(start):
+            return place, f"{words}, {found}"
+    return place, f"{error.msg[:1].lower()}{error.msg[1:]}, {found}"
+
+
+def _inside(item: dict | list) -> Iterable[object]:
+    return item.values() if isinstance(item, dict) else item

@@ -21,6 +21,7 @@ import streamlit as st
 
 from foam_viz.figures.panel import Drawing, PanelSpec
 from foam_viz.ui import assets
+from foam_viz.ui.isolation import isolated
 
 LaneState = Literal["waiting", "running", "paused", "finished", "diverged", "interrupted"]
 
@@ -152,8 +153,20 @@ def payload(panels: Sequence[Panel], head: Mapping[str, Any], sent: Sent) -> byt
 
 
 def _panel(panel: Panel, sent: Sent) -> bytes:
-    spec, drawing = panel.spec, panel.drawing
-    body = _json(
+    spec = panel.spec
+    body = isolated(
+        f"The panel {spec.title}", lambda: _body(spec, panel.drawing), lambda line: _body(spec, Drawing(empty=line))
+    )
+    revision = blake2b(body, digest_size=8).hexdigest()
+    head = _json({"id": spec.id, "revision": revision})
+    if sent.revisions.get(spec.id) == revision:
+        return head
+    sent.revisions[spec.id] = revision
+    return head[:-1] + b"," + body[1:]
+
+
+def _body(spec: PanelSpec, drawing: Drawing) -> bytes:
+    return _json(
         {
             "title": spec.title,
             "help": spec.help,
@@ -165,12 +178,6 @@ def _panel(panel: Panel, sent: Sent) -> bytes:
             "figure": drawing.figure,
         }
     )
-    revision = blake2b(body, digest_size=8).hexdigest()
-    head = _json({"id": spec.id, "revision": revision})
-    if sent.revisions.get(spec.id) == revision:
-        return head
-    sent.revisions[spec.id] = revision
-    return head[:-1] + b"," + body[1:]
 
 
 def _json(value: Any) -> bytes:

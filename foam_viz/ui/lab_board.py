@@ -15,6 +15,7 @@ from foam_viz.trace import TraceView
 from foam_viz.trace.counts import refreshes
 from foam_viz.trace.numbers import THIN, number
 from foam_viz.ui.board import LaneChip, Panel, board
+from foam_viz.ui.isolation import drawing
 from foam_viz.ui.lab_controls import follow, followed
 from foam_viz.ui.lab_state import LabState
 
@@ -110,14 +111,14 @@ def draw(state: LabState, run: LabRun | None, view: View, everything: bool) -> N
                 for place, lane in enumerate(state.experiment.lanes)
             ],
         )
-        drawn = [Panel(spec, spec.draw(lanes, view)) for spec in PANELS if spec.wanted(lanes)]
+        drawn = [Panel(spec, drawing(spec, lanes, view)) for spec in PANELS if spec.wanted(lanes)]
         status = [("Step", "0", "No run yet: press Start.")]
         session = None
     else:
         with run.lock:  # only while the lanes and the state are taken: the run goes on while they are drawn
             lanes = [Lane(trace, run.experiment.lanes[place].label(), place) for place, trace in enumerate(run.traces)]
             states, status = run.header.get("lanes", ()), _status(run)
-        drawn = [Panel(spec, spec.draw(lanes, view)) for spec in PANELS if spec.wanted(lanes)]
+        drawn = [Panel(spec, drawing(spec, lanes, view)) for spec in PANELS if spec.wanted(lanes)]
         now = max((columns.last_step(lane) for lane in lanes), default=0)
         chips = [
             LaneChip(

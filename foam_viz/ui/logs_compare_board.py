@@ -20,6 +20,7 @@ from foam_viz.figures.compare_rates import RateView
 from foam_viz.figures.panel import Drawing, Lane, PanelSpec, View
 from foam_viz.figures.theme import number
 from foam_viz.ui.board import LaneChip, Panel, board
+from foam_viz.ui.isolation import drawing
 from foam_viz.ui.logs_state import LogsState, Run
 
 _LIVE_SECONDS = 1.0
@@ -92,7 +93,7 @@ def drawn(state: LogsState, lanes: Sequence[Lane], metrics: Sequence[str], highl
             columns=12 if single else 6,
             height=470 if single else 380,
         )
-        panels.append(Panel(spec, spec.draw(lanes, View())))
+        panels.append(Panel(spec, drawing(spec, lanes, View())))
     if not any(lane.trace.rows("checks") for lane in lanes):
         return panels
     rates = RateView(x="relative" if view["x"] == "step" else view["x"], log_x=view["log_x"], highlight=highlight)
@@ -101,7 +102,7 @@ def drawn(state: LogsState, lanes: Sequence[Lane], metrics: Sequence[str], highl
         ("sides", "Damping, left and right", _DAMPING_HELP, compare_damping.draw),
     ):
         spec = PanelSpec(identity, title, words, partial(_sides, figure=figure, view=rates), columns=6, height=380)
-        panels.append(Panel(spec, spec.draw(lanes, View())))
+        panels.append(Panel(spec, drawing(spec, lanes, View())))
     return panels
 
 

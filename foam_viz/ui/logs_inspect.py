@@ -17,6 +17,7 @@ from foam_viz.figures.panel import Drawing, Lane, View
 from foam_viz.figures.theme import LIGHT, number
 from foam_viz.trace import Trace
 from foam_viz.ui.board import LaneChip, Panel, board
+from foam_viz.ui.isolation import drawing, isolated
 from foam_viz.ui.lab_controls import LOSS_AXES
 from foam_viz.ui.logs_cards import nothing, run_choice
 from foam_viz.ui.logs_state import LogsState, Run
@@ -111,7 +112,11 @@ def go_to(state: LogsState, key: str, step: int, end: int) -> None:
 
 
 def _findings(state: LogsState, run: Run) -> None:
-    found = findings(run.trace)
+    broken: list[str] = []
+    found = isolated("The list of findings", lambda: findings(run.trace), lambda line: broken.append(line) or [])
+    if broken:
+        st.caption(broken[0])
+        return
     if not found:
         st.caption("Nothing in this run asks for a look: no spike, no value that is not finite, no factor left behind.")
         return
@@ -154,7 +159,7 @@ def _panels(state: LogsState, run: Run, axis: str, log: bool, moment: int | None
         board(
             key="logs-inspect-board",
             panels=drawn(now, view, moment),
-            lanes=[_chip(now)],
+            lanes=[isolated("The row of the run", lambda: _chip(now), lambda _: LaneChip(0, run.label, []))],
             everything=st.session_state.pop("logs-inspect-everything", False),
             on_follow=follow,
             focus=0,
@@ -174,9 +179,9 @@ def drawn(run: Run, view: View, moment: int | None) -> list[Panel]:
         if spec.id == "picture" and not run.trace.rows("pictures"):
             continue  # other programs keep none, and an empty card of that size says nothing
         if spec.id in _OVER_TIME:
-            panels.append(Panel(spec, _with_line(spec.draw(whole, view), run.trace, spec.id, view, moment)))
+            panels.append(Panel(spec, _with_line(drawing(spec, whole, view), run.trace, spec.id, view, moment)))
         else:
-            panels.append(Panel(spec, spec.draw(then, view)))
+            panels.append(Panel(spec, drawing(spec, then, view)))
     return panels
 
 

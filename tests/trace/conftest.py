@@ -17,7 +17,7 @@ def manifest() -> Manifest:
     """A run with the two factors of one matrix and the single factor of its bias."""
     factors = (
         FactorInfo(id="0.block_0.0", parameter="layer.weight", block=0, dim=0, order=2, size=6),
-        FactorInfo(id="0.block_0.1", parameter="layer.weight", block=0, dim=1, order=2, size=4),
+        FactorInfo(id="0.block_0.1", parameter="layer.weight", block=0, dim=1, order=2, size=6),
         FactorInfo(id="1.block_0.0", parameter="layer.bias", block=0, dim=0, order=1, size=6),
     )
     config = {"lr": 1e-2, "refresh": {"name": "foam", "tau": 0.75}}
