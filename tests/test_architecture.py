@@ -12,7 +12,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "foam_viz"
 TORCH_FREE_ENGINE = {
-    "foam_viz.engine." + name for name in ("config", "hub", "lab_run", "pool", "presets", "protocol", "store")
+    "foam_viz.engine." + name
+    for name in ("config", "data_folder", "hub", "lab_run", "pool", "presets", "protocol", "store")
 }
 
 # What a package may import of foam_viz, besides itself. A name covers everything below it.

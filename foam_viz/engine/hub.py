@@ -13,6 +13,7 @@ from typing import Any
 
 from foam_viz.engine import config, store
 from foam_viz.engine.config import Experiment
+from foam_viz.engine.data_folder import DataFolder
 from foam_viz.engine.lab_run import LabRun
 from foam_viz.engine.pool import EnginePool
 from foam_viz.settings import Settings
@@ -40,6 +41,9 @@ class Hub:
         settings: Of the installation.
         is_active: Tells whether a browser session is connected; runs without one end after the grace time. None
             keeps runs for ever.
+
+    Raises:
+        DataFolderInUse: Another server works in the data directory.
     """
 
     def __init__(self, settings: Settings, is_active: Callable[[str], bool] | None = None) -> None:
@@ -50,6 +54,7 @@ class Hub:
         self._viewers: dict[str, dict[str, float]] = {}
         self._lock = threading.RLock()
         self._ready = threading.Event()
+        self._data = DataFolder(settings, lambda: list(self._runs))
         self._pool = EnginePool(settings, self._on_message, self._on_replaced, self._reap)
 
     # --- what engines cause
@@ -211,7 +216,7 @@ class Hub:
         try:
             directory = store.run_directory(self.settings.data_directory, run.view_id)
             directory.mkdir(parents=True, exist_ok=True)
-            store.write_json(directory / "control.json", {"key_sha256": run.key_fingerprint, "device": run.device})
+            store.write_json(directory / store.CONTROL, {"key_sha256": run.key_fingerprint, "device": run.device})
         except OSError:
             pass  # the engine reports that autosave is off
 
@@ -227,11 +232,12 @@ class Hub:
             if run is None and (run := self._reopened(view_id, session)) is None:
                 return None
             self._viewers[view_id].setdefault(session, time.monotonic())
-            return run
+        self._data.mark_seen(view_id)
+        return run
 
     def _reopened(self, view_id: str, session: str) -> LabRun | None:
         directory = store.run_directory(self.settings.data_directory, view_id)
-        saved, control = store.read_json(directory / "experiment.json"), store.read_json(directory / "control.json")
+        saved, control = store.read_json(directory / store.EXPERIMENT), store.read_json(directory / store.CONTROL)
         if saved is None or control is None:
             return None
         try:
@@ -274,3 +280,4 @@ class Hub:
     def close(self) -> None:
         """Ends the engines; they save what is left."""
         self._pool.close()
+        self._data.close()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import atexit
 import gc
+import os
+import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,8 +16,9 @@ from streamlit import runtime
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from foam_viz.engine.data_folder import DataFolderInUse
 from foam_viz.engine.hub import Hub
-from foam_viz.settings import load
+from foam_viz.settings import SettingsError, load
 from foam_viz.ui.assets import published
 
 # Not st.cache_resource: "clear cache" in somebody's browser must not start a second set of engines.
@@ -51,7 +54,12 @@ async def lifespan(_: Any) -> AsyncIterator[None]:
     # first visitor of a deep link would be told that the page does not exist.
     PagesManager.uses_pages_directory = False
     published()
-    started = hub()
+    try:
+        started = hub()
+    except (SettingsError, DataFolderInUse) as error:
+        # An exception would reach the terminal as sixty lines of the web server's own.
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        os._exit(2)
     # What is imported by now stays: the collector need not walk it again in the middle of a tick.
     gc.collect()
     gc.freeze()
