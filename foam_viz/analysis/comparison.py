@@ -44,7 +44,6 @@ def compare(
     smoothing: Smoothing | None = None,
     at: float | None = None,
     interpolate: bool = False,
-    last: int = 20,
 ) -> list[Row]:
     """Compare runs by one metric.
 
@@ -61,7 +60,6 @@ def compare(
         smoothing: None for none.
         at: Step whose value is asked for.
         interpolate: See :func:`foam_viz.analysis.targets.reach`.
-        last: Steps that ``Row.last`` is the mean of.
 
     Returns:
         One row a trace, in order.
@@ -85,7 +83,7 @@ def compare(
         rows.append(
             Row(
                 best=targets.best(curve, way),
-                last=targets.last(curve, last),
+                last=targets.last(curve),
                 at=None if at is None else targets.at_step(curve, at),
                 reach=reach,
                 speed_up=targets.speed_up(reach, against) if compared else None,

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from tsdownsample import MinMaxDownsampler
 
-from foam_viz.analysis.downsample import bin_width
-
-_MINMAX = MinMaxDownsampler()
+from foam_viz.analysis.downsample import minmax
 
 
 def window_rows(x: np.ndarray, low: float | None = None, high: float | None = None) -> tuple[int, int]:
@@ -50,33 +47,10 @@ def sample(
     finite = np.isfinite(values)
     rows = np.flatnonzero(finite) if not finite.all() else None
     kept = values if rows is None else values[rows]
-    if len(kept) <= max_points:
-        chosen = np.arange(len(kept))
-    else:
-        chosen = _extremes(kept, max_points, first if rows is None else 0)
+    chosen = minmax(kept, max_points, first if rows is None else 0)
     if rows is not None:
         chosen = np.concatenate([rows[chosen], _gaps(finite, max_points // 8)])
     return np.unique(chosen) + first
-
-
-def _extremes(values: np.ndarray, max_points: int, offset: int) -> np.ndarray:
-    """Rows of the smallest and the largest value of each bin, and both ends.
-
-    Bins hold a power of two rows and begin at multiples of it, counted from ``offset`` rows before the first, so that
-    they stand still while the window moves. By row and not by place: a stretch logged densely keeps its detail.
-    """
-    width = bin_width(len(values), max(max_points // 2 - 2, 1))
-    begin = min(-offset % width, len(values))
-    end = begin + (len(values) - begin) // width * width
-    parts = [np.array([0, len(values) - 1])]
-    if end > begin:
-        bins = 2 * ((end - begin) // width)
-        parts.append(_MINMAX.downsample(np.ascontiguousarray(values[begin:end]), n_out=bins).astype(np.int64) + begin)
-    for start, stop in ((0, begin), (end, len(values))):
-        if stop > start:
-            rest = values[start:stop]
-            parts.append(np.array([start + int(rest.argmin()), start + int(rest.argmax())]))
-    return np.concatenate(parts)
 
 
 def _gaps(finite: np.ndarray, most: int) -> np.ndarray:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow as pa
 
 from foam_viz.analysis.axes import BY_ID
 from foam_viz.trace import Trace
+from foam_viz.trace.final import rows_in_order
 from foam_viz.trace.schema import is_numeric
 
 NOT_METRICS = frozenset({"step", "epoch", "tokens", "optimizer_seconds", "total_seconds"})
@@ -25,6 +27,7 @@ class Series:
         x: (n,) float64, finite.
         y: (n,) float64; NaN and infinity are values the run really had, and gaps in its curve.
         unit: Unit of ``y``.
+        whole: True when the metric is a count, a whole number by its type.
         diverged_step: Step at which the run diverged, None when it did not.
         notes: What a reader must know: rows replaced, rows without a place on the axis, what was interpolated.
         monotone: False when ``x`` falls somewhere.
@@ -36,6 +39,7 @@ class Series:
     x: np.ndarray
     y: np.ndarray
     unit: str = ""
+    whole: bool = False
     diverged_step: int | None = None
     notes: tuple[str, ...] = ()
     monotone: bool = True
@@ -91,16 +95,13 @@ def series(trace: Trace, metric: str, axis: str = "step") -> Series | Missing:
     along = BY_ID[axis].values(trace)
     if along.values is None:
         return Missing(along.reason)
-    rows = recorded(trace, metric)
-    step = np.asarray(trace.values("steps", "step"), dtype=np.float64)[rows]
+    at = np.asarray(trace.values("steps", "step"), dtype=np.float64)
+    every, rows = recorded(trace, metric), rows_in_order(trace, metric)
+    step = at[rows]
     notes = [along.note] if along.note else []
-    falls = int((np.diff(step) < 0).sum())
-    if len(step) > 1 and not bool(np.all(step[1:] > step[:-1])):
-        order = np.argsort(step, kind="stable")
-        last = np.append(step[order][1:] != step[order][:-1], True)
-        if not last.all():
-            notes.append(f"{int((~last).sum()):,} rows repeat a step; the last of each counts")
-        rows, step = rows[order[last]], step[order[last]]
+    if len(rows) < len(every):
+        notes.append(f"{len(every) - len(rows):,} rows repeat a step; the last of each counts")
+    falls = int((np.diff(at[every]) < 0).sum())
     if falls:
         notes.append(f"steps fall back {falls:,} times; rows were put in order of step")
     x = along.values[rows]
@@ -117,6 +118,7 @@ def series(trace: Trace, metric: str, axis: str = "step") -> Series | Missing:
         x=x,
         y=y,
         unit=trace.unit(metric),
+        whole=pa.types.is_integer(trace.steps.schema.field(metric).type),
         diverged_step=divergence_step(trace),
         notes=tuple(notes),
         monotone=along.monotone,

@@ -75,7 +75,10 @@ def ema(x: np.ndarray, y: np.ndarray, scale: float) -> np.ndarray:
 def centred_mean(x: np.ndarray, y: np.ndarray, width: float) -> np.ndarray:
     """Mean of the broken line through the points over the window from x - width/2 to x + width/2.
 
-    At the ends the window is cut to where the run has points. The line does not cross values that are not finite.
+    Towards the first and the last finite value the window shrinks on both sides alike, down to the value itself: a
+    window cut on one side would read high at the end of a falling curve, and low at its start. So the mean of a
+    straight line is that line everywhere, and a burst stays at its step. The line does not cross values that are not
+    finite.
 
     Args:
         x: (n,) ascending, in steps.
@@ -92,7 +95,11 @@ def centred_mean(x: np.ndarray, y: np.ndarray, width: float) -> np.ndarray:
     value = np.where(finite, y, 0.0)
     length = np.where(finite[1:] & finite[:-1], np.diff(x), 0.0)
     area = length * (value[1:] + value[:-1]) / 2
-    low, high = np.maximum(x - width / 2, x[0]), np.minimum(x + width / 2, x[-1])
+    if not finite.any():
+        return y.copy()
+    known = x[finite]
+    half = np.clip(np.minimum(x - known[0], known[-1] - x), 0.0, width / 2)
+    low, high = x - half, x + half
     left = np.clip(np.searchsorted(x, low, side="right") - 1, 0, len(x) - 2)
     right = np.clip(np.searchsorted(x, high, side="right") - 1, 0, len(x) - 2)
     # Whole segments left..right, less what sticks out on either side.

@@ -15,6 +15,8 @@ from typing import Literal
 import numpy as np
 
 from foam_viz.analysis.series import Series
+from foam_viz.trace.final import final
+from foam_viz.trace.numbers import number
 
 Direction = Literal["lower", "higher"]
 Status = Literal["reached", "not reached", "diverged", "no values"]
@@ -51,12 +53,19 @@ class Value:
         step: Step it belongs to.
         x: Place on the axis of the series.
         words: What must be said beside it; empty for nothing.
+        whole: True for a count, which is shown as a whole number.
     """
 
     value: float
     step: float = math.nan
     x: float = math.nan
     words: str = ""
+    whole: bool = False
+
+    @property
+    def text(self) -> str:
+        """The value as every table and reading shows it."""
+        return number(int(self.value)) if self.whole and math.isfinite(self.value) else number(self.value)
 
 
 def best(series: Series, way: Direction) -> Value:
@@ -66,24 +75,18 @@ def best(series: Series, way: Direction) -> Value:
         return Value(math.nan, words="no finite value")
     values = series.y[rows]
     at = rows[int(values.argmin() if way == "lower" else values.argmax())]
-    return Value(float(series.y[at]), float(series.step[at]), float(series.x[at]))
+    return Value(float(series.y[at]), float(series.step[at]), float(series.x[at]), whole=series.whole)
 
 
-def last(series: Series, steps: int = 20) -> Value:
-    """Mean of the values of the last ``steps`` steps; not finite where one of them is not.
-
-    Counted in steps, so that a loss logged every step is averaged over its noise, while of a held-out loss measured now
-    and then the last value counts alone, and not with those of the run's youth.
-    """
+def last(series: Series) -> Value:
+    """What :func:`foam_viz.trace.final.final` says of a curve; of a count, which only grows, its last value."""
     if not len(series):
         return Value(math.nan, words="no value")
-    values = series.y[series.step > series.step[-1] - steps]
-    with np.errstate(invalid="ignore"):
-        mean = float(np.mean(values))
-    words = "the last value" if len(values) == 1 else f"mean of the last {len(values)} values"
-    if not np.isfinite(values).all():
-        words = f"{int((~np.isfinite(values)).sum())} of the last {len(values)} values not finite"
-    return Value(mean, float(series.step[-1]), float(series.x[-1]), words)
+    place = (float(series.step[-1]), float(series.x[-1]))
+    if series.whole:
+        return Value(float(series.y[-1]), *place, "the last value", whole=True)
+    found = final(series.step, series.y)
+    return Value(found.value, *place, found.words)
 
 
 def at_step(series: Series, step: float) -> Value:
@@ -94,7 +97,7 @@ def at_step(series: Series, step: float) -> Value:
         return Value(math.nan, words=f"ended at step {series.step[-1]:,.0f}")
     at = int(np.searchsorted(series.step, step, side="right")) - 1
     words = "" if series.step[at] == step else f"logged at step {series.step[at]:,.0f}"
-    return Value(float(series.y[at]), float(series.step[at]), float(series.x[at]), words)
+    return Value(float(series.y[at]), float(series.step[at]), float(series.x[at]), words, series.whole)
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,11 @@ def column(trace: Trace | TraceView, table: str, name: str) -> np.ndarray | None
     return trace.values(table, name).astype(np.float64) if trace.has(table, name) else None
 
 
+def of_steps(trace: Trace | TraceView, what: Any, build: Callable[[_T | None], _T]) -> _T:
+    """What ``build`` makes of the rows of steps and of what it made of fewer of them (None at first)."""
+    return _grown(trace, "steps", what, lambda _, known: build(known))
+
+
 @dataclass(frozen=True)
 class Checks:
     """Rows of the table of checks that belong to one factor, or to all.

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from foam_viz.analysis.downsample import bin_width, minmax, strided
+from foam_viz.analysis.downsample import PIXELS, bin_width, bins_of, envelope_width, minmax
+from foam_viz.analysis.extent import extent
 from foam_viz.figures import columns, encode, theme
 from foam_viz.figures.columns import DECISION_ORDER, Checks, Settings
 from foam_viz.figures.panel import Drawing, Lane, View
 
-_TICKS = 200
+_POINTS = PIXELS
+"""Checks that are drawn one by one; more become an envelope."""
+
+_TICKS = PIXELS
 """Ticks of one reason at most; closer ones could not be told apart."""
+
+_ERRORS = 64
+"""Markers of the true error at most."""
+
+_MEASURES = {"h": "drift", "r": "residual"}
 
 _MOST_COUNTS = 16
 """With more intervals their counts would run into each other; hovering tells them."""
@@ -25,104 +35,179 @@ _HELP = {
 }
 
 
+@dataclass(frozen=True)
+class _Curve:
+    """The checks of one lane's factor.
+
+    Attributes:
+        lane: Whose.
+        rows: Its checks of the factor followed.
+        settings: Of the lane.
+        line: How its lines look.
+        points: Vertices at most of one of its lines.
+    """
+
+    lane: Lane
+    rows: Checks
+    settings: Settings
+    line: dict[str, Any]
+    points: int
+
+    @property
+    def drift(self) -> np.ndarray:
+        """The lane's own measure, (n,): h, or r where the residual decides."""
+        return self.rows.residual if self.settings.residual else self.rows.proxy
+
+    @property
+    def diverged(self) -> int | None:
+        """Step at which the lane diverged."""
+        return self.lane.trace.manifest.diverged_step
+
+
 def draw(lanes: Sequence[Lane], view: View) -> Drawing:
-    """Damping above, refreshes as ticks between, drift below; one time axis."""
+    """Damping above, refreshes as ticks between, drift below; one time axis. Each measure has an axis of its own."""
     target = columns.followed(lanes, view)
     rows = columns.checks_of(*target) if target else None
     if target is None or rows is None or len(rows) == 0:
         return Drawing(empty=columns.why_empty(lanes, view, "The damping of the followed factor"))
     lane, factor = target
     chosen = columns.settings(lane)
-    data: list[dict[str, Any]] = []
-    epsilons, drifts = [rows.epsilon, rows.epsilon_before], []
-    furthest = columns.last_step(lane)
+    curves = []
     for other in lanes:
         index = columns.same_factor(lane, other, factor) if other is not lane else None
-        if index is None:
-            continue
-        theirs, style = columns.checks_of(other, index), theme.lane(other.position)
-        line = {"color": style.colour, "width": 1, "dash": style.dash}
-        data += _lines(other, theirs, columns.settings(other), line, view.max_points // 2)
-        epsilons.append(theirs.epsilon)
-        drifts.append(_drift(theirs, columns.settings(other)))
-        furthest = max(furthest, columns.last_step(other))
-    line = {"color": theme.LIGHT.accent, "width": 2}
-    data += _lines(lane, rows, chosen, line, view.max_points // 2)
-    data += _ticks(rows)
-    drifts.append(_drift(rows, chosen))
+        if index is not None:
+            style = theme.lane(other.position)
+            line = {"color": style.colour, "width": 1, "dash": style.dash}
+            curves.append(_Curve(other, columns.checks_of(other, index), columns.settings(other), line, _POINTS))
+    main = _Curve(lane, rows, chosen, {"color": theme.LIGHT.accent, "width": 2}, _POINTS)
+    curves.append(main)
     errors = _errors(lane, factor)
+    damped = any(_positive(curve.rows.epsilon).any() for curve in curves)
+    measures = [chosen.measure]
+    measures += sorted({curve.settings.measure for curve in curves if _positive(curve.drift).any()} - {chosen.measure})
+    axes = _axes(damped, measures)
+    data: list[dict[str, Any]] = []
+    for curve in curves:
+        if damped:
+            data += _line_of(curve, curve.rows.epsilon, axes["ε"].name, "epsilon", "ε", "hv")
+        measure = curve.settings.measure
+        data += _line_of(curve, curve.drift, axes[measure].name, "drift", measure, "linear")
+    data += _ticks(rows)
+    data += [_divergence(curve) for curve in curves if curve.diverged is not None]
     if errors is not None:
         data.append(_error_markers(*errors))
-        drifts.append(errors[1])
-    epsilon_span = _span(epsilons, [chosen.epsilon, chosen.epsilon_max], fallback=1e-9)
-    drift_span = _span(drifts, [chosen.tau], fallback=0.1)
-    shapes, notes = _thresholds(chosen, epsilon_span, drift_span)
-    what = "residual r" if chosen.residual else "drift h"
-    figure = {
-        "data": data,
-        "layout": encode.layout(
-            "damping",
-            margin={"l": 60, "r": 40, "t": 8, "b": 40},
-            xaxis=encode.axis(
-                "step", range=encode.time_range(furthest, 0.02), anchor="y2", tickformat=",", hoverformat=","
-            ),
-            yaxis=encode.log_axis("damping ε", range=epsilon_span, domain=[0.5, 1], tickformat="~e", nticks=3),
-            yaxis2=encode.log_axis(
-                what, range=drift_span, domain=[0, 0.4], nticks=3, tickformat="~e" if drift_span[0] < -3 else "~g"
-            ),
-            yaxis3={"domain": [0.41, 0.48], "range": [-1, 1], "visible": False, "fixedrange": True},
-            hovermode="x",
-            shapes=shapes,
-            annotations=notes,
+    spans = {"ε": _span([(c.rows.epsilon, c) for c in curves], [chosen.epsilon, chosen.epsilon_max], fallback=1e-9)}
+    for measure in measures:
+        series = [(curve.drift, curve) for curve in curves if curve.settings.measure == measure]
+        if measure == chosen.measure and errors is not None:
+            series.append((errors[1], main))
+        spans[measure] = _span(series, [chosen.tau if measure == chosen.measure else None], fallback=0.1)
+    shapes, notes = _thresholds(chosen, axes, spans)
+    furthest = max(columns.last_step(curve.lane) for curve in curves)
+    lowest = axes[measures[-1]].name
+    layout = encode.layout(
+        "damping",
+        margin={"l": 60, "r": 40, "t": 8, "b": 40},
+        xaxis=encode.axis(
+            "step", range=encode.time_range(furthest, 0.02), anchor=lowest, tickformat=",", hoverformat=","
         ),
-    }
-    return Drawing(figure=figure, reading=_reading(lane, factor, rows, chosen))
+        yaxis3={"domain": axes["ticks"].domain, "range": [-1, 1], "visible": False, "fixedrange": True},
+        hovermode="x",
+        shapes=shapes,
+        annotations=notes,
+    )
+    for quantity, span in spans.items():
+        if quantity not in axes:
+            continue
+        place = axes[quantity]
+        title = "damping ε" if quantity == "ε" else f"{_MEASURES[quantity]} {quantity}"
+        ticks = "~e" if quantity == "ε" or span[0] < -3 else "~g"
+        layout[f"yaxis{place.name[1:]}"] = encode.log_axis(
+            title, range=span, domain=place.domain, tickformat=ticks, nticks=3, uirevision=quantity
+        )
+    title = "" if damped else "Basis drift"
+    return Drawing(figure={"data": data, "layout": layout}, reading=_reading(main, factor, curves), title=title)
 
 
-def _drift(rows: Checks, settings: Settings) -> np.ndarray:
-    return rows.residual if settings.residual else rows.proxy
+class _Axis(NamedTuple):
+    """Plotly's name of an axis and the part of the plot's height that is its own."""
+
+    name: str
+    domain: list[float]
 
 
-def _span(series: list[np.ndarray], lines: list[float | None], fallback: float) -> list[float]:
-    """Half-decade range that holds everything positive drawn, and some air."""
-    values = np.concatenate([*series, [line for line in lines if line]])
-    values = values[np.isfinite(values) & (values > 0)]
-    if len(values) == 0:
-        values = np.array([fallback])
-    return encode.log_range(float(values.min()) * 0.8, float(values.max()) * 1.25)
+def _axes(damped: bool, measures: Sequence[str]) -> dict[str, _Axis]:
+    """The rows of the plot, from above: damping where any lane damps, ticks, and each measure that a lane goes by."""
+    if len(measures) == 1:
+        below, ticks, above = [[0.0, 0.4]], [0.41, 0.48], [0.5, 1.0]
+    else:
+        below, ticks, above = [[0.32, 0.53], [0.0, 0.22]], [0.55, 0.61], [0.63, 1.0]
+    if not damped:
+        ticks = [0.93, 1.0]
+        below = [[0.0, 0.9]] if len(measures) == 1 else [[0.52, 0.9], [0.0, 0.4]]
+    names = ("y2", "y4")
+    axes = {measure: _Axis(names[place], below[place]) for place, measure in enumerate(measures)}
+    return axes | {"ticks": _Axis("y3", ticks)} | ({"ε": _Axis("y", above)} if damped else {})
 
 
-def _lines(lane: Lane, rows: Checks, settings: Settings, line: dict, max_points: int) -> list[dict[str, Any]]:
-    """Damping as a step line, drift as a line; both without the checks at which they were not recorded.
+def _positive(values: np.ndarray) -> np.ndarray:
+    return np.isfinite(values) & (values > 0)
+
+
+def _span(series: list[tuple[np.ndarray, _Curve]], lines: list[float | None], fallback: float) -> list[float]:
+    """Half-decade range that holds what is drawn, but for what a run did on its way to infinity, and some air."""
+    ends = [extent(values, log=True, diverged=curve.diverged is not None) for values, curve in series]
+    values = [end for pair in ends if pair is not None for end in pair] + [line for line in lines if line]
+    values = values or [fallback]
+    return encode.log_range(min(values) * 0.8, max(values) * 1.25)
+
+
+def _line_of(
+    curve: _Curve, values: np.ndarray, axis: str, series: str, symbol: str, shape: str
+) -> list[dict[str, Any]]:
+    """One line without the checks at which nothing was recorded; nothing where no check has a value.
 
     Where rows count intervals, values are known at their ends only: points, as a line would tell of the time between.
     """
-    drift, name = _drift(rows, settings), encode.escape(lane.label)
-    drawn = []
-    for values, axis, shape, what in (
-        (rows.epsilon, "y", "hv", "ε"),
-        (drift, "y2", "linear", settings.measure),
-    ):
-        known = np.flatnonzero(np.isfinite(values) & (values > 0))
-        if len(known) == 0:
-            continue
-        picked = known[minmax(np.log10(values[known]), max_points)]
-        sparse = {"mode": "markers", "marker": {"size": 6, "color": line["color"]}} if rows.counted else {}
-        drawn.append(
-            {
-                "type": "scatter",
-                "mode": "lines",
-                "name": name,
-                "meta": {"series": "epsilon" if what == "ε" else "drift", "lane": lane.position},
-                "x": encode.integers(rows.step[picked]),
-                "y": encode.typed(values[picked]),
-                "yaxis": axis,
-                "line": {**line, "shape": shape},
-                "hovertemplate": f"{name}: {what} = %{{y:.3~g}}<extra></extra>",
-                **sparse,
-            }
-        )
-    return drawn
+    known = np.flatnonzero(_positive(values))
+    if len(known) == 0:
+        return []
+    picked = known[minmax(values[known], curve.points)]
+    width = envelope_width(len(known), curve.points)
+    which = f", lowest or highest of {width} checks" if width > 1 else ""
+    name = encode.escape(curve.lane.label)
+    sparse = {"mode": "markers", "marker": {"size": 6, "color": curve.line["color"]}} if curve.rows.counted else {}
+    return [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": name,
+            "meta": {"series": series, "lane": curve.lane.position, "measure": symbol},
+            "x": encode.integers(curve.rows.step[picked]),
+            "y": encode.typed(values[picked]),
+            "yaxis": axis,
+            "line": {**curve.line, "shape": shape},
+            "hovertemplate": f"{name}: {symbol} = %{{y:.3~g}}{which}<extra></extra>",
+            **sparse,
+        }
+    ]
+
+
+def _divergence(curve: _Curve) -> dict[str, Any]:
+    """A cross between the rows at the step at which a lane diverged."""
+    colour = theme.lane(curve.lane.position).colour
+    words = f"{encode.escape(curve.lane.label)}: diverged at step {curve.diverged:,}"
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": words,
+        "meta": {"series": "diverged", "lane": curve.lane.position},
+        "x": encode.integers(np.array([curve.diverged])),
+        "y": encode.typed(np.zeros(1)),
+        "yaxis": "y3",
+        "marker": {"symbol": "x", "size": 10, "color": colour},
+        "hovertemplate": f"{words}<extra></extra>",
+    }
 
 
 def _ticks(rows: Checks) -> list[dict[str, Any]]:
@@ -132,24 +217,25 @@ def _ticks(rows: Checks) -> list[dict[str, Any]]:
         at = rows.step[rows.decision == code]
         if reason == "reuse" or len(at) == 0:
             continue
-        width = bin_width(int(rows.step[-1]) + 1, 4 * _TICKS)
-        _, first = np.unique(at // width, return_index=True)
-        at = at[first]
+        first, count = bins_of(at, _TICKS)
+        several = count.max() > 1
         drawn.append(
             {
                 "type": "scatter",
                 "mode": "markers",
                 "name": theme.DECISION_WORDS[reason],
                 "meta": {"series": "refresh", "reason": reason},
-                "x": encode.integers(at),
-                "y": encode.typed(np.zeros(len(at)), "u1"),
+                "x": encode.integers(at[first]),
+                "y": encode.typed(np.zeros(len(first)), "u1"),
                 "yaxis": "y3",
                 "marker": {
                     "symbol": "x-thin" if reason == "failure" else "line-ns",
                     "size": 9,
                     "line": {"color": theme.DECISIONS[reason], "width": 1.6},
                 },
-                "hovertemplate": f"decomposed, {theme.DECISION_WORDS[reason]}<extra></extra>",
+                "customdata": encode.integers(count) if several else None,
+                "hovertemplate": f"{'%{customdata} times ' if several else ''}decomposed, "
+                f"{theme.DECISION_WORDS[reason]}<extra></extra>",
             }
         )
     return drawn
@@ -158,24 +244,28 @@ def _ticks(rows: Checks) -> list[dict[str, Any]]:
 def _counts(rows: Checks) -> list[dict[str, Any]]:
     """Intervals with decompositions: a bar as wide as the steps they cover, and how many of the checks it were."""
     some = np.flatnonzero((rows.decision < 0) & (rows.decompositions > 0))
-    some = some[strided(len(some), _TICKS)]
     if len(some) == 0:
         return []
-    half = (rows.step[some] - rows.start[some]) / 2
-    few = len(some) <= _MOST_COUNTS
+    # Neighbours that could not be told apart are one interval with the sum of their counts: none is left out.
+    begins = np.arange(0, len(some), bin_width(len(some), _TICKS))
+    ends = np.append(begins[1:], len(some)) - 1
+    done, checks = (np.add.reduceat(counts[some], begins) for counts in (rows.decompositions, rows.checks))
+    first, last = rows.start[some][begins], rows.step[some][ends]
+    half = (last - first) / 2
+    few = len(begins) <= _MOST_COUNTS
     return [
         {
             "type": "scatter",
             "mode": "markers+text" if few else "markers",
             "name": "decompositions",
             "meta": {"series": "counts"},
-            "x": encode.typed(rows.step[some] - half, "f8"),
-            "y": encode.typed(np.full(len(some), -0.6)),
+            "x": encode.typed(last - half, "f8"),
+            "y": encode.typed(np.full(len(begins), -0.6)),
             "yaxis": "y3",
-            "text": [f"{count:,}" for count in rows.decompositions[some]] if few else [],
+            "text": [f"{count:,}" for count in done] if few else [],
             "textposition": "top center",
             "textfont": {"size": 10, "color": theme.LIGHT.ink},
-            "customdata": encode.integers(np.stack([rows.decompositions[some], rows.checks[some]], axis=1)),
+            "customdata": encode.integers(np.stack([done, checks], axis=1)),
             "error_x": {"type": "data", "array": encode.typed(half), "color": theme.LIGHT.ink, "thickness": 1.6},
             "marker": {"symbol": "line-ns", "size": 5, "line": {"color": theme.LIGHT.ink, "width": 1.4}},
             "hovertemplate": "%{customdata[0]} decompositions in %{customdata[1]} checks<extra></extra>",
@@ -186,7 +276,7 @@ def _counts(rows: Checks) -> list[dict[str, Any]]:
 def _errors(lane: Lane, factor: int) -> tuple[np.ndarray, np.ndarray] | None:
     step, error = columns.true_errors(lane, factor)
     known = np.flatnonzero(error > 0)
-    known = known[strided(len(known), 40)]
+    known = known[minmax(error[known], _ERRORS)]
     return (step[known], error[known]) if len(known) else None
 
 
@@ -204,17 +294,18 @@ def _error_markers(step: np.ndarray, error: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _thresholds(settings: Settings, epsilon_span: list[float], drift_span: list[float]) -> tuple[list, list]:
+def _thresholds(settings: Settings, axes: dict[str, _Axis], spans: dict[str, list[float]]) -> tuple[list, list]:
     """The lines ε₀, ε_max and τ with their names in the right margin, and the tint above τ."""
     shapes: list[dict[str, Any]] = []
     notes: list[dict[str, Any]] = []
-    for value, name, axis, line in (
-        (settings.epsilon, "epsilon", "y", {"color": theme.LIGHT.soft_ink, "dash": "dot", "width": 1.2}),
-        (settings.epsilon_max, "epsilon_max", "y", {"color": theme.VERMILION, "dash": "dash", "width": 1.2}),
-        (settings.tau, "tau", "y2", {"color": theme.LIGHT.ink, "dash": "dash", "width": 1.2}),
+    for value, name, quantity, line in (
+        (settings.epsilon, "epsilon", "ε", {"color": theme.LIGHT.soft_ink, "dash": "dot", "width": 1.2}),
+        (settings.epsilon_max, "epsilon_max", "ε", {"color": theme.VERMILION, "dash": "dash", "width": 1.2}),
+        (settings.tau, "tau", settings.measure, {"color": theme.LIGHT.ink, "dash": "dash", "width": 1.2}),
     ):
-        if not value:
+        if not value or quantity not in axes:
             continue
+        axis = axes[quantity].name
         shapes.append(_line(value, axis, line))
         height = float(np.log10(value))
         notes.append(
@@ -228,11 +319,11 @@ def _thresholds(settings: Settings, epsilon_span: list[float], drift_span: list[
             {
                 "type": "rect",
                 "xref": "paper",
-                "yref": "y2",
+                "yref": axes[settings.measure].name,
                 "x0": 0,
                 "x1": 1,
                 "y0": settings.tau,
-                "y1": 10.0 ** (drift_span[1] + 6),
+                "y1": 10.0 ** (spans[settings.measure][1] + 6),
                 "fillcolor": theme.alpha(theme.VERMILION, 0.08),
                 "line": {"width": 0},
                 "layer": "below",
@@ -245,14 +336,14 @@ def _line(value: float, axis: str, line: dict[str, Any]) -> dict[str, Any]:
     return {"type": "line", "xref": "paper", "yref": axis, "x0": 0, "x1": 1, "y0": value, "y1": value, "line": line}
 
 
-def _reading(lane: Lane, factor: int, rows: Checks, settings: Settings) -> str:
-    parts = []
+def _reading(curve: _Curve, factor: int, curves: Sequence[_Curve]) -> str:
+    rows, settings, parts = curve.rows, curve.settings, []
     known = np.flatnonzero(np.isfinite(rows.epsilon))
     if len(known):
         epsilon = float(rows.epsilon[known[-1]])
         over = f", {theme.number(epsilon / settings.epsilon)} × ε₀" if settings.epsilon else ""
         parts.append(f"ε = {theme.number(epsilon)}{over}")
-    drift = _drift(rows, settings)
+    drift = curve.drift
     known = np.flatnonzero(np.isfinite(drift))
     if len(known):
         value, symbol = float(drift[known[-1]]), settings.measure
@@ -260,4 +351,7 @@ def _reading(lane: Lane, factor: int, rows: Checks, settings: Settings) -> str:
         if settings.tau:
             against = f" {'>' if value > settings.tau else '≤'} τ = {theme.setting(settings.tau)}"
         parts.append(f"{symbol} = {theme.number(value)}{against}")
-    return f"{columns.factor_name(lane, factor)}: {'; '.join(parts) or 'no damping recorded'}"
+    parts += [
+        f"{other.lane.label} diverged at step {other.diverged:,}" for other in curves if other.diverged is not None
+    ]
+    return f"{columns.factor_name(curve.lane, factor)}: {'; '.join(parts) or 'no damping recorded'}"

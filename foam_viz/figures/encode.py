@@ -10,6 +10,8 @@ import numpy as np
 
 from foam_viz.figures import theme
 
+_LARGEST = 3e38
+"""Of single precision, in which values are sent: a larger number would arrive as infinity."""
 _INTEGERS = ((np.uint8, "u1"), (np.uint16, "u2"), (np.int32, "i4"))
 
 
@@ -20,7 +22,7 @@ def typed(values: np.ndarray, dtype: str = "f4") -> dict[str, str]:
         values: one or two dimensions.
         dtype: Plotly's name of the element type: "f4", "f8", "u1", "u2", "i4".
     """
-    data = np.ascontiguousarray(values, dtype=dtype)
+    data = np.ascontiguousarray(np.clip(values, -_LARGEST, _LARGEST) if dtype == "f4" else values, dtype=dtype)
     spec = {"dtype": dtype, "bdata": base64.b64encode(data).decode("ascii")}
     if data.ndim == 2:
         spec["shape"] = f"{data.shape[0]},{data.shape[1]}"

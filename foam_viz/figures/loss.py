@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from foam_viz.analysis.downsample import minmax, smoothing_window, strided, trailing_mean
+from foam_viz.analysis.downsample import minmax, smoothing_width
+from foam_viz.analysis.extent import extent
+from foam_viz.analysis.series import divergence_step
+from foam_viz.analysis.smoothing import centred_mean
 from foam_viz.figures import encode, theme
-from foam_viz.figures.columns import column
+from foam_viz.figures.columns import column, of_steps
 from foam_viz.figures.panel import Drawing, Lane, View
+from foam_viz.trace.final import Final, final_of, rows_in_order
 
 TITLES = {
     "step": "step",
@@ -23,17 +28,42 @@ _LABEL_GAP = 15.0
 _LONGEST_LABEL = 20
 _FEW = 40
 """Values that are drawn as points too."""
+_MARKERS = 100
+"""Markers of the held-out loss at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Curve:
+    """The losses of one lane that have a place on the axes.
+
+    Attributes:
+        lane: Whose.
+        x, loss, smooth: (n,) training losses, where they go, and their centred mean; empty without any.
+        held: Places and values of the held-out loss, (m,) each.
+        last: The last value of what is drawn.
+        diverged: Step at which the run diverged; None when it did not.
+    """
+
+    lane: Lane
+    x: np.ndarray
+    loss: np.ndarray
+    smooth: np.ndarray
+    held: tuple[np.ndarray, np.ndarray]
+    last: Final
+    diverged: int | None
+
+    @property
+    def end(self) -> tuple[float, float]:
+        """Where the curve ends: its mean, or the last held-out loss."""
+        x, y = (self.x, self.smooth) if len(self.x) else self.held
+        return float(x[-1]), float(y[-1])
 
 
 def draw(lanes: Sequence[Lane], view: View) -> Drawing:
-    """Raw loss faint, its trailing mean on top, held-out loss as markers."""
+    """Raw loss thin, its centred mean on top, held-out loss as markers; a cross where a run diverged."""
     log = view.loss_log
-    series = [(lane, *points) for lane in lanes if (points := _points(lane, view)) is not None]
-    trained = {id(lane) for lane, _, _ in series}
-    held_only = [
-        (lane, *held) for lane in lanes if id(lane) not in trained and (held := _held_out(lane, view)) is not None
-    ]
-    if not series and not held_only:
+    curves = [curve for lane in lanes if (curve := _curve(lane, view)) is not None]
+    if not curves:
         missing = TITLES[view.loss_x]
         wait = any(column(lane.trace, "steps", "loss") is not None for lane in lanes)
         return Drawing(
@@ -41,24 +71,12 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
             if wait
             else "The loss of each run appears here from its first step on."
         )
-    data: list[dict[str, Any]] = []
-    ends: list[tuple[Lane, float, float]] = []
-    low, high, furthest = np.inf, -np.inf, 0.0
-    for lane, x, loss in series:
-        smooth = trailing_mean(loss, smoothing_window(len(loss)))
-        data += _curves(lane, x, loss, smooth, view)
-        held = _held_out(lane, view)
-        if held is not None:
-            data.append(_markers(lane, *held, view))
-        seen = np.concatenate([loss, held[1]]) if held is not None else loss
-        low, high = min(low, float(seen.min())), max(high, float(seen.max()))
-        furthest = max(furthest, float(x[-1]))
-        ends.append((lane, float(x[-1]), float(smooth[-1])))
-    for lane, x, loss in held_only:
-        data.append(_markers(lane, x, loss, view))
-        low, high = min(low, float(loss.min())), max(high, float(loss.max()))
-        furthest = max(furthest, float(x[-1]))
-        ends.append((lane, float(x[-1]), float(loss[-1])))
+    ends = [
+        extent(np.concatenate([curve.loss, curve.held[1]]), log=log, diverged=curve.diverged is not None)
+        for curve in curves
+    ]
+    low, high = min(end[0] for end in ends if end), max(end[1] for end in ends if end)
+    furthest = max(curve.end[0] for curve in curves)
     floors = {lane.trace.manifest.loss_floor for lane in lanes} - {None}
     floor = floors.pop() if len(floors) == 1 else None
     if floor and floor > 0:
@@ -73,6 +91,15 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
         tickformat=",~g" if view.loss_x == "optimizer_seconds" else ",",
         hoverformat=",.3~f" if view.loss_x == "optimizer_seconds" else ",",
     )
+    top = 10.0 ** span[1] if log else span[1]
+    data: list[dict[str, Any]] = []
+    for curve in curves:
+        if len(curve.x):
+            data += _lines(curve, view)
+        if len(curve.held[0]):
+            data.append(_markers(curve.lane, *curve.held, view))
+        if curve.diverged is not None:
+            data.append(_divergence(curve, top, view))
     figure = {
         "data": data,
         "layout": encode.layout(
@@ -80,44 +107,76 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
             xaxis=x_axis,
             yaxis=y_axis,
             hovermode="x unified" if view.loss_x == "step" else "closest",
-            annotations=[*(_labels(ends, span, log) if labelled else []), *_floor_name(floor, log)],
+            annotations=[*(_labels(curves, span, log) if labelled else []), *_floor_name(floor, log)],
             shapes=_floor_line(floor),
         ),
     }
-    return Drawing(figure=figure, reading=_reading(lanes, ends, series))
+    return Drawing(figure=figure, reading=_reading(curves))
 
 
-def _points(lane: Lane, view: View) -> tuple[np.ndarray, np.ndarray] | None:
-    """Finite losses (positive ones on a logarithmic axis) and where they go."""
-    loss, x = column(lane.trace, "steps", "loss"), column(lane.trace, "steps", view.loss_x)
-    if loss is None or x is None:
+def _curve(lane: Lane, view: View) -> _Curve | None:
+    """The curve of a lane; None without a value that has a place on the axes."""
+    step, x, loss = _values(lane, "loss", view)
+    _, held_x, held = _values(lane, "held_out_loss", view)
+    if not len(x) and not len(held_x):
         return None
-    keep = np.isfinite(loss) & np.isfinite(x)
-    if view.loss_log:
-        keep &= loss > 0
-    if not keep.all():
-        loss, x = loss[keep], x[keep]
-    return (x, loss) if len(loss) else None
+    shown = minmax(held, _MARKERS)
+    mean = of_steps(lane.trace, ("mean", view.loss_x, view.loss_log), lambda known: _mean(step, loss, known))
+    return _Curve(
+        lane=lane,
+        x=x,
+        loss=loss,
+        smooth=mean.values,
+        held=(held_x[shown], held[shown]),
+        last=final_of(lane.trace, "loss" if len(x) else "held_out_loss"),
+        diverged=divergence_step(lane.trace),
+    )
 
 
-def _held_out(lane: Lane, view: View) -> tuple[np.ndarray, np.ndarray] | None:
-    loss, x = column(lane.trace, "steps", "held_out_loss"), column(lane.trace, "steps", view.loss_x)
-    if loss is None or x is None:
-        return None
-    rows = np.flatnonzero(np.isfinite(loss) & np.isfinite(x) & ((loss > 0) | (not view.loss_log)))
-    if len(rows) == 0:
-        return None
-    rows = rows[strided(len(rows), 24)]
-    return x[rows], loss[rows]
+@dataclass(frozen=True, eq=False)
+class _Mean:
+    """The centred mean of a curve, over a window of so many steps; arrays of (n,)."""
+
+    step: np.ndarray
+    loss: np.ndarray
+    values: np.ndarray
+    width: float
+
+
+def _mean(step: np.ndarray, loss: np.ndarray, known: _Mean | None) -> _Mean:
+    """The centred mean of a curve; of one that grew, only what its new end can change is computed again."""
+    width = smoothing_width(step)
+    kept = 0
+    if known is not None and known.width == width and 0 < len(known.step) <= len(step):
+        count = len(known.step)
+        if np.array_equal(known.step, step[:count]) and np.array_equal(known.loss, loss[:count]):
+            kept = int(np.searchsorted(step, known.step[-1] - width))
+    if kept == 0:
+        return _Mean(step, loss, centred_mean(step, loss, width), width)
+    begin = int(np.searchsorted(step, step[kept] - width))
+    tail = centred_mean(step[begin:], loss[begin:], width)[kept - begin :]
+    return _Mean(step, loss, np.concatenate([known.values[:kept], tail]), width)
+
+
+def _values(lane: Lane, name: str, view: View) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Steps, places and values of a column that have a place on the axes, in order of step; (n,) each."""
+    values, x = column(lane.trace, "steps", name), column(lane.trace, "steps", view.loss_x)
+    if values is None or x is None:
+        return (np.empty(0),) * 3
+    rows = rows_in_order(lane.trace, name)
+    keep = np.isfinite(values[rows]) & np.isfinite(x[rows]) & ((values[rows] > 0) | (not view.loss_log))
+    rows = rows[keep]
+    return lane.trace.values("steps", "step")[rows], x[rows], values[rows]
 
 
 def _where(x: np.ndarray, view: View) -> dict[str, str]:
     return encode.typed(x) if view.loss_x == "optimizer_seconds" else encode.integers(x)
 
 
-def _curves(lane: Lane, x: np.ndarray, loss: np.ndarray, smooth: np.ndarray, view: View) -> list[dict[str, Any]]:
+def _lines(curve: _Curve, view: View) -> list[dict[str, Any]]:
+    lane, x, loss, smooth = curve.lane, curve.x, curve.loss, curve.smooth
     style = theme.lane(lane.position)
-    raw, line = minmax(loss, view.max_points), strided(len(loss), view.max_points // 2)
+    raw, line = minmax(loss, view.max_points), minmax(smooth, view.max_points // 2)
     return [
         {
             "type": "scatter",
@@ -158,16 +217,37 @@ def _markers(lane: Lane, x: np.ndarray, loss: np.ndarray, view: View) -> dict[st
     }
 
 
-def _labels(ends: list[tuple[Lane, float, float]], span: list[float], log: bool) -> list[dict[str, Any]]:
+def _divergence(curve: _Curve, top: float, view: View) -> dict[str, Any]:
+    """A cross at the last loss before a divergence; at the upper edge where that left the plot."""
+    style = theme.lane(curve.lane.position)
+    x, y = curve.x[-1:], curve.loss[-1:]
+    if not len(x):
+        x, y = (values[-1:] for values in curve.held)
+    words = f"{encode.escape(curve.lane.label)}: diverged at step {curve.diverged:,}"
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": words,
+        "meta": {"series": "diverged", "lane": curve.lane.position},
+        "x": _where(x, view),
+        "y": encode.typed(np.minimum(y, top)),
+        "marker": {"symbol": "x", "size": 10, "color": style.colour},
+        "hovertemplate": f"{words}, last loss {theme.number(float(y[0]))}<extra></extra>",
+        "cliponaxis": False,
+    }
+
+
+def _labels(curves: Sequence[_Curve], span: list[float], log: bool) -> list[dict[str, Any]]:
     """The names of the lanes at the ends of their curves, kept apart."""
-    heights = [np.log10(y) if log else y for _, _, y in ends]
+    ends = [(curve.lane, *curve.end) for curve in curves]
+    heights = [float(np.clip(np.log10(y) if log else y, *span)) for _, _, y in ends]
     scale = _PLOT_HEIGHT / (span[1] - span[0])
     pixels = [(h - span[0]) * scale for h in heights]
     return [
         encode.note(
             encode.escape(lane.label),
             x,
-            float(height),
+            height,
             name="end label",
             xanchor="left",
             xshift=6,
@@ -195,21 +275,10 @@ def _floor_name(floor: float | None, log: bool) -> list[dict[str, Any]]:
     return [encode.note(words, 0, height, xref="paper", xanchor="left", xshift=6, yanchor="bottom", font=soft)]
 
 
-def _every_step(lane: Lane, count: int) -> bool:
-    """Whether about each step of a run has a loss; the last few may be of a divergence."""
-    step = lane.trace.values("steps", "step")
-    return count >= 0.9 * (step[-1] - step[0])
-
-
-def _reading(lanes: Sequence[Lane], ends: list[tuple[Lane, float, float]], series: list) -> str:
-    window = smoothing_window(max((len(loss) for _, _, loss in series), default=0))
-    diverged = [
-        f"{lane.label} diverged at step {lane.trace.manifest.diverged_step:,}"
-        for lane in lanes
-        if lane.trace.manifest.diverged_step is not None
-    ]
-    every_step = all(_every_step(lane, len(loss)) for lane, _, loss in series)
-    what = f"mean of the last {window} {'steps' if every_step else 'values logged'}"
-    lane, _, value = min(ends, key=lambda end: end[2])
-    name = f"{lane.label} lowest: " if len(ends) > 1 else ""
-    return "; ".join([f"{name}{theme.number(value)}, {what if series else 'the last held-out loss'}", *diverged])
+def _reading(curves: Sequence[_Curve]) -> str:
+    best = min(curves, key=lambda curve: curve.last.value if np.isfinite(curve.last.value) else np.inf)
+    name = f"{best.lane.label} lowest: " if len(curves) > 1 else ""
+    what = "" if len(best.x) else "held out, "
+    found = f"{name}{theme.number(best.last.value)}, {what}{best.last.words}"
+    gone = [f"{c.lane.label} diverged at step {c.diverged:,}" for c in curves if c.diverged is not None]
+    return "; ".join([found, *gone])

@@ -63,6 +63,7 @@ class Drawing:
             colours of the light palette; None where there is nothing to plot.
         reading: one line that says what the panel shows now, in words and numbers.
         empty: what will appear here and what makes it appear; set when there is neither a figure nor text.
+        title: takes the place of the panel's own title where what is drawn is something else; empty for none.
         text: rows ``(label, value, explanation)`` of a panel that speaks instead of plotting; plain text.
     """
 
@@ -70,6 +71,7 @@ class Drawing:
     reading: str = ""
     empty: str = ""
     text: tuple[tuple[str, str, str], ...] = ()
+    title: str = ""
 
 
 @dataclass(frozen=True)

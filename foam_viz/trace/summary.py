@@ -7,11 +7,9 @@ import math
 import numpy as np
 
 from foam_viz.trace.counts import refreshes, total
+from foam_viz.trace.final import final_of, rows_in_order
 from foam_viz.trace.model import Trace
 from foam_viz.trace.schema import is_numeric
-
-FINAL_STEPS = 20
-"""The final loss is the mean over so many last steps."""
 
 
 def summarize(trace: Trace) -> dict[str, object]:
@@ -22,7 +20,7 @@ def summarize(trace: Trace) -> dict[str, object]:
         rows, first_step, last_step: Of the steps table.
         columns: Numeric columns of steps that hold at least one value.
         metrics: For each of them its last value, its minimum and its maximum; NaN does not count as a value there.
-        final_loss: Mean training loss of the last 20 steps that have one.
+        final_loss: Mean training loss of the last steps, see :mod:`foam_viz.trace.final`.
         checks, decompositions: Over all factors and the whole run.
         decompositions_per_factor_and_100_steps: From the first step to the last: what the run paid, whatever its
             period of checks. With ``_left`` and ``_right``, over dimensions 0 and 1 of order-2 blocks.
@@ -47,7 +45,7 @@ def summarize(trace: Trace) -> dict[str, object]:
         "first_step": int(steps.min()) if len(steps) else None,
         "last_step": int(steps.max()) if len(steps) else None,
         "columns": columns,
-        "final_loss": _finite(np.mean(loss[-FINAL_STEPS:])) if len(loss) else None,
+        "final_loss": _finite(np.float64(final_of(trace, "loss").value)),
         "metrics": {name: _metrics(_present(trace, name)) for name in columns},
         "checks": total(trace, "checks"),
         "decompositions": decompositions,
@@ -60,10 +58,7 @@ def summarize(trace: Trace) -> dict[str, object]:
 
 def _present(trace: Trace, column: str) -> np.ndarray:
     """The values of a column of steps in order of step, nulls left out, NaN kept."""
-    array = trace.steps[column]
-    order = np.argsort(trace.values("steps", "step"), kind="stable")
-    valid = array.is_valid().to_numpy()
-    return trace.values("steps", column)[order[valid[order]]]
+    return trace.values("steps", column)[rows_in_order(trace, column)]
 
 
 def _metrics(values: np.ndarray) -> dict[str, float | int | None]:

@@ -23,6 +23,9 @@ from foam_viz.figures.panel import Drawing, PanelSpec
 from foam_viz.ui import assets
 from foam_viz.ui.isolation import isolated
 
+_LEVEL = 4
+"""Of deflation: an eighth fewer bytes than the lowest for a fifth of a millisecond more."""
+
 LaneState = Literal["waiting", "running", "paused", "finished", "diverged", "interrupted"]
 
 
@@ -149,7 +152,7 @@ def payload(panels: Sequence[Panel], head: Mapping[str, Any], sent: Sent) -> byt
     for gone in sent.revisions.keys() - {panel.spec.id for panel in panels}:
         del sent.revisions[gone]
     text = _json({**head, "panels": None}).removesuffix(b"null}")
-    return zlib.compress(b"%b[%b]}" % (text, b",".join(parts)), 1)
+    return zlib.compress(b"%b[%b]}" % (text, b",".join(parts)), _LEVEL)
 
 
 def _panel(panel: Panel, sent: Sent) -> bytes:
@@ -168,7 +171,7 @@ def _panel(panel: Panel, sent: Sent) -> bytes:
 def _body(spec: PanelSpec, drawing: Drawing) -> bytes:
     return _json(
         {
-            "title": spec.title,
+            "title": drawing.title or spec.title,
             "help": spec.help,
             "columns": spec.columns,
             "height": spec.height,

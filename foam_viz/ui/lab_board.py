@@ -13,6 +13,7 @@ from foam_viz.figures.catalogue import PANELS
 from foam_viz.figures.panel import Lane, View
 from foam_viz.trace import TraceView
 from foam_viz.trace.counts import refreshes
+from foam_viz.trace.final import FINAL_STEPS, final_of
 from foam_viz.trace.numbers import THIN, number
 from foam_viz.ui.board import LaneChip, Panel, board
 from foam_viz.ui.isolation import drawing
@@ -22,9 +23,8 @@ from foam_viz.ui.lab_state import LabState
 TICK_SECONDS, WATCH_SECONDS = 0.25, 1.0
 # Points of a drawn curve, by the number of lanes: what a browser without a GPU can move four times a second.
 _POINTS = {1: 400, 2: 260, 3: 200, 4: 160}
-_LAST = 20
 _HELP = {
-    "Loss": "Training loss, mean of the last 20 steps.",
+    "Loss": f"Training loss, mean over the last {FINAL_STEPS} steps.",
     "Held out": "Loss on examples never trained on, measured every 100 steps; the step is that of the measurement.",
     "Decompositions": "Eigendecompositions so far, over all factors.",
     "Per factor, 100 steps": "Decompositions per factor and 100 steps: 10 where each is decomposed every 10 steps.",
@@ -173,9 +173,8 @@ def _cells(trace: TraceView | None, now: int = 0) -> list[tuple[str, str, str]]:
             place = f"{THIN}·{THIN}step {at:,}" if at < now else ""
             values[label] = f"{text}{place}", f"{_HELP[label]} {more or f'Up to step {at:,}'}."
 
-        loss = trace.values("steps", "loss")[-_LAST:]
-        first = int(step[-len(loss)])
-        tell("Loss", number(float(np.mean(loss))), more=f"Steps {first:,} to {last:,}")
+        loss = final_of(trace, "loss")
+        tell("Loss", number(loss.value), int(loss.last) if loss.count else last, loss.words.capitalize())
         held_out = trace.values("steps", "held_out_loss")
         rows = np.flatnonzero(~np.isnan(held_out))
         if len(rows):

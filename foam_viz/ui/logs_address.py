@@ -41,15 +41,16 @@ FIELDS: tuple[Field, ...] = (
     Field(
         name="smoothing",
         kind="choice",
-        default="ema",
+        default="window",
         choices=tuple(SMOOTHINGS),
         label="Smoothing",
-        help="Weighs by steps, not by rows, so that curves logged densely and sparsely smooth alike.",
+        help="Weighs by steps, not by rows, so that curves logged densely and sparsely smooth alike. A window is "
+        "centred; an exponential mean looks at the past alone, so it lags behind the curve.",
     ),
     Field(
         name="scale",
         kind="real",
-        default=10.0,
+        default=20.0,
         low=0.0,
         high=1e9,
         unit="steps",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from math import isfinite
 
 import streamlit as st
 
@@ -184,7 +185,7 @@ def cells(row: Row, state: LogsState, withheld: bool) -> list[tuple[str, str, st
     if row.missing:
         found = [("Best", "–", row.missing), ("Last", "–", row.missing)]
     else:
-        found = [_value("Best", row.best, "Best value logged"), _value("Last", row.last, "Over the last 20 steps")]
+        found = [_value("Best", row.best, "Best value logged"), _value("Last", row.last, "Last value")]
     if state.view["at"] is not None:
         found.append(_value(f"At step {number(int(state.view['at']))}", row.at, "Value there, or the last one before"))
     if state.view["target"] is None:
@@ -213,12 +214,8 @@ def _value(label: str, value: Value | None, help_text: str) -> tuple[str, str, s
     if value is None:
         return label, "–", help_text
     place = f", step {value.step:,.0f}" if value.step == value.step else ""
-    return label, _figure(value.value), f"{help_text}{place}{': ' + value.words if value.words else ''}."
-
-
-def _figure(value: float) -> str:
-    """Four digits where three would hide what runs differ in."""
-    return f"{value:.4g}" if 1e-3 <= abs(value) < 9999.5 else number(value)
+    exact = f"{value.value:.7g}" if isfinite(value.value) and not value.whole else ""
+    return label, value.text, "; ".join(filter(None, [f"{help_text}{place}", value.words, exact])) + "."
 
 
 def chips(

@@ -213,8 +213,8 @@ def _chip(run: Run) -> LaneChip:
     for metric, label in (("loss", "Loss"), ("held_out_loss", "Held out")):
         found = series(run.trace, metric)
         last = None if isinstance(found, Missing) else last_values(found)
-        words = found.reason if last is None else f"Over the last 20 steps: {last.words}."
-        cells.append((label, "–" if last is None else number(last.value), words))
+        words = found.reason if last is None else f"The last value: {last.words}."
+        cells.append((label, "–" if last is None else last.text, words))
     steps = run.trace.values("steps", "step")
     cells.append(("Steps", f"{int(steps.max()):,}" if len(steps) else "–", "Last step logged."))
     for column, label, help_text in (
@@ -225,5 +225,6 @@ def _chip(run: Run) -> LaneChip:
             values = run.trace.values("steps", column).astype(float)
             values = values[np.isfinite(values)]
             unit = "s" if column == "optimizer_seconds" else ""
-            cells.append((label, number(float(values.max()), unit) if len(values) else "–", help_text))
+            most = float(values.max(initial=0)) if unit else int(values.max(initial=0))
+            cells.append((label, number(most, unit) if len(values) else "–", help_text))
     return LaneChip(0, run.label, cells, run.trace.manifest.status)

@@ -12,6 +12,7 @@ from foam_viz.figures.catalogue import BY_ID
 from foam_viz.figures.panel import Lane, View
 from foam_viz.figures.theme import number
 from foam_viz.trace import bundle
+from foam_viz.trace.final import final_of
 from foam_viz.trace.model import Trace
 from foam_viz.ui.board import LaneChip, Panel, board
 from foam_viz.ui.server import hub
@@ -109,9 +110,9 @@ def _recording() -> None:
 
 
 def _chip(lane: Lane) -> LaneChip:
-    loss = lane.trace.values("steps", "loss")[-20:]
+    loss = final_of(lane.trace, "loss")
     cells = [
-        ("Loss", number(float(loss.mean())), "Training loss, mean of the last 20 steps."),
+        ("Loss", number(loss.value), f"Training loss, {loss.words}."),
         ("Decompositions", f"{int(lane.trace.values('steps', 'decompositions')[-1]):,}", "Of all factors, so far."),
     ]
     return LaneChip(lane.position, lane.label, cells, "finished")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foam_viz.analysis.downsample import bin_width, minmax, smoothing_window, strided, trailing_mean
+from foam_viz.analysis.downsample import bin_width, bins_of, minmax, smoothing_width, strided
 
 
 @settings(deadline=None, max_examples=60)
@@ -44,12 +44,19 @@ def test_strided_keeps_the_last_point() -> None:
     assert len(strided(1000, 50)) <= 50
 
 
-def test_trailing_mean_against_a_plain_loop() -> None:
-    values = np.random.default_rng(2).standard_normal(100)
-    expected = [values[max(0, i - 6) : i + 1].mean() for i in range(100)]
-    np.testing.assert_allclose(trailing_mean(values, 7), expected, rtol=1e-9)
+def test_smoothing_starts_at_twenty_values_and_seldom_changes() -> None:
+    assert smoothing_width(np.arange(600)) == 20
+    assert [smoothing_width(np.arange(n)) for n in (4000, 4001, 10_000)] == [20, 40, 80]
+    assert smoothing_width(np.arange(0, 6000, 10)) == 200
+    assert smoothing_width(np.array([5])) == 20
 
 
-def test_smoothing_window_starts_at_twenty_and_seldom_changes() -> None:
-    assert smoothing_window(600) == 20
-    assert [smoothing_window(n) for n in (4000, 4001, 10_000)] == [20, 40, 80]
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 400), st.integers(1, 60), st.integers(0, 2**32 - 1))
+def test_events_that_share_a_mark_are_counted(count: int, bins: int, seed: int) -> None:
+    at = np.sort(np.random.default_rng(seed).integers(0, 3000, count))
+    first, counts = bins_of(at, bins)
+    assert counts.sum() == count and len(first) <= bins
+    if count:
+        width = bin_width(int(at[-1]) + 1, bins)
+        assert set(at // width) == set(at[first] // width), "each event has a mark in its own bin"

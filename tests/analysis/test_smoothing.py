@@ -31,7 +31,9 @@ def _slow_window(x: np.ndarray, y: np.ndarray, width: float) -> list[float]:
     """Integral of the broken line, a segment at a time."""
     out = []
     for at, value in zip(x, y, strict=True):
-        low, high = max(at - width / 2, x[0]), min(at + width / 2, x[-1])
+        known = x[np.isfinite(y)]
+        half = max(min(width / 2, at - known[0], known[-1] - at), 0.0) if len(known) else 0.0
+        low, high = at - half, at + half
         area = length = 0.0
         for x0, x1, y0, y1 in zip(x[:-1], x[1:], y[:-1], y[1:], strict=True):
             a, b = max(low, x0), min(high, x1)
@@ -39,7 +41,7 @@ def _slow_window(x: np.ndarray, y: np.ndarray, width: float) -> list[float]:
                 continue
             ya, yb = (y0 + (y1 - y0) * (t - x0) / (x1 - x0) for t in (a, b))
             area, length = area + (b - a) * (ya + yb) / 2, length + b - a
-        out.append(area / length if math.isfinite(value) and length > 1e-9 * width else value)
+        out.append(area / length if half > 0 and math.isfinite(value) and length > 1e-9 * width else value)
     return out
 
 
@@ -84,6 +86,20 @@ def test_a_constant_stays_from_its_first_value() -> None:
     x = np.array([1.0, 5.0, 6.0, 100.0])
     for smooth in (Smoothing("ema", 50.0), Smoothing("window", 50.0)):
         np.testing.assert_allclose(smooth(x, np.full(4, 3.0)), 3.0)
+
+
+def test_a_straight_line_stays_itself_and_a_burst_stays_at_its_step() -> None:
+    """Neither early nor late: a window cut at one end reads high where the curve falls."""
+    x = np.arange(1.0, 601.0)
+    line = 10.0 - 0.01 * x
+    np.testing.assert_allclose(centred_mean(x, line, 20.0), line)
+    burst = np.full(600, 0.3)
+    burst[399] = 15.5
+    smooth = centred_mean(x, burst, 20.0)
+    touched = x[smooth > 0.31]
+    assert touched.min() >= 389 and touched.max() <= 411 and abs(touched.mean() - 400) < 0.6
+    falling = np.concatenate([line, [np.nan, np.inf]])
+    np.testing.assert_allclose(centred_mean(np.arange(1.0, 603.0), falling, 20.0)[:600], line)
 
 
 def test_gaps_stay_gaps_and_do_not_spread() -> None:

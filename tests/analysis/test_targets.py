@@ -44,9 +44,11 @@ def test_best_last_and_at_a_step() -> None:
     curve = _curve([5.0, 1.0, np.nan, 1.0, 4.0, 3.0], [10, 20, 30, 40, 50, 60])
     best = targets.best(curve, "lower")
     assert (best.value, best.step) == (1.0, 20) and targets.best(curve, "higher").step == 10
-    assert targets.last(curve, 20).value == 3.5 and targets.last(curve, 20).words == "mean of the last 2 values"
-    assert math.isnan(targets.last(curve, 40).value) and "1 of the last 4" in targets.last(curve, 40).words
-    assert targets.last(curve, 10).value == 3.0 and targets.last(curve, 10).words == "the last value"
+    assert targets.last(curve).value == 3.5 and targets.last(curve).words == "mean of 2 values, steps 50 to 60"
+    near = _curve([1.0, np.nan, 4.0], [58, 59, 60])
+    assert math.isnan(targets.last(near).value) and "1 of them not finite" in targets.last(near).words
+    seldom = _curve([1.0, 4.0, 3.0], [20, 40, 60])
+    assert targets.last(seldom).value == 3.0 and targets.last(seldom).words == "at step 60"
     assert targets.at_step(curve, 40).value == 1 and targets.at_step(curve, 40).words == ""
     assert targets.at_step(curve, 45).value == 1 and "step 40" in targets.at_step(curve, 45).words
     assert "ended at step 60" in targets.at_step(curve, 61).words and math.isnan(targets.at_step(curve, 61).value)

@@ -104,7 +104,7 @@ def test_settings_of_the_artifact_are_those_of_the_run_s_own_optimizer(
 def test_few_losses_are_points_and_not_called_steps() -> None:
     drawing = loss.draw([LANE], View())
     assert trace(drawing.figure, "raw")["mode"] == "lines+markers"
-    assert "values logged" in drawing.reading and "steps" not in drawing.reading
+    assert "at step 128" in drawing.reading and "steps" not in drawing.reading
 
 
 def test_a_log_with_held_out_losses_alone_is_drawn() -> None:
@@ -112,4 +112,4 @@ def test_a_log_with_held_out_losses_alone_is_drawn() -> None:
     bare.append("steps", record_batch("steps", {"step": [100, 200], "held_out_loss": [1.0, 0.5]}))
     drawing = loss.draw([Lane(bare, "held", 0)], View())
     np.testing.assert_array_equal(values(trace(drawing.figure, "held-out")["y"]), [1.0, 0.5])
-    assert "0.500" in drawing.reading and "held-out" in drawing.reading
+    assert "0.500" in drawing.reading and "held out, at step 200" in drawing.reading

@@ -3,9 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from foam_viz.analysis.downsample import smoothing_width
+from foam_viz.analysis.smoothing import centred_mean
 from foam_viz.figures import loss
 from foam_viz.figures.panel import Lane, View
+from foam_viz.trace import Manifest, Trace, record_batch
 from tests.figures.reading import trace, traces, values
+from tests.synthetic import SyntheticRun
 
 
 def _column(lane: Lane, name: str) -> np.ndarray:
@@ -36,8 +40,7 @@ def test_a_short_run_is_drawn_point_for_point(lanes: list[Lane]) -> None:
 def test_the_mean_is_of_the_last_twenty_steps(lanes: list[Lane]) -> None:
     drawing = loss.draw(lanes[:1], View())
     expected = _column(lanes[0], "loss")[-20:].mean()
-    assert values(trace(drawing.figure, "mean")["y"])[-1] == pytest.approx(expected, rel=1e-6)
-    assert f"{expected:.3g}" in drawing.reading
+    assert f"{expected:.3f}, mean of steps 681 to 700" in drawing.reading
 
 
 def test_held_out_losses_are_markers(lanes: list[Lane]) -> None:
@@ -61,8 +64,6 @@ def test_ranges_hold_still_while_a_run_grows(lanes: list[Lane]) -> None:
 
 
 def test_changing_the_axis_forgets_the_zoom_of_that_axis_only() -> None:
-    from tests.synthetic import SyntheticRun
-
     lane = Lane(SyntheticRun("foam").advance(50).trace, "FOAM", 0)
     by_step, by_time = (loss.draw([lane], View(loss_x=x)).figure["layout"] for x in ("step", "optimizer_seconds"))
     assert by_step["uirevision"] == by_time["uirevision"]
@@ -73,3 +74,68 @@ def test_changing_the_axis_forgets_the_zoom_of_that_axis_only() -> None:
 def test_linear_axis(lanes: list[Lane]) -> None:
     axis = loss.draw(lanes, View(loss_log=False)).figure["layout"]["yaxis"]
     assert axis.get("type") != "log" and axis["range"][0] == 0
+
+
+def _bursty(burst: int = 400, steps: int = 600) -> Lane:
+    """A loss that falls fast, has one burst, and ends on a slope."""
+    at = np.arange(1, steps + 1)
+    losses = 0.2 + 2 * np.exp(-at / 60) + 0.001 * (steps - at) / 10
+    losses[burst - 1] = 15.5
+    run = Trace.empty(Manifest(run_id="b", name="b"))
+    run.append("steps", record_batch("steps", {"step": at, "loss": losses}))
+    return Lane(run, "bursty", 0)
+
+
+def test_a_burst_stays_at_its_step_with_the_raw_peak_in_sight() -> None:
+    figure = loss.draw([_bursty()], View()).figure
+    raw, mean = trace(figure, "raw"), trace(figure, "mean")
+    assert values(raw["y"]).max() == np.float32(15.5) and values(raw["x"])[values(raw["y"]).argmax()] == 400
+    x, y = values(mean["x"]).astype(float), values(mean["y"])
+    high = x[(y > 0.5) & (x > 200)]
+    assert high.min() >= 389 and high.max() <= 411
+    assert 10.0 ** figure["layout"]["yaxis"]["range"][1] > 15.5
+
+
+def test_the_mean_is_biased_neither_at_the_start_nor_at_the_end() -> None:
+    lane = _bursty()
+    figure = loss.draw([lane], View()).figure
+    mean = trace(figure, "mean")
+    x, y = values(mean["x"]).astype(int), values(mean["y"])
+    recorded = _column(lane, "loss")[x - 1]
+    near = (x < 380) | (x > 420)
+    assert np.abs(y / recorded - 1)[near].max() < 0.02
+    assert y[0] == np.float32(recorded[0]) and y[-1] == np.float32(recorded[-1])
+
+
+@pytest.mark.parametrize("log", [True, False])
+def test_a_mean_that_grows_with_its_run_is_the_mean_of_the_whole(log: bool) -> None:
+    run = SyntheticRun("foam")
+    for steps in (1, 3, 30, 5, 500, 1, 7, 3600, 4, 100):
+        drawn = loss.draw([Lane(run.advance(steps).trace, "FOAM", 0)], View(max_points=20_000, loss_log=log)).figure
+        step, losses = (_column(Lane(run.trace, "", 0), name) for name in ("step", "loss"))
+        whole = centred_mean(step, losses, smoothing_width(step))
+        np.testing.assert_allclose(values(trace(drawn, "mean")["y"]), whole, rtol=1e-6)
+
+
+@pytest.mark.parametrize("log", [True, False])
+def test_a_diverged_lane_leaves_the_axis_to_the_finite_ones(log: bool, lanes: list[Lane]) -> None:
+    at = np.arange(1, 90)
+    losses = np.where(at < 60, 2.0 - 0.01 * at, 10.0 ** (1.2 * (at - 59)))
+    run = Trace.empty(Manifest(run_id="d", name="d", status="diverged", diverged_step=90))
+    run.append("steps", record_batch("steps", {"step": at, "loss": losses}))
+    bad = Lane(run, "steep", 3)
+    drawing = loss.draw([*lanes[:2], bad], View(loss_log=log))
+    alone = loss.draw(lanes[:2], View(loss_log=log)).figure["layout"]["yaxis"]["range"]
+    span = drawing.figure["layout"]["yaxis"]["range"]
+    assert span[1] <= alone[1] + (1 if log else 0.3 * alone[1]), "the finite lanes keep their height"
+    cross = trace(drawing.figure, "diverged")
+    assert values(cross["x"])[0] == 89 and values(cross["y"])[0] <= (10.0 ** span[1] if log else span[1]) * 1.0001
+    assert "diverged at step 90" in cross["hovertemplate"] and "steep diverged at step 90" in drawing.reading
+    shifts = [abs(note["yshift"]) for note in drawing.figure["layout"]["annotations"]]
+    assert max(shifts) < 60
+
+
+def test_held_out_losses_are_all_drawn_while_they_are_few() -> None:
+    lane = Lane(SyntheticRun("foam").advance(6000).trace, "FOAM", 0)
+    drawn = trace(loss.draw([lane], View()).figure, "held-out")
+    np.testing.assert_array_equal(values(drawn["x"]), np.arange(100, 6001, 100))

@@ -3,7 +3,7 @@
 // Plotly's own axes; everything else, and any figure under the pointer, goes through Plotly.react (see plots.js).
 import { numbers } from "./take.js";
 
-const ARRAYS = new Set(["x", "y", "z", "text", "hovertext"]);
+const ARRAYS = new Set(["x", "y", "z", "text", "hovertext", "customdata"]);
 const MOVING = new Set(["end label", "level"]);
 
 // What must be equal for the quick way: all of a figure but its numbers and the labels that follow them.
