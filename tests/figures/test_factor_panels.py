@@ -171,10 +171,9 @@ def test_clicks_know_their_factor(lanes: list[Lane]) -> None:
 
 def test_a_growing_trace_is_read_on(lanes: list[Lane]) -> None:
     run = SyntheticRun("foam").advance(50)
-    lane = Lane(run.trace, "FOAM", 0)
-    first = checks(lane)
+    first = checks(Lane(run.trace, "FOAM", 0))
     run.advance(50)
-    second = checks(lane)
+    second = checks(Lane(run.trace, "FOAM", 0))
     assert len(first) == 5 * 18 and len(second) == 10 * 18
     words = [DECISION_ORDER[code] for code in second.decision]
     assert words == list(run.trace.values("checks", "decision"))
