@@ -46,7 +46,7 @@ THIRD_PARTY = {
     "tasks": {"torch", "sklearn", "numpy"},
     "engine": {"torch", "numpy", "pyarrow"},
     "analysis": {"numpy", "pyarrow", "tsdownsample"},
-    "logs": {"numpy", "pyarrow", "pandas", "torch", "yaml", "google_crc32c"},
+    "logs": {"numpy", "pyarrow", "pandas", "torch", "yaml", "google_crc32c", "re2"},
     "figures": {"numpy", "pyarrow"},
     "ui": {"streamlit", "numpy", "pyarrow", "plotly", "orjson"},
 }

@@ -6,7 +6,6 @@ and progress bars are found as they are; a pattern with named groups does the re
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -17,6 +16,7 @@ from foam_viz.logs.column_names import role_of
 from foam_viz.logs.epochs import Planned
 from foam_viz.logs.labels import Table
 from foam_viz.logs.line_pairs import pairs_of
+from foam_viz.logs.patterns import Pattern, PatternError
 from foam_viz.logs.reader import Group, LogFile, Options, Reader
 from foam_viz.logs.table import traces_of_tables
 from foam_viz.logs.text_lines import LogText, looks_like_text
@@ -77,18 +77,20 @@ def preview(file: LogFile, pattern: str) -> list[tuple[int, dict[str, str]]]:
     return found
 
 
-def compiled(file: LogFile, pattern: str) -> re.Pattern[str]:
+def compiled(file: LogFile, pattern: str) -> Pattern:
     """Compile a pattern of the user.
 
     Raises:
         LogError: It cannot be compiled, or it has no named group that is a step.
     """
     try:
-        expression = re.compile(pattern)
-    except (re.error, RecursionError, OverflowError) as error:
+        expression = Pattern(pattern)
+    except PatternError as error:
         place = f"pattern {pattern[:200]}"
-        raise file.problem(place, f"cannot be compiled: {error}", "it is a Python regular expression") from error
-    names = list(expression.groupindex)
+        raise file.problem(
+            place, f"cannot be compiled: {error}", "it is a regular expression as RE2 has them"
+        ) from error
+    names = expression.names
     if not any(role_of(name).kind == "step" for name in names):
         has = f"its groups are {', '.join(names)}" if names else "it has no named group"
         remedy = r"name one, for example (?P<step>\d+)"
@@ -107,7 +109,7 @@ def _matches(file: LogFile, text: LogText, pattern: str) -> Iterator[tuple[int, 
     for number, line in text.lines():
         found = expression.search(line)
         if found is not None:
-            yield number, {name: value.strip() for name, value in found.groupdict().items() if value is not None}
+            yield number, found
 
 
 def read(group: Group, options: Options) -> list[Trace]:

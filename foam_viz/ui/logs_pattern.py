@@ -34,8 +34,8 @@ def patterns(state: LogsState) -> None:
 
 def _editor(state: LogsState, source: Source) -> None:
     st.caption(
-        "A regular expression with a named group for each value, one of them the step. Empty: lines such as step=10 "
-        "loss=2.3 are found as they are."
+        "A regular expression with a named group for each value, one of them the step; looking ahead and references "
+        "back are not supported. Empty: lines such as step=10 loss=2.3 are found as they are."
     )
     key = f"logs.pattern.{source.id}"
     if key not in st.session_state:
