@@ -13,6 +13,7 @@ from benchmarks.workloads import WORKLOADS
 from foam_viz.optim import gram
 from foam_viz.optim.eigenvalue_corrected import EigenvalueCorrectedShampoo
 from foam_viz.optim.factored import FactoredOptimizer
+from foam_viz.optim.kl import KLShampoo
 from foam_viz.optim.refresh import DiagonalizationResidual, EveryCheck, Foam, FoamFreshEigenvalues
 from foam_viz.optim.shampoo import Shampoo
 from foam_viz.optim.soap import SOAP
@@ -35,6 +36,7 @@ OPTIMIZERS: dict[str, Callable[[list[Tensor]], FactoredOptimizer]] = {
     ),
     "residual": lambda w: Shampoo(w, lr=1e-2, refresh=DiagonalizationResidual(period=PERIOD, tau=0.3, epsilon=1e-3)),
     "eigenvalue-corrected": lambda w: EigenvalueCorrectedShampoo(w, lr=1e-2, refresh=EveryCheck(period=PERIOD)),
+    "KL-Shampoo": lambda w: KLShampoo(w, lr=1e-2, refresh=EveryCheck(period=PERIOD)),
     "SOAP": lambda w: SOAP(w, lr=1e-2, period=PERIOD),
 }  # fmt: skip
 
@@ -111,7 +113,7 @@ def agree(name: str, device: str, dtype: torch.dtype) -> Agreement:
     """
     start = [torch.ones(shape, dtype=dtype, requires_grad=True) for shape in SHAPES]
     optimizer = OPTIMIZERS[name](start)
-    step = STEPS_BEFORE + 1 + (name == "SOAP")  # its first gradient moves nothing and is not counted
+    step = STEPS_BEFORE + 1 + (name in ("SOAP", "KL-Shampoo"))  # their first gradient moves nothing and is not counted
     for number in range(1, step):
         _take(start, optimizer, number)
     saved, results = optimizer.state_dict(), []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -135,7 +136,9 @@ class Run:
         self.refreshed = self.recorder.decompositions > before
         held_out = None
         if self._recording and (step == 1 or step % self.recorder.schedule.held_out_period == 0):
-            held_out = float(self.task.held_out_loss(self.model, step))
+            # SPlus is evaluated with the mean of its weights, the others with the weights.
+            with getattr(self.optimizer, "evaluation_weights", nullcontext)():
+                held_out = float(self.task.held_out_loss(self.model, step))
         if self._pictured and self._recording and (step == 1 or step % self.recorder.schedule.picture_period == 0):
             self.recorder.picture(step, self.task.picture(self.model, step))
         seconds = self.clock.seconds()

@@ -99,6 +99,33 @@ CORRECTED_FIELDS = (
     WEIGHT_DECAY, MAX_DIM, MERGE_DIMS, PRECONDITION,
 )  # fmt: skip
 
+# KL-Shampoo and KL-SOAP: eigenvalues of their own, no damping.
+KL_FIELDS = (
+    replace(LR, default=3e-3, help="lr: length of a step"), BETA1,
+    replace(
+        BETA2, default=0.98, high_open=True, help="β₂: decay of the factors, of their eigenvalues and of v"
+    ),
+    replace(
+        GRAFTING_EPSILON, name="eps", label="Epsilon", symbol="ε", help="ε: added to the denominator, √(l r) or √v",
+        unit="",
+    ),
+    replace(WEIGHT_DECAY, default=0.01),
+    replace(MAX_DIM, default=10_000, help="Parameters with a larger side have no factors and are updated by Adam"),
+    PRECONDITION,
+)  # fmt: skip
+
+SPLUS_FIELDS = (
+    replace(LR, default=0.1, help="lr: length of a step, times 2 / (rows + columns) for a matrix"), BETA1,
+    replace(BETA2, default=0.999, high_open=True, help="β₂: decay of the factor statistics"),
+    Field(
+        name="ema", kind="real", default=0.999, low=0, high=1, high_open=True, label="Mean of weights", symbol="c",
+        help="c: decay of the mean of the weights, with which the model is evaluated; 0 evaluates the weights",
+    ),
+    replace(WEIGHT_DECAY, default=0.01),
+    replace(MAX_DIM, default=10_000, help="A side as large as this has no basis"),
+    PRECONDITION,
+)  # fmt: skip
+
 # Longer than the library's default (one period): comparisons deceive unless all lanes start preconditioning together.
 EQUAL_START = 10
 
@@ -214,6 +241,17 @@ def _soap(name: str, label: str, policy: str, summary: str, source: str) -> Opti
     )  # fmt: skip
 
 
+def _kl(name: str, label: str, factory: str, summary: str) -> OptimizerSpec:
+    return OptimizerSpec(
+        name=name, label=label, summary=summary, source="Lin et al. 2025, arXiv 2509.03378", fields=KL_FIELDS,
+        factory=f"foam_viz.optim.kl:{factory}", policy="EveryCheck", has_factors=True,
+        policy_fields=tuple(
+            replace(field, label=_RENEWALS[field.name]) for field in _policy_fields("EveryCheck", ("period", "start"))
+        ),
+    )  # fmt: skip
+
+
+_RENEWALS = {"period": "Renewal period", "start": "First renewal"}
 _FOAM_SOURCE = "Nam & Ahn, ICML 2026, arXiv 2606.02365"
 _PURIFYING_SOURCE = "Eschenhagen et al. 2025, arXiv 2506.03595"
 _SOAP_SOURCE = "Vyas et al. 2024, arXiv 2409.11321"
@@ -293,6 +331,21 @@ OPTIMIZERS: dict[str, OptimizerSpec] = {
             "SOAP that renews a basis only when it no longer diagonalizes its factor.",
             f"{_SOAP_SOURCE}; criterion of {_PURIFYING_SOURCE}",
         ),
+        _kl(
+            "kl-shampoo", "KL-Shampoo", "KLShampoo",
+            "Factors that weigh the gradient by each other: eigenvalues of every step, bases renewed each f updates.",
+        ),
+        _kl("kl-soap", "KL-SOAP", "KLSOAP", "Adam in the bases of KL-Shampoo's factors."),
+        OptimizerSpec(
+            name="splus", label="SPlus",
+            summary="The sign of the momentum in the eigenbasis: no eigenvalue, no damping, one mean of the weights.",
+            source="Frans, Levine & Abbeel 2025, arXiv 2506.07254", fields=SPLUS_FIELDS,
+            factory="foam_viz.optim.splus:SPlus", policy="EveryCheck", has_factors=True,
+            policy_fields=tuple(
+                replace(field, default={"period": 100, "start": 1}[field.name], label=_RENEWALS[field.name])
+                for field in _policy_fields("EveryCheck", ("period", "start"))
+            ),
+        ),
         OptimizerSpec(
             name="muon", label="Muon", summary="Orthogonalized momentum for matrices, AdamW for the rest.",
             factory="foam_viz.optim.muon:MuonWithAdamW", source="Jordan et al. 2024; Liu et al. 2025, arXiv 2502.16982",
@@ -301,6 +354,11 @@ OPTIMIZERS: dict[str, OptimizerSpec] = {
                 replace(
                     BETA1, name="momentum", default=0.95, label="Muon's momentum", symbol="μ",
                     help="μ: decay of the gradient's mean that is orthogonalized",
+                ),
+                Field(
+                    name="equilibrate", kind="choice", default="none", choices=("none", "rows", "columns", "both"),
+                    label="Equilibrate", help="Which sides of the matrix are scaled to length 1 before it is "
+                    "orthogonalized (MuonEq, Chang et al., arXiv 2603.28254)",
                 ),
                 replace(BETA1, label="AdamW's momentum", help="β₁: decay of AdamW's first moment"),
                 replace(

@@ -146,6 +146,13 @@ def iterate_basis(matrices: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
     return solver.orthonormal(image), order
 
 
+def iterate_basis_in_place(matrices: Tensor, basis: Tensor) -> Tensor:
+    """As ``iterate_basis``, with the columns of Q in their places: the orthonormal factor of QR(A Q), (..., n, n)."""
+    image = matrices @ basis
+    image /= image.abs().amax((-2, -1), keepdim=True).clamp_min_(torch.finfo(image.dtype).tiny)
+    return solver.orthonormal(image)
+
+
 def reorder(stack: Tensor, order: Tensor) -> Tensor:
     """The rows of each matrix, (..., n, m), in a new order, (..., n).
 

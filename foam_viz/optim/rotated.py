@@ -137,6 +137,10 @@ class RotatedGroup(GroupState):
             scratch = Scratch(cohort.segments)
             with cohort.updating(decay) as parts:
                 for (segment, parameters), (_, mine) in zip(parts, gradients, strict=True):
+                    own = self._move(segment, mine, group, scratch)
+                    if own is not None:
+                        add(parameters, own, -group["lr"] * (decay if self._decays_last else 1.0))
+                        continue
                     rotated = segment.rotate(mine, scratch)
                     segment.momentum.lerp_(rotated, 1 - beta1)
                     weight = 1 - beta2 if beta2 < 1 else 1.0
@@ -144,3 +148,9 @@ class RotatedGroup(GroupState):
                     unit = segment.unit(correction if self._corrects_eps else 1.0, group["eps"], scratch)
                     change = segment.rotate_back(unit, scratch)
                     add(parameters, change, scale * decay if self._decays_last else scale)
+
+    def _move(
+        self, segment: RotatedSegment, gradients: list[Tensor], group: Mapping[str, Any], scratch: Scratch
+    ) -> Tensor | None:
+        """The direction of a segment by a rule of its own, (N, *shape), to be multiplied by -lr; None means Adam's."""
+        return None

@@ -134,7 +134,10 @@ def test_h_and_residual_of_a_policy_that_needs_neither_agree_with_a_dense_refere
     assert shown.relative_condition == pytest.approx(drift, rel=2e-2)
 
 
-@pytest.mark.parametrize("optimizer", ["shampoo-staggered", "soap", "soap-residual", "shampoo-eigenvalue-corrected"])
+@pytest.mark.parametrize(
+    "optimizer",
+    ["shampoo-staggered", "soap", "soap-residual", "shampoo-eigenvalue-corrected", "kl-shampoo", "kl-soap", "splus"],
+)
 def test_every_factor_has_its_snapshot_whoever_is_checked(optimizer: str) -> None:
     trace = recorded(Run(lane(optimizer), run_id="a"), 100)
     snapshots = trace.snapshots.to_pandas()
@@ -146,7 +149,9 @@ def test_every_factor_has_its_snapshot_whoever_is_checked(optimizer: str) -> Non
         assert trace.checks.to_pandas().epsilon.isna().all()
 
 
-@pytest.mark.parametrize("optimizer", ["shampoo", "foam", "soap", "shampoo-eigenvalue-corrected"])
+@pytest.mark.parametrize(
+    "optimizer", ["shampoo", "foam", "soap", "shampoo-eigenvalue-corrected", "kl-shampoo", "splus"]
+)
 @pytest.mark.parametrize("task", ["tiny-gpt", "digits-vit"])
 def test_hidden_matrices_alone_have_factors(task: str, optimizer: str) -> None:
     """Biases, norms, embeddings and heads go to AdamW; patches enter by a linear map, which is a matrix like others."""

@@ -23,7 +23,8 @@ from foam_viz.optim.soap import SOAP
 
 NAMES = [
     "sgd", "adamw", "shampoo", "foam", "foam-fixed-damping", "foam-no-refresh", "dr-shampoo", "shampoo-staggered",
-    "foam-fresh-eigenvalues", "shampoo-eigenvalue-corrected", "soap", "soap-residual", "muon", "adafactor",
+    "foam-fresh-eigenvalues", "shampoo-eigenvalue-corrected", "soap", "soap-residual", "kl-shampoo",
+    "kl-soap", "splus", "muon", "adafactor",
 ]  # fmt: skip
 OURS = ["shampoo-staggered", "foam-fresh-eigenvalues"]
 
@@ -105,7 +106,9 @@ def test_policies_start_alike(name: str) -> None:
     (group,) = spec.build(weights(), {"period": 50}).param_groups
     assert type(group["refresh"]) is POLICIES[spec.policy]
     assert getattr(group["refresh"], "stagger", False) == (name == "shampoo-staggered")
-    assert [step for step in range(1, 101) if group["refresh"].is_turn(step, 0, 3)] == [10, 50, 100]
+    assert [step for step in range(1, 101) if group["refresh"].is_turn(step, 0, 3)] == [
+        1 if name == "splus" else 10, 50, 100
+    ]  # fmt: skip
     assert group["refresh"].epsilon == 1e-9
     assert getattr(group["refresh"], "tau", 0.75) == {"dr-shampoo": 0.2, "soap-residual": 0.2}.get(name, 0.75)
 
