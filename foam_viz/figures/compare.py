@@ -10,6 +10,7 @@ import numpy as np
 
 from foam_viz.analysis import levels
 from foam_viz.analysis.axes import BY_ID
+from foam_viz.analysis.extent import extent
 from foam_viz.analysis.groups import band
 from foam_viz.analysis.series import Missing
 from foam_viz.analysis.smoothing import Smoothing
@@ -21,8 +22,6 @@ from foam_viz.figures.panel import Drawing, Lane
 _POINTS_IN_ALL = 80_000
 """Points of all curves together: what a browser redraws at once."""
 _FEWEST = 60
-_LARGEST = 3e38
-"""Of single precision, in which values are sent."""
 _MOST_LABELS = 6
 _MOST_MISSING = 3
 
@@ -152,7 +151,7 @@ def _sampled(found: Curve, y: np.ndarray, view: CompareView, limit: int) -> tupl
         drawable &= y > 0
     if view.log_x:
         drawable &= x > 0
-    return x, np.clip(np.where(drawable, y, np.nan), -_LARGEST, _LARGEST)
+    return x, np.where(drawable, y, np.nan)
 
 
 def _axes(curves: list[Curve], view: CompareView) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -168,8 +167,9 @@ def _axes(curves: list[Curve], view: CompareView) -> tuple[dict[str, Any], dict[
     low, high = np.inf, -np.inf
     for found in curves:
         values = found.raw.y if view.raw else found.smooth
-        bottom, top = _extent(values, view.log_y, found.raw.diverged_step is not None)
-        low, high = min(low, bottom), max(high, top)
+        seen = extent(values, log=view.log_y, diverged=found.raw.diverged_step is not None)
+        if seen is not None:
+            low, high = min(low, seen[0]), max(high, seen[1])
     if view.target is not None and (view.target > 0 or not view.log_y):
         low, high = min(low, view.target), max(high, view.target)
     unit = curves[0].raw.unit
@@ -184,18 +184,6 @@ def _axes(curves: list[Curve], view: CompareView) -> tuple[dict[str, Any], dict[
     x_axis["uirevision"] = f"{view.x} {view.log_x}"
     y_axis["uirevision"] = f"{view.metric} {view.log_y}"
     return x_axis, y_axis
-
-
-def _extent(values: np.ndarray, log: bool, diverged: bool) -> tuple[float, float]:
-    """Smallest and largest value to be seen; of a diverged run not what lies far above where it began."""
-    seen = values[np.isfinite(values) & ((values > 0) | (not log))]
-    if not len(seen):
-        return np.inf, -np.inf
-    top = float(seen.max())
-    if diverged:
-        began = float(np.median(seen[:10]))
-        top = min(top, max(3 * began, float(seen.min())))
-    return float(seen.min()), top
 
 
 def _reading(

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from foam_viz.analysis.extent import extent
+from foam_viz.analysis.series import divergence_step
 from foam_viz.figures import columns, encode, theme
 from foam_viz.figures.columns import Checks
 from foam_viz.figures.compare_sides import ALL, RateView, drawing, nothing, points, sides
@@ -20,11 +22,11 @@ def draw(lanes: Sequence[Lane], view: RateView) -> Drawing:
     """
     data: list[dict[str, Any]] = []
     words, without = [], []
-    low, high = np.inf, 0.0
+    ends: list[float] = []
     for lane in lanes:
         rows = columns.checks(lane)
         known = rows.where(np.isfinite(rows.epsilon) & (rows.epsilon > 0))
-        found = []
+        found, diverged = [], divergence_step(lane.trace)
         for side, factors in sides(lane):
             mine = known if factors is None else known.where(np.isin(known.factor, factors))
             if not len(mine):
@@ -34,17 +36,19 @@ def draw(lanes: Sequence[Lane], view: RateView) -> Drawing:
             if drawn is None:
                 continue
             data.append(drawn)
-            low, high = min(low, float(least.min())), max(high, float(most.max()))
+            spread = np.concatenate([least, most])
+            ends += (spread.min(), spread.max()) if diverged is None else extent(spread, log=True) or ()
             apart = "" if side != ALL else " (left and right are not told apart)"
             found.append(f"{side} {theme.number(float(middle[-1]))}{apart}")
         if found:
-            words.append(f"{lane.label} at the end: {', '.join(found)}")
+            gone = f", diverged at step {diverged:,}" if diverged is not None else ""
+            words.append(f"{lane.label} at the end: {', '.join(found)}{gone}")
         else:
             lacks = "has no place on this axis" if len(known) else "recorded no damping"
             without.append(f"{lane.label} {lacks}")
     if not data:
         return nothing("Damping appears here for runs that record the ε of their factors.", without)
-    scale = encode.log_range(low * 0.8, high * 1.25)
+    scale = encode.log_range(min(ends) * 0.8, max(ends) * 1.25)
     y_axis = encode.log_axis("damping ε (gradient²)", range=scale, tickformat="~e")
     return drawing("compare damping", lanes, view, data, y_axis, words, without)
 

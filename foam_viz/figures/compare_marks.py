@@ -49,7 +49,7 @@ def curve(lane: Lane, x: np.ndarray, y: np.ndarray, highlight: int | None) -> di
     style = theme.lane(lane.position)
     width = 3 if highlight == lane.position else 2
     line = {"color": shade(style.colour, 1.0, lane, highlight), "width": width, "dash": style.dash}
-    drawn = _line(lane, "curve", x, y, line, hovertemplate="%{y:.4g}")
+    drawn = _line(lane, "curve", x, y, line, hovertemplate="%{y:.3g}")
     good = np.isfinite(y)
     alone = good & ~np.append(good[1:], False) & ~np.insert(good[:-1], 0, False)
     if alone.any() or len(y) <= 40:
@@ -81,7 +81,7 @@ def band(lane: Lane, whole: Band, highlight: int | None, log: bool) -> list[dict
     mean = _line(lane, "mean", whole.x, whole.mean, line)
     mean["name"] = f"{mean['name']}, mean of {whole.runs}"
     mean["customdata"] = encode.integers(whole.count)
-    mean["hovertemplate"] = "%{y:.4g}, mean of %{customdata}"
+    mean["hovertemplate"] = "%{y:.3g}, mean of %{customdata}"
     return [*drawn, mean]
 
 

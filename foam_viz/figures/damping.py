@@ -96,11 +96,11 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
     data += [_divergence(curve) for curve in curves if curve.diverged is not None]
     if errors is not None:
         data.append(_error_markers(*errors))
-    spans = {"ε": _span([(c.rows.epsilon, c) for c in curves], [chosen.epsilon, chosen.epsilon_max], fallback=1e-9)}
+    spans = {"ε": _span([curve.rows.epsilon for curve in curves], [chosen.epsilon, chosen.epsilon_max], fallback=1e-9)}
     for measure in measures:
-        series = [(curve.drift, curve) for curve in curves if curve.settings.measure == measure]
+        series = [curve.drift for curve in curves if curve.settings.measure == measure]
         if measure == chosen.measure and errors is not None:
-            series.append((errors[1], main))
+            series.append(errors[1])
         spans[measure] = _span(series, [chosen.tau if measure == chosen.measure else None], fallback=0.1)
     shapes, notes = _thresholds(chosen, axes, spans)
     furthest = max(columns.last_step(curve.lane) for curve in curves)
@@ -154,12 +154,11 @@ def _positive(values: np.ndarray) -> np.ndarray:
     return np.isfinite(values) & (values > 0)
 
 
-def _span(series: list[tuple[np.ndarray, _Curve]], lines: list[float | None], fallback: float) -> list[float]:
+def _span(series: Sequence[np.ndarray], lines: Sequence[float | None], fallback: float) -> list[float]:
     """Half-decade range that holds what is drawn, but for what a run did on its way to infinity, and some air."""
-    ends = [extent(values, log=True, diverged=curve.diverged is not None) for values, curve in series]
-    values = [end for pair in ends if pair is not None for end in pair] + [line for line in lines if line]
-    values = values or [fallback]
-    return encode.log_range(min(values) * 0.8, max(values) * 1.25)
+    ends = [end for values in series for end in extent(values, log=True) or ()] + [line for line in lines if line]
+    ends = ends or [fallback]
+    return encode.log_range(min(ends) * 0.8, max(ends) * 1.25)
 
 
 def _line_of(
