@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,11 +11,13 @@ from foam_viz.figures import columns, encode, theme
 from foam_viz.figures.columns import Checks, Settings
 from foam_viz.figures.panel import Drawing, Lane, View
 
-_MOST_TEXT_COLUMNS = 14
-"""Beyond so many layers a number no longer fits into its cell."""
+_ROOMY = 8
+"""Layers across whose cells hold a number of two digits on a small screen."""
+_TIGHT = 14
+"""Layers across whose cells hold a number of one digit."""
+_MOST_ROWS = 22
+"""Rows that are high enough for numbers."""
 _LONGEST_NAME = 12
-
-
 _NAMES_ACROSS = 40
 """Letters that fit under the map of a card on a small screen."""
 
@@ -28,13 +31,14 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
         return Drawing(empty=columns.why_empty(lanes, View(factor=0, lane=view.lane), what))
     chosen = columns.settings(lane)
     newest = _newest(rows, len(lane.trace.manifest.factors))
-    across, down, cells = _grid(lane)
-    shape = (len(down), len(across))
-    colour, text = np.full(shape, np.nan), [[""] * shape[1] for _ in down]
-    hover, index = [[""] * shape[1] for _ in down], [[-1] * shape[1] for _ in down]
+    grid = _grid(lane)
+    shape = (len(grid.down), grid.columns)
+    digits = (2 if grid.columns <= _ROOMY else 1) if len(grid.down) <= _MOST_ROWS else 0
+    colour, text = np.full(shape, np.nan), [[""] * shape[1] for _ in grid.down]
+    hover, index = [[""] * shape[1] for _ in grid.down], [[-1] * shape[1] for _ in grid.down]
     above = measured = 0
     worst = (-np.inf, -1)
-    for factor, (row, place) in enumerate(cells):
+    for factor, (row, place) in enumerate(grid.cells):
         at = newest[factor]
         index[row][place] = factor
         drift = float((rows.residual if chosen.residual else rows.proxy)[at]) if at >= 0 else np.nan
@@ -44,7 +48,7 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
             measured += 1
             above += value > 1
             worst = max(worst, (value, factor))
-            text[row][place] = _short(value)
+            text[row][place] = _short(value, digits)
             colour[row][place] = np.log2(max(value, 2.0**-8)) if chosen.tau else np.log10(max(value, 1e-3))
     scale = _with_threshold() if chosen.tau else _without_threshold()
     symbol = f"{chosen.measure}/τ" if chosen.tau else chosen.measure
@@ -57,7 +61,8 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
                 "text": text,
                 "hovertext": hover,
                 "customdata": index,
-                "texttemplate": "%{text}" if shape[1] <= _MOST_TEXT_COLUMNS else "",
+                "texttemplate": "%{text}" if digits else "",
+                "textfont": {"size": 11 if digits == 2 and shape[0] <= 12 else 9, "color": theme.LIGHT.ink},
                 "hovertemplate": "%{hovertext}<extra></extra>",
                 "hoverongaps": False,
                 **scale,
@@ -66,9 +71,9 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
         "layout": encode.layout(
             f"factor map {lane.position}",
             margin={"l": 82, "r": 14, "t": 32, "b": 44},
-            xaxis=_layers(across),
-            yaxis=encode.axis("", **_side(down), range=[shape[0] - 0.5, -0.5]),
-            shapes=[encode.cell_borders(*shape, width=3), *_outline(cells, view.factor, lane, view)],
+            xaxis=_layers(grid),
+            yaxis=encode.axis("", **_side(grid.down), range=[shape[0] - 0.5, -0.5]),
+            shapes=[encode.cell_borders(*shape, width=3), *_outline(grid.cells, view.factor, lane, view)],
             annotations=[
                 encode.note(
                     symbol,
@@ -103,31 +108,57 @@ def _newest(rows: Checks, count: int) -> np.ndarray:
     return newest
 
 
-def _grid(lane: Lane) -> tuple[list[str], list[str], list[tuple[int, int]]]:
-    """Names of the columns (layers), of the rows (kind and side), and the place of each factor as (row, column)."""
-    across: dict[str, int] = {}
-    down: dict[str, int] = {}
-    places = []
-    for info in lane.trace.manifest.factors:
-        layer, _, leaf = info.parameter.rpartition(".")
-        layer, leaf = layer or info.parameter, leaf if layer else ""
-        layer += f" #{info.block}" if info.block else ""
-        side = {1: "", 2: ("left", "right")[info.dim % 2]}.get(info.order, f"dim {info.dim}")
-        row = " ".join(filter(None, [leaf, side]))
-        places.append((row, across.setdefault(layer, len(across))))
-        down.setdefault(row, 0)
-    order = sorted(down, key=lambda row: (row.partition(" ")[0] == "bias", list(down).index(row)))
-    ranks = {row: rank for rank, row in enumerate(order)}
-    return list(across), order, [(ranks[row], column) for row, column in places]
+@dataclass(frozen=True)
+class _Grid:
+    """Where each factor's cell is.
+
+    Attributes:
+        layers: Names of the layers, in order.
+        columns: Layers across; more continue below.
+        down: Names of the rows.
+        cells: Row and column of each factor.
+    """
+
+    layers: list[str]
+    columns: int
+    down: list[str]
+    cells: list[tuple[int, int]]
 
 
-def _layers(names: list[str]) -> dict:
+def _grid(lane: Lane) -> _Grid:
+    """Layers across and sides down; layers that do not fit beside each other continue in rows below."""
+    names = lane.trace.manifest.factor_names
+    layers = list(dict.fromkeys(name.layer for name in names))
+    kinds = list(dict.fromkeys(name.row for name in names))
+    kinds.sort(key=lambda row: row.partition(" ")[0] == "bias")
+    columns = len(layers)
+    for most in (_ROOMY, _TIGHT):
+        bands = -(-len(layers) // most)
+        columns = -(-len(layers) // bands)
+        if bands * len(kinds) <= _MOST_ROWS:
+            break
+    place = {layer: divmod(number, columns) for number, layer in enumerate(layers)}
+    rows = sorted({(place[name.layer][0], kinds.index(name.row)) for name in names})
+    number = {row: at for at, row in enumerate(rows)}
+    several = len(layers) > columns
+    down = []
+    for band, kind in rows:
+        first, last = band * columns + 1, min((band + 1) * columns, len(layers))
+        down.append(f"{kinds[kind]} {first}–{last}".strip() if several else kinds[kind])
+    cells = [(number[place[name.layer][0], kinds.index(name.row)], place[name.layer][1]) for name in names]
+    return _Grid(layers, columns, down, cells)
+
+
+def _layers(grid: _Grid) -> dict:
     """The axis of layers: by name where the names fit beside each other, else by number."""
-    span = [-0.5, len(names) - 0.5]
-    if sum(map(len, names)) + len(names) <= _NAMES_ACROSS:
-        return encode.axis("layer", **_side(names), range=span)
-    numbers = [str(number) for number in range(1, len(names) + 1)]
-    return encode.axis("layer, in order (names on hover)", **_side(numbers), range=span)
+    span = [-0.5, grid.columns - 0.5]
+    if len(grid.layers) == grid.columns and sum(map(len, grid.layers)) + grid.columns <= _NAMES_ACROSS:
+        return encode.axis("layer", **_side(grid.layers), range=span)
+    numbers = [str(number) for number in range(1, grid.columns + 1)]
+    title = "layer, in order (names on hover)"
+    if len(grid.layers) > grid.columns:
+        title = "layer, counted along each row (names on hover)"
+    return encode.axis(title, **_side(numbers), range=span)
 
 
 def _side(names: list[str]) -> dict:
@@ -148,7 +179,6 @@ def _with_threshold() -> dict:
         "zmin": -2,
         "zmax": 2,
         "colorscale": theme.DIVERGING,
-        "textfont": {"size": 11, "color": theme.LIGHT.ink},
         "colorbar": encode.color_bar([-2, -1, 0, 1, 2], ["¼", "½", "1", "2", "4"]),
     }
 
@@ -157,20 +187,23 @@ def _without_threshold() -> dict:
     return {
         "zmin": -2,
         "zmax": 1,
-        "colorscale": theme.SEQUENTIAL,
-        "textfont": {"size": 11},
+        "colorscale": theme.MAGNITUDE,
         "colorbar": encode.color_bar([-2, -1, 0, 1], ["0.01", "0.1", "1", "10"]),
     }
 
 
-def _short(value: float) -> str:
-    """Two digits: what fits into a cell."""
-    return f"{value:.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2f}".removeprefix("0")
+def _short(value: float, digits: int) -> str:
+    """A number that fits into a cell: .13, 1.3, 13, 99+ with two digits, .1, 1, 13 with one."""
+    if value >= 99.5:
+        return "99+" if digits > 1 else "++"
+    if value >= 9.95 or (digits == 1 and value >= 0.95):
+        return f"{value:.0f}"
+    return f"{value:.1f}" if value >= 0.995 else f"{value:.{max(digits, 1)}f}".removeprefix("0")
 
 
 def _hover(lane: Lane, factor: int, rows: Checks, at: int, settings: Settings, drift: float) -> str:
-    info = lane.trace.manifest.factors[factor]
-    lines = [f"<b>{encode.escape(columns.factor_name(lane, factor))}</b>, {info.size} × {info.size}"]
+    name = lane.trace.manifest.factor_names[factor]
+    lines = [f"<b>{encode.escape(name.text)}</b>, {name.size}×{name.size}"]
     if at < 0:
         return "<br>".join([*lines, "not checked yet"])
     against = f" of τ = {theme.setting(settings.tau)}" if settings.tau else ""

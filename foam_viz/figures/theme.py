@@ -115,11 +115,15 @@ DIVERGING: list[list] = [[0.0, "#5B9FCC"], [0.25, "#AFCFE4"], [0.5, "#F4F1EA"], 
 SINGLE_HUE: list[list] = [[0.0, "#F7F6F2"], [0.1, "#DCEBE8"], [0.3, "#9ECFC9"], [0.6, "#3C9C95"], [1.0, "#06403D"]]
 """Paper to the accent's own dark, for the overlap matrix."""
 
+MAGNITUDE: list[list] = [[0.0, "#F4F1EA"], [0.5, "#A9D3CC"], [1.0, "#5FB3A6"]]
+"""Paper to teal, for magnitudes with numbers on them: the ink is readable on every shade, unlike on cividis."""
+
 DARK_OF: dict[str, str] = (
     {getattr(LIGHT, f.name): getattr(DARK, f.name) for f in fields(Palette)}
     | {lane.colour: dark for lane, dark in zip(LANES, LANES_DARK, strict=True)}
     | {VERMILION: "#FF8F4D", PURPLE: "#B584F0", RED: "#FF6B6B"}
     | dict(zip([c for _, c in DIVERGING], ["#28689E", "#264E6B", "#26313A", "#6B4431", "#A84C1B"], strict=True))
+    | {"#A9D3CC": "#1F4F4D", "#5FB3A6": "#1D6F66"}
     | dict(zip([c for _, c in SINGLE_HUE], ["#182128", "#1B3136", "#1F5456", "#2C9790", "#B5FFF6"], strict=True))
 )
 """Light colour to dark colour, both as upper-case #RRGGBB."""

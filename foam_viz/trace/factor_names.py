@@ -49,11 +49,18 @@ def factor_names(infos: Sequence[FactorInfo]) -> tuple[FactorName, ...]:
     numbers = {module: place for place, module in enumerate(numbered, 1)}
     blocks = Counter(parameter for parameter, _ in {(info.parameter, info.block) for info in infos})
     parts = [_parts(info, numbers, blocks[info.parameter] > 1) for info in infos]
-    texts = [" ".join(filter(None, part)) for part in parts]
-    times = Counter(texts)
+    times = Counter(parts)
+    parts = [
+        (f"{layer} ({info.id.rpartition('.')[0] or info.id})" if times[layer, row] > 1 else layer, row)
+        for info, (layer, row) in zip(infos, parts, strict=True)
+    ]
+    times = Counter(parts)
+    texts = [
+        " ".join(filter(None, [*part, f"({info.id})" if times[part] > 1 else ""]))
+        for info, part in zip(infos, parts, strict=True)
+    ]
     return tuple(
-        FactorName(layer, row, text if times[text] == 1 else f"{text} ({info.id})", info.size)
-        for info, (layer, row), text in zip(infos, parts, texts, strict=True)
+        FactorName(layer, row, text, info.size) for info, (layer, row), text in zip(infos, parts, texts, strict=True)
     )
 
 

@@ -111,7 +111,7 @@ def test_text_is_readable(palette: theme.Palette) -> None:
 
 
 def test_numbers_are_readable_on_every_cell_of_the_factor_map() -> None:
-    for _, colour in theme.DIVERGING:
+    for _, colour in theme.DIVERGING + theme.MAGNITUDE:
         assert _contrast(theme.LIGHT.ink, colour) >= 4.5
         assert _contrast(theme.DARK.ink, theme.DARK_OF[colour]) >= 4.5
 

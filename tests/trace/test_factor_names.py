@@ -46,8 +46,8 @@ def test_names_are_unique_and_carry_the_shape() -> None:
         for group in range(2)
     )
     names = Manifest(run_id="r", name="r", factors=twice).factor_names
-    assert [name.text for name in names] == ["parameter 0 left (0.block_0.0)", "parameter 0 left (1.block_0.0)"]
-    assert names[0].with_shape == "parameter 0 left (0.block_0.0), 4×4"
+    assert [name.text for name in names] == ["parameter 0 (0.block_0) left", "parameter 0 (1.block_0) left"]
+    assert names[0].with_shape == "parameter 0 (0.block_0) left, 4×4" and names[0].layer != names[1].layer
 
 
 def test_blocks_of_one_parameter_are_told_apart() -> None:
