@@ -1,66 +1,65 @@
 """Text logs of any program: lines that hold a step and numbers under names, however they are set.
 
 ``step=10 loss=2.3``, ``Step: 10/500 | Loss: 2.3``, ``iter 10: loss 2.3, time 12.3ms``, ``{'loss': 2.3, 'epoch': 0.1}``
-and progress bars are found as they are; a pattern with named groups does the rest.
+and progress bars are found as they are, styles that span lines by the entries of
+:mod:`foam_viz.logs.block_catalogue`; a pattern in the same grammar does the rest.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from datetime import datetime
 
 import numpy as np
 
+from foam_viz.logs.block_catalogue import BLOCKS
+from foam_viz.logs.block_records import Record, Records, is_step
+from foam_viz.logs.blocks import Block, parse
 from foam_viz.logs.cells import parse_column
 from foam_viz.logs.column_names import role_of
+from foam_viz.logs.columns import Series
 from foam_viz.logs.epochs import Planned
 from foam_viz.logs.labels import Table
-from foam_viz.logs.line_pairs import pairs_of
-from foam_viz.logs.patterns import Pattern, PatternError
+from foam_viz.logs.landing import Landed, land
+from foam_viz.logs.patterns import PatternError
 from foam_viz.logs.reader import Group, LogFile, Options, Reader
 from foam_viz.logs.table import traces_of_tables
 from foam_viz.logs.text_lines import LogText, looks_like_text
 from foam_viz.trace import Trace
 
 PREVIEWED = 20
-_ENOUGH = 3
+"""Matches that a preview shows."""
+_PREVIEWED_CHARACTERS = 300
+_ENOUGH_LINES, _ENOUGH_ROWS = 3, 2
+_FEW_LINES, _SMALL_PART = 10, 0.05
 _LOOKED_AT = 3000
 _TAIL_BYTES = 65536
 _MOST_KEYS = 500
 
 
 def find(files: Sequence[LogFile]) -> list[Group]:
-    """Claim text files in which at least three lines hold a step, or an epoch, and another number."""
+    """Claim text files in which at least three lines hold values of steps or epochs."""
     return [(file,) for file in files if looks_like_text(file.head) and _holds_lines(file)]
 
 
 def _holds_lines(file: LogFile) -> bool:
-    if _count_lines(LogText.of_head(file)) >= _ENOUGH:
+    if _is_log(LogText.of_head(file)):
         return True
     if file.size <= len(file.head):
         return False
     with file.path.open("rb") as stream:  # much may be printed before training starts
         stream.seek(max(0, file.size - _TAIL_BYTES))
-        return _count_lines(LogText(stream.read().decode("utf-8", errors="replace"))) >= _ENOUGH
+        return _is_log(LogText(stream.read().decode("utf-8", errors="replace")))
 
 
-def _count_lines(text: LogText) -> int:
-    count = 0
-    for number, (_, line) in enumerate(text.lines()):
-        if number > _LOOKED_AT or count >= _ENOUGH:
-            break
-        count += bool(_kept(pairs_of(line)))
-    return count
-
-
-def _kept(pairs: dict[str, str]) -> dict[str, str]:
-    """Return the pairs of a line that belongs to a log: it has a step or an epoch, and something else."""
-    kinds = [role_of(key).kind for key in pairs]
-    return pairs if ("step" in kinds or "epoch" in kinds) and len(set(kinds) - {"step", "epoch", "timestamp"}) else {}
+def _is_log(text: LogText) -> bool:
+    landed = land(list(Records(BLOCKS).of(text, _LOOKED_AT)))
+    return sum(landed.used.values()) >= _ENOUGH_LINES and len(landed.rows) >= _ENOUGH_ROWS
 
 
 def preview(file: LogFile, pattern: str) -> list[tuple[int, dict[str, str]]]:
-    """Return the first twenty lines that a pattern takes: their numbers from 1 and what each group holds.
+    """Return the first twenty records that a pattern takes: their line numbers from 1 and their values.
 
     Args:
         file: A text log.
@@ -70,99 +69,155 @@ def preview(file: LogFile, pattern: str) -> list[tuple[int, dict[str, str]]]:
         LogError: The pattern cannot be compiled, or no group of it is a step.
     """
     found = []
-    for number, groups in _matches(file, LogText.of(file), pattern):
-        found.append((number, groups))
+    for record in _records(file, pattern).of(LogText.of(file)):
+        found.append((record.line, record.cells))
         if len(found) >= PREVIEWED:
             break
     return found
 
 
-def compiled(file: LogFile, pattern: str) -> Pattern:
-    """Compile a pattern of the user.
+def pattern_of(file: LogFile, text: str) -> Block:
+    """Return the grammar that a user typed.
 
     Raises:
-        LogError: It cannot be compiled, or it has no named group that is a step.
+        LogError: An expression cannot be compiled, or no named group is a step or an epoch.
     """
+    place = f"pattern {text[:200]}"
     try:
-        expression = Pattern(pattern)
+        block = parse(text)
     except PatternError as error:
-        place = f"pattern {pattern[:200]}"
-        raise file.problem(
-            place, f"cannot be compiled: {error}", "it is a regular expression as RE2 has them"
-        ) from error
-    names = expression.names
-    if not any(role_of(name).kind == "step" for name in names):
+        remedy = "its parts are regular expressions as RE2 has them"
+        raise file.problem(place, str(error), remedy) from error
+    names = block.groups()
+    pairs = {"name", "value"} <= set(names) or block.columns or bool(block.inside) and not block.inside_groups()
+    if not pairs and not any(is_step(name) or role_of(name).kind == "epoch" for name in names):
         has = f"its groups are {', '.join(names)}" if names else "it has no named group"
         remedy = r"name one, for example (?P<step>\d+)"
-        raise file.problem(f"pattern {pattern[:200]}", f"has no group for the step: {has}", remedy)
-    return expression
+        raise file.problem(place, f"has no group for the step: {has}", remedy)
+    return block
 
 
-def _matches(file: LogFile, text: LogText, pattern: str) -> Iterator[tuple[int, dict[str, str]]]:
-    if not pattern:
-        for number, line in text.lines():
-            groups = _kept(pairs_of(line))
-            if groups:
-                yield number, groups
-        return
-    expression = compiled(file, pattern)
-    for number, line in text.lines():
-        found = expression.search(line)
-        if found is not None:
-            yield number, found
+def _records(file: LogFile, pattern: str) -> Records:
+    return Records((pattern_of(file, pattern),), loose=False, spans=True) if pattern else Records(BLOCKS)
 
 
 def read(group: Group, options: Options) -> list[Trace]:
     """Read one file.
 
     Raises:
-        LogError: No line holds a step and a number, or the user's pattern is of no use.
+        LogError: No line holds a step and a number, hardly any line does, or the user's pattern is of no use.
     """
     (file,) = group
     text = LogText.of(file)
+    reading = _records(file, options.line_pattern)
+    records = list(reading.of(text))
+    matches = _matches(records) if options.line_pattern else []
+    landed = land(records)
+    used = sum(landed.used.values())
+    if not landed.rows:
+        given = (
+            "the pattern takes no line" if options.line_pattern else "no line holds a step and a number under a name"
+        )
+        raise file.problem("", given, "give a pattern with named groups, one of them step")
+    if not options.line_pattern and used < _FEW_LINES and used < _SMALL_PART * reading.seen:
+        reason = f"{used:,} of {reading.seen:,} lines look like values: not taken as a log"
+        raise file.problem("", reason, "if it is one, give a pattern for its lines")
+    table = Table([], notes=[*text.notes, *text.length_notes(), _used_note(landed, reading.seen, options)])
+    table.notes += landed.notes
+    cells, totals = _columns(landed.rows, table.notes)
+    for kind in ("step", "epoch", "timestamp"):
+        _unite(cells, kind)
+    for key, column in sorted(cells.items(), key=lambda item: item[0] in landed.unsure):
+        _add_column(table, key, column)
+    planned = Planned(_total_of("step", table, totals), _total_of("epoch", table, totals))
+    traces = traces_of_tables([table], group, READER.name, options, planned=planned)
+    for trace in traces if matches else ():
+        trace.manifest = trace.manifest.with_(extra={**trace.manifest.extra, "matches": matches})
+    return traces
+
+
+def _used_note(landed: Landed, seen: int, options: Options) -> str:
+    used = sum(landed.used.values())
+    by = " by the pattern given" if options.line_pattern else ""
+    kinds = ", ".join(f"{count:,} × {kind}" for kind, count in landed.used.most_common())
+    return f"{used:,} of {seen:,} lines hold values{by}" + (f": {kinds}." if len(landed.used) > 1 else ".")
+
+
+def _matches(records: Sequence[Record]) -> list[dict[str, object]]:
+    """Return the first lines that a pattern takes, and where in them it finds values, as JSON has it."""
+    shown = (line for record in records for line in record.spans)
+    return [
+        {"line": number, "text": line[:_PREVIEWED_CHARACTERS], "spans": [list(span) for span in spans]}
+        for (number, line, spans), _ in zip(shown, range(PREVIEWED), strict=False)
+    ]
+
+
+def _columns(
+    rows: Sequence[dict[str, str]], notes: list[str]
+) -> tuple[dict[str, list[str | None]], dict[str, Counter[int]]]:
+    """Return the cells of each name, one a row, and the totals that stand behind the counters."""
     cells: dict[str, list[str | None]] = {}
     totals: dict[str, Counter[int]] = {}
-    rows = 0
     left: set[str] = set()
-    for _, groups in _matches(file, text, options.line_pattern):
-        for key, value in groups.items():
+    for place, row in enumerate(rows):
+        for key, value in row.items():
             if key not in cells and len(cells) >= _MOST_KEYS:
                 left.add(key)
                 continue
             number, _, total = value.partition("/")
             if total.strip().isdecimal():
-                totals.setdefault(key, Counter())[int(total.strip()[:15])] += 1
-                value = number
+                value = _without_total(key, number, int(total.strip()[:15]), totals)
             column = cells.setdefault(key, [])
-            column += [None] * (rows - len(column))
+            column += [None] * (place - len(column))
             column.append(value)
-        rows += 1
-    if not rows:
-        reason = (
-            "no line holds a step and a number under a name"
-            if not options.line_pattern
-            else "the pattern takes no line"
-        )
-        raise file.problem("", reason, "give a pattern with named groups, one of them step")
-    table = Table([], notes=[*text.notes, *text.length_notes()])
-    lines = text.text.count("\n") + (not text.text.endswith("\n"))
-    table.notes.append(
-        f"{rows:,} of {lines:,} lines hold values" + (" by the pattern given." if options.line_pattern else ".")
-    )
-    if left:
-        table.notes.append(f"{len(left):,} further names were left out: more than {_MOST_KEYS} different ones.")
     for column in cells.values():
-        column += [None] * (rows - len(column))
-    _unite_steps(cells)
-    for key, column in cells.items():
-        parsed = parse_column(key, column)
-        if parsed is None:
-            table.texts[key] = np.array(column, object)
-        else:
-            table.series.append(parsed.series)
-            table.notes += parsed.notes
-    planned = Planned(_total_of("step", table, totals), _total_of("epoch", table, totals))
-    return traces_of_tables([table], group, READER.name, options, planned=planned)
+        column += [None] * (len(rows) - len(column))
+    if left:
+        notes.append(f"{len(left):,} further names were left out: more than {_MOST_KEYS} different ones.")
+    return cells, totals
+
+
+def _without_total(key: str, number: str, total: int, totals: dict[str, Counter[int]]) -> str:
+    """``10/500`` is a counter with its total, but 9812/10000 of an accuracy is a part."""
+    if role_of(key).kind == "accuracy" and total and number.strip().isdecimal():
+        return repr(int(number.strip()[:15]) / total)
+    totals.setdefault(key, Counter())[total] += 1
+    return number
+
+
+def _add_column(table: Table, key: str, column: list[str | None]) -> None:
+    if role_of(key).kind == "timestamp" and any(cell is not None and cell.startswith("--") for cell in column):
+        table.series.append(_without_year(key, column))
+        table.notes.append(f"{key!r}: the dates have no year; the wall clock counts from the first of them.")
+        return
+    parsed = parse_column(key, column)
+    if parsed is None:
+        table.texts[key] = np.array(column, object)
+    else:
+        table.series.append(parsed.series)
+        table.notes += parsed.notes
+
+
+def _without_year(key: str, column: Sequence[str | None]) -> Series:
+    """Seconds since the first date; a date that falls from December to January lies in the next year."""
+    values = np.full(len(column), np.nan)
+    year, before, first = 2001, 0, None
+    for place, cell in enumerate(column):
+        try:
+            date = datetime.fromisoformat(f"2000-{cell[2:]}") if cell is not None and cell.startswith("--") else None
+        except ValueError:
+            date = None
+        if date is None:
+            continue
+        year += before == 12 and date.month == 1
+        before = date.month
+        seconds = date.replace(
+            year=year if (date.month, date.day) != (2, 29) else 2000 + 4 * (year // 4 - 500)
+        ).timestamp()
+        first = seconds if first is None else first
+        values[place] = seconds - first
+    missing = np.isnan(values)
+    return Series(key, values, missing if missing.any() else None, "s")
 
 
 def _total_of(kind: str, table: Table, totals: dict[str, Counter[int]]) -> int:
@@ -172,9 +227,9 @@ def _total_of(kind: str, table: Table, totals: dict[str, Counter[int]]) -> int:
     return totals[best].most_common(1)[0][0] if best in totals else 0
 
 
-def _unite_steps(cells: dict[str, list[str | None]]) -> None:
+def _unite(cells: dict[str, list[str | None]], kind: str) -> None:
     """Lines of training may say ``iter`` where those of evaluation say ``step``: one column where never both stand."""
-    names = [name for name in cells if role_of(name).kind == "step"]
+    names = [name for name in cells if role_of(name).kind == kind]
     names.sort(key=lambda name: sum(cell is not None for cell in cells[name]), reverse=True)
     for name in names[1:]:
         main, other = cells[names[0]], cells[name]
@@ -186,7 +241,7 @@ def _unite_steps(cells: dict[str, list[str | None]]) -> None:
 READER = Reader(
     name="key-value",
     label="Text log",
-    summary="Lines such as step=10 loss=2.3 or Step: 10 | Loss: 2.3; the pattern can be changed.",
+    summary="Lines such as step=10 loss=2.3, blocks of lines, progress bars; the pattern can be changed.",
     find=find,
     read=read,
 )

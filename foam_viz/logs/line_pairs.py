@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 
 from foam_viz.logs.column_names import HELD_OUT, TEST, TRAIN, role_of, words
+from foam_viz.logs.line_bars import bar_of
+from foam_viz.logs.line_prefix import split_prefix
 
-_DATE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?")
-_CLOCK = re.compile(r"(?<![\d:])\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?![\d:])")
-_BAR = re.compile(r"\|\s{0,4}(\d{1,12})/(\d{1,12})\s{0,4}\[[^\]<]{0,20}<[^,\]]{0,20},?\s{0,4}[^,\]]{0,20}")
 _PAIR = re.compile(
     r"""
     (?<![\w.])
     (?P<key>[A-Za-z_][\w./@%-]{0,60}(?:[ ][A-Za-z_][\w./@%-]{0,60}){0,5}(?:[ ]?[(\[][A-Za-z/%]{1,12}[)\]])?)
-    (?P<mark>["']?\s{0,8}(?:=>|->|[:=])\s{0,8}|["']?\s{1,8})
+    (?P<mark>["']?\s{0,8}(?:=>|->|[:=])\s{0,24}|["']?\s{1,12})
     (?:["'(\[]{0,2}(?:(?:tensor|np\.float\d\d|np\.int\d\d)\()?)
     (?P<value>
         [+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)
@@ -23,11 +23,14 @@ _PAIR = re.compile(
     )
     (?P<unit>%|[A-Za-zµ]{1,4}(?:/[A-Za-z]{1,6})?|[ ](?:ms|us|ns|sec|secs|s|min|mins|h|%)(?![\w/]))?
     (?!\w|\.\d|[-:]\d)
-    (?:\s?/\s?(?P<total>\d{1,15})(?![\w.]))?
+    (?:\s?/\s{0,12}(?P<total>\d{1,15})(?![\w.]))?
     """,
     re.VERBOSE | re.IGNORECASE,
 )
 _SPLITS = TRAIN | HELD_OUT | TEST
+_VERBS = {"validating": "val", "evaluating": "eval", "validate": "val", "evaluate": "eval", "crossval": "val"}
+_OWNED = re.compile(r"\b(\w{1,60})'s (?=\w)")
+_MEAN = re.compile(r"[-+]?[\d.]+(?:[eE][-+]?\d+)?\s?\(\s{0,8}([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s{0,8}\)")
 _SHARED = ("step", "epoch", "tokens", "optimizer_seconds", "total_seconds", "timestamp", "learning_rate")
 _LEVELS = frozenset(
     {"info", "debug", "warning", "warn", "error", "critical", "notice", "trace", "at", "and", "with", "is"}
@@ -35,37 +38,65 @@ _LEVELS = frozenset(
 _WORD = re.compile(r"[A-Za-z]+")
 
 
-def pairs_of(line: str) -> dict[str, str]:
-    """Return what a line says as names and numbers in text, in its order; the first of a name stays.
+@dataclass(frozen=True)
+class Pairs:
+    """What a line says as names and numbers.
 
-    A date at the line's beginning comes under ``timestamp``, the place of a progress bar under ``step`` (counted over
-    epochs where the line has the epoch too), and ``10/500`` keeps its total. Names after a word such as ``val`` or
-    ``[eval]`` get it in front, so that two losses of one line stay apart.
+    Attributes:
+        values: Numbers in text, by name, in the order of the line; the first of a name stays.
+        share: Part of the line's characters that are names and numbers, from 0 to 1.
+        start: Where the first name begins.
     """
+
+    values: dict[str, str]
+    share: float
+    start: int
+
+
+def pairs_of(line: str) -> dict[str, str]:
+    """Return what a whole line says as names and numbers in text.
+
+    A date before it comes under ``timestamp``, the place of a progress bar under ``step``, and ``10/500`` keeps its
+    total.
+    """
+    date, rest = split_prefix(line)
+    bar = bar_of(rest)
+    found = {"timestamp": date} if date else {}
+    found.update(values_of(rest if bar is None else bar.rest).values)
+    if bar is not None and not any(role_of(name).kind == "step" for name in found):
+        found["step"] = f"{bar.place}/{bar.total}" if bar.total else str(bar.place)
+    return found
+
+
+def values_of(line: str, split: str = "", *, averages: bool = False) -> Pairs:
+    """Return the names and numbers of a line that has neither a date before it nor a progress bar.
+
+    Names after a word such as ``val`` or ``[eval]`` get it in front, so that two losses of one line stay apart.
+
+    Args:
+        line: The line.
+        split: The word to begin with, as if it stood before the line.
+        averages: Whether of ``0.31 (0.29)`` the mean in brackets counts.
+    """
+    if "'s " in line:
+        line = _OWNED.sub(r"\1/", line)
+    if averages and "(" in line:
+        line = _MEAN.sub(r"\1", line)
     found: dict[str, str] = {}
-    head = line[:80]
-    date = _DATE.search(head)
-    if date is not None:
-        found["timestamp"] = date.group().replace(",", ".")
-        line = line.replace(date.group(), " ", 1)
-    line = _CLOCK.sub(" ", line) if ":" in head else line
-    bar = _BAR.search(line)
-    if bar is not None:
-        line = line[: bar.start()] + " | " + line[bar.end() :]
-    split, end = "", 0
+    end, covered, start = 0, 0, len(line)
     for match in _PAIR.finditer(line):
         name, rest = _name(match["key"], not match["mark"].strip("\"' \t"))
         split = _split_in(line[end : match.start()] + " " + rest, split)
         end = match.end()
         if not name:
             continue
+        covered += match.end() - match.start() - len(rest)
+        start = min(start, match.start() + len(rest))
         if split and _needs_split(name):
             name = f"{split}/{name}"
         value = match["value"] + (match["unit"] or "").strip()
         found.setdefault(name, f"{match['value']}/{match['total']}" if match["total"] else value)
-    if bar is not None and not any(role_of(name).kind == "step" for name in found):
-        found["step"] = _bar_step(int(bar[1]), int(bar[2]), found)
-    return found
+    return Pairs(found, covered / max(1, len(line.strip())), start)
 
 
 @lru_cache(maxsize=4096)
@@ -97,12 +128,8 @@ def _split_in(text: str, before: str) -> str:
         lower = word.lower()
         if lower in TRAIN:
             return ""
+        if lower in _VERBS:
+            return _VERBS[lower]
         if lower in _SPLITS and lower not in ("out", "held"):
             return lower
     return before
-
-
-def _bar_step(place: int, total: int, found: dict[str, str]) -> str:
-    epoch = next((value for name, value in found.items() if role_of(name).kind == "epoch"), "")
-    epochs = epoch.partition("/")[0]
-    return str(int(epochs) * total + place) if epochs.isdecimal() and len(epochs) < 9 else f"{place}/{total}"

@@ -20,6 +20,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_BACKSPACES = re.compile("\b+\r?")
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
 
@@ -105,6 +106,8 @@ class LogText:
         """Yield line numbers from 1 and lines without colours; a progress bar's redrawn states are lines each."""
         self.too_long.clear()
         for number, line in enumerate(self.text.split("\n"), start=1):
+            if "\b" in line:  # Keras goes back over its bar
+                line = _BACKSPACES.sub("\r", line)
             pieces = line.split("\r") if "\r" in line else (line,)
             for piece in pieces:
                 if len(piece) > LONGEST_LINE:

@@ -9,8 +9,11 @@ from foam_viz.logs.patterns import Pattern, PatternError
 
 def test_groups_by_name_in_any_script():
     pattern = Pattern(r"größe (?P<step>\d+): (?P<loss>\S+) ?(?P<more>x)?")
-    assert pattern.names == ("step", "loss", "more")
-    assert pattern.search("— größe 12: 0.5µ ") == {"step": "12", "loss": "0.5µ"}
+    assert list(pattern.groupindex) == ["step", "loss", "more"]
+    found = pattern.search("— größe 12: 0.5µ ")
+    assert found.groupdict() == {"step": "12", "loss": "0.5µ", "more": None}
+    assert found.span(1) == (8, 10) and found.span(3) == (-1, -1)
+    assert [found.groupdict()["step"] for found in pattern.finditer("größe 1: 2 größe 3: 4")] == ["1", "3"]
     assert pattern.search("nothing") is None
 
 

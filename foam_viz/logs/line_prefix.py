@@ -1,0 +1,86 @@
+"""What loggers print before a line: dates, levels, ranks, places in source code."""
+
+from __future__ import annotations
+
+import re
+
+_MONTHS = {
+    name: number
+    for number, name in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], start=1)
+}  # fmt: skip
+_TIME = r"(?P<time>\d\d:\d\d:\d\d(?:[.,]\d{1,9})?)"
+_ISO = re.compile(
+    r"(?P<year>\d{4})(?P<mark>[-/.])(?P<month>\d\d?)(?P=mark)(?P<day>\d\d?)[T _-]{1,2}" + _TIME
+    + r"(?P<zone>Z|[+-]\d\d:?\d\d(?!:?\d))?"
+)  # fmt: skip
+_GLOG = re.compile(r"^\W{0,3}[IWEF](?P<year>\d{4})?(?P<month>\d\d)(?P<day>\d\d)\s+" + _TIME)
+_YEAR_LAST = re.compile(r"(?<![\d/])(?P<first>\d\d?)/(?P<second>\d\d?)(?:/(?P<year>\d{4}))?,?[ T]" + _TIME)
+_NAMED = re.compile(
+    r"(?:(?P<before>\d\d?)\s+)?\b(?P<name>jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?"
+    r"(?:\s+(?P<day>\d\d?),?)?(?:\s+(?P<year>\d{4}),?)?\s+" + _TIME + r"(?:\s+(?P<last>\d{4})\b)?",
+    re.IGNORECASE,
+)  # fmt: skip
+_CLOCK = re.compile(r"(?<![\d:])\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?![\d:])")
+_LOOKED_AT = 80
+_LEVEL = r"info|debug|warning|warn|error|critical|notice|trace|fatal"
+_MARK = re.compile(
+    rf"""\s*(?:
+      [IWEF]\d{{4,8}}\s+\d+\s+[\w./<>-]+:\d+\]                # what is left of a glog prefix
+    | \d{{1,10}}\s+[\w./<>-]+\.(?:py|cc|cpp|h|cu|go|rs):\d+\]
+    | [\[(]{{1,2}}\s*(?:(?:{_LEVEL})\s*[|:]\s*)?[\w./<>-]+:\d{{1,6}}(?::\w+)?(?:,\s*rank[ =:]?\d+)?\s*[\])]{{1,2}}
+    | [\[(<]?\s*(?:global[ _]|local[ _])?(?:rank|gpu|node|worker)\s?[=:]?\s?\d+(?:/\d+)?\s*[\])>]:?
+    | \([\w ]{{0,60}}pid=\d+[^)]{{0,60}}\)
+    | \[\d+,\d+\]<\w+>:
+    | [\[(]?\s*(?:{_LEVEL})\b\s*[\])]?:?(?:[\w.]+:(?=\s|\w))?
+    | [\w./-]+\.(?:py|cc|cpp|cu|go|rs):\d+\]?:?
+    | \[\s*\] | \(\s*\) | [-|]\s
+    )""",
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+def split_prefix(line: str) -> tuple[str, str]:
+    """Return the date of a line, empty without one, and the line without what its logger put before it.
+
+    The date comes as ``2024-05-31 10:00:00``; without a year as ``--05-31 10:00:00``. Times without a day are
+    dropped: they tell no clock.
+    """
+    date = ""
+    head = line[:_LOOKED_AT]
+    if ":" in head:
+        found = _date(head)
+        if found is not None:
+            date, start, end = found
+            line = line[:start] + " " + line[end:]
+        if _CLOCK.search(line):
+            line = _CLOCK.sub(" ", line)
+    end = 0
+    for _ in range(8):
+        mark = _MARK.match(line, end)
+        if mark is None:
+            break
+        end = mark.end()
+    return date, line[end:]
+
+
+def _date(head: str) -> tuple[str, int, int] | None:
+    if found := _GLOG.search(head):
+        return _iso(found["year"], found["month"], found["day"], found["time"]), *found.span()
+    if found := _ISO.search(head):
+        zone = found["zone"] or ""
+        return _iso(found["year"], found["month"], found["day"], found["time"]) + zone, *found.span()
+    if found := _YEAR_LAST.search(head):
+        first, second = found["first"], found["second"]
+        month, day = (second, first) if int(first) > 12 else (first, second)
+        return _iso(found["year"], month, day, found["time"]), *found.span()
+    found = _NAMED.search(head)
+    if found is not None and (found["day"] or found["before"]):
+        month = str(_MONTHS[found["name"].lower()])
+        year = found["year"] or found["last"]
+        return _iso(year, month, found["day"] or found["before"], found["time"]), *found.span()
+    return None
+
+
+def _iso(year: str | None, month: str, day: str, time: str) -> str:
+    start = f"{year}-" if year else "--"
+    return f"{start}{int(month):02d}-{int(day):02d} {time.replace(',', '.')}"
