@@ -35,7 +35,8 @@ BLOCKS: tuple[Block, ...] = (
     Block(
         name="box of names and values",
         hint="|",
-        inside=r"^\s*\|\s*(?:(?P<section>[\w ]{1,40}/)\s*\|\s*\||(?P<name>[A-Za-z]\S*(?: \S+){0,4}?)\s*\|\s*(?P<value>[-+]?[\w.+-]+)\s*\|)\s*$",
+        inside=r"^\s*\|\s*(?:(?P<section>[\w ]{1,40}/)\s*\|\s*\||"
+        r"(?P<name>[A-Za-z]\S*(?: \S+){0,4}?)\s*\|\s*(?P<value>[-+]?[\w.+-]+)\s*\|)\s*$",
         closes=r"^\s*[-=+]{5,}\s*$",
     ),
     Block(
@@ -144,7 +145,8 @@ BLOCKS: tuple[Block, ...] = (
     ),
     Block(
         name="counter line",
-        opens=r"^\s*(?P<step>\d+)\W{0,2}\s+(?=(?:train|val|valid|eval|test|hella|loss|lr)[\w./-]{0,40}\s?[:= ]\s?[-+.\d])",
+        opens=r"^\s*(?P<step>\d+)\W{0,2}\s+(?=(?:train|val|valid|eval|test|hella|loss|lr)[\w./-]{0,40}"
+        r"\s?[:= ]\s?[-+.\d])",
         names={"train": "train/loss", "val": "val/loss", "valid": "val/loss", "eval": "eval/loss", "test": "test/loss"},
     ),
     # Headings of what follows, or of what went before.

@@ -1,4 +1,4 @@
-"""From lines to records, by the grammar of :mod:`foam_viz.logs.blocks` and, where no block fits, by names and values."""
+"""From lines to records: by the grammar of :mod:`foam_viz.logs.blocks`, where no block fits by names and values."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ _NORM_FILLER = frozenset({"global", "total", "l2", "overall", "train", "full", "
 _TOKENS = frozenset({"tokens", "token"})
 _TOKENS_FILLER = frozenset(
     {"seen", "num", "n", "total", "consumed", "processed", "train", "training", "trained",
-     "input", "cumulative", "so", "far"}
+     "input", "cumulative", "so", "far", "throughput"}
 )  # fmt: skip
 COUNTS: dict[str, float] = {
     "k": 1e3,

@@ -236,9 +236,8 @@ def _attach(record: Record, row: dict[str, str], extra: list[dict[str, str]], kn
 
 def _mode(records: Sequence[Record], marks: Sequence[int], loose: Sequence[int]) -> Lands:
     """Where lines without a step or an epoch belong: to the step that follows if the first of them come before any."""
-    scored = [
-        index for index in loose if records[index].lands is None and not records[index].has_epoch() and _scores(records[index])
-    ]  # fmt: skip
+    free = [index for index in loose if records[index].lands is None and not records[index].has_epoch()]
+    scored = [index for index in free if _scores(records[index])]
     return "after" if scored and scored[0] < marks[0] else "before"
 
 

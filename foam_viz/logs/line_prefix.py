@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import re
 
-_MONTHS = {
-    name: number
-    for number, name in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], start=1)
-}  # fmt: skip
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _TIME = r"(?P<time>\d\d:\d\d:\d\d(?:[.,]\d{1,9})?)"
 _ISO = re.compile(
     r"(?P<year>\d{4})(?P<mark>[-/.])(?P<month>\d\d?)(?P=mark)(?P<day>\d\d?)[T _-]{1,2}" + _TIME
@@ -75,7 +72,7 @@ def _date(head: str) -> tuple[str, int, int] | None:
         return _iso(found["year"], month, day, found["time"]), *found.span()
     found = _NAMED.search(head)
     if found is not None and (found["day"] or found["before"]):
-        month = str(_MONTHS[found["name"].lower()])
+        month = str(_MONTHS.index(found["name"].lower()) + 1)
         year = found["year"] or found["last"]
         return _iso(year, month, found["day"] or found["before"], found["time"]), *found.span()
     return None
