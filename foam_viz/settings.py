@@ -19,6 +19,18 @@ class SettingsError(ValueError):
     """A configuration value that cannot be used; the message names the key, the value, where and the remedy."""
 
 
+_LEAST_MEMORY = 2**30
+_USUAL_MEMORY = 8 * 2**30
+
+
+def machine_memory() -> int:
+    """The machine's memory in bytes; 8 GiB where the system does not tell it."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # Windows has no sysconf
+        return _USUAL_MEMORY
+
+
 def home(environment: Mapping[str, str] = os.environ) -> Path:
     """The folder of the configuration and, by default, of the data."""
     return Path(environment.get("FOAM_VIZ_HOME") or Path.home() / ".foam_viz").expanduser()
@@ -31,7 +43,16 @@ class Settings:
     Attributes:
         data_directory: Where runs are autosaved.
         engines: Engine processes; 0 means one fewer than the processor's cores, at least one.
-        device: ``auto`` (CUDA, else MPS, else CPU), ``cpu``, ``cuda`` or ``mps``.
+        own_engines: Further processes, each for one run whose steps are too long to share a process with others.
+        engine_memory_mb: Memory that the runs of one engine may take, in MiB; 0 means four fifths of the machine's,
+            divided by the engines.
+        device: Where runs train that ask for no device: ``auto`` (CUDA, else MPS, else CPU), ``cpu``, ``cuda`` or
+            ``mps``.
+        step_seconds: Longest time that a step of a run may take, in seconds.
+        maximum_factors: Factors that all optimizers of a run together may keep.
+        maximum_steps: Steps after which a run pauses for good.
+        silent_seconds: An engine that has said nothing for so long is replaced, in seconds.
+        idle_pause_seconds: A run is paused when no page has shown it for so long, in seconds.
         grace_seconds: How long a run outlives its last open page, in seconds.
         publish_seconds: Time between two publications of a training run, in seconds.
         part_seconds: Time between two autosaved parts, in seconds.
@@ -51,7 +72,14 @@ class Settings:
 
     data_directory: Path = field(default_factory=lambda: home() / "data")
     engines: int = 0
+    own_engines: int = 2
+    engine_memory_mb: int = 0
     device: str = "auto"
+    step_seconds: float = 20.0
+    maximum_factors: int = 5000
+    maximum_steps: int = 1_000_000
+    silent_seconds: float = 10.0
+    idle_pause_seconds: float = 7200.0
     grace_seconds: float = 60.0
     publish_seconds: float = 0.25
     part_seconds: float = 1.0
@@ -70,9 +98,24 @@ class Settings:
     def engine_count(self) -> int:
         return self.engines or max(1, (os.cpu_count() or 2) - 1)
 
+    @property
+    def engine_memory(self) -> int:
+        """Memory that the runs of one engine may take, in bytes."""
+        if self.engine_memory_mb:
+            return self.engine_memory_mb * 2**20
+        share = 0.8 * machine_memory() / (self.engine_count + self.own_engines)
+        return max(int(share), _LEAST_MEMORY)
+
 
 _RANGES: dict[str, tuple[float, float]] = {
     "engines": (0, 64),
+    "own_engines": (0, 64),
+    "engine_memory_mb": (0, 1_048_576),
+    "step_seconds": (0.1, 3600),
+    "maximum_factors": (1, 1_000_000),
+    "maximum_steps": (1, 10_000_000),
+    "silent_seconds": (1, 3600),
+    "idle_pause_seconds": (1, 2_592_000),
     "grace_seconds": (1, 86_400),
     "publish_seconds": (0.05, 10),
     "part_seconds": (0.1, 1.0),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,10 @@ _GOAL_STEPS = 100_000
 _SETTLED_SECONDS = 0.5
 _CHECKPOINT_BYTES_PER_SECOND = 20e6
 _MIB = 2**20
+_ABANDON_SECONDS = 2.0
+# A group is slow when so many of its last steps were longer than this: it should not share an engine.
+SLOW_SECONDS = 1.0
+_SLOW_STEPS, _SLOW_OF = 2, 20
 
 
 class Group:
@@ -30,7 +36,12 @@ class Group:
         view_id: Identity of the lab run.
         experiment: What is trained.
         settings: Where and how often it is autosaved.
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``; auto is what the installation chose.
+
+    Attributes:
+        epoch: Given by the hub; goes with everything that is said of the run.
+        recovering: Step up to which it trains at once, to be again where another engine was; 0 for none.
+        notice: What happened that a person should know; said once.
     """
 
     def __init__(self, view_id: str, experiment: Experiment, settings: Settings, device: str = "auto") -> None:
@@ -40,12 +51,19 @@ class Group:
         self.goal: str | None = None
         self.speed: float | None = None
         self.handled = 0
+        self.epoch = 0
+        self.recovering = 0
+        self.notice = ""
+        self._slow: deque[bool] = deque(maxlen=_SLOW_OF)
         self.shared_machine = False
         self._goal_left = 0
         self._settings = settings
-        self._device = device
+        self._device = settings.device if device == "auto" else device
         self._next_due = 0.0
         self.lanes = self._new_lanes()
+        if self._device not in ("auto", self.lanes[0].device):
+            used = self.lanes[0].device.upper()
+            self.notice = f"device = {self._device}: this machine has none; the run trains on the {used}."
         self._saver = Saver(self._directory, settings.run_mb)
         self._part_handed = self._checkpoint_handed = time.monotonic()
         self._paused_since: float | None = None
@@ -70,15 +88,49 @@ class Group:
     def live(self) -> bool:
         return any(run.live for run in self.lanes)
 
+    @property
+    def capped(self) -> bool:
+        """True where the installation allows no further step."""
+        return self.step >= self._settings.maximum_steps
+
     def start(self) -> None:
-        self.running, self.goal, self._next_due = self.live, None, 0.0
+        self._go(None)
 
     def pause(self) -> None:
         self.running, self.goal = False, None
 
+    def _go(self, goal: str | None) -> None:
+        self.running, self.goal, self._next_due = self.live and not self.capped, goal, 0.0
+        self._say_cap()
+
+    def _say_cap(self) -> None:
+        if self.live and self.capped:
+            self.notice = (
+                f"Paused at step {self.step:,}: this installation ends runs at maximum_steps = "
+                f"{self._settings.maximum_steps:,}. Reset begins anew."
+            )
+
+    def resume(self, controls: Mapping[str, Any], reached: int) -> None:
+        """Takes over from an engine that was lost.
+
+        Args:
+            controls: What the hub knows of the controls, see :attr:`foam_viz.engine.lab_run.LabRun.controls`.
+            reached: The last step that others have seen: training goes there at once, whatever the speed.
+        """
+        self.speed, self.shared_machine = controls.get("speed"), bool(controls.get("shared"))
+        if controls.get("followed") is not None:
+            self.follow(controls["followed"])
+        if controls.get("running"):
+            if goal := controls.get("goal"):
+                self.until(goal)
+            else:
+                self.start()
+        self.recovering = reached if self.live and reached > self.step else 0
+
     def until(self, goal: str) -> None:
         """Runs to the next ``step``, ``check`` or ``refresh`` of any lane, then pauses."""
-        self.running, self.goal, self._goal_left, self._next_due = self.live, goal, _GOAL_STEPS, 0.0
+        self._goal_left = _GOAL_STEPS
+        self._go(goal)
 
     def follow(self, factor: int) -> None:
         for run in self.lanes:
@@ -88,17 +140,34 @@ class Group:
 
     def due(self, now: float) -> bool:
         """True where a step should be made now."""
-        return self.running and now >= self._next_due
+        return bool(self.recovering) or (self.running and now >= self._next_due)
 
     def wait(self, now: float) -> float | None:
         """Seconds until the next step is due; None where none will be."""
+        if self.recovering:
+            return 0.0
         return max(0.0, self._next_due - now) if self.running else None
+
+    @property
+    def slow(self) -> bool:
+        """True where its steps are so long that others on the same engine wait for them."""
+        return sum(self._slow) >= _SLOW_STEPS
 
     def advance(self, now: float) -> None:
         """One lockstep step of every lane that can still make one."""
         moved = [run for run in self.lanes if run.live]
+        # Seconds of this thread, not of the clock: a machine that is busy elsewhere does not make a group slow.
+        began = time.thread_time()
         for run in moved:
             run.advance()
+        self._slow.append(time.thread_time() - began > SLOW_SECONDS)
+        if self.recovering:
+            self._next_due = now
+            if self.step >= self.recovering or not self.live:
+                self.recovering = 0
+            if not self.live:
+                self.pause()
+            return
         if self.speed:
             self._next_due = max(self._next_due + 1 / self.speed, now)
         if self.goal:
@@ -112,6 +181,9 @@ class Group:
                 self.pause()
         if not self.live:
             self.pause()
+        elif self.running and self.capped:
+            self.pause()
+            self._say_cap()
 
     # --- what others see
 
@@ -134,6 +206,9 @@ class Group:
         """The state of the controls and of each lane, as plain values."""
         return {
             "view_id": self.view_id,
+            "epoch": self.epoch,
+            "recovering": self.recovering,
+            "slow": self.slow,
             "handled": self.handled,
             "step": self.step,
             "running": self.running,
@@ -195,16 +270,17 @@ class Group:
 
         A run that paused is checkpointed a moment later, so that steps made one after another do not wait for it.
         """
-        if self.running:
+        trains = self.running or bool(self.recovering)
+        if trains:
             self._paused_since = None
         elif self._paused_since is None:
             self._paused_since = now
         settled = self._paused_since is not None and now - self._paused_since >= self._settled_seconds
         due = now - self._checkpoint_handed >= self._checkpoint_seconds
-        handed = self._states(now, everything) if everything or (due and self.running) or settled else None
+        handed = self._states(now, everything) if everything or (due and trains) or settled else None
         ended = [lane for lane, run in enumerate(self.lanes) if not run.live and lane not in self._closed_lanes]
         self._closed_lanes.update(ended)
-        if handed or ended or everything or not self.running or now - self._part_handed >= self._part_seconds:
+        if handed or ended or everything or not trains or now - self._part_handed >= self._part_seconds:
             self._part_handed = now
             manifests = [self._manifest(lane) for lane in range(len(self.lanes))] if handed or ended else ()
             self._saver.write(handed, manifests)
@@ -246,6 +322,8 @@ class Group:
         self.pause()
         self.lanes = self._new_lanes()
         self._closed_lanes = set()
+        self.recovering = 0
+        self._slow.clear()
         self._checkpoint_step = self._drained_step = -1
         self._restored = self._saves_rarely = ""
 
@@ -262,6 +340,17 @@ class Group:
         self._closed_lanes = {lane for lane, run in enumerate(self.lanes) if not run.live}
         self._restored, self._checkpoint_step = found.message, found.step
         self._saver.open(self._opening(found.step))
+
+    def abandon(self) -> None:
+        """Writes the rows that are whole and lets go of everything: a step failed in its middle, so no checkpoint."""
+        self.pause()
+        self.drain()
+        manifests = [self._manifest(lane) for lane in range(len(self.lanes))]
+        told = [
+            one.with_(status="interrupted") if run.live else one for one, run in zip(manifests, self.lanes, strict=True)
+        ]
+        self._saver.write(None, told)
+        self._saver.close(_ABANDON_SECONDS)
 
     def close(self, seconds: float = 30.0) -> Saver:
         """Writes everything that is left, waiting for at most so many seconds."""

@@ -2,13 +2,20 @@
 
 Imports no torch and touches nothing of Streamlit. Every public method may be called from any thread; commands
 return at once, and what they lead to arrives in :class:`LabRun` a moment later.
+
+A run outlives its engine: the hub keeps what the controls say and every command that was not answered, and gives both
+to the engine that takes over.
 """
 
 from __future__ import annotations
 
+import itertools
+import logging
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from foam_viz.engine import config, store
@@ -24,6 +31,12 @@ from foam_viz.trace.model import Trace
 
 COMMANDS = ("start", "pause", "step", "check", "refresh", "speed", "follow", "reset")
 _CRASHES = 3
+# A group that holds a shared engine up for so long is taken to one of its own; the others are back in seconds.
+_HELD_UP_SECONDS = 5.0
+_REMEMBERED = 256
+_MISREAD = 3
+
+_log = logging.getLogger(__name__)
 
 
 class ControlRefused(PermissionError):
@@ -32,6 +45,19 @@ class ControlRefused(PermissionError):
 
 class HubFull(RuntimeError):
     """No room for another run; the message says what to do."""
+
+
+@dataclass
+class _Viewer:
+    """A browser session that looks at a run.
+
+    Attributes:
+        connected: When it was connected last.
+        hidden: Whether its page is out of sight: another tab, a window that is minimized.
+    """
+
+    connected: float
+    hidden: bool = False
 
 
 class Hub:
@@ -51,88 +77,220 @@ class Hub:
         self.devices: list[tuple[str, str]] = [("cpu", "CPU")]
         self._is_active = is_active
         self._runs: dict[str, LabRun] = {}
-        self._viewers: dict[str, dict[str, float]] = {}
+        self._viewers: dict[str, dict[str, _Viewer]] = {}
+        self._seen: dict[str, float] = {}
+        self._busy: dict[int, tuple[str, float]] = {}
+        # Where a run was that has ended: its engine may still be writing it, and must be the one that opens it again.
+        self._ended_on: OrderedDict[str, int] = OrderedDict()
+        self._epochs = itertools.count(1)
         self._lock = threading.RLock()
         self._ready = threading.Event()
         self._data = DataFolder(settings, lambda: list(self._runs))
-        self._pool = EnginePool(settings, self._on_message, self._on_replaced, self._reap)
+        self._pool = EnginePool(settings, self._on_message, self._on_lost, self._reap)
 
     # --- what engines cause
 
-    def _on_replaced(self, index: int, crashes: int) -> None:
-        """Gives the runs of an engine that died to the one in its place."""
-        hopeless = crashes >= _CRASHES
+    def _on_lost(self, engine: int, crashes: int, why: str) -> None:
+        """Gives the runs of an engine that was lost to the one in its place."""
+        busy, seconds = self._busy.pop(engine, ("", 0.0))
         with self._lock:
-            lost = [run for run in self._runs.values() if run.engine == index]
+            lost = [run for run in self._runs.values() if run.engine == engine and not run.gone]
         for run in lost:
             with run.lock:
-                resume = run.running and not hopeless
-                # Pending until the new engine has answered: a page that waits must go on looking.
-                run.header = {**run.header, "running": False, "handled": -1}
-                run.notice = (
-                    f"The training process stopped {crashes} times within a minute. The run is paused at its last "
-                    "autosave; a smaller batch may help."
-                    if hopeless
-                    else "The training process stopped unexpectedly and was replaced. The run continues from its "
-                    "last autosave."
-                )
-                run.touch()
-            self._pool.send(index, self._create(run, restore=True, start=resume))
+                alone = engine >= len(self._pool)
+                culprit = run.view_id == busy and seconds >= _HELD_UP_SECONDS
+                hopeless = crashes >= (_CRASHES - 1 if alone else _CRASHES) or (alone and culprit)
+                if alone and culprit:
+                    run.notice = (
+                        f"The training process {why} and was ended. The run is paused at its last autosave; a smaller "
+                        "model or batch makes shorter steps."
+                    )
+                elif hopeless:
+                    run.notice = (
+                        f"The training process {why}, {crashes} times within a minute. The run is paused at its last "
+                        "autosave; a smaller batch may help."
+                    )
+                else:
+                    run.notice = (
+                        f"The training process {why} and was replaced. The run continues from its last autosave, and "
+                        f"is trained again up to step {run.reached:,}."
+                    )
+                if hopeless:
+                    run.header = {**run.header, "running": False, "goal": None}
+                    run.reached = 0
+                    self._answer_all(run)
+                elif culprit:
+                    self._isolate(run, "its steps are too long to share a training process")
+                self._take_over(run)
+
+    def _take_over(self, run: LabRun) -> None:
+        """Gives a run to its engine as the hub knows it; called under its lock."""
+        controls, reached = run.controls, run.reached
+        run.epoch, run.recovering, run.moving, run.gone = next(self._epochs), True, False, False
+        if any(command["command"] == "reset" for command in run.waiting):
+            reached = 0  # what would be trained again is about to go
+        self._pool.send(
+            run.engine,
+            self._create(run, number=max(run.handled, 0), restore=run.saved, controls=controls, reached=reached),
+        )
+        for command in run.waiting:
+            self._pool.send(run.engine, command)
+        run.touch()
+
+    def _answer_all(self, run: LabRun) -> None:
+        """Lets go of commands that nobody will answer."""
+        run.waiting = []
+        run.header = {**run.header, "handled": run.sent}
+
+    def _isolate(self, run: LabRun, why: str) -> bool:
+        """Gives a run an engine of its own, where there is one left; called under its lock."""
+        if run.engine >= len(self._pool):
+            return False
+        if self._pool.own >= self.settings.own_engines:
+            run.header, run.reached = {**run.header, "running": False, "goal": None}, 0
+            self._answer_all(run)
+            run.notice = (
+                f"Paused: {why}, and all {self.settings.own_engines} of its kind (own_engines) are taken. A smaller "
+                "model or batch makes shorter steps."
+            )
+            return False
+        run.engine = self._pool.add()
+        run.notice = f"The run has a training process of its own now: {why}."
+        return True
 
     def _reap(self) -> None:
-        """Ends runs that nobody has watched for the grace time."""
+        """Ends runs that nobody has watched for the grace time, and pauses those that nobody has seen for long."""
+        self._free_held_up()
         if self._is_active is None:
             return
         now = time.monotonic()
         with self._lock:
             for view_id, viewers in list(self._viewers.items()):
-                for session in list(viewers):
+                for session, viewer in list(viewers.items()):
                     if self._is_active(session):
-                        viewers[session] = now
-                if all(now - seen > self.settings.grace_seconds for seen in viewers.values()):
+                        viewer.connected = now
+                        if not viewer.hidden:
+                            self._seen[view_id] = now
+                if all(now - viewer.connected > self.settings.grace_seconds for viewer in viewers.values()):
                     self._drop(view_id)
+                elif now - self._seen.setdefault(view_id, now) > self.settings.idle_pause_seconds:
+                    self._pause_unseen(self._runs[view_id])
+
+    def _pause_unseen(self, run: LabRun) -> None:
+        with run.lock:
+            if not run.running:
+                return
+            hours = self.settings.idle_pause_seconds / 3600
+            run.notice = (
+                f"Paused: no page has shown this run for {hours:.3g} h (idle_pause_seconds). Press Start to go on."
+            )
+            self._give(run, "pause")
+
+    def _free_held_up(self) -> None:
+        """Ends an engine that one run holds up for too long; the others go on without it."""
+        for engine, (view_id, seconds) in list(self._busy.items()):
+            if engine < len(self._pool):
+                others = any(run.engine == engine and run.view_id != view_id for run in list(self._runs.values()))
+                if seconds > _HELD_UP_SECONDS and others:
+                    self._pool.end(engine, f"was held up by another run for {seconds:.0f} s")
+            elif seconds > max(self.settings.step_seconds, _HELD_UP_SECONDS):
+                self._pool.end(engine, f"took longer than {self.settings.step_seconds:g} s for a step (step_seconds)")
 
     def _drop(self, view_id: str) -> None:
         run = self._runs.pop(view_id, None)
         self._viewers.pop(view_id, None)
-        if run is not None:
-            self._pool.send(run.engine, {"command": "drop", "view_id": view_id})
+        self._seen.pop(view_id, None)
+        if run is None:
+            return
+        self._pool.send(run.engine, {"command": "drop", "view_id": view_id})
+        if run.engine >= len(self._pool):
+            self._pool.remove(run.engine)
+            self._busy.pop(run.engine, None)
+            return
+        self._ended_on[view_id] = run.engine
+        while len(self._ended_on) > _REMEMBERED:
+            self._ended_on.popitem(last=False)
 
-    def _on_message(self, header: dict[str, Any], tables: dict[str, Any]) -> None:
+    def _on_message(self, engine: int, header: dict[str, Any], tables: dict[str, Any]) -> None:
         kind = header.pop("type")
         if kind == "hello":
             self.devices = [tuple(device) for device in header["devices"]]
             self._ready.set()
             return
+        if kind == "alive":
+            self._busy.pop(engine, None)
+            if header["view_id"]:
+                self._busy[engine] = header["view_id"], header["seconds"]
+            return
         run = self._runs.get(header.get("view_id"))
         if run is None:
             return
         with run.lock:
-            if kind == "lanes":
-                self._on_lanes(run, header)
-            elif kind == "rows":
-                for lane, trace in enumerate(run.traces):
-                    rows = {kept: tables[name] for name in tables if (kept := name.removeprefix(f"{lane}/")) != name}
-                    if rows:
-                        trace.extend(rows)
-                self._on_state(run, header)
-            elif kind == "problem":
-                run.notice = header["message"]
+            if header["epoch"] != run.epoch:
+                return  # of an engine that holds the run no more
+            before = run.header
+            try:
+                self._on_news(run, kind, header, tables)
+            except Exception:
+                _log.exception("a message of run %s was skipped", run.view_id)
+                run.header = before
+                self._on_misread(run)
             run.touch()
         self._mark_shared()
+
+    def _on_misread(self, run: LabRun) -> None:
+        """Rows may be missing now: the engine begins again from what is saved. The page says it."""
+        run.misread += 1
+        if run.misread > _MISREAD:
+            self._on_ended(
+                run, "Messages of the training process cannot be read. Start tries again; Reset begins anew."
+            )
+            return
+        run.notice = "A message of the training process could not be read; the run was opened again."
+        self._take_over(run)
+
+    def _on_news(self, run: LabRun, kind: str, header: dict[str, Any], tables: dict[str, Any]) -> None:
+        if kind == "lanes":
+            self._on_lanes(run, header)
+        elif kind == "rows":
+            for lane, trace in enumerate(run.traces):
+                rows = {kept: tables[name] for name in tables if (kept := name.removeprefix(f"{lane}/")) != name}
+                if rows:
+                    trace.extend(rows)
+            self._on_state(run, header)
+        elif kind == "problem":
+            run.notice = header["message"]
+        elif kind == "ended":
+            self._on_ended(run, header["message"])
+        elif kind == "dropped" and run.moving:
+            self._isolate(run, "its steps take more than a second")
+            self._take_over(run)
+
+    def _on_ended(self, run: LabRun, message: str) -> None:
+        """No engine holds the run any more; its rows stay, and the next command opens it again."""
+        lanes = [{**lane, "status": "interrupted"} for lane in run.header.get("lanes", ())]
+        run.header = {"step": 0, "goal": None, **run.header, "running": False, "lanes": lanes}
+        self._answer_all(run)
+        run.notice, run.gone, run.recovering, run.moving = message, True, False, False
+        for trace in run.traces:
+            trace.manifest = trace.manifest.with_(status="interrupted")
+        run.measure(time.monotonic())
 
     def _on_lanes(self, run: LabRun, header: dict[str, Any]) -> None:
         told = [manifests.from_json(data) for data in header["manifests"]]
         step = header["restored_step"]
         run.experiment = config.from_json(header["experiment"])
         run._rate = []
+        run.saved = True
         if step is None:
             run.traces = [Trace.empty(manifest) for manifest in told]
-            run.notice = ""
+            run.notice, run.reached = "", 0
             return
         traces = []
         for lane, manifest in enumerate(told):
-            trace = run.traces[lane] if lane < len(run.traces) else self._saved(run.view_id, lane)
+            trace = run.traces[lane] if lane < len(run.traces) else None
+            if trace is None or _last_step(trace) < step:
+                trace = self._saved(run.view_id, lane)
             trace = trace.truncated(step) if trace else Trace.empty(manifest)
             trace.manifest = manifest
             traces.append(trace)
@@ -147,10 +305,18 @@ class Hub:
 
     def _on_state(self, run: LabRun, header: dict[str, Any]) -> None:
         run.header = header
+        run.recovering = bool(header["recovering"])
+        if not run.recovering:
+            run.reached = header["step"]
+        run.waiting = [command for command in run.waiting if command["number"] > header["handled"]]
         for trace, lane in zip(run.traces, header["lanes"], strict=True):
             if (trace.manifest.status, trace.manifest.diverged_step) != (lane["status"], lane["diverged_step"]):
                 trace.manifest = trace.manifest.with_(status=lane["status"], diverged_step=lane["diverged_step"])
         run.measure(time.monotonic())
+        shared = run.engine < len(self._pool)
+        if header["slow"] and shared and run.running and not (run.moving or run.recovering):
+            run.moving = True  # commands wait until it has arrived
+            self._pool.send(run.engine, {"command": "drop", "view_id": run.view_id})
 
     def _mark_shared(self) -> None:
         """Marks runs that train at the same time as others: their seconds are not a quiet machine's."""
@@ -175,6 +341,7 @@ class Hub:
         return {
             "command": "create",
             "view_id": run.view_id,
+            "epoch": run.epoch,
             "experiment": run.experiment.to_json(),
             "device": run.device,
             "number": run.sent,
@@ -207,9 +374,10 @@ class Hub:
                 f"This server already holds {len(self._runs)} runs (maximum_runs). Try again when some have ended."
             )
         load = [sum(run.engine == index for run in self._runs.values()) for index in range(len(self._pool))]
-        run = LabRun(view_id, experiment, device, fingerprint, load.index(min(load)), session)
+        engine = self._ended_on.pop(view_id, load.index(min(load)))
+        run = LabRun(view_id, experiment, device, fingerprint, engine, session, epoch=next(self._epochs))
         self._runs[view_id] = run
-        self._viewers[view_id] = {session: time.monotonic()}
+        self._viewers[view_id] = {session: _Viewer(time.monotonic())}
         return run
 
     def _keep_fingerprint(self, run: LabRun) -> None:
@@ -231,7 +399,7 @@ class Hub:
             run = self._runs.get(view_id)
             if run is None and (run := self._reopened(view_id, session)) is None:
                 return None
-            self._viewers[view_id].setdefault(session, time.monotonic())
+            self._viewers[view_id].setdefault(session, _Viewer(time.monotonic()))
         self._data.mark_seen(view_id)
         return run
 
@@ -245,9 +413,16 @@ class Hub:
             run = self._open(view_id, experiment, control.get("device", "auto"), control["key_sha256"], session)
         except (ValueError, KeyError, TypeError, HubFull):
             return None
+        run.saved = True
         self._pool.send(run.engine, self._create(run, restore=True))
         run.notice = "Reopened from its autosave, paused. Press Start to continue."
         return run
+
+    def show(self, view_id: str, *, session: str, hidden: bool) -> None:
+        """Notes whether the page on which a session looks at a run is in sight; what nobody sees is paused in time."""
+        with self._lock:
+            if (viewer := self._viewers.get(view_id, {}).get(session)) is not None:
+                viewer.hidden = hidden
 
     def controls(self, view_id: str, control_key: str | None) -> bool:
         """True where the key steers the run."""
@@ -270,8 +445,18 @@ class Hub:
         if isinstance(experiment := arguments.get("experiment"), Experiment):
             arguments["experiment"] = experiment.to_json()
         with run.lock:  # the order of the numbers is the order of the commands
-            run.sent += 1
-            self._pool.send(run.engine, {"command": name, "view_id": view_id, "number": run.sent, **arguments})
+            run.notice, run.misread = "", 0  # whoever steers has read it
+            self._give(run, name, **arguments)
+
+    def _give(self, run: LabRun, name: str, **arguments: Any) -> None:
+        """A command, kept until it is answered; called under the run's lock."""
+        run.sent += 1
+        command = {"command": name, "view_id": run.view_id, "number": run.sent, **arguments}
+        run.waiting.append(command)
+        if run.gone:
+            self._take_over(run)
+        elif not run.moving:
+            self._pool.send(run.engine, command)
 
     def engine_processes(self) -> list[int]:
         """Process ids of the engines, for those who look after the server."""
@@ -281,3 +466,8 @@ class Hub:
         """Ends the engines; they save what is left."""
         self._pool.close()
         self._data.close()
+
+
+def _last_step(trace: Trace) -> int:
+    steps = trace.values("steps", "step")
+    return int(steps[-1]) if len(steps) else 0

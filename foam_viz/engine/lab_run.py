@@ -24,7 +24,15 @@ class LabRun:
         notice: What the page must say (a crash, a problem); empty otherwise.
         revision: Grows with everything that changes.
         steps_per_second: Measured over the last two seconds; 0 while paused.
-        sent: Number of commands sent; the engine says in ``header["handled"]`` how many it has carried out.
+        sent: Number of commands given; the engine says in ``header["handled"]`` how many it has carried out.
+        waiting: Those that no engine has answered yet, in order: they are sent again to an engine that takes over.
+        epoch: Changes when an engine takes over: what an earlier one still says of the run is not heard.
+        reached: Last step that an engine has told; one that takes over trains up to it at once.
+        recovering: True until the engine that takes over has got there.
+        moving: True while the run changes its engine: commands wait.
+        gone: True where no engine holds the run, as it could not be trained on; the next command opens it again.
+        misread: Messages of its engine that could not be read, since somebody steered.
+        saved: True where the run may be on disk, so that whoever opens it continues from there.
     """
 
     view_id: str
@@ -39,6 +47,14 @@ class LabRun:
     revision: int = 0
     steps_per_second: float = 0.0
     sent: int = 0
+    waiting: list[dict[str, Any]] = field(default_factory=list)
+    epoch: int = 0
+    reached: int = 0
+    recovering: bool = False
+    moving: bool = False
+    gone: bool = False
+    saved: bool = False
+    misread: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock)
     changed: threading.Condition = field(init=False)
     _rate: list[tuple[float, int]] = field(default_factory=list)
@@ -58,7 +74,12 @@ class LabRun:
     @property
     def pending(self) -> bool:
         """True while a command waits for the engine."""
-        return self.header.get("handled", -1) < self.sent
+        return self.recovering or self.handled < self.sent
+
+    @property
+    def handled(self) -> int:
+        """Number of the last command that was answered; -1 until the engine has answered for the first time."""
+        return int(self.header.get("handled", -1))
 
     @property
     def step(self) -> int:
@@ -69,6 +90,15 @@ class LabRun:
         """True where no lane can make another step."""
         lanes = self.header.get("lanes", ())
         return bool(lanes) and all(lane["status"] in ("diverged", "finished") for lane in lanes)
+
+    @property
+    def controls(self) -> dict[str, Any]:
+        """The state of the controls that an engine needs to take over."""
+        lanes = self.header.get("lanes", ())
+        followed = lanes[0]["followed"] if lanes else None
+        kept = {name: self.header.get(name) for name in ("running", "goal", "speed")}
+        shared = any(trace.manifest.shared_machine for trace in self.traces)
+        return {**kept, "followed": followed, "shared": shared}
 
     def wait(self, seconds: float) -> None:
         """Waits until every command so far was carried out, for at most ``seconds``."""

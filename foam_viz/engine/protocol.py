@@ -11,6 +11,7 @@ import hmac
 import json
 import os
 import socket
+import time
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Any
@@ -50,10 +51,12 @@ def receive(connection: Connection) -> tuple[dict[str, Any], dict[str, pa.Table]
     return header, tables
 
 
-def _read(link: socket.socket, size: int) -> bytes:
+def _read(link: socket.socket, size: int, deadline: float) -> bytes:
     data = b""
     while len(data) < size:
         try:
+            # The time is for all of it: a caller that sends a byte now and then must not hold a thread for minutes.
+            link.settimeout(max(deadline - time.monotonic(), 1e-3))
             part = link.recv(size - len(data))
         except OSError as error:
             raise HandshakeError(f"no answer within {HANDSHAKE_SECONDS:g} s") from error
@@ -70,17 +73,18 @@ def _proof(key: bytes, role: bytes, nonce: bytes) -> bytes:
 def welcome(link: socket.socket, keys: Mapping[bytes, bytes]) -> tuple[bytes, Connection]:
     """The hub's side of the handshake: ``keys`` maps an engine's identity (16 bytes) to its key.
 
-    Blocks for at most a few :data:`HANDSHAKE_SECONDS`, so it runs in a thread of its own per caller.
+    Blocks for at most :data:`HANDSHAKE_SECONDS`, so it runs in a thread of its own per caller.
 
     Raises:
         HandshakeError: A stranger, or silence.
     """
-    link.settimeout(HANDSHAKE_SECONDS)
+    deadline = time.monotonic() + HANDSHAKE_SECONDS
     try:
+        link.settimeout(HANDSHAKE_SECONDS)
         nonce = os.urandom(_NONCE)
         link.sendall(nonce)
-        identity = _read(link, _IDENTITY)
-        proof, their_nonce = _read(link, _PROOF), _read(link, _NONCE)
+        identity = _read(link, _IDENTITY, deadline)
+        proof, their_nonce = _read(link, _PROOF, deadline), _read(link, _NONCE, deadline)
         key = keys.get(identity)
         if key is None or not hmac.compare_digest(proof, _proof(key, b"engine", nonce)):
             raise HandshakeError("the key is wrong")
@@ -98,11 +102,12 @@ def connect(port: int, identity: bytes, key: bytes) -> Connection:
     Raises:
         HandshakeError, OSError: The hub is not there, or is not the hub.
     """
+    deadline = time.monotonic() + HANDSHAKE_SECONDS
     link = socket.create_connection(("127.0.0.1", port), timeout=HANDSHAKE_SECONDS)
     try:
-        nonce, ours = _read(link, _NONCE), os.urandom(_NONCE)
+        nonce, ours = _read(link, _NONCE, deadline), os.urandom(_NONCE)
         link.sendall(identity + _proof(key, b"engine", nonce) + ours)
-        if not hmac.compare_digest(_read(link, _PROOF), _proof(key, b"hub", ours)):
+        if not hmac.compare_digest(_read(link, _PROOF, deadline), _proof(key, b"hub", ours)):
             raise HandshakeError("the hub's key is wrong")
     except BaseException:
         link.close()

@@ -142,6 +142,11 @@ class Saver:
             taken, self._thinned = self._thinned, []
             return taken
 
+    @property
+    def closed(self) -> bool:
+        """True when everything was written and nothing more will be."""
+        return self._closing and (self._thread is None or not self._thread.is_alive())
+
     def close(self, seconds: float = 30.0) -> None:
         """Write what is left, trying once more where that failed before, and give the folder back."""
         with self._changed:

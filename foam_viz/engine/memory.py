@@ -1,0 +1,36 @@
+"""What an engine may take of the machine's memory, and how its end shows. Imports no torch."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from pathlib import Path
+
+_STATUS = Path("/proc/self/status")
+# How the allocators of torch say that there was no room.
+_WORDS = ("can't allocate memory", "not enough memory", "out of memory")
+
+
+def limit(size: int) -> bool:
+    """Lets this process allocate ``size`` bytes more than it has now; more fails where it is asked for.
+
+    The limit is on private memory that can be written to, so that libraries and files which are only mapped do not
+    count. Linux alone tells what a process has of it; elsewhere nothing is limited.
+
+    Returns:
+        Whether the limit is in force.
+    """
+    with suppress(ImportError, OSError, ValueError, AttributeError):
+        import resource
+
+        now = re.search(r"^VmData:\s+(\d+) kB", _STATUS.read_text(encoding="ascii"), re.MULTILINE)
+        if now is not None:
+            _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+            resource.setrlimit(resource.RLIMIT_DATA, (int(now[1]) * 1024 + size, hard))
+            return True
+    return False
+
+
+def is_exhausted(error: BaseException) -> bool:
+    """Says whether an error means that memory could not be had, on the host or on a device."""
+    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in _WORDS)
