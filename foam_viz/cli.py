@@ -167,7 +167,12 @@ def _inspect(options: argparse.Namespace) -> int:
         if not path.exists():
             raise FieldError("PATH", str(path), "an existing file or folder")
     chosen = settings.load()
-    limits = Limits.of(seconds=chosen.log_seconds, memory_mb=chosen.log_memory_mb, unpacked_mb=chosen.log_unpacked_mb)
+    limits = Limits.of(
+        seconds=chosen.log_seconds,
+        memory_mb=chosen.log_memory_mb,
+        unpacked_mb=chosen.log_unpacked_mb,
+        result_mb=chosen.log_kept_mb,
+    )
     reading = safe.read(options.paths, Options(show_secrets=options.show_secrets), limits)
     for problem in reading.problems:
         print(_printable(str(problem)), file=sys.stderr)

@@ -66,6 +66,9 @@ class Settings:
         log_seconds: Longest time that one uploaded run may take to read, in seconds.
         log_memory_mb: Memory that reading uploaded logs may take, in MiB.
         log_unpacked_mb: Bytes that uploaded archives may unpack to, in MiB.
+        log_kept_mb: Memory that the open logs of one visitor may hold, in MiB; one upload may give as much.
+        log_kept_total_mb: Memory that the open logs of all visitors may hold, in MiB; beyond it those unused
+            longest are closed.
         log_folders: Folders on the server whose logs may be opened by name; none by default. In the environment their
             paths are separated as in ``PATH``.
     """
@@ -92,6 +95,8 @@ class Settings:
     log_seconds: float = 60.0
     log_memory_mb: int = 2048
     log_unpacked_mb: int = 2048
+    log_kept_mb: int = 512
+    log_kept_total_mb: int = 2048
     log_folders: tuple[Path, ...] = ()
 
     @property
@@ -128,6 +133,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "log_seconds": (1, 3600),
     "log_memory_mb": (256, 1_048_576),
     "log_unpacked_mb": (1, 1_048_576),
+    "log_kept_mb": (1, 1_048_576),
+    "log_kept_total_mb": (1, 1_048_576),
 }
 _PREFIX = "FOAM_VIZ_"
 _OTHER_VARIABLES = ("FOAM_VIZ_HOME", "FOAM_VIZ_EXAMPLE_LOGS", "FOAM_VIZ_REQUIRE_BROWSER")

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MEBIBYTE = 2**20
+MOST_CELLS = 2**26
+"""Values of one table, blanks included: 512 MiB as numbers. Formats that say their size are refused before they are
+unpacked, as a column of one value takes no place in a file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +23,9 @@ class Limits:
             zeros pack as well as bombs do. Logs pack 5 to 50 times.
         files: Files looked at, members of archives included.
         depth: Archives inside one another.
+        result_bytes: That the tables of all runs of one reading may take in memory. A few kilobytes that are packed
+            well may stand for many rows.
+        runs: Runs that one reading may give.
     """
 
     seconds: float = 60.0
@@ -29,13 +35,16 @@ class Limits:
     ratio: int = 200
     files: int = 20_000
     depth: int = 3
+    result_bytes: int = 512 * MEBIBYTE
+    runs: int = 2_000
 
     @classmethod
-    def of(cls, *, seconds: float, memory_mb: int, unpacked_mb: int) -> Limits:
+    def of(cls, *, seconds: float, memory_mb: int, unpacked_mb: int, result_mb: int = 512) -> Limits:
         """Return the limits that an installation sets, in the units of its configuration (seconds and MiB)."""
         return cls(
             seconds=seconds,
             total_seconds=5 * seconds,
             memory_bytes=memory_mb * MEBIBYTE,
             unpacked_bytes=unpacked_mb * MEBIBYTE,
+            result_bytes=result_mb * MEBIBYTE,
         )

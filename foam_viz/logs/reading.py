@@ -185,6 +185,22 @@ def _numbered(text: str, taken: set[str]) -> str:
     return unique
 
 
+def folded(problems: Sequence[Problem]) -> list[Problem]:
+    """Put problems of one place, reason and remedy together: their files are listed, ten at most."""
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for problem in problems:
+        alike.setdefault((problem.place, problem.reason, problem.remedy), []).append(problem.file)
+    return [
+        Problem(_listed(list(dict.fromkeys(files))), place, reason, remedy)
+        for (place, reason, remedy), files in alike.items()
+    ]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
+
+
 def _find(reader: Reader, files: list[LogFile]) -> tuple[list[Group], list[Problem]]:
     try:
         return reader.find(files), []

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ def read(
     paths: Sequence[str | os.PathLike[str]],
     options: Options = Options(),  # noqa: B008 - frozen
     limits: Limits = Limits(),  # noqa: B008
+    stop: Callable[[], bool] = lambda: False,
 ) -> Reading:
     """Read all runs in files, folders and archives; never raises for what is in them.
 
@@ -43,12 +44,20 @@ def read(
         paths: As for :func:`foam_viz.logs.files.gather`.
         options: What the user said about the files.
         limits: What the reading may take.
+        stop: Asked many times a second; once it says True the reading ends at once, with nothing.
 
     Returns:
         The traces, in memory, and a problem for each thing that could not be read or passed a limit.
     """
     with tempfile.TemporaryDirectory(prefix="foam_viz_logs_", ignore_cleanup_errors=True) as folder:
-        return _Supervisor([str(path) for path in absolute(paths)], options, limits, Path(folder)).run()
+        try:
+            return _Supervisor([str(path) for path in absolute(paths)], options, limits, Path(folder), stop).run()
+        except _StoppedError:
+            return Reading()
+
+
+class _StoppedError(Exception):
+    """Nobody wants the reading any more."""
 
 
 @dataclass
@@ -57,6 +66,7 @@ class _Supervisor:
     options: Options
     limits: Limits
     folder: Path
+    stop: Callable[[], bool]
     traces: dict[int, list[Trace]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     skip_archives: list[str] = field(default_factory=list)
@@ -119,6 +129,8 @@ class _Supervisor:
                     changed = time.monotonic()
                 if code is not None:
                     return "" if code == 0 else _death(code, errors, self.limits)
+                if self.stop():
+                    raise _StoppedError
                 now = time.monotonic()
                 if now > deadline:
                     return f"reading everything took more than {self.limits.total_seconds:g} s, so it was stopped"
@@ -151,7 +163,7 @@ class _Supervisor:
     def _take(self, number: int, index: int) -> None:
         place = self.folder / bundle_name(number, index)
         try:
-            self.traces[number].append(bundle.read(place, size_limit=2 * self.limits.memory_bytes))
+            self.traces[number].append(bundle.read(place, size_limit=2 * self.limits.result_bytes))
         except (BundleError, OSError) as error:
             self.problems.append(Problem(self._run_name(number), "", f"was read and cannot be taken over: {error}"))
 

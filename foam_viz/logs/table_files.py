@@ -12,7 +12,8 @@ from foam_viz.logs.cells import BLANK, parse_column, uses_decimal_comma
 from foam_viz.logs.columns import Series
 from foam_viz.logs.dialect import Dialect, Section, fields_of, find_dialect, logical_rows, sections
 from foam_viz.logs.labels import Table, stacked
-from foam_viz.logs.reader import LogFile
+from foam_viz.logs.limits import MOST_CELLS
+from foam_viz.logs.reader import LogError, LogFile
 from foam_viz.logs.text_lines import decode, were
 
 
@@ -289,11 +290,19 @@ def read_parquet(file: LogFile) -> Table:
     import pyarrow.parquet
 
     try:
+        size = pyarrow.parquet.read_metadata(file.path)
+        if size.num_rows * size.num_columns > MOST_CELLS:
+            reason = (
+                f"holds {size.num_rows:,} rows of {size.num_columns:,} columns; at most {MOST_CELLS:,} values are read"
+            )
+            raise file.problem("", reason, "give every tenth row, or fewer columns")
         whole = pyarrow.parquet.read_table(file.path)
         for _ in range(5):
             if not any(pa.types.is_struct(field.type) for field in whole.schema):
                 break
             whole = _flattened(whole)
+    except LogError:
+        raise
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise file.problem("", f"is a damaged Parquet file: {reason}", "it may not be copied whole") from error

@@ -22,9 +22,9 @@ from typing import Any
 
 from foam_viz.logs import catalogue
 from foam_viz.logs.files import gather
-from foam_viz.logs.limits import Limits
+from foam_viz.logs.limits import MEBIBYTE, Limits
 from foam_viz.logs.reader import HEAD_BYTES, ColumnRule, LogFile, Options, Problem
-from foam_viz.logs.reading import claim, read_group
+from foam_viz.logs.reading import claim, folded, read_group
 from foam_viz.trace import TABLES, Trace
 from foam_viz.trace import manifest as manifests
 from foam_viz.trace.parts import MANIFEST_NAME, TABLES_FOLDER, Part, encode
@@ -56,7 +56,10 @@ class Worker:
         """Find, plan and read whatever is not done yet."""
         files = self._files()
         plan = self._plan(files)
-        finished = {entry["done"] for entry in journal(self._folder) if "done" in entry}
+        earlier = [entry for entry in journal(self._folder) if "done" in entry]
+        finished = {entry["done"] for entry in earlier}
+        self._bytes = sum(entry["bytes"] for entry in earlier)
+        self._runs = sum(entry["traces"] for entry in earlier)
         for number, (name, indices) in enumerate(plan):
             if number in finished or number in self._request["skip_runs"]:
                 continue
@@ -64,14 +67,40 @@ class Worker:
             self._note(doing="read", what=group[0].name, run=number)
             traces, problems = read_group(catalogue.find(name), group, self._options)
             written = 0
+            before = self._bytes
+            left_out: list[Problem] = []
             for trace in traces:
+                if refusal := self._too_much(trace):
+                    left_out.append(Problem(trace.manifest.files[0] if trace.manifest.files else name, "", *refusal))
+                    continue
                 try:
                     _hand_over(trace, self._folder / bundle_name(number, written))
                     written += 1
                 except Exception as error:
                     reason = f"was read and cannot be handed over: {type(error).__name__}: {error}"
                     problems.append(Problem(group[0].name, "", reason))
-            self._note(done=number, traces=written, problems=[asdict(problem) for problem in problems])
+            problems += folded(left_out)
+            found = [asdict(problem) for problem in problems]
+            self._note(done=number, traces=written, bytes=self._bytes - before, problems=found)
+
+    def _too_much(self, trace: Trace) -> tuple[str, str] | None:
+        """Reason and remedy where a run does not fit into what one reading may give; else it counts."""
+        size = trace.nbytes
+        if self._runs >= self._limits.runs:
+            return (
+                f"holds more than {self._limits.runs:,} runs; the further ones are left out",
+                "give fewer files at a time",
+            )
+        if self._bytes + size > self._limits.result_bytes:
+            most, mine = self._limits.result_bytes / MEBIBYTE, size / MEBIBYTE
+            rows = f"{trace.rows('steps'):,} rows of {trace.steps.num_columns:,} columns take {mine:,.0f} MiB"
+            return (
+                f"{rows}; the runs of one upload may take {most:,.0f} MiB in all (log_kept_mb)",
+                "give every tenth row, fewer columns, or fewer files at a time",
+            )
+        self._bytes += size
+        self._runs += 1
+        return None
 
     def _files(self) -> list[LogFile]:
         place = self._folder / FILES

@@ -132,6 +132,11 @@ class Trace:
         """See :meth:`TraceView.table`."""
         return self.view().table(name)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the tables take in memory; what is converted from them to be drawn is not counted."""
+        return sum(self.table(name).nbytes for name in TABLES)
+
     def rows(self, name: str) -> int:
         """See :meth:`TraceView.rows`."""
         return self.view().rows(name)

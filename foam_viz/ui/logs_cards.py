@@ -65,7 +65,7 @@ def nothing(state: LogsState) -> None:
 
 def problems(state: LogsState) -> None:
     """What could not be read, each with file, place, reason and remedy."""
-    found = [problem for source in state.sources if source.reading for problem in source.reading.problems]
+    found = [problem for source in state.sources for problem in source.found.problems]
     if not found:
         return
     words = f"{len(found):,} thing{'s' if len(found) != 1 else ''} could not be read; everything else is open"

@@ -21,6 +21,7 @@ def page() -> None:
     hub()
     session = state()
     session.collect()
+    session.look()
     sidebar(session)
     runs = session.runs()
     _messages(session)

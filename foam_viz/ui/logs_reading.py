@@ -2,42 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+import atexit
+import re
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from foam_viz.logs import safe
 from foam_viz.logs.limits import Limits
 from foam_viz.logs.reader import Options, Problem, Reading
 from foam_viz.settings import Settings
 from foam_viz.trace import Trace
+from foam_viz.ui.fair import FairQueue
 from foam_viz.ui.logs_memory import Rules, shape_of
 
-AT_ONCE = 2
-"""Uploads read at a time on the whole server; more wait for their turn."""
+AT_ONCE, PATIENCE_SECONDS, MOST_AT_ONCE = 2, 5.0, 4
+"""Uploads read at a time on the whole server; one that takes longer makes place for another, up to the last number."""
 PREVIEW_SECONDS = 10.0
 _MOST_SHAPES = 8
 _TEXT_LOG = "key-value"
 
-_workers = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="logs")
+queue = FairQueue(AT_ONCE, PATIENCE_SECONDS, MOST_AT_ONCE)
+"""Readings of all visitors: one at a time of each."""
+_closing = threading.Event()
+atexit.register(_closing.set)
 
 
 def limits_of(settings: Settings) -> Limits:
     """The limits that the installation sets."""
     return Limits.of(
-        seconds=settings.log_seconds, memory_mb=settings.log_memory_mb, unpacked_mb=settings.log_unpacked_mb
+        seconds=settings.log_seconds,
+        memory_mb=settings.log_memory_mb,
+        unpacked_mb=settings.log_unpacked_mb,
+        result_mb=settings.log_kept_mb,
     )
 
 
-def start(
-    paths: Sequence[Path], *, pattern: str, show_secrets: bool, rules: Callable[[str], Rules], limits: Limits
-) -> Future[Reading]:
-    """Begin to read; see :func:`read`."""
-    return _workers.submit(read, paths, pattern=pattern, show_secrets=show_secrets, rules=rules, limits=limits)
+def start(visitor: str, paths: Sequence[Path], **how: Any) -> Future[Reading]:
+    """Begin to read when it is the visitor's turn; see :func:`read`."""
+    return queue.submit(visitor, partial(read, paths, **how))
 
 
 def read(
-    paths: Sequence[Path], *, pattern: str, show_secrets: bool, rules: Callable[[str], Rules], limits: Limits
+    paths: Sequence[Path],
+    *,
+    pattern: str,
+    show_secrets: bool,
+    rules: Callable[[str], Rules],
+    limits: Limits,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Reading:
     """Read everything, and again what the user corrected.
 
@@ -48,12 +67,18 @@ def read(
         pattern: Of the lines of text logs; empty for the built-in one.
         show_secrets: Do not mask what looks like a secret.
         rules: Gives the corrections for a shape of columns, see :func:`foam_viz.ui.logs_memory.shape_of`.
-        limits: Of each reading.
+        limits: Of the reading; its time is that of everything together, read again or not.
+        stop: Says that nobody waits for it any more.
     """
-    options = Options(show_secrets=show_secrets)
-    found = safe.read(paths, options, limits)
+    end = time.monotonic() + limits.total_seconds
+
+    def once(paths: Sequence[Path], options: Options) -> Reading:
+        left = replace(limits, total_seconds=max(1.0, end - time.monotonic()))
+        return safe.read(paths, options, left, stop=lambda: stop() or _closing.is_set())
+
+    found = once(paths, Options(show_secrets=show_secrets))
     if pattern:
-        found = _with_pattern(found, safe.read(paths, Options(show_secrets=show_secrets, line_pattern=pattern), limits))
+        found = _with_pattern(found, once(paths, Options(show_secrets=show_secrets, line_pattern=pattern)))
     corrected: dict[str, Rules] = {}
     for shape in dict.fromkeys(filter(None, map(shape_of, found.traces))):
         if len(corrected) < _MOST_SHAPES and (known := rules(shape)):
@@ -61,25 +86,18 @@ def read(
     for shape, known in corrected.items():
         mine = [trace for trace in found.traces if shape_of(trace) == shape]
         text = pattern if mine[0].manifest.format == _TEXT_LOG else ""
-        again = safe.read(
-            _paths_of(paths, mine), Options(columns=known, line_pattern=text, show_secrets=show_secrets), limits
-        )
+        options = Options(columns=known, line_pattern=text, show_secrets=show_secrets)
+        again = once(_paths_of(paths, mine), options)
         found = _with_correction(found, again, shape)
-    return Reading(found.traces, [_public(problem, paths) for problem in found.problems])
+    return _public(found, paths)
 
 
 def preview(paths: Sequence[Path], pattern: str, settings: Settings) -> tuple[list[Trace], list[Problem]]:
     """Text logs read with a pattern, under limits that fit somebody who waits."""
-    own = limits_of(settings)
-    quick = Limits(
-        seconds=PREVIEW_SECONDS,
-        total_seconds=2 * PREVIEW_SECONDS,
-        memory_bytes=own.memory_bytes,
-        unpacked_bytes=own.unpacked_bytes,
-    )
-    reading = safe.read(paths, Options(line_pattern=pattern), quick)
+    quick = replace(limits_of(settings), seconds=PREVIEW_SECONDS, total_seconds=2 * PREVIEW_SECONDS)
+    reading = _public(safe.read(paths, Options(line_pattern=pattern), quick), paths)
     texts = [trace for trace in reading.traces if trace.manifest.format == _TEXT_LOG]
-    return texts, [_public(problem, paths) for problem in reading.problems]
+    return texts, reading.problems
 
 
 def _with_pattern(plain: Reading, patterned: Reading) -> Reading:
@@ -120,13 +138,17 @@ def _paths_of(paths: Sequence[Path], traces: Sequence[Trace]) -> list[Path]:
     return needed if needed and len({path.parent for path in paths}) == 1 else list(paths)
 
 
-def _public(problem: Problem, paths: Sequence[Path]) -> Problem:
-    """Without the place on the server where uploads lie."""
-    homes: Mapping[str, str] = {f"{path.parent}/": "" for path in paths}
+def _public(reading: Reading, paths: Sequence[Path]) -> Reading:
+    """Without the places on the server where files lie."""
+    # A path is longer than its parents, so the whole one goes first.
+    homes = sorted({f"{path.parent}/" for path in paths} | {f"{tempfile.gettempdir()}/"}, key=len, reverse=True)
+    inside = re.compile("|".join(rf"{re.escape(home)}(?:foam_viz_logs_\w+/(?:unpacked-\d+/\d+/)?)?" for home in homes))
 
     def clean(text: str) -> str:
-        for home, short in homes.items():
-            text = text.replace(home, short)
-        return text
+        return inside.sub("", text)
 
-    return Problem(clean(problem.file), problem.place, clean(problem.reason), problem.remedy)
+    for trace in reading.traces:
+        if any(inside.search(note) for note in trace.manifest.notes):
+            trace.manifest = trace.manifest.with_(notes=tuple(map(clean, trace.manifest.notes)))
+    problems = [Problem(*map(clean, (p.file, p.place, p.reason, p.remedy))) for p in reading.problems]
+    return Reading(reading.traces, problems)

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import streamlit as st
 
+from foam_viz.ui import logs_reading
 from foam_viz.ui.logs_state import LogsState, Source, owner, sample_names, uploads
 from foam_viz.ui.server import hub
 from foam_viz.ui.text import plain
 
-LARGEST_MB, MOST_MB = 500, 2000
-"""Of one file, and of all that one session has uploaded."""
+MOST_MB = 2000
+"""Of all that one session has uploaded. The limit of one file is Streamlit's own, ``server.maxUploadSize``."""
 _WAIT_SECONDS, _WATCH_SECONDS = 0.5, 3.0
 
 
@@ -39,10 +40,10 @@ def _upload(state: LogsState) -> None:
         "Drop logs here" if not whole else "Drop a folder of logs here",
         accept_multiple_files="directory" if whole else True,
         key=f"logs.upload.{count}",
-        max_upload_size=LARGEST_MB,
         help="CSV, TSV, JSON, JSONL, Parquet, text logs, TensorBoard, W&B, MLflow, trackio, Lightning, Hugging Face, "
-        "AlgoPerf, FOAM run directories, run bundles, and zips of any mix. Found by content, not by name. Files stay "
-        "in your session and are deleted when it ends.",
+        "AlgoPerf, FOAM run directories, run bundles, and zips of any mix. Found by content, not by name. A file may "
+        f"have {st.get_option('server.maxUploadSize'):,} MB, all that is open {MOST_MB:,} MB. Files stay in your "
+        "session and are deleted when it ends.",
     )
     if not files:
         return
@@ -132,6 +133,8 @@ def _open(state: LogsState) -> None:
                     help="Closes it" + (" and deletes the uploaded files." if source.folder else "."),
                 )
             st.caption(_state_of(source))
+            if source.freed and source.job is None and all(path.exists() for path in source.paths):
+                st.button("Read again", key=f"again-{source.id}", on_click=state.read, args=(source,))
             if source.kind == "folder":
                 source.watch = st.toggle(
                     "Watch",
@@ -142,9 +145,14 @@ def _open(state: LogsState) -> None:
 
 
 def _state_of(source: Source) -> str:
-    if source.reading is None:
-        return "being read"
-    runs, problems = len(source.reading.traces), len(source.reading.problems)
+    reading = source.reading
+    if reading is None:
+        if not source.freed or source.job is not None:
+            return "being read"
+        if all(path.exists() for path in source.paths):
+            return source.freed
+        return f"{source.freed} The uploaded files are deleted: upload them again."
+    runs, problems = len(reading.traces), len(reading.problems)
     words = f"{runs:,} run{'s' if runs != 1 else ''}"
     if problems:
         words += f", {problems:,} thing{'s' if problems != 1 else ''} not read"
@@ -201,7 +209,9 @@ def _waiting(state: LogsState) -> None:
         for source in state.pending:
             size = sum(path.stat().st_size for path in source.paths if path.is_file())
             much = f", {size / 2**20:,.1f} MB" if size else ""
-            st.status(f"Reading {plain(source.label, 60)}{much}: {source.seconds:,.0f} s", state="running")
+            ahead = logs_reading.queue.ahead(source.job) if source.job else 0
+            what = f"Behind {ahead:,} other visitor{'s' if ahead != 1 else ''}:" if ahead else "Reading"
+            st.status(f"{what} {plain(source.label, 60)}{much}: {source.seconds:,.0f} s", state="running")
         if bool(state.pending) != pending or any(source.job.done() for source in state.pending):
             st.rerun()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -16,11 +18,13 @@ import streamlit as st
 
 from foam_viz.analysis.comparison import Row
 from foam_viz.logs import safe
+from foam_viz.logs.limits import MEBIBYTE
 from foam_viz.logs.reader import Problem, Reading
 from foam_viz.optim.fields import FieldError
 from foam_viz.trace import Trace, bundle
 from foam_viz.ui import logs_address, logs_reading
 from foam_viz.ui.lab_state import LabState
+from foam_viz.ui.logs_kept import Kept
 from foam_viz.ui.logs_memory import ColumnMemory, Rules, shape_of
 from foam_viz.ui.logs_upload import Uploads
 from foam_viz.ui.server import hub, is_active, session_id
@@ -36,6 +40,7 @@ OPENS_WITH = (
 MOST_RUNS = 500
 """Runs that one session may have open."""
 _KEY = "logs"
+_LOG = logging.getLogger("foam_viz.ui")
 
 
 @dataclass
@@ -52,6 +57,7 @@ class Source:
         watch: Read again when something in it changes.
         pattern: Of the lines of its text logs; empty for the built-in one.
         signature: State of the paths when they were read last.
+        freed: Why what was read is no longer held; empty while it is.
         reading: What was found; None until the first reading ended.
     """
 
@@ -64,9 +70,16 @@ class Source:
     watch: bool = False
     pattern: str = ""
     signature: str = ""
+    freed: str = ""
     reading: Reading | None = None
     began: float = 0.0
     job: Future[Reading] | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def found(self) -> Reading:
+        """What was read, nothing where it was not yet or is no longer held: another visitor's upload may free it."""
+        return self.reading or Reading()
 
     @property
     def seconds(self) -> float:
@@ -110,6 +123,7 @@ def sample(name: str) -> Trace:
 _lock = threading.Lock()
 _uploads: dict[Path, Uploads] = {}
 _memories: dict[Path, ColumnMemory] = {}
+_kept: dict[Path, Kept] = {}
 
 
 def uploads() -> Uploads:
@@ -117,7 +131,17 @@ def uploads() -> Uploads:
     settings = hub().settings
     root = settings.data_directory / "uploads"
     with _lock:
-        return _uploads.setdefault(root, Uploads(root, is_active, settings.grace_seconds))
+        found = _uploads.setdefault(root, Uploads(root, is_active, settings.grace_seconds))
+    found.also = kept().sweep
+    return found
+
+
+def kept() -> Kept:
+    """The memory of this server that parsed logs hold."""
+    settings = hub().settings
+    own, all_ = settings.log_kept_mb * MEBIBYTE, settings.log_kept_total_mb * MEBIBYTE
+    with _lock:
+        return _kept.setdefault(settings.data_directory, Kept(own, all_, is_active, settings.grace_seconds))
 
 
 def memory() -> ColumnMemory:
@@ -177,6 +201,9 @@ class LogsState:
     def remove(self, source: Source) -> None:
         """Forget a source, its runs and its files."""
         self.notice = ""
+        source.stop.set()
+        kept().forget(source)
+        source.reading = None
         if source in self.sources:
             self.sources.remove(source)
         if source.folder is not None:
@@ -184,11 +211,17 @@ class LogsState:
 
     def read(self, source: Source) -> None:
         """Begin to read a source again; what it gave before stays until then."""
-        if source.job is not None and not source.job.cancel():
-            source.job = None  # its result is of an older question
+        if source.job is not None:
+            source.job.cancel()
+        source.stop.set()  # the result of a reading that has begun is that of an older question
+        source.stop = threading.Event()
+        weakref.finalize(source, source.stop.set)
+        source.freed = ""
         source.signature, source.began = safe.signature(source.paths), time.monotonic()
         source.job = logs_reading.start(
+            owner(),
             source.paths,
+            stop=source.stop.is_set,
             pattern=source.pattern,
             show_secrets=self.show_secrets,
             rules=memory().rules,
@@ -203,24 +236,34 @@ class LogsState:
                 continue
             job, source.job, news = source.job, None, True
             if error := job.exception():
-                problem = Problem(source.label, "", f"could not be read: {error}", "try again, or with fewer files")
-                source.reading = Reading(source.reading.traces if source.reading else [], [problem])
+                _LOG.error("reading an upload failed", exc_info=error)
+                reason = f"could not be read ({type(error).__name__}); the server's log has the details"
+                problem = Problem(source.label, "", reason, "try again, or with fewer files")
+                source.reading = Reading(source.found.traces, [problem])
                 continue
             first = source.reading is None
             source.reading = self._bounded(source, job.result())
-            if first and source.reading.traces:
-                self.run = f"{source.id}/{source.reading.traces[0].manifest.run_id}"
+            kept().hold(owner(), source)
+            if first and source.found.traces:
+                self.run = f"{source.id}/{source.found.traces[0].manifest.run_id}"
                 self.factor = 0
         return news
 
     def _bounded(self, source: Source, reading: Reading) -> Reading:
-        others = sum(len(other.reading.traces) for other in self.sources if other is not source and other.reading)
+        others = sum(len(other.found.traces) for other in self.sources if other is not source)
         room = max(0, MOST_RUNS - others)
         if len(reading.traces) <= room:
             return reading
         reason = f"{len(reading.traces) - room:,} runs are left out: this page holds {MOST_RUNS:,} at a time"
         problem = Problem(source.label, "", reason, "remove what you do not need, or give fewer files")
         return Reading(reading.traces[:room], [*reading.problems, problem])
+
+    def look(self) -> None:
+        """Remember that this visitor is here, and which reading is looked at."""
+        kept().use(owner())
+        for source in self.sources:
+            if self.run.startswith(f"{source.id}/"):
+                kept().use(owner(), source)
 
     @property
     def pending(self) -> list[Source]:
@@ -238,7 +281,7 @@ class LogsState:
         shape = shape_of(trace)
         memory().remember(shape, rules)
         for source in self.sources:
-            if source.reading and any(shape_of(other) == shape for other in source.reading.traces):
+            if any(shape_of(other) == shape for other in source.found.traces):
                 self.read(source)
 
     def read_all_again(self) -> None:
@@ -261,7 +304,7 @@ class LogsState:
 
     def _imported(self) -> Iterator[Run]:
         for source in self.sources:
-            for trace in source.reading.traces if source.reading else ():
+            for trace in source.found.traces:
                 manifest = trace.manifest
                 yield Run(f"{source.id}/{manifest.run_id}", manifest.name or "unnamed", trace, source.label, source)
 

@@ -57,6 +57,8 @@ class Uploads:
 
     def __init__(self, root: Path, is_active: Callable[[str], bool], grace_seconds: float) -> None:
         self._root, self._is_active, self._grace = root, is_active, grace_seconds
+        self.also: Callable[[], None] = lambda: None
+        """Called as often as the folders are looked after."""
         self._kept: dict[Path, tuple[str, float]] = {}
         self._lock = threading.Lock()
         self._watching = False
@@ -137,6 +139,7 @@ class Uploads:
         while True:
             time.sleep(_LOOK_SECONDS)
             self.sweep()
+            self.also()
 
 
 def _free(place: Path) -> Path:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
+from foam_viz.trace.visible import cut, visible
+
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^=])")
 
 
 def plain(text: object, limit: int = 300) -> str:
-    """The text with every character of markup escaped, cut at ``limit`` characters."""
-    shown = str(text).replace("\n", " ")
-    return _MARKUP.sub(r"\\\1", shown if len(shown) <= limit else shown[: limit - 1] + "…")
+    """The text as it can be shown, with every character of markup escaped, cut at ``limit`` characters."""
+    return _MARKUP.sub(r"\\\1", cut(visible(str(text)), limit))

@@ -135,3 +135,46 @@ def test_the_signature_follows_growth(tmp_path: Path) -> None:
     given(tmp_path / "sub", c="3")
     assert safe.signature([tmp_path]) not in (before, grown)
     assert safe.signature([tmp_path / "gone"]) != safe.signature([tmp_path / "sub"])
+
+
+def test_a_few_bytes_that_stand_for_many_values_are_refused(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    rows = 20_000_000
+    column = pa.array(np.zeros(rows))
+    bomb = pa.table({"step": column, "loss": column, "a": column, "b": column})
+    pyarrow.parquet.write_table(bomb, tmp_path / "bomb.parquet", compression="zstd")
+    assert (tmp_path / "bomb.parquet").stat().st_size < 1_000_000
+    given(tmp_path, **{"good.csv": "step,loss\n1,3\n2,2\n3,1\n"})
+    reading = safe.read([tmp_path])
+    assert names(reading) == ["good"]
+    (problem,) = reading.problems
+    assert problem.reason.startswith("holds 20,000,000 rows of 4 columns; at most 67,108,864 values are read")
+
+
+def test_what_a_reading_gives_is_bounded(tmp_path: Path) -> None:
+    rows = "".join(f"{step},{1 / step}\n" for step in range(1, 20_000))
+    given(tmp_path, **{"a.csv": "step,loss\n" + rows, "b.csv": "step,loss\n1,3\n2,2\n3,1\n"})
+    reading = safe.read([tmp_path], limits=Limits(result_bytes=MEBIBYTE))
+    assert names(reading) == ["b"]
+    (problem,) = reading.problems
+    assert problem.file.endswith("a.csv")
+    assert "19,999 rows of 10 columns take 2 MiB; the runs of one upload may take 1 MiB in all" in problem.reason
+
+
+def test_the_runs_of_a_reading_are_bounded(tmp_path: Path) -> None:
+    rows = "".join(f"run{run},{step},1\n" for run in range(30) for step in range(3))
+    given(tmp_path, **{"a.csv": "run,step,loss\n" + rows})
+    reading = safe.read([tmp_path], limits=Limits(runs=10))
+    assert len(reading.traces) == 10
+    assert [p.reason for p in reading.problems] == ["holds more than 10 runs; the further ones are left out"]
+
+
+@pytest.mark.usefixtures("culprits")
+def test_a_reading_that_nobody_wants_ends_at_once(tmp_path: Path) -> None:
+    given(tmp_path, b="hang")
+    began = time.monotonic()
+    reading = safe.read([tmp_path], stop=lambda: time.monotonic() > began + 1)
+    assert time.monotonic() - began < 15
+    assert not reading.traces and not reading.problems
