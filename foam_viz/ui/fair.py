@@ -47,10 +47,10 @@ class FairQueue:
     def _dispatch(self) -> None:
         with self._lock:
             while (visitor := self._next()) is not None:
-                queue = self._waiting.pop(visitor)
+                queue = self._waiting[visitor]
                 future, call = queue.popleft()
-                if queue:
-                    self._waiting[visitor] = queue  # behind the others
+                if not queue:
+                    del self._waiting[visitor]
                 if future.set_running_or_notify_cancel():
                     self._running[visitor] = time.monotonic()
                     threading.Thread(target=self._run, args=(visitor, future, call), daemon=True, name="logs").start()
@@ -73,4 +73,6 @@ class FairQueue:
         finally:
             with self._lock:
                 del self._running[visitor]
+                if visitor in self._waiting:
+                    self._waiting[visitor] = self._waiting.pop(visitor)  # behind the others
             self._dispatch()
