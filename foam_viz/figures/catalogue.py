@@ -2,8 +2,36 @@
 
 from __future__ import annotations
 
-from foam_viz.figures import damping, decision, factor_map, loss, overlap, picture, raster, spectrum
-from foam_viz.figures.panel import PanelSpec
+from collections.abc import Sequence
+
+from foam_viz.figures import damping, decision, factor_map, loss, metrics, overlap, picture, raster, spectrum
+from foam_viz.figures.panel import Lane, Need, PanelSpec
+
+_LOSSES = Need(
+    "a training or held-out loss",
+    lambda trace: trace.has("steps", "loss") or trace.has("steps", "held_out_loss"),
+    promised=lambda trace: True,
+)
+_CHECKS = Need(
+    "checks of single factors",
+    lambda trace: trace.has("checks", "factor"),
+    promised=lambda trace: bool(trace.manifest.factors),
+)
+_SPECTRA = Need(
+    "spectra of factors",
+    lambda trace: trace.has("snapshots", "eigenvalues"),
+    promised=lambda trace: bool(trace.manifest.factors),
+)
+_BASES = Need(
+    "eigenbases of factors",
+    lambda trace: trace.has("snapshots", "overlap") or trace.has("snapshots", "turn"),
+    promised=lambda trace: bool(trace.manifest.factors),
+)
+_PICTURES = Need(
+    "pictures of what the model does",
+    lambda trace: trace.rows("pictures") > 0 and picture.known(trace.manifest.picture),
+    promised=lambda trace: picture.known(trace.manifest.picture),
+)
 
 PANELS: tuple[PanelSpec, ...] = (
     PanelSpec(
@@ -14,15 +42,18 @@ PANELS: tuple[PanelSpec, ...] = (
         loss.draw,
         columns=8,
         height=360,
+        requires=_LOSSES,
     ),
     PanelSpec(
         "factor-map",
         "Factor map",
-        "A cell is one factor: layers across, left and right sides down. Blue: its basis is still good; paper: drift "
-        "just at the threshold τ; vermilion: past it. Click a cell to follow that factor everywhere.",
+        "A cell is one factor: layers across, left and right sides down, coloured by what its optimizer goes by: drift "
+        "h, or residual r where that decides or no damping is known. With a threshold τ, blue is below it, vermilion "
+        "past it. Click a cell to follow that factor everywhere.",
         factor_map.draw,
         columns=4,
         height=360,
+        requires=_CHECKS,
     ),
     PanelSpec(
         "damping",
@@ -32,6 +63,7 @@ PANELS: tuple[PanelSpec, ...] = (
         damping.draw,
         columns=4,
         height=380,
+        requires=_CHECKS,
     ),
     PanelSpec(
         "spectrum",
@@ -41,24 +73,29 @@ PANELS: tuple[PanelSpec, ...] = (
         spectrum.draw,
         columns=4,
         height=380,
+        requires=_SPECTRA,
     ),
     PanelSpec(
         "overlap",
         "Eigenbasis drift",
-        "How much of each current eigen-direction lies along each stale one, largest eigenvalues first. A sharp "
-        "diagonal is a fresh basis; blur is drift, and it grows from the bottom right.",
+        "How much of each stale eigen-direction lies along each current one, largest eigenvalues first. A sharp "
+        "diagonal is a fresh basis. Blur among near-equal eigenvalues changes nothing: the turn counts what left its "
+        "group of eigenvalues within 10 %, weighed by their size.",
         overlap.draw,
         columns=4,
         height=380,
+        requires=_BASES,
     ),
     PanelSpec(
         "raster",
         "Refresh raster",
         "A row is one factor, time runs to the right, a mark is one check. Faint: the basis was reused. Strong: it was "
-        "decomposed, coloured by the reason. Click a row to follow that factor.",
+        "decomposed, coloured by the reason. Where a log counts intervals, a bar is an interval with its count. Click "
+        "a row to follow that factor.",
         raster.draw,
         columns=8,
         height=350,
+        requires=_CHECKS,
     ),
     PanelSpec(
         "decision",
@@ -67,6 +104,7 @@ PANELS: tuple[PanelSpec, ...] = (
         decision.draw,
         columns=4,
         height=350,
+        requires=_CHECKS,
     ),
     PanelSpec(
         "picture",
@@ -76,9 +114,15 @@ PANELS: tuple[PanelSpec, ...] = (
         picture.draw,
         columns=12,
         height=330,
-        wanted=picture.wanted,
+        requires=_PICTURES,
     ),
 )
 """In reading order."""
+
+
+def panels_for(lanes: Sequence[Lane]) -> list[PanelSpec]:
+    """The panels that have something to show, or will have, on a page of these runs: those above, and other metrics."""
+    return [*(spec for spec in PANELS if spec.has_place(lanes)), *metrics.cards(lanes)]
+
 
 BY_ID: dict[str, PanelSpec] = {spec.id: spec for spec in PANELS}

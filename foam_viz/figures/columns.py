@@ -185,6 +185,20 @@ def latest_snapshot(lane: Lane, factor: int) -> Snapshot | None:
     return _grown(lane.trace, "snapshots", ("latest", factor), lambda _, __: lane.trace.latest_snapshot(factor))
 
 
+def snapshot_moment(lane: Lane, factor: int, snapshot: Snapshot) -> str:
+    """The step of a snapshot, and that of the factor's last check where it is another."""
+    words = f"snapshot of step {snapshot.step:,}"
+    rows = checks_of(lane, factor)
+    if not len(rows):
+        return words
+    last = int(rows.step[-1])
+    if last != snapshot.step:
+        return f"{words}; last check {last:,}"
+    # At a check a snapshot shows what was in force before the decision.
+    decided = rows.decompositions[-1] > 0 and not rows.counted and snapshot.last_decomposition_step != last
+    return f"{words}, before its check decided" if decided else words
+
+
 def of_picture(lane: Lane, build: Callable[[Lane, dict[str, np.ndarray]], _T]) -> _T:
     """What ``build`` makes of the newest state of every array of the picture, made once for each picture."""
     key = ("picture", lane.label, lane.position)

@@ -126,7 +126,12 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
             title, range=span, domain=place.domain, tickformat=ticks, nticks=3, uirevision=quantity
         )
     title = "" if damped else "Basis drift"
-    return Drawing(figure={"data": data, "layout": layout}, reading=_reading(main, factor, curves), title=title)
+    return Drawing(
+        figure={"data": data, "layout": layout},
+        reading=_reading(main, factor, curves),
+        title=title,
+        moment=_moment(rows),
+    )
 
 
 class _Axis(NamedTuple):
@@ -336,21 +341,25 @@ def _line(value: float, axis: str, line: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reading(curve: _Curve, factor: int, curves: Sequence[_Curve]) -> str:
+    """What the newest check found and did: the measure with the damping in force then, and the damping after it."""
     rows, settings, parts = curve.rows, curve.settings, []
-    known = np.flatnonzero(np.isfinite(rows.epsilon))
-    if len(known):
-        epsilon = float(rows.epsilon[known[-1]])
-        over = f", {theme.number(epsilon / settings.epsilon)} × ε₀" if settings.epsilon else ""
-        parts.append(f"ε = {theme.number(epsilon)}{over}")
-    drift = curve.drift
-    known = np.flatnonzero(np.isfinite(drift))
-    if len(known):
-        value, symbol = float(drift[known[-1]]), settings.measure
-        against = ""
+    at = len(rows) - 1
+    drift, before, after = float(curve.drift[at]), float(rows.epsilon_before[at]), float(rows.epsilon[at])
+    if np.isfinite(drift):
+        words = f"{settings.measure} = {theme.number(drift)}"
         if settings.tau:
-            against = f" {'>' if value > settings.tau else '≤'} τ = {theme.setting(settings.tau)}"
-        parts.append(f"{symbol} = {theme.number(value)}{against}")
+            words += f" {'>' if drift > settings.tau else '≤'} τ = {theme.setting(settings.tau)}"
+        parts.append(f"{words} with ε = {theme.number(before)}" if np.isfinite(before) else words)
+    if np.isfinite(after):
+        over = f", {theme.number(after / settings.epsilon)} × ε₀" if settings.epsilon else ""
+        then = "then " if np.isfinite(drift) and np.isfinite(before) else ""
+        parts.append(f"{then}ε = {theme.number(after)}{over}")
     parts += [
         f"{other.lane.label} diverged at step {other.diverged:,}" for other in curves if other.diverged is not None
     ]
     return f"{columns.factor_name(curve.lane, factor)}: {'; '.join(parts) or 'no damping recorded'}"
+
+
+def _moment(rows: Checks) -> str:
+    step = int(rows.step[-1])
+    return f"end of steps {int(rows.start[-1]):,} to {step:,}" if rows.start[-1] != step else f"check of step {step:,}"

@@ -10,6 +10,7 @@ import numpy as np
 from foam_viz.figures import columns, theme
 from foam_viz.figures.columns import DECISION_ORDER, Checks, Settings
 from foam_viz.figures.panel import Drawing, Lane, View
+from foam_viz.trace.counts import refreshes
 
 
 def draw(lanes: Sequence[Lane], view: View) -> Drawing:
@@ -27,16 +28,20 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
     decision = DECISION_ORDER[code] if code >= 0 else ""
     if code < 0 and rows.counted:
         text = _interval(rows, at)
+        moment = f"steps {int(rows.start[at]):,} to {int(rows.step[at]):,}"
     else:
         text = [
             ("decision", _verdict(decision, rows, at), ""),
             ("because", sentence(decision, drift, before, after, chosen), ""),
             ("check", f"step {int(rows.step[at]):,}", "the step at which the basis was last examined"),
         ]
+        moment = f"check of step {int(rows.step[at]):,}"
     if np.isfinite(drift):
-        text.append((chosen.measure, theme.number(drift), _MEASURES[chosen.residual]))
+        text.append(
+            (chosen.measure, theme.number(drift), f"{_MEASURES[chosen.residual]}; measured before the decision")
+        )
     if chosen.tau is not None:
-        text.append(("τ", theme.setting(chosen.tau), "the drift that is tolerated"))
+        text.append(("τ", theme.setting(chosen.tau), f"how much {chosen.measure} is tolerated"))
     if np.isfinite(after):
         text.append(("ε", _change(before, after), "damping: added to every eigenvalue before the inverse root"))
     if chosen.epsilon_max is not None:
@@ -48,9 +53,14 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
     checked, done = int(rows.checks.sum()), int(rows.decompositions.sum())
     if checked:
         share = theme.percent(done / checked)
-        text.append(("spent so far", f"{done:,} of {checked:,} checks ({share})", "decompositions of this factor"))
+        spent = f"{done:,} of {checked:,} checks ({share})"
+        text.append(("spent so far", spent, f"decompositions of this factor up to step {int(rows.step[at]):,}"))
+        paid = refreshes(lane.trace, [factor])
+        if paid and paid.per_factor is not None:
+            words = f"decompositions of this factor per 100 steps, from step {paid.first:,} to {paid.last:,}"
+            text.append(("per 100 steps", theme.number(paid.per_factor), words))
     reading = f"{columns.factor_name(lane, factor)}, {lane.label}"
-    return Drawing(text=tuple(text), reading=reading)
+    return Drawing(text=tuple(text), reading=reading, moment=moment)
 
 
 def _interval(rows: Checks, at: int) -> list[tuple[str, str, str]]:

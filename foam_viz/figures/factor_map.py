@@ -31,17 +31,20 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
         return Drawing(empty=columns.why_empty(lanes, View(factor=0, lane=view.lane), what))
     chosen = columns.settings(lane)
     newest = _newest(rows, len(lane.trace.manifest.factors))
+    measured_by = rows.residual if chosen.residual else rows.proxy
     grid = _grid(lane)
     shape = (len(grid.down), grid.columns)
     digits = (2 if grid.columns <= _ROOMY else 1) if len(grid.down) <= _MOST_ROWS else 0
     colour, text = np.full(shape, np.nan), [[""] * shape[1] for _ in grid.down]
     hover, index = [[""] * shape[1] for _ in grid.down], [[-1] * shape[1] for _ in grid.down]
+    values, names = np.full(shape, np.nan), [[""] * shape[1] for _ in grid.down]
     above = measured = 0
     worst = (-np.inf, -1)
     for factor, (row, place) in enumerate(grid.cells):
         at = newest[factor]
         index[row][place] = factor
-        drift = float((rows.residual if chosen.residual else rows.proxy)[at]) if at >= 0 else np.nan
+        names[row][place] = columns.factor_name(lane, factor)
+        drift = float(measured_by[at]) if at >= 0 else np.nan
         value = drift / chosen.tau if chosen.tau else drift
         hover[row][place] = _hover(lane, factor, rows, at, chosen, drift)
         if np.isfinite(value):
@@ -49,14 +52,16 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
             above += value > 1
             worst = max(worst, (value, factor))
             text[row][place] = _short(value, digits)
-            colour[row][place] = np.log2(max(value, 2.0**-8)) if chosen.tau else np.log10(max(value, 1e-3))
-    scale = _with_threshold() if chosen.tau else _without_threshold()
+            values[row, place] = value
+            colour[row][place] = np.log2(max(value, 2.0**-8)) if chosen.tau else np.log10(max(value, 1e-4))
+    scale = _with_threshold() if chosen.tau else _without_threshold(chosen)
     symbol = f"{chosen.measure}/τ" if chosen.tau else chosen.measure
     figure = {
         "data": [
             {
                 "type": "heatmap",
-                "meta": {"series": "factors"},
+                "name": symbol,
+                "meta": {"series": "factors", "cells": names, "values": encode.typed(values)},
                 "z": encode.typed(colour),
                 "text": text,
                 "hovertext": hover,
@@ -91,13 +96,25 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
             meta={"follow": {"lane": lane.position, "factor": view.factor}},
         ),
     }
+    word = _WORDS[chosen.residual]
     if not measured:
-        reading = f"{lane.label}: no drift measured yet"
+        reading = f"{lane.label}: no {word} measured yet"
     elif chosen.tau:
-        reading = f"{lane.label}: {above} of {measured} factors above τ = {theme.setting(chosen.tau)}"
+        reading = f"{lane.label}: {word} of {above} of {measured} factors above τ = {theme.setting(chosen.tau)}"
     else:
-        reading = f"{lane.label}: largest {symbol} = {theme.number(worst[0])} in {columns.factor_name(lane, worst[1])}"
-    return Drawing(figure=figure, reading=reading)
+        reading = f"{lane.label}: largest {word} = {theme.number(worst[0])} in {columns.factor_name(lane, worst[1])}"
+    return Drawing(figure=figure, reading=reading, moment=_moment(rows.step[newest[newest >= 0]]))
+
+
+_WORDS = {False: "drift h", True: "residual r"}
+
+
+def _moment(steps: np.ndarray) -> str:
+    """The steps of the newest checks of all factors."""
+    if len(steps) == 0:
+        return ""
+    first, last = int(steps.min()), int(steps.max())
+    return f"checks of step {last:,}" if first == last else f"checks of steps {first:,} to {last:,}"
 
 
 def _newest(rows: Checks, count: int) -> np.ndarray:
@@ -183,12 +200,14 @@ def _with_threshold() -> dict:
     }
 
 
-def _without_threshold() -> dict:
+def _without_threshold(settings: Settings) -> dict:
+    """Decades of the measure: r is a share and ends at 1, h goes on."""
+    low, words = (-3, ["0.001", "0.01", "0.1", "1"]) if settings.residual else (-2, ["0.01", "0.1", "1", "10"])
     return {
-        "zmin": -2,
-        "zmax": 1,
+        "zmin": low,
+        "zmax": low + 3,
         "colorscale": theme.MAGNITUDE,
-        "colorbar": encode.color_bar([-2, -1, 0, 1], ["0.01", "0.1", "1", "10"]),
+        "colorbar": encode.color_bar([low, low + 1, low + 2, low + 3], words),
     }
 
 
@@ -206,14 +225,15 @@ def _hover(lane: Lane, factor: int, rows: Checks, at: int, settings: Settings, d
     lines = [f"<b>{encode.escape(name.text)}</b>, {name.size}×{name.size}"]
     if at < 0:
         return "<br>".join([*lines, "not checked yet"])
-    against = f" of τ = {theme.setting(settings.tau)}" if settings.tau else ""
+    lines.append(f"check of step {rows.step[at]:,}:")
+    against = f" {'>' if drift > settings.tau else '≤'} τ = {theme.setting(settings.tau)}" if settings.tau else ""
     if np.isfinite(drift):
-        lines.append(f"{settings.measure} = {theme.number(drift)}{against}")
+        lines.append(f"{_WORDS[settings.residual]} = {theme.number(drift)}{against}, before the decision")
     if np.isfinite(rows.epsilon[at]):
-        lines.append(f"damping ε = {theme.number(float(rows.epsilon[at]))}")
+        lines.append(f"damping ε = {theme.number(float(rows.epsilon[at]))} after it")
     if np.isfinite(rows.last_decomposition[at]):
         age = int(rows.step[at] - rows.last_decomposition[at])
-        lines.append(f"basis {age:,} steps old at step {rows.step[at]:,}")
+        lines.append(f"basis {age:,} steps old" if age else "decomposed then")
     return "<br>".join([*lines, "click to follow"])
 
 

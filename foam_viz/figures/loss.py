@@ -111,7 +111,8 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
             shapes=_floor_line(floor),
         ),
     }
-    return Drawing(figure=figure, reading=_reading(curves))
+    ends = [curve.last.last for curve in curves if curve.last.count]
+    return Drawing(figure=figure, reading=_reading(curves), moment=f"steps to {max(ends):,.0f}" if ends else "")
 
 
 def _curve(lane: Lane, view: View) -> _Curve | None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from foam_viz.figures import columns, encode, theme
 from foam_viz.figures.panel import Drawing, Lane, View
+from foam_viz.trace import Snapshot
 
 
 def draw(lanes: Sequence[Lane], view: View) -> Drawing:
@@ -15,10 +18,11 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
     if target is None or snapshot is None or snapshot.overlap is None:
         return Drawing(empty=columns.why_empty(lanes, view, "The overlap of the stale and the current eigenbasis"))
     lane, factor = target
-    matrix, since = snapshot.overlap, snapshot.last_decomposition_step
-    size = len(matrix)
-    directions = lane.trace.manifest.factors[factor].size
+    size = len(snapshot.overlap)
+    directions = len(snapshot.eigenvalues) if snapshot.eigenvalues is not None else _size(lane, factor)
+    names = _directions(size, directions)
     side = {
+        "type": "category",
         "tickvals": [0, size - 1],
         "ticktext": ["1", f"{directions:,}"],
         "tickcolor": theme.alpha(theme.LIGHT.card, 0),
@@ -26,27 +30,70 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
         "showline": False,
         "constrain": "domain",
     }
+    which = "direction" if size == directions else "directions"
     figure = {
         "data": [
             {
                 "type": "heatmap",
+                "name": "% of stale directions (y) along current ones (x)",
                 "meta": {"series": "overlap"},
-                "z": encode.typed(matrix, "u1"),
+                "x": names,
+                "y": names,
+                "z": encode.typed(np.rint(snapshot.overlap / 2.55), "u1"),
                 "zmin": 0,
-                "zmax": 255,
+                "zmax": 100,
                 "colorscale": theme.SINGLE_HUE,
-                "hovertemplate": "current %{x}, stale %{y}: %{z} of 255<extra></extra>",
-                "colorbar": encode.color_bar([0, 127.5, 255], ["0", "0.5", "1"]),
+                "hovertemplate": f"%{{z}}{theme.THIN}% of stale {which} %{{y}}<br>along current {which} %{{x}}<br>"
+                f"of {directions:,}, largest first<extra></extra>",
+                "colorbar": encode.color_bar([0, 50, 100], ["0", "0.5", "1"]),
             }
         ],
         "layout": encode.layout(
             f"overlap {lane.position} {factor}",
             margin={"l": 46, "r": 14, "t": 32, "b": 40},
-            xaxis=encode.axis("current direction", **side, range=[-0.5, size - 0.5]),
+            xaxis=encode.axis("current direction, largest first", **side, range=[-0.5, size - 0.5]),
             yaxis=encode.axis("stale direction", **side, range=[size - 0.5, -0.5], scaleanchor="x"),
         ),
     }
-    turned = 1 - float(matrix.diagonal().mean()) / 255
+    return Drawing(
+        figure=figure,
+        reading=f"{columns.factor_name(lane, factor)}: {_turn(snapshot)}",
+        moment=columns.snapshot_moment(lane, factor, snapshot),
+    )
+
+
+def _size(lane: Lane, factor: int) -> int:
+    return lane.trace.manifest.factors[factor].size
+
+
+def _directions(size: int, directions: int) -> list[str]:
+    """Names of the rows of a matrix that is pooled over groups of neighbouring directions, counted from one."""
+    first = -(-np.arange(size) * directions // size) + 1  # direction i is in row i * size // directions
+    last = np.append(first[1:] - 1, directions)
+    return [f"{a:,}" if a == b else f"{a:,}–{b:,}" for a, b in zip(first.tolist(), last.tolist(), strict=True)]
+
+
+def _turn(snapshot: Snapshot) -> str:
+    """How far the basis has turned, in energy and in angles."""
+    since = snapshot.last_decomposition_step
     when = f"since step {since:,}" if since is not None else "since the last decomposition"
-    reading = f"{columns.factor_name(lane, factor)}: {theme.percent(turned)} of the basis has turned {when}"
-    return Drawing(figure=figure, reading=reading)
+    if since == snapshot.step:
+        return "just decomposed"
+    if snapshot.turn is None:
+        return (
+            f"basis of step {since:,}; how far it has turned was not recorded"
+            if since is not None
+            else ("how far the basis has turned was not recorded")
+        )
+    words = f"{theme.percent(snapshot.turn)} of its energy has turned {when}"
+    angles = snapshot.top_angles
+    if angles is not None and len(angles) and np.isfinite(angles[-1]):
+        top = "top direction" if len(angles) == 1 else f"top {len(angles)} directions"
+        words += f"; its {top} by {_degrees(float(angles[-1]))} at most"
+    return words
+
+
+def _degrees(angle: float) -> str:
+    """An angle in whole degrees, and small ones with their digits."""
+    degrees = float(np.degrees(angle))
+    return f"{degrees:.0f}°" if degrees >= 10 else f"{degrees:.1f}°" if degrees >= 0.1 else f"{theme.number(degrees)}°"

@@ -62,6 +62,7 @@ class Drawing:
         figure: ``{"data": [...], "layout": {...}}`` of plain values and base64 typed arrays, without a template, in the
             colours of the light palette; None where there is nothing to plot.
         reading: one line that says what the panel shows now, in words and numbers.
+        moment: the step, or the steps, that the numbers belong to: "snapshot of step 1,390; last check 1,450".
         empty: what will appear here and what makes it appear; set when there is neither a figure nor text.
         title: takes the place of the panel's own title where what is drawn is something else; empty for none.
         text: rows ``(label, value, explanation)`` of a panel that speaks instead of plotting; plain text.
@@ -69,9 +70,31 @@ class Drawing:
 
     figure: dict | None = None
     reading: str = ""
+    moment: str = ""
     empty: str = ""
     text: tuple[tuple[str, str, str], ...] = ()
     title: str = ""
+
+
+@dataclass(frozen=True)
+class Need:
+    """Something of a trace that a panel lives on.
+
+    Attributes:
+        words: what it is, in plural, as the reader sees it: "spectra of factors".
+        met: whether a run has it.
+        promised: whether a run that is made here will have it, once it has made the steps; nobody else promises.
+    """
+
+    words: str
+    met: Callable[[TraceView], bool]
+    promised: Callable[[TraceView], bool] = lambda trace: False
+
+    def serves(self, lane: Lane) -> bool:
+        """Whether a run has this or will have it."""
+        manifest = lane.trace.manifest
+        alive = manifest.format == "foam_viz" and manifest.status in ("running", "paused")
+        return self.met(lane.trace) or (alive and self.promised(lane.trace))
 
 
 @dataclass(frozen=True)
@@ -85,7 +108,7 @@ class PanelSpec:
         draw: the panel itself; pure.
         columns: width in a grid of 12.
         height: height of the card in CSS pixels; it never changes while the page lives.
-        wanted: whether the card has a place on the page of these runs at all.
+        requires: what the panel lives on; where no run has it, nor will have it, there is no card. None: always a card.
     """
 
     id: str
@@ -94,4 +117,24 @@ class PanelSpec:
     draw: Callable[[Sequence[Lane], View], Drawing]
     columns: int
     height: int
-    wanted: Callable[[Sequence[Lane]], bool] = lambda lanes: True
+    requires: Need | None = None
+
+    def has_place(self, lanes: Sequence[Lane]) -> bool:
+        """Whether the panel has a card on a page of these runs; with no run yet it has."""
+        return not lanes or self.requires is None or any(self.requires.serves(lane) for lane in lanes)
+
+
+def without_place(panels: Sequence[PanelSpec], lanes: Sequence[Lane]) -> str:
+    """Which panels have no card and what each would need, in a sentence; empty where all have one."""
+    lacking: dict[str, list[str]] = {}
+    for spec in panels:
+        if not spec.has_place(lanes):
+            lacking.setdefault(spec.requires.words, []).append(spec.title)
+    if not lacking:
+        return ""
+    needs = "; ".join(f"{_list(titles)} (needs {words})" for words, titles in lacking.items())
+    return f"Not shown, as nothing here has the data: {needs}."
+
+
+def _list(titles: list[str]) -> str:
+    return " and ".join([", ".join(titles[:-1]), titles[-1]] if len(titles) > 1 else titles)

@@ -30,9 +30,9 @@ _GAP = 0.06
 _BARE = {"showgrid": False, "showline": False, "ticks": "", "showticklabels": False}
 
 
-def wanted(lanes: Sequence[Lane]) -> bool:
-    """Whether any run's task has pictures."""
-    return any(lane.trace.manifest.picture in _KINDS for lane in lanes)
+def known(kind: str) -> bool:
+    """Whether there is a picture of this kind."""
+    return kind in _KINDS
 
 
 def draw(lanes: Sequence[Lane], view: View) -> Drawing:
@@ -61,7 +61,10 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
         readings.append(f"{lane.label}: {reading}")
     margin = {"l": 56, "r": 14, "t": 26, "b": 40}
     layout = encode.layout(f"picture {len(pictured)}", margin=margin, annotations=names, **axes)
-    return Drawing(figure={"data": data, "layout": layout}, reading="; ".join(readings))
+    steps = [int(lane.trace.values("pictures", "step")[-1]) for lane, _ in pictured]
+    first, last = min(steps), max(steps)
+    moment = f"step {last:,}" if first == last else f"steps {first:,} to {last:,}"
+    return Drawing(figure={"data": data, "layout": layout}, reading="; ".join(readings), moment=moment)
 
 
 def _part(lane: Lane, arrays: Arrays) -> Part | None:

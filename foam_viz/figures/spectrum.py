@@ -31,11 +31,12 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
     off = int((now < epsilon).sum()) if epsilon else 0
     data = []
     if before is not None:
-        data.append(_curve(before, floor, "at the last decomposition", "ghost", _GHOST, "was"))
-    data.append(_curve(now, floor, "now", "eigenvalues", _NOW, "eigenvalue"))
+        then = f"at step {since:,}, when decomposed" if since is not None else "at the last decomposition"
+        data.append(_curve(before, floor, then, "ghost", _GHOST, "was"))
+    data.append(_curve(now, floor, f"at step {step:,}", "eigenvalues", _NOW, "eigenvalue"))
     if epsilon:
         data.insert(0, _in_force(epsilon, len(now)))
-    shapes, notes = _levels(levels, span)
+    shapes, notes = _levels(levels, span, step)
     figure = {
         "data": data,
         "layout": encode.layout(
@@ -49,9 +50,13 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
         ),
     }
     age = "just decomposed" if since == step else f"basis from step {since:,}" if since is not None else ""
-    damped = f"damped away: {off} of {len(now)} directions" if epsilon else f"{len(now)} directions"
+    damped = f"damped away: {off:,} of {len(now):,} directions" if epsilon else f"{len(now):,} directions"
     reading = "; ".join(filter(None, [damped, age]))
-    return Drawing(figure=figure, reading=f"{columns.factor_name(lane, factor)}: {reading}")
+    return Drawing(
+        figure=figure,
+        reading=f"{columns.factor_name(lane, factor)}: {reading}",
+        moment=columns.snapshot_moment(lane, factor, snapshot),
+    )
 
 
 _NOW = {"color": theme.LIGHT.ink, "width": 2}
@@ -99,12 +104,16 @@ def _in_force(epsilon: float, count: int) -> dict[str, Any]:
 
 _LEVELS = (
     ("epsilon", {"color": theme.LIGHT.soft_ink, "dash": "dot", "width": 1.2}, "ε₀, the damping after a decomposition"),
-    ("epsilon_t", {"color": theme.LIGHT.accent, "dash": "solid", "width": 1.8}, "εₜ, the damping in force"),
+    (
+        "epsilon_t",
+        {"color": theme.LIGHT.accent, "dash": "solid", "width": 1.8},
+        "εₜ, the damping in force at step {step:,}",
+    ),
     ("epsilon_max", {"color": theme.VERMILION, "dash": "dash", "width": 1.2}, "ε<sub>max</sub>, the most allowed"),
 )
 
 
-def _levels(levels: dict[str, float | None], span: list[float]) -> tuple[list[dict], list[dict]]:
+def _levels(levels: dict[str, float | None], span: list[float], step: int) -> tuple[list[dict], list[dict]]:
     """Lines across the spectrum; names in the right margin, kept apart where the lines are close."""
     shown = [(levels[name], name, line, words) for name, line, words in _LEVELS if levels[name]]
     scale = 220.0 / (span[1] - span[0])
@@ -117,7 +126,7 @@ def _levels(levels: dict[str, float | None], span: list[float]) -> tuple[list[di
             encode.note(
                 theme.SYMBOLS[name], 1, float(np.log10(value)), name="level", xref="paper", xanchor="left",
                 xshift=5, yshift=round(wanted - pixel, 1), font={"size": 12, "color": line["color"]},
-                hovertext=f"{words}: {theme.setting(float(f'{value:.3g}'))}",
+                hovertext=f"{words.format(step=step)}: {theme.setting(float(f'{value:.3g}'))}",
             )
         )  # fmt: skip
     return shapes, notes

@@ -34,8 +34,11 @@ def covered(trace: Trace | TraceView, name: str) -> np.ndarray:
 
     A row without a factor stands for all of them, so rows of single factors that end inside its steps are left out.
     """
-    step, counts, start = column(trace, "step"), column(trace, name), starts(trace)
+    counts = column(trace, name)
     together = np.isnan(column(trace, "factor")) & ~np.isnan(counts)
+    if not together.any():
+        return ~np.isnan(counts)
+    step, start = column(trace, "step"), starts(trace)
     order = np.argsort(step[together], kind="stable")
     ends, begins = step[together][order], start[together][order]
     after = np.searchsorted(ends, step)

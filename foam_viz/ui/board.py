@@ -176,6 +176,7 @@ def _body(spec: PanelSpec, drawing: Drawing) -> bytes:
             "columns": spec.columns,
             "height": spec.height,
             "reading": drawing.reading,
+            "moment": drawing.moment,
             "empty": drawing.empty,
             "text": drawing.text,
             "figure": drawing.figure,

@@ -7,11 +7,14 @@ from typing import NamedTuple
 import numpy as np
 import streamlit as st
 
+from foam_viz.engine.config import Experiment
 from foam_viz.engine.lab_run import LabRun
 from foam_viz.figures import columns
-from foam_viz.figures.catalogue import PANELS
-from foam_viz.figures.panel import Lane, View
-from foam_viz.trace import TraceView
+from foam_viz.figures.catalogue import PANELS, panels_for
+from foam_viz.figures.panel import Lane, View, without_place
+from foam_viz.optim.catalogue import OPTIMIZERS
+from foam_viz.tasks import catalogue as tasks
+from foam_viz.trace import FactorInfo, Manifest, Trace, TraceView
 from foam_viz.trace.counts import refreshes
 from foam_viz.trace.final import FINAL_STEPS, final_of
 from foam_viz.trace.numbers import THIN, number
@@ -103,22 +106,16 @@ def _phase(run: LabRun) -> str:
 
 def draw(state: LabState, run: LabRun | None, view: View, everything: bool) -> None:
     """One update of the board."""
+    experiment = state.experiment if run is None else run.experiment
+    lanes: list[Lane] = []
     if run is None:
-        lanes, chips = (
-            [],
-            [
-                LaneChip(place, lane.label(), _cells(None), "waiting")
-                for place, lane in enumerate(state.experiment.lanes)
-            ],
-        )
-        drawn = [Panel(spec, drawing(spec, lanes, view)) for spec in PANELS if spec.wanted(lanes)]
+        chips = [LaneChip(place, lane.label(), _cells(None), "waiting") for place, lane in enumerate(experiment.lanes)]
         status = [("Step", "0", "No run yet: press Start.")]
         session = None
     else:
         with run.lock:  # only while the lanes and the state are taken: the run goes on while they are drawn
             lanes = [Lane(trace, run.experiment.lanes[place].label(), place) for place, trace in enumerate(run.traces)]
             states, status = run.header.get("lanes", ()), _status(run)
-        drawn = [Panel(spec, drawing(spec, lanes, view)) for spec in PANELS if spec.wanted(lanes)]
         now = max((columns.last_step(lane) for lane in lanes), default=0)
         chips = [
             LaneChip(
@@ -131,12 +128,15 @@ def draw(state: LabState, run: LabRun | None, view: View, everything: bool) -> N
         ]
         session = {"view_id": run.view_id, "control_key": state.control_key}
 
+    shown = lanes or awaited(experiment)
+    specs = panels_for(shown)
+
     def on_control(view_id: str, control_key: str) -> None:
         state.take_control(view_id, control_key)
 
     board(
         key="board",
-        panels=drawn,
+        panels=[Panel(spec, drawing(spec, lanes, view)) for spec in specs],
         lanes=chips,
         status=status,
         session=session,
@@ -145,6 +145,27 @@ def draw(state: LabState, run: LabRun | None, view: View, everything: bool) -> N
         on_control=on_control,
         focus=view.lane if lanes else None,
     )
+    if words := without_place(PANELS, shown):
+        st.caption(words)
+
+
+def awaited(experiment: Experiment) -> tuple[Lane, ...]:
+    """Lanes that stand for those of an experiment until its run answers: what they will have has its place already."""
+    picture = tasks.find(experiment.task).picture or ""
+    factor = FactorInfo(id="", parameter="", block=0, dim=0, order=1, size=1)
+    return tuple(
+        Lane(
+            Trace.empty(
+                Manifest(
+                    run_id="awaited", name=lane.label(), format="foam_viz", status="paused", picture=picture,
+                    factors=(factor,) if OPTIMIZERS[lane.optimizer].has_factors else (),
+                )
+            ),
+            lane.label(),
+            place,
+        )
+        for place, lane in enumerate(experiment.lanes)
+    )  # fmt: skip
 
 
 def _status(run: LabRun) -> list[tuple[str, str, str]]:

@@ -12,10 +12,11 @@ from foam_viz.analysis.finding import Finding
 from foam_viz.analysis.findings import findings
 from foam_viz.analysis.series import Missing, series
 from foam_viz.analysis.targets import last as last_values
-from foam_viz.figures.catalogue import PANELS
-from foam_viz.figures.panel import Drawing, Lane, View
-from foam_viz.figures.theme import LIGHT, number
+from foam_viz.figures.catalogue import PANELS, panels_for
+from foam_viz.figures.panel import Drawing, Lane, View, without_place
+from foam_viz.figures.theme import LIGHT, THIN, number
 from foam_viz.trace import Trace
+from foam_viz.trace.counts import refreshes
 from foam_viz.ui.board import LaneChip, Panel, board
 from foam_viz.ui.isolation import drawing, isolated
 from foam_viz.ui.lab_controls import LOSS_AXES
@@ -23,8 +24,8 @@ from foam_viz.ui.logs_cards import nothing, run_choice
 from foam_viz.ui.logs_state import LogsState, Run
 from foam_viz.ui.text import plain
 
-_OVER_TIME = ("loss", "damping", "raster")
-"""Panels that show the whole run, with a line at the moment; the others show what was at the moment."""
+_AT_MOMENT = frozenset({"factor-map", "spectrum", "overlap", "decision", "picture"})
+"""Panels that show what was at the moment; the others show the whole run, with a line there."""
 _AXES = {"step": "step", "optimizer_seconds": "fair_time", "decompositions": "decompositions"}
 _MARKS = {"error": ":red[●]", "warning": ":orange[●]", "note": ":gray[●]"}
 _KEPT_FINDINGS = 40
@@ -159,11 +160,13 @@ def _panels(state: LogsState, run: Run, axis: str, log: bool, moment: int | None
         board(
             key="logs-inspect-board",
             panels=drawn(now, view, moment),
-            lanes=[isolated("The row of the run", lambda: _chip(now), lambda _: LaneChip(0, run.label, []))],
+            lanes=[isolated("The row of the run", lambda: _chip(now, moment), lambda _: LaneChip(0, run.label, []))],
             everything=st.session_state.pop("logs-inspect-everything", False),
             on_follow=follow,
             focus=0,
         )
+        if words := without_place(PANELS, [Lane(now.trace, run.label, 0)]):
+            st.caption(words)
         if state.factor != shown or (run.live and not state.training):
             st.rerun()  # the choice of the factor outside shows another one, or there is nothing more to wait for
 
@@ -171,17 +174,25 @@ def _panels(state: LogsState, run: Run, axis: str, log: bool, moment: int | None
 
 
 def drawn(run: Run, view: View, moment: int | None) -> list[Panel]:
-    """The panels of a run at a moment, None for its end."""
+    """The panels of a run at a moment, None for its end.
+
+    Those over time show the whole run, with a line at the moment; what they say in words is of the moment, too.
+    """
     whole = [Lane(run.trace, run.label, 0)]
     then = whole if moment is None else [Lane(run.trace.truncated(moment), run.label, 0)]
     panels = []
-    for spec in PANELS:
-        if spec.id == "picture" and not run.trace.rows("pictures"):
-            continue  # other programs keep none, and an empty card of that size says nothing
-        if spec.id in _OVER_TIME:
-            panels.append(Panel(spec, _with_line(drawing(spec, whole, view), run.trace, spec.id, view, moment)))
-        else:
-            panels.append(Panel(spec, drawing(spec, then, view)))
+    for spec in panels_for(whole):
+        drawing_then = drawing(spec, then, view)
+        if moment is not None and drawing_then.empty:
+            drawing_then = Drawing(empty=f"Nothing of this was recorded up to step {moment:,}; later moments have it.")
+        if moment is None or spec.id in _AT_MOMENT:
+            panels.append(Panel(spec, drawing_then))
+            continue
+        over_time = _with_line(drawing(spec, whole, view), run.trace, spec.id, view, moment)
+        if over_time.figure is not None:
+            words = drawing_then.reading or "nothing recorded up to this step"
+            over_time = replace(over_time, reading=words, moment=drawing_then.moment or f"step {moment:,}")
+        panels.append(Panel(spec, over_time))
     return panels
 
 
@@ -208,23 +219,27 @@ def _with_line(drawing: Drawing, trace: Trace, panel: str, view: View, moment: i
     return replace(drawing, figure=figure)
 
 
-def _chip(run: Run) -> LaneChip:
+def _chip(run: Run, moment: int | None) -> LaneChip:
+    """What the run had reached at the moment. A value of an earlier step says of which."""
+    trace = run.trace if moment is None else run.trace.truncated(moment).view()
+    steps = trace.values("steps", "step")
+    now = int(steps.max()) if len(steps) else 0
     cells = []
     for metric, label in (("loss", "Loss"), ("held_out_loss", "Held out")):
-        found = series(run.trace, metric)
+        found = series(trace, metric)
         last = None if isinstance(found, Missing) else last_values(found)
-        words = found.reason if last is None else f"The last value: {last.words}."
-        cells.append((label, "–" if last is None else last.text, words))
-    steps = run.trace.values("steps", "step")
-    cells.append(("Steps", f"{int(steps.max()):,}" if len(steps) else "–", "Last step logged."))
-    for column, label, help_text in (
-        ("optimizer_seconds", "Training", "Seconds charged to training alone."),
-        ("decompositions", "Decompositions", "Of all factors, so far."),
-    ):
-        if run.trace.has("steps", column):
-            values = run.trace.values("steps", column).astype(float)
-            values = values[np.isfinite(values)]
-            unit = "s" if column == "optimizer_seconds" else ""
-            most = float(values.max(initial=0)) if unit else int(values.max(initial=0))
-            cells.append((label, number(most, unit) if len(values) else "–", help_text))
+        text = "–" if last is None else last.text
+        if last is not None and len(found) and found.step[-1] < now:
+            text += f"{THIN}·{THIN}step {found.step[-1]:,.0f}"
+        cells.append((label, text, found.reason if last is None else f"The last value: {last.words}."))
+    cells.append(("Step", f"{now:,}" if len(steps) else "–", "Last step logged up to the moment looked at."))
+    if trace.has("steps", "optimizer_seconds"):
+        seconds = trace.values("steps", "optimizer_seconds").astype(float)
+        words = f"Seconds charged to training alone, up to step {now:,}."
+        cells.append(("Training", number(float(np.nanmax(seconds)), "s"), words))
+    if counted := refreshes(trace):
+        words = f"Of all factors, up to step {counted.last:,}: {counted.words}."
+        cells.append(("Decompositions", number(counted.decompositions), words))
+        if counted.per_factor is not None:
+            cells.append(("Per factor, 100 steps", number(counted.per_factor), words))
     return LaneChip(0, run.label, cells, run.trace.manifest.status)

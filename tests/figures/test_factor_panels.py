@@ -10,6 +10,7 @@ from foam_viz.figures import damping, factor_map, overlap, raster, spectrum
 from foam_viz.figures.columns import DECISION_ORDER, checks
 from foam_viz.figures.panel import Lane, View
 from foam_viz.trace import Manifest, Trace, record_batch
+from foam_viz.trace.numbers import percent
 from tests.figures.reading import trace, traces, values
 from tests.synthetic import SyntheticRun, factor_infos
 
@@ -91,11 +92,34 @@ def test_the_range_of_the_spectrum_only_grows() -> None:
 def test_overlap_is_drawn_as_recorded_on_a_fixed_scale(lanes: list[Lane]) -> None:
     drawing = overlap.draw(lanes[:1], View(factor=0))
     drawn = trace(drawing.figure, "overlap")
-    assert drawn["z"]["dtype"] == "u1" and (drawn["zmin"], drawn["zmax"]) == (0, 255)
-    recorded = lanes[0].trace.latest_snapshot(0).overlap
-    np.testing.assert_array_equal(values(drawn["z"]), recorded)
-    turned = round(100 * (1 - recorded.diagonal().mean() / 255))
-    assert f"{turned}\u202f% of the basis has turned since step" in drawing.reading
+    assert drawn["z"]["dtype"] == "u1" and (drawn["zmin"], drawn["zmax"]) == (0, 100)
+    recorded = lanes[0].trace.latest_snapshot(0)
+    np.testing.assert_array_equal(values(drawn["z"]), np.round(recorded.overlap / 2.55))
+    since = recorded.last_decomposition_step
+    assert f"{percent(recorded.turn)} of its energy has turned since step {since:,}" in drawing.reading
+    angle = np.degrees(recorded.top_angles[-1])
+    assert f"its top 8 directions by {angle:.1f}° at most" in drawing.reading or f"{angle:.0f}°" in drawing.reading
+
+
+def test_every_direction_of_the_overlap_is_named_once_and_counted_from_one(lanes: list[Lane]) -> None:
+    drawn = trace(overlap.draw(lanes[:1], View(factor=0)).figure, "overlap")
+    assert drawn["x"] == drawn["y"] and len(set(drawn["x"])) == 64
+    assert (drawn["x"][0], drawn["x"][1], drawn["x"][-1]) == ("1–2", "3–4", "127–128")
+    assert "of 128, largest first" in drawn["hovertemplate"]
+    for size, directions in ((64, 100), (3, 7), (5, 5), (64, 513)):
+        names = overlap._directions(size, directions)
+        held = [name.partition("–")[::2] for name in names]
+        members = [list(range(int(a), int(b or a) + 1)) for a, b in held]
+        assert sum(members, []) == list(range(1, directions + 1)), "each direction once, in order"
+        groups = np.arange(directions) * size // directions  # as the recorder pools them
+        assert [len(group) for group in members] == np.bincount(groups).tolist()
+
+
+def test_an_older_run_without_a_turn_says_what_it_lacks(lanes: list[Lane]) -> None:
+    held = lanes[0].trace
+    bare = Trace(held.manifest, checks=held.checks, snapshots=held.snapshots.drop_columns(["turn", "top_angles"]))
+    reading = overlap.draw([Lane(bare, "old", 0)], View(factor=0)).reading
+    assert "how far it has turned was not recorded" in reading and "%" not in reading
 
 
 def test_factor_map_has_a_cell_for_every_factor(lanes: list[Lane]) -> None:
@@ -116,7 +140,7 @@ def test_without_tau_the_map_shows_plain_drift(lanes: list[Lane]) -> None:
     drawing = factor_map.draw(lanes[1:2], View(factor=0, lane=1))
     newest = lanes[1].trace.values("checks", "proxy")[-18:]
     assert np.nanmax(values(trace(drawing.figure, "factors")["z"])) == pytest.approx(np.log10(newest.max()), abs=1e-5)
-    assert "largest h" in drawing.reading
+    assert "largest drift h" in drawing.reading
 
 
 def test_raster_marks_every_check_with_its_decision(lanes: list[Lane]) -> None:
@@ -193,3 +217,51 @@ def test_an_optimizer_without_a_proxy_is_judged_by_its_residual() -> None:
     assert drawing.figure is not None
     assert "no drift measured" not in drawing.reading
     assert any("r = " in text for row in drawing.figure["data"][0]["hovertext"] for text in row)
+
+
+@pytest.mark.parametrize(
+    ("lane", "key", "column", "word"),
+    [(0, "h/τ", "proxy", "drift h"), (1, "h", "proxy", "drift h"), (2, "r/τ", "residual", "residual r")],
+)
+def test_the_map_is_coloured_by_the_lane_s_own_measure_and_says_which(
+    lane: int, key: str, column: str, word: str, lanes: list[Lane]
+) -> None:
+    drawing = factor_map.draw(lanes[:3], View(factor=0, lane=lane))
+    drawn = trace(drawing.figure, "factors")
+    assert drawn["name"] == drawing.figure["layout"]["annotations"][0]["text"] == key
+    assert word in drawing.reading and drawing.moment == "checks of step 700"
+    tau = {0: 0.75, 2: 0.2}.get(lane, 1.0)
+    newest = lanes[lane].trace.values("checks", column)[-18:] / tau
+    shown, owner = values(drawn["meta"]["values"]), np.array(drawn["customdata"])
+    for factor, value in enumerate(newest):
+        if np.isfinite(value):
+            assert shown[owner == factor][0] == pytest.approx(value, rel=1e-6)
+    assert all(f"{word} = " in text for row in drawn["hovertext"] for text in row if "= " in text.split("<br>")[2])
+
+
+def test_names_of_the_map_are_unique_for_a_table(lanes: list[Lane]) -> None:
+    cells = trace(factor_map.draw(lanes[:1], View(factor=0)).figure, "factors")["meta"]["cells"]
+    told = [name for row in cells for name in row if name]
+    assert len(told) == len(set(told)) == 18
+
+
+def test_a_residual_without_threshold_has_a_scale_that_ends_at_one() -> None:
+    run = SyntheticRun("shampoo").advance(60).trace
+    checks = run.checks
+    for name in ("proxy", "epsilon", "epsilon_before"):
+        place = checks.column_names.index(name)
+        checks = checks.set_column(place, checks.schema.field(name), pa.nulls(len(checks), pa.float64()))
+    drawing = factor_map.draw([Lane(Trace(run.manifest, steps=run.steps, checks=checks), "SOAP", 0)], View(factor=0))
+    drawn = trace(drawing.figure, "factors")
+    assert drawn["name"] == "r" and 10 ** drawn["zmax"] == 1 and drawn["colorbar"]["ticktext"][-1] == "1"
+    assert "largest residual r" in drawing.reading
+
+
+@pytest.mark.parametrize("steps", [7, 60, 61, 140, 605, 10_000])
+@pytest.mark.parametrize("kind", ["foam", "shampoo"])
+def test_no_mark_of_the_raster_lies_beyond_the_last_step(kind: str, steps: int, long_lanes: list[Lane]) -> None:
+    run = SyntheticRun(kind).advance(max(steps, 10))
+    drawn = trace(raster.draw([Lane(run.trace, "run", 0)], View(factor=0)).figure, "raster")
+    columns = values(drawn["z"]).shape[1]
+    end = values(drawn["x"])[-1] if "x" in drawn else drawn["x0"] + drawn["dx"] * (columns - 0.5)
+    assert end <= max(steps, 10)

@@ -41,7 +41,7 @@ def values(spec: dict) -> np.ndarray:
 def test_each_pictured_task_is_drawn_for_two_runs_side_by_side(task: str) -> None:
     trace = trained(task)
     lanes = [Lane(trace, "AdamW", 0), Lane(trace, "<b>again</b>", 1)]
-    assert BY_ID["picture"].wanted(lanes)
+    assert BY_ID["picture"].has_place(lanes)
     drawing = picture.draw(lanes, View())
     go.Figure(drawing.figure)
     domains = [drawing.figure["layout"][f"xaxis{number}"]["domain"] for number in ("", "2")]
@@ -53,7 +53,7 @@ def test_each_pictured_task_is_drawn_for_two_runs_side_by_side(task: str) -> Non
 
 def test_a_task_without_pictures_has_no_card() -> None:
     lanes = [Lane(trained("digits-classifier", steps=2), "AdamW", 0)]
-    assert not BY_ID["picture"].wanted(lanes)
+    assert not BY_ID["picture"].has_place(lanes)
     assert picture.draw(lanes, View()).figure is None
 
 

@@ -64,9 +64,16 @@ class Board {
     const lacking = update.panels.filter((panel) => !this.card(panel, update.follows));
     const kept = new Set(update.panels.map((panel) => panel.id));
     for (const [id, card] of this.cards) if (!kept.has(id)) { card.destroy(); this.cards.delete(id); }
+    this.order(update.panels);
     clearTimeout(this.asking);
     if (lacking.length) this.askAgain();
     this.controlKey(update.session);
+  }
+
+  // Cards stand in the order of the panels, whenever they came.
+  order(panels) {
+    const slots = panels.map((panel) => this.cards.get(panel.id)?.slot).filter(Boolean);
+    slots.forEach((slot, at) => { if (this.grid.children[at] !== slot) this.grid.insertBefore(slot, this.grid.children[at]); });
   }
 
   // False when the panel cannot be drawn because the update that carried it was skipped.

@@ -22,9 +22,12 @@ export class Card {
     this.title = make("h3", "fb-title");
     this.title.id = `fb-title-${id}`;
     this.element.setAttribute("aria-labelledby", this.title.id);
+    this.moment = make("span", "fb-moment");
     this.reading = make("p", "fb-reading");
     const names = make("div", "fb-names");
-    names.append(this.title, this.reading);
+    const line = make("div", "fb-line");
+    line.append(this.title, this.moment);
+    names.append(line, this.reading);
     this.actions = make("div", "fb-actions");
     const header = make("header", "fb-header");
     header.append(names, this.actions);
@@ -67,6 +70,7 @@ export class Card {
     this.revision = panel.revision;
     this.help = panel.help;
     this.title.textContent = panel.title;
+    this.moment.textContent = panel.moment;
     this.reading.textContent = panel.reading.replace(/ ([=≤>×]) /g, "\u00a0$1\u00a0"); // "h = 0.81" stays on one line
     this.reading.title = panel.reading;
     this.slot.style.setProperty("--columns", panel.columns);
@@ -83,7 +87,7 @@ export class Card {
       this.element.classList.toggle("fb-clickable", Boolean(follow));
       this.box.tabIndex = follow ? 0 : -1;
       this.box.setAttribute("role", follow ? "application" : "img");
-      this.box.setAttribute("aria-label", `${panel.title}. ${panel.reading}${follow ? ". Arrow keys follow another factor." : ""}`);
+      this.box.setAttribute("aria-label", `${panel.title}. ${panel.moment}. ${panel.reading}${follow ? ". Arrow keys follow another factor." : ""}`);
       this.plots.ask(this);
     } else this.say(panel);
   }

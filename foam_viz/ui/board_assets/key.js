@@ -18,10 +18,11 @@ export function writeKey(element, figure, dark) {
   const legend = figure?.data.filter(isLegend) ?? [];
   const scaled = figure?.data.find((trace) => trace.type === "heatmap" && trace.colorbar);
   element.hidden = !legend.length && !scaled;
-  const shape = JSON.stringify([legend.map((trace) => trace.name), scaled && [scaled.colorscale, scaled.colorbar], dark]);
+  const title = figure?.layout.annotations?.find((note) => note.name === "key")?.text ?? "";
+  const shape = JSON.stringify([legend.map((trace) => trace.name), scaled && [title, scaled.colorscale, scaled.colorbar], dark]);
   if (element.hidden || element.dataset.shape === shape) return;
   element.dataset.shape = shape;
-  element.replaceChildren(...(scaled ? scale(scaled, figure.layout, dark) : legend.map((trace) => entry(trace, dark))));
+  element.replaceChildren(...(scaled ? scale(scaled, title, dark) : legend.map((trace) => entry(trace, dark))));
 }
 
 function entry(trace, dark) {
@@ -32,8 +33,7 @@ function entry(trace, dark) {
   return item;
 }
 
-function scale(trace, layout, dark) {
-  const title = layout.annotations?.find((note) => note.name === "key")?.text ?? "";
+function scale(trace, title, dark) {
   const bar = make("span", "fb-scale");
   bar.style.background = `linear-gradient(90deg, ${trace.colorscale.map(([at, hue]) => `${colour(hue, dark)} ${100 * at}%`).join(", ")})`;
   trace.colorbar.tickvals.forEach((value, index) => {

@@ -19,7 +19,7 @@ function picture(card, format) {
   layout.font = { ...layout.font, family: "Helvetica, Arial, sans-serif" };
   if (layout.legend) layout.legend.y = 1 - TITLE / height;
   for (const trace of data) if (trace.colorbar) trace.colorbar.y = 0.99 - TITLE / height;
-  layout.title = { text: `<b>${escape(card.title.textContent)}</b>`, subtitle: { text: escape(card.reading.textContent), font: { size: 12 } },
+  layout.title = { text: `<b>${escape(card.title.textContent)}</b>`, subtitle: { text: escape([card.moment.textContent, card.reading.textContent].filter(Boolean).join(": ")), font: { size: 12 } },
     font: { size: 16, color: ink(card.dark) }, x: 0.02, xanchor: "left", y: 0.96, yanchor: "top", yref: "container" };
   window.Plotly.downloadImage({ data, layout }, { format, width, height, scale: format === "png" ? 2 : 1, filename: `foam_viz-${card.id}` });
 }
@@ -36,16 +36,32 @@ export function numbers(spec) {
   return new KINDS[spec.dtype](bytes.buffer);
 }
 
-function figureTable({ data, layout }) {
+// Every column and row of a heatmap has a name of its own: those of the ticks are few, and shortened. Bins are named by
+// the steps they hold, the one after their left edge up to their right one.
+function names(count, told, places, first, step, bins) {
+  if (told) return told;
+  const all = [...Array(count).keys()];
+  if (bins) {
+    const edges = first === undefined ? numbers(places) : [...all, count].map((at) => first + step * (at - 0.5));
+    return all.map((at) => (edges[at] + 1 === edges[at + 1] ? edges[at + 1] : `${edges[at] + 1}–${edges[at + 1]}`));
+  }
+  return Array.isArray(places) ? places : all.map((at) => (first === undefined ? at + 1 : first + step * at));
+}
+
+function figureTable({ data }) {
   const rows = [["series", "name", "x", "y", "value"]];
   for (const trace of data) {
     const series = [trace.meta?.series ?? trace.type, trace.name ?? ""];
     if (trace.type === "heatmap") {
-      const values = numbers(trace.z);
-      const across = Number(trace.z.shape.split(",")[1]);
-      const [left, top] = [layout.xaxis, layout.yaxis].map((axis) => (at) => axis.ticktext?.[axis.tickvals.indexOf(at)] ?? at);
-      values.forEach((value, at) => rows.push([...series, "dx" in trace ? (trace.x0 ?? 0) + trace.dx * (at % across) : left(at % across),
-        top(Math.floor(at / across)), value]));
+      const { values, words, cells, down, bins } = trace.meta ?? {};
+      const [height, width] = trace.z.shape.split(",").map(Number);
+      const left = names(width, null, trace.x, trace.x0, trace.dx, bins);
+      const top = names(height, down, trace.y, trace.y0, trace.dy);
+      numbers(values ?? trace.z).forEach((value, at) => {
+        const [row, column] = [Math.floor(at / width), at % width];
+        const place = cells ? [cells[row][column], ""] : [left[column], top[row]];
+        if (place[0] !== "") rows.push([...series, ...place, words?.[value] ?? value]);
+      });
     } else {
       const [x, y] = [numbers(trace.x), numbers(trace.y)];
       y.forEach((value, at) => value !== null && rows.push([...series, trace.x ? x[at] : trace.x0 + trace.dx * at, value, ""]));
