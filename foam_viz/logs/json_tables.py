@@ -12,7 +12,9 @@ import numpy as np
 from foam_viz.logs.cells import BLANK, parse_number
 from foam_viz.logs.column_names import role_of
 from foam_viz.logs.columns import Series
+from foam_viz.logs.json_columns import groups_of_lists, is_column, is_number, metric_lists
 from foam_viz.logs.labels import Table
+from foam_viz.logs.metric_points import side_by_side
 from foam_viz.logs.reader import LogFile
 from foam_viz.logs.text_lines import decode, were
 
@@ -109,9 +111,14 @@ def tables_in(document: object, name: str = "", depth: int = 0) -> Iterator[Tabl
         return
     if not isinstance(document, dict):
         return
-    columns = {key: value for key, value in document.items() if _is_column(value)}
+    columns = {key: value for key, value in document.items() if is_column(value)}
     if columns:
-        yield _from_columns(document, columns, name)
+        yield from _from_columns(document, columns, name)
+        return
+    metrics = metric_lists(document)
+    if metrics:
+        notes: list[str] = []
+        yield Table(side_by_side(metrics, notes), notes=notes, name=name)
         return
     stepped = _by_step(document)
     if stepped is not None:
@@ -139,24 +146,8 @@ def _name_of(document: Mapping[str, object]) -> str:
     )
 
 
-def _is_number(value: object) -> bool:
-    return (
-        isinstance(value, int | float)
-        or isinstance(value, str)
-        and value.lower() in ("nan", "inf", "-inf", "infinity", "-infinity")
-    )
-
-
 def _is_row(value: object) -> bool:
-    return isinstance(value, list) and 2 <= len(value) <= 50 and all(_is_number(item) or item is None for item in value)
-
-
-def _is_column(value: object) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) > 1
-        and sum(_is_number(item) or item is None for item in value) > 0.9 * len(value)
-    )
+    return isinstance(value, list) and 2 <= len(value) <= 50 and all(is_number(item) or item is None for item in value)
 
 
 def _by_step(document: Mapping[str, object]) -> list[dict[str, object]] | None:
@@ -200,6 +191,7 @@ class _Column:
     values: list[float] = field(default_factory=list)
     text_rows: list[int] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
+    units: set[str] = field(default_factory=set)
 
 
 def table_of_records(records: Sequence[Mapping[str, object]], name: str) -> Table:
@@ -221,7 +213,8 @@ def table_of_records(records: Sequence[Mapping[str, object]], name: str) -> Tabl
             table.notes.append(
                 f"{key!r}: {len(column.texts):,} texts among the numbers were left blank: {column.texts[0][:40]!r}."
             )
-        table.series.append(Series(key, values, missing if missing.any() else None))
+        unit = next(iter(column.units)) if len(column.units) == 1 else ""
+        table.series.append(Series(key, values, missing if missing.any() else None, unit))
     if left:
         names = ", ".join(repr(key) for key in list(left)[:8])
         table.notes.append(f"Left out as lists: {names}{' and others' if len(left) > 8 else ''}.")
@@ -256,6 +249,7 @@ def _collect_text(column: _Column, row: int, text: str) -> None:
     else:
         column.rows.append(row)
         column.values.append(parsed[0])
+        column.units.add(parsed[1])
 
 
 def _real(value: float | int) -> float:
@@ -274,22 +268,18 @@ def _from_rows(rows: Sequence[Sequence[object]], name: str) -> Table:
     return table_of_records([dict(zip(names, row, strict=False)) for row in rows], name)
 
 
-def _from_columns(document: Mapping[str, object], columns: Mapping[str, list[object]], name: str) -> Table:
-    """Lists of one length under their names; a length of its own cannot be put beside the others."""
-    sizes: dict[int, int] = {}
-    for key, values in columns.items():
-        sizes[len(values)] = sizes.get(len(values), 0) + (100 if role_of(key).kind == "step" else 1)
-    size = max(sizes, key=lambda length: (sizes[length], length))
-    fitting = {key: values for key, values in columns.items() if len(values) == size}
-    table = table_of_records(
-        [dict(zip(fitting, row, strict=True)) for row in zip(*fitting.values(), strict=True)], name
-    )
-    for key, values in columns.items():
-        if key not in fitting:
-            table.notes.append(
-                f"{key!r} was left out: it has {len(values):,} values, and the other lists have {size:,}."
-            )
-    table.config = _scalars({key: value for key, value in document.items() if key not in columns})
-    table.length = _length(table.config)
-    table.name = _name_of(document) or name
-    return table
+def _from_columns(document: Mapping[str, object], columns: Mapping[str, list[object]], name: str) -> Iterator[Table]:
+    """Lists under their names; those that can only be a run of their own are a table of their own."""
+    notes: list[str] = []
+    groups = groups_of_lists(columns, notes)
+    config = _scalars({key: value for key, value in document.items() if key not in columns})
+    for place, group in enumerate(groups):
+        rows = [dict(zip(group, row, strict=True)) for row in zip(*group.values(), strict=True)]
+        table = table_of_records(rows, name)
+        table.notes += notes
+        table.config = dict(config)
+        table.length = _length(table.config)
+        table.name = _name_of(document) or name
+        if place:
+            table.name = " ".join(filter(None, (table.name, ", ".join(group)[:80])))
+        yield table

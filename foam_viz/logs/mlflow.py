@@ -14,6 +14,7 @@ import numpy as np
 
 from foam_viz.logs.columns import Series
 from foam_viz.logs.mask import masked
+from foam_viz.logs.metric_points import Points, side_by_side
 from foam_viz.logs.naming import optimizer_of
 from foam_viz.logs.plain_yaml import load
 from foam_viz.logs.reader import ColumnRule, Group, LogError, LogFile, Options, Reader
@@ -106,32 +107,11 @@ def _read(group: Group, options: Options) -> list[Trace]:
 def _columns(metrics: Mapping[str, LogFile]) -> tuple[list[Series], list[str]]:
     """Join the metrics by step: the step, the time at which it was logged last, and a column each."""
     notes: list[str] = []
-    points: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+    points = {}
     for key, file in metrics.items():
         times, values, steps = _metric(file, notes)
-        if len(steps) > 1 and not steps.any():
-            notes.append(f"{key!r} was logged without steps: its values are numbered in order")
-            steps = np.arange(len(steps), dtype=np.float64)
-        if len(steps):
-            points["step (metric)" if key in ("step", "timestamp") else key] = (times, values, steps)
-    if not points:
-        return [], notes
-    union, where = np.unique(np.concatenate([steps for _, _, steps in points.values()]), return_inverse=True)
-    clock = np.full(len(union), -np.inf)
-    columns = []
-    start = 0
-    for key, (times, values, steps) in points.items():
-        rows = where[start : start + len(steps)]
-        start += len(steps)
-        np.maximum.at(clock, rows, times / 1000.0)
-        column, missing = np.full(len(union), np.nan), np.ones(len(union), bool)
-        column[rows], missing[rows] = values, False  # of repeated indices the last stays, as the last logged counts
-        repeated = len(rows) - int((~missing).sum())
-        if repeated:
-            notes.append(f"{key!r}: of several values for one step the last one was kept, {repeated:,} times")
-        columns.append(Series(key, column, missing if missing.any() else None))
-    timed = np.isfinite(clock) & (clock > 0)
-    return [Series("step", union), Series("timestamp", clock, None if timed.all() else ~timed, "date"), *columns], notes
+        points[key] = Points(steps, values, times / 1000.0)
+    return side_by_side(points, notes), notes
 
 
 def _metric(file: LogFile, notes: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

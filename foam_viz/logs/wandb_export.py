@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from foam_viz.logs.column_names import role_of
-from foam_viz.logs.columns import Series
+from foam_viz.logs.columns import Series, can_be_steps
 from foam_viz.logs.dialect import find_dialect
-from foam_viz.logs.labels import Table
+from foam_viz.logs.labels import Table, stacked
 from foam_viz.logs.reader import Group, LogFile, Options, Reader
 from foam_viz.logs.table import tables_of, traces_of_tables
 from foam_viz.logs.table_files import parquet_names
@@ -19,6 +19,8 @@ from foam_viz.trace import Trace
 
 _BETWEEN = " - "
 _MIN, _MAX = "__MIN", "__MAX"
+_STEP = " - _step"
+_AXES = frozenset({"Step", "_step", "Relative Time (Process)", "Relative Time (Wall)", "Wall Time", "epoch"})
 
 
 def find(files: Sequence[LogFile]) -> list[Group]:
@@ -38,7 +40,7 @@ def _names(file: LogFile) -> tuple[str, ...]:
     """Return the names of a table's columns; none when it is no table."""
     if file.head.startswith(b"PAR1"):
         return parquet_names(file)
-    if not looks_like_text(file.head) or b"_" not in file.head:
+    if not looks_like_text(file.head):
         return ()
     text = LogText.of_head(file).text
     if text.lstrip()[:1] in ("{", "["):
@@ -52,7 +54,11 @@ def _names(file: LogFile) -> tuple[str, ...]:
 
 def _is_panel(names: Sequence[str]) -> bool:
     known = set(names)
-    return any(name.endswith(_MIN) and _BETWEEN in name and name.removesuffix(_MIN) + _MAX in known for name in names)
+    if any(name.endswith(_MIN) and _BETWEEN in name and name.removesuffix(_MIN) + _MAX in known for name in names):
+        return True
+    # Without the columns of limits: an axis as W&B calls it, and nothing but runs beside it.
+    own = [name for name in names if _BETWEEN not in name]
+    return len(own) == 1 < len(names) and own[0] in _AXES
 
 
 def read(group: Group, options: Options) -> list[Trace]:
@@ -66,47 +72,110 @@ def read(group: Group, options: Options) -> list[Trace]:
         for table in tables:  # seconds since the start, by W&B's own definition
             table.series = [replace(one, unit="s") if one.name == "_runtime" else one for one in table.series]
         return traces_of_tables(tables, group, READER.name, options)
-    runs: dict[str, Table] = {}
+    panels: dict[str, list[Table]] = {}
     for table in tables:
-        _take_panel(table, runs)
+        for name, part in _runs_of(table).items():
+            panels.setdefault(name, []).append(part)
     traces: list[Trace] = []
-    for name, table in runs.items():
-        table.name = name
-        traces += traces_of_tables([table], group, READER.name, options, name=name, split=False)
+    for name, parts in panels.items():
+        for table in _joined(parts):
+            own = f"{name} over {table.name}" if table.name else name
+            table.name = own
+            traces += traces_of_tables([table], group, READER.name, options, name=own, split=False)
     for index, trace in enumerate(traces):
         trace.manifest = trace.manifest.with_(run_id=f"{trace.manifest.run_id}-{index + 1}")
     return traces
 
 
-def _take_panel(table: Table, runs: dict[str, Table]) -> None:
-    """Add the columns of one panel to the runs they belong to."""
+def _joined(parts: Sequence[Table]) -> list[Table]:
+    """Put the panels of one run together that have steps; one over another axis and without steps stays alone."""
+    stepped = [part for part in parts if _has_step(part)]
+    others = [part for part in parts if not _has_step(part)]
+    alike: dict[str, list[Table]] = {}
+    for part in others:
+        alike.setdefault(part.series[0].name, []).append(part)
+    tables = [stacked(stepped)] if stepped else []
+    for axis, own in alike.items():
+        table = stacked(own)
+        table.name = axis if stepped or len(alike) > 1 else ""
+        tables.append(table)
+    return tables
+
+
+def _has_step(table: Table) -> bool:
+    return any(role_of(one.name).kind == "step" and can_be_steps(one) for one in table.series)
+
+
+def _runs_of(table: Table) -> dict[str, Table]:
+    """Return the columns of one panel by run: its axis, the step of each value where the panel has it, and metrics."""
     axis = next((one for one in table.series if _BETWEEN not in one.name), None)
     known = {one.name: one for one in table.series}
-    shared = set(table.texts)
+    names = sorted((name.removesuffix(_STEP) for name in known if name.endswith(_STEP)), key=len, reverse=True)
+    shared = set(table.texts) - {""}
+    columns: dict[str, list[Series]] = {}
+    notes: dict[str, list[str]] = {}
     for one in table.series:
         if one is axis or one.name.endswith((_MIN, _MAX)) and one.name[: -len(_MIN)] in known:
             continue
-        # Names of runs hold " - " more often than names of metrics do.
-        run, _, metric = one.name.rpartition(_BETWEEN)
+        run, metric = _parts(one.name, names)
         if not run:
             shared.add(one.name)
             continue
+        own, said = columns.setdefault(run, []), notes.setdefault(run, [])
+        own.append(replace(one, name=metric))
         limits = [known[one.name + end] for end in (_MIN, _MAX) if one.name + end in known]
-        differing = [limit for limit in limits if _differs(one, limit)]
-        own = [Series(metric, one.values, one.missing, one.unit)]
-        own += [
-            Series(metric + limit.name[-len(_MIN) :], limit.values, limit.missing, limit.unit) for limit in differing
-        ]
-        target = runs.setdefault(run, Table([], notes=list(table.notes)))
+        differing = [limit for limit in limits if metric != "_step" and _differs(one, limit)]
+        own += [replace(limit, name=metric + limit.name[-len(_MIN) :]) for limit in differing]
         if limits and not differing:
-            target.notes.append(f"{metric!r}: its minimum and maximum columns repeat its values and were left out.")
-        if own[0].count():
-            _append(target, axis, own)
-    for run in runs.values():
-        if shared:
-            run.notes.append(
-                f"Left out: {', '.join(repr(name) for name in sorted(shared)[:8])}, which belong to no run."
-            )
+            said.append(f"{metric!r}: its minimum and maximum columns repeat its values and were left out.")
+    runs = {}
+    for run, own in columns.items():
+        taken = _with_axis(axis, own, notes[run])
+        if taken:
+            runs[run] = Table(taken, notes=[*table.notes, *notes[run]])
+            if shared:
+                listed = ", ".join(repr(name) for name in sorted(shared)[:8])
+                runs[run].notes.append(f"Left out: {listed}, which belong to no run.")
+    return runs
+
+
+def _parts(name: str, runs: Sequence[str]) -> tuple[str, str]:
+    """Split the name of a column into run and metric; names of runs hold " - " more often than those of metrics."""
+    run = next((run for run in runs if name.startswith(run + _BETWEEN)), "")
+    if run:
+        return run, name[len(run) + len(_BETWEEN) :]
+    run, _, metric = name.rpartition(_BETWEEN)
+    return run, metric
+
+
+def _with_axis(axis: Series | None, own: Sequence[Series], notes: list[str]) -> list[Series]:
+    """Return the rows of a run in which a metric stands, its step first."""
+    size = len(own[0].values)
+    present = np.zeros(size, bool)
+    for one in own:
+        if one.name != "_step" and one.count():
+            present |= True if one.missing is None else ~one.missing
+    rows = np.flatnonzero(present)
+    if not len(rows):
+        return []
+    columns = [one.take(rows) for one in own if one.count()]
+    if axis is not None:
+        first = axis.take(rows)
+        if role_of(axis.name).kind == "step":
+            # The axis of every panel is one column, whatever the panels call it, as long as it counts steps.
+            columns = [replace(first, name="Step"), *(one for one in columns if one.name != "_step")]
+        else:
+            unit = "s" if axis.name.startswith("Relative Time") else axis.unit
+            columns = [replace(first, unit=unit), *columns]
+    return [_step_of_group(one, notes) if one.name == "_step" else one for one in columns]
+
+
+def _step_of_group(one: Series, notes: list[str]) -> Series:
+    """Return the steps; of a group of runs W&B gives the mean, which need not be whole."""
+    whole = np.floor(one.values)
+    if (whole[~np.isnan(whole)] != one.values[~np.isnan(whole)]).any():
+        notes.append("The steps are means over a group of runs; they were rounded down.")
+    return replace(one, name="Step", values=whole, samples=())
 
 
 def _differs(one: Series, limit: Series) -> bool:
@@ -115,33 +184,6 @@ def _differs(one: Series, limit: Series) -> bool:
         if side.missing is not None:
             both &= ~side.missing
     return not np.array_equal(one.values[both], limit.values[both], equal_nan=True)
-
-
-def _append(table: Table, axis: Series | None, columns: Sequence[Series]) -> None:
-    """Put the rows of one metric below those that a run has; rows of one step are united later."""
-    present = np.flatnonzero(~columns[0].missing) if columns[0].missing is not None else slice(None)
-    columns = [one.take(present) for one in columns]
-    if axis is not None:
-        # The axis of every panel is one column, whatever the panels call it, as long as it counts steps.
-        name = "Step" if role_of(axis.name).kind == "step" else axis.name
-        taken = axis.take(present)
-        columns = [Series(name, taken.values, taken.missing, taken.unit), *columns]
-    above = len(table.series[0].values) if table.series else 0
-    below = len(columns[0].values)
-    new = {one.name: one for one in columns}
-    old = {one.name: one for one in table.series}
-    table.series = [_stacked(name, old.get(name), new.get(name), above, below) for name in {**old, **new}]
-
-
-def _stacked(name: str, old: Series | None, new: Series | None, above: int, below: int) -> Series:
-    values, missing = [], []
-    for one, rows in ((old, above), (new, below)):
-        values.append(np.full(rows, np.nan) if one is None else one.values)
-        missing.append(
-            np.ones(rows, bool) if one is None else one.missing if one.missing is not None else np.zeros(rows, bool)
-        )
-    mask = np.concatenate(missing)
-    return Series(name, np.concatenate(values), mask if mask.any() else None, (new or old).unit)  # type: ignore[union-attr]
 
 
 READER = Reader(
