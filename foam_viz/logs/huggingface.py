@@ -8,12 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from foam_viz.logs.json_tables import table_of_records
+from foam_viz.logs.naming import run_id, run_name
 from foam_viz.logs.reader import Group, LogFile, Options, Reader
+from foam_viz.logs.run_tables import trace_of_runs
 from foam_viz.logs.table import traces_of_tables
 from foam_viz.logs.text_lines import counted, decode, looks_like_text
-from foam_viz.trace import Trace
+from foam_viz.trace import Manifest, Trace
 
 _CHECKPOINT = re.compile(r"checkpoint-\d+")
+_SUMMARIES = ("all_results.json", "train_results.json", "eval_results.json", "test_results.json")
 _PASSED_ON = (
     "max_steps", "num_train_epochs", "train_batch_size", "logging_steps", "eval_steps", "save_steps", "total_flos",
     "num_input_tokens_seen", "best_metric", "best_global_step", "best_model_checkpoint", "trial_name", "trial_params",
@@ -28,7 +31,14 @@ def find(files: Sequence[LogFile]) -> list[Group]:
             parent, _, last = file.folder.rpartition("/")
             same = f"{parent}\0{file.base}" if _CHECKPOINT.fullmatch(last) else f"{file.folder}\0{file.base}"
             runs.setdefault(same, []).append(file)
-    return [tuple(group) for group in runs.values()]
+    summaries: dict[str, list[LogFile]] = {}
+    for file in files:
+        if file.base in _SUMMARIES and looks_like_text(file.head) and file.head.lstrip().startswith(b"{"):
+            summaries.setdefault(file.folder, []).append(file)
+    for members in runs.values():
+        parent, _, last = members[0].folder.rpartition("/")
+        members += summaries.pop(parent if _CHECKPOINT.fullmatch(last) else members[0].folder, [])
+    return [*(tuple(group) for group in runs.values()), *(tuple(alone) for alone in summaries.values())]
 
 
 def _is_state(file: LogFile) -> bool:
@@ -46,6 +56,10 @@ def read(group: Group, options: Options) -> list[Trace]:
     Raises:
         LogError: It is no JSON, or no row of the log has a step.
     """
+    summaries = [file for file in group if file.base in _SUMMARIES]
+    group = tuple(file for file in group if file not in summaries)
+    if not group:
+        return [_summary_alone(summaries, options)]
     states = sorted(((_state(file), file) for file in group), key=lambda pair: len(_history(pair[0])), reverse=True)
     longest = _history(states[0][0])
     traces: list[Trace] = []
@@ -60,7 +74,33 @@ def read(group: Group, options: Options) -> list[Trace]:
             f"{counted(left, 'earlier checkpoint')} in the same folder hold the beginning of this log and nothing more."
         )
         traces[0].manifest = traces[0].manifest.with_(files=tuple(file.name for file in group)).with_notes([said])
+    if summaries and traces:
+        told = {file.base.removesuffix(".json"): _numbers(file) for file in summaries}
+        manifest = traces[0].manifest
+        traces[0].manifest = manifest.with_(
+            config={**manifest.config, **told}, files=(*manifest.files, *(file.name for file in summaries))
+        ).with_notes([f"{', '.join(file.base for file in summaries)}: end values, kept in the configuration."])
     return traces
+
+
+def _numbers(file: LogFile) -> dict[str, object]:
+    try:
+        document = json.loads(decode(file.path.read_bytes())[0])
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _summary_alone(files: Sequence[LogFile], options: Options) -> Trace:
+    """End values without the log that they come from: a table of one run."""
+    told = {key: value for file in files for key, value in _numbers(file).items() if isinstance(value, int | float)}
+    if not told:
+        raise files[0].problem("", "holds no end values", "give trainer_state.json, which holds the curve")
+    folder = files[0].folder.rpartition("/")[2]
+    manifest = Manifest(
+        run_id=run_id(files), name=folder or run_name(files[0]), format=READER.name, files=tuple(f.name for f in files)
+    ).with_notes(["These are end values; trainer_state.json of the same run holds its curve."])
+    return trace_of_runs(table_of_records([told], ""), "", manifest)
 
 
 def _state(file: LogFile) -> Mapping[str, object]:

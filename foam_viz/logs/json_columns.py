@@ -97,12 +97,11 @@ def groups_of_lists(columns: Mapping[str, list[object]], notes: list[str]) -> li
     Returns:
         Groups; the lists of one group have one length.
     """
-    sizes: dict[int, int] = {}
-    for key, values in columns.items():
-        sizes[len(values)] = sizes.get(len(values), 0) + (100 if role_of(key).kind == "step" else 1)
+    sizes = {len(values) for values in columns.values()}
     if len(sizes) == 1:
         return [dict(columns)]
-    size = max(sizes, key=lambda length: (sizes[length] >= 100, length, sizes[length]))
+    kinds = {size: {role_of(key).kind for key in columns if len(columns[key]) == size} for size in sizes}
+    size = max(sizes, key=lambda size: ("step" in kinds[size], "loss" in kinds[size], size))
     main = {key: values for key, values in columns.items() if len(values) == size}
     rest: dict[int, dict[str, list[object]]] = {}
     for key, values in columns.items():

@@ -17,14 +17,15 @@ _LARGEST_SETTINGS = 4 << 20
 
 
 def find(files: Sequence[LogFile]) -> list[Group]:
-    """Claim ``metrics.json`` with lists of steps and values that lies beside ``run.json`` or ``config.json``."""
+    """Claim ``metrics.json`` with lists of steps and values, beside ``run.json`` or in a numbered folder."""
     by_name = {file.name: file for file in files}
     groups: list[Group] = []
     for file in files:
         if file.base == "metrics.json" and b'"steps"' in file.head and b'"values"' in file.head:
             prefix = f"{file.folder}/" if file.folder else ""
             beside = [by_name[prefix + base] for base in _BESIDE if prefix + base in by_name]
-            if any(other.base in ("run.json", "config.json") for other in beside):
+            settled = any(other.base in ("run.json", "config.json") for other in beside)
+            if settled or file.folder.rpartition("/")[2].isdecimal():
                 groups.append((file, *beside))
     return groups
 

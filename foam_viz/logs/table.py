@@ -14,6 +14,7 @@ from foam_viz.logs.mask import masked
 from foam_viz.logs.naming import optimizer_of, run_id, run_name
 from foam_viz.logs.reader import Group, LogError, LogFile, Options, Reader
 from foam_viz.logs.rows import traces_from_columns
+from foam_viz.logs.run_tables import identity_of, names_runs, trace_of_runs
 from foam_viz.logs.table_files import read_delimited, read_parquet
 from foam_viz.logs.text_lines import LogText, looks_like_text
 from foam_viz.trace import Manifest, Trace
@@ -56,7 +57,7 @@ def is_log(table: Table) -> bool:
     """Say whether the columns of a document are those of a log, not lists in a configuration."""
     rows = len(table.series[0].values) if table.series else 0
     known = any(role_of(one.name).kind not in ("", "learning_rate", "accuracy") for one in table.series)
-    return rows >= 2 and known or rows >= 5
+    return rows >= 2 and known or rows >= 5 or names_runs(table)
 
 
 def read(group: Group, options: Options) -> list[Trace]:
@@ -107,28 +108,43 @@ def traces_of_tables(
     Raises:
         LogError: No table has a column of numbers, or no row a step.
     """
-    parts = [part for table in tables for part in spread(table, options.columns)]
+    runs = [] if any(rule.target == "step" for rule in options.columns.values()) else _tables_of_runs(tables)
+    parts = [part for table in tables if id(table) not in dict(runs) for part in spread(table, options.columns)]
     traces: list[Trace] = []
+    for table in tables:
+        if id(table) in dict(runs):
+            template = _template(table, group, form, options, len(traces), name or table.name or run_name(group[0]))
+            traces.append(trace_of_runs(table, dict(runs)[id(table)], template))
     for index, part in enumerate(parts):
         if not any(one.count() for one in part.series):
             continue
-        config, notes = (part.config, []) if options.show_secrets else masked(part.config)
         own_name = " ".join(filter(None, (name or run_name(group[0]), part.name if len(parts) > 1 else "")))
-        template = Manifest(
-            run_id=run_id(group, index),
-            name=(part.name if len(parts) == 1 and part.name else own_name)[:300],
-            format=form,
-            optimizer=optimizer_of(config),
-            config=config,
-            files=tuple(file.name for file in group),
-            notes=tuple([*part.notes, *notes]),
-        )
+        shown = part.name if len(parts) == 1 and part.name else own_name
+        template = _template(part, group, form, options, len(runs) + index, shown).with_notes(part.notes)
         traces += traces_from_columns(
             part.series, template, options, split=split, total_seconds=part.length, planned=planned
         )
     if not traces:
         raise group[0].problem("", "no column holds numbers", "a log needs a column of steps and one of numbers")
     return traces
+
+
+def _tables_of_runs(tables: Sequence[Table]) -> list[tuple[int, str]]:
+    found = [(id(table), identity_of(table)) for table in tables]
+    return [(key, identity) for key, identity in found if identity is not None]
+
+
+def _template(table: Table, group: Group, form: str, options: Options, index: int, name: str) -> Manifest:
+    config, notes = (table.config, []) if options.show_secrets else masked(table.config)
+    return Manifest(
+        run_id=run_id(group, index),
+        name=name[:300],
+        format=form,
+        optimizer=optimizer_of(config),
+        config=config,
+        files=tuple(file.name for file in group),
+        notes=tuple(notes),
+    )
 
 
 READER = Reader(

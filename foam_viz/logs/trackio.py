@@ -1,19 +1,11 @@
-"""trackio's SQLite files: a project each, with the metrics of every run as JSON.
-
-The file is opened read-only. Where a write-ahead log lies beside it, both are copied first: the newest rows are only in
-the log, and SQLite cannot read it without writing.
-"""
+"""trackio's SQLite files: a project each, with the metrics of every run as JSON."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 
@@ -23,41 +15,28 @@ from foam_viz.logs.naming import optimizer_of, run_id
 from foam_viz.logs.reader import ColumnRule, Group, LogFile, Options, Reader
 from foam_viz.logs.records import Records, certain
 from foam_viz.logs.rows import traces_from_columns
+from foam_viz.logs.sqlite_files import columns_of, damaged, databases, opened
 from foam_viz.trace import Manifest, Trace
 
-_MAGIC = b"SQLite format 3\0"
-_SIDES = ("-wal", "-shm", "-journal")
-_LARGEST_VALUE = 64 * 2**20
 _REMEDY = "give trackio's project file (~/.cache/huggingface/trackio/<project>.db), or export the metrics as CSV"
-_EXPORT_MLFLOW = (
-    "MLflow's database is not read; export it with `python -c \"import mlflow; "
-    "mlflow.set_tracking_uri('sqlite:///mlflow.db'); mlflow.search_runs(search_all_experiments=True)"
-    ".to_csv('runs.csv')\"`, or log to a file store"
-)
 
 
 def _find(files: Sequence[LogFile]) -> list[Group]:
-    sides = {file.name: file for file in files if file.name.endswith(_SIDES)}
-    return [
-        (file, *(sides[file.name + side] for side in _SIDES if file.name + side in sides))
-        for file in files
-        if file.head.startswith(_MAGIC)
-    ]
+    return databases(files)
 
 
 def _read(group: Group, options: Options) -> list[Trace]:
     file = group[0]
     try:
-        with _opened(group) as database:
+        with opened(group) as database:
             tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            if not {"metrics", "system_metrics"} & tables or "run_name" not in _names(database, "metrics"):
+            if not {"metrics", "system_metrics"} & tables or "run_name" not in columns_of(database, "metrics"):
                 found = f"its tables are {', '.join(sorted(tables)[:20])}" if tables else "it has no tables"
-                remedy = _EXPORT_MLFLOW if {"experiments", "latest_metrics"} <= tables else _REMEDY
-                raise file.problem("", f"is an SQLite database and none of trackio's: {found}", remedy)
+                reason = f"is an SQLite database of no program that is known: {found}"
+                raise file.problem("", reason, _REMEDY)
             traces = _traces(database, tables, group, options)
     except (sqlite3.Error, UnicodeDecodeError) as error:  # names in a damaged schema are decoded strictly
-        remedy = "copy it again while nothing writes to it, with the -wal file beside it"
-        raise file.problem("", f"is a damaged SQLite database: {error}", remedy) from error
+        raise damaged(file, error) from error
     if not traces:
         raise file.problem("", "is a trackio project in which no run logged anything")
     return traces
@@ -136,7 +115,7 @@ def _runs(database: sqlite3.Connection, table: str, tables: set[str]) -> dict[tu
     """Rows by run: name, project where one file holds several, and identity."""
     if table not in tables:
         return {}
-    names = _names(database, table)
+    names = columns_of(database, table)
     wanted = ["run_name", "project_name", "run_id", "step", "timestamp", "metrics"]
     columns = ", ".join(name if name in names else "NULL" for name in wanted)
     runs: dict[tuple[str, str, str], _Run] = {}
@@ -149,7 +128,7 @@ def _runs(database: sqlite3.Connection, table: str, tables: set[str]) -> dict[tu
 def _configs(database: sqlite3.Connection, tables: set[str]) -> dict[str, dict[str, object]]:
     if "configs" not in tables:
         return {}
-    names = _names(database, "configs")
+    names = columns_of(database, "configs")
     identity = "run_id" if "run_id" in names else "run_name"
     configs = {}
     for key, text in database.execute(f"SELECT {identity}, config FROM configs"):
@@ -160,36 +139,6 @@ def _configs(database: sqlite3.Connection, tables: set[str]) -> dict[str, dict[s
         if isinstance(config, dict):
             configs[str(key)] = config
     return configs
-
-
-def _names(database: sqlite3.Connection, table: str) -> set[str]:
-    return {row[1] for row in database.execute(f"PRAGMA table_info({table})")}
-
-
-@contextmanager
-def _opened(group: Group) -> Iterator[sqlite3.Connection]:
-    file = group[0]
-    logs = [side for side in group[1:] if not side.name.endswith("-shm")]
-    if not logs:
-        with closing(_connect(f"{file.path.absolute().as_uri()}?mode=ro&immutable=1")) as database:
-            yield database
-        return
-    with tempfile.TemporaryDirectory(prefix="foam_viz_sqlite_") as folder:
-        copy = Path(folder) / "copy.db"
-        shutil.copyfile(file.path, copy)
-        for side in logs:
-            shutil.copyfile(side.path, f"{copy}{side.name[len(file.name) :]}")
-        with closing(_connect(f"{copy.as_uri()}?mode=rw")) as database:
-            yield database
-
-
-def _connect(address: str) -> sqlite3.Connection:
-    database = sqlite3.connect(address, uri=True)
-    database.text_factory = lambda data: data.decode("utf-8", "replace")
-    database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LARGEST_VALUE)
-    for pragma in ("query_only = 1", "trusted_schema = 0", "cell_size_check = 1", "mmap_size = 0"):
-        database.execute(f"PRAGMA {pragma}")
-    return database
 
 
 def _seconds(time: object) -> float:

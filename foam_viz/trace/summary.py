@@ -27,6 +27,7 @@ def summarize(trace: Trace) -> dict[str, object]:
         decompositions_per_check: The share of checks that decomposed, and likewise of either side.
         optimizer_seconds: At the last step that has them.
         diverged: True when the manifest says so or the last training loss is NaN or inf.
+        table_of_runs: Only for a table with one row a run: its rows, objects of settings and end values.
     """
     manifest = trace.manifest
     steps = trace.values("steps", "step")
@@ -53,6 +54,7 @@ def summarize(trace: Trace) -> dict[str, object]:
         "optimizer_seconds": _finite(seconds[-1]) if len(seconds) else None,
         "diverged": manifest.status == "diverged" or manifest.diverged_step is not None or last_loss_is_bad,
         "notes": list(manifest.notes),
+        **({"table_of_runs": manifest.extra["table_of_runs"]} if "table_of_runs" in manifest.extra else {}),
     }
 
 

@@ -10,6 +10,7 @@ from foam_viz.logs import catalogue
 from foam_viz.logs.reader import Problem
 from foam_viz.trace import strict_json
 from foam_viz.ui import logs_columns, logs_pattern
+from foam_viz.ui.logs_runs_table import holds_runs, runs_table
 from foam_viz.ui.logs_state import LogsState, Run
 from foam_viz.ui.text import plain
 
@@ -88,7 +89,7 @@ def _overview(state: LogsState, runs: list[Run]) -> None:
             "Run": run.label,
             "Format": format_label(run.trace.manifest.format),
             "From": run.origin,
-            "Rows": run.trace.rows("steps"),
+            "Rows": run.trace.rows("steps") or None,
             "Steps": steps_of(run),
             "Factors": len(run.trace.manifest.factors) or None,
             "Checks": run.trace.rows("checks") or None,
@@ -166,6 +167,8 @@ def _card(state: LogsState, runs: list[Run]) -> None:
             st.markdown(f":gray[Files] {plain(shown, 900)}")
         for note in manifest.notes[:_MOST_NOTES]:
             st.markdown(f"- {plain(note, 600)}")
+        if holds_runs(run):
+            runs_table(run)
         logs_columns.columns(state, run)
         if manifest.config or manifest.hardware or manifest.software:
             with st.expander("What the log says of the run", icon=":material/description:"):

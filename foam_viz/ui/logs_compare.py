@@ -14,6 +14,7 @@ from foam_viz.ui import logs_compare_board
 from foam_viz.ui.logs_address import BY_NAME, MOST_METRICS, SMOOTHINGS
 from foam_viz.ui.logs_cards import nothing
 from foam_viz.ui.logs_published import published
+from foam_viz.ui.logs_runs_table import holds_runs
 from foam_viz.ui.logs_state import LogsState, Run
 from foam_viz.ui.text import plain
 
@@ -23,8 +24,14 @@ _AT_FIRST = 12
 
 def compare(state: LogsState, runs: list[Run]) -> None:
     """The whole view."""
+    tables = [run for run in runs if holds_runs(run)]
+    runs = [run for run in runs if not holds_runs(run)]
+    if tables:
+        names = ", ".join(plain(run.label, 60) for run in tables[:4])
+        st.caption(f"Tables of runs hold no curves to compare and are shown under Runs: {names}.")
     if not runs:
-        nothing(state)
+        if not tables:
+            nothing(state)
         published()
         return
     chosen = _runs(state, runs)

@@ -21,6 +21,7 @@ from foam_viz.ui.board import LaneChip, Panel, board
 from foam_viz.ui.isolation import drawing, isolated
 from foam_viz.ui.lab_controls import LOSS_AXES
 from foam_viz.ui.logs_cards import nothing, run_choice
+from foam_viz.ui.logs_runs_table import holds_runs, runs_table
 from foam_viz.ui.logs_state import LogsState, Run
 from foam_viz.ui.text import plain
 
@@ -52,6 +53,9 @@ def inspect(state: LogsState, runs: list[Run]) -> None:
         log = st.toggle(
             "Log loss", value=True, key="logs.loss-log", persist_state="page", help="A logarithmic axis for the loss."
         )
+    if holds_runs(run):
+        runs_table(run)
+        return
     moment = _moment(state, run)
     _findings(state, run)
     _panels(state, run, axis, log, moment)
