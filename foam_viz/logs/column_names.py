@@ -46,6 +46,7 @@ _LOSS_FILLER = {
     ),
     **dict.fromkeys(("full", "hard", "per", "epoch", "smooth", "smoothed", "running", "ema"), 2),
 }
+_LEARNER = frozenset({"info", "learner", "learners", "stats"})
 _GRADIENT = frozenset({"grad", "grads", "gradient", "gradients"})
 _NORM_FILLER = frozenset({"global", "total", "l2", "overall", "train", "full", "2", "0", "all", "raw"})
 _TOKENS = frozenset({"tokens", "token"})
@@ -184,6 +185,9 @@ def _loss(parts: list[str], unit: str) -> Role | None:
         return None  # a bonus for exploring, not what is learned
     if parts[-1] == "value" and len(parts) > 1:
         parts = parts[:-1]  # "lm loss value"; the other way round it is a critic's loss
+    if "learner" in parts or "learners" in parts:  # RLlib keeps its losses deep inside
+        kept = "_".join(parts).replace("default_policy", "").split("_")
+        parts = [part for part in kept if part and part not in _LEARNER]
     rest = [part for part in parts if part not in _LOSS]
     named = len(rest) < len(parts) or {"cross", "entropy"} <= set(parts)
     filler = [part for part in rest if part in _LOSS_FILLER]

@@ -13,9 +13,9 @@ from foam_viz.logs.cells import BLANK, parse_number
 from foam_viz.logs.column_names import role_of
 from foam_viz.logs.columns import Series
 from foam_viz.logs.json_columns import groups_of_lists, is_column, is_number, metric_lists
-from foam_viz.logs.labels import Table
 from foam_viz.logs.metric_points import side_by_side
 from foam_viz.logs.reader import LogFile
+from foam_viz.logs.table_model import Table
 from foam_viz.logs.text_lines import decode, were
 
 _NAMES = ("name", "run_name", "run", "id", "run_id", "experiment", "label", "optimizer")

@@ -20,11 +20,11 @@ from foam_viz.logs.cells import parse_column
 from foam_viz.logs.column_names import role_of
 from foam_viz.logs.columns import Series
 from foam_viz.logs.epochs import Planned
-from foam_viz.logs.labels import Table
 from foam_viz.logs.landing import Landed, land
 from foam_viz.logs.patterns import PatternError
 from foam_viz.logs.reader import Group, LogFile, Options, Reader
 from foam_viz.logs.table import traces_of_tables
+from foam_viz.logs.table_model import Table
 from foam_viz.logs.text_lines import LogText, looks_like_text
 from foam_viz.trace import Trace
 

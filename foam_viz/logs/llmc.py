@@ -9,9 +9,9 @@ import numpy as np
 
 from foam_viz.logs.cells import parse_column
 from foam_viz.logs.columns import Series
-from foam_viz.logs.labels import Table
 from foam_viz.logs.reader import Group, LogFile, Options, Reader
 from foam_viz.logs.table import traces_of_tables
+from foam_viz.logs.table_model import Table
 from foam_viz.logs.text_lines import LogText, looks_like_text, were
 from foam_viz.trace import Trace
 

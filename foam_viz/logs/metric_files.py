@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from foam_viz.logs.dialect import Dialect, find_dialect
-from foam_viz.logs.labels import Table
 from foam_viz.logs.metric_points import Points, side_by_side
 from foam_viz.logs.plain_yaml import load
 from foam_viz.logs.reader import Group, LogError, LogFile, Options, Reader
 from foam_viz.logs.table import tables_of, traces_of_tables
+from foam_viz.logs.table_model import Table
 from foam_viz.logs.text_lines import LogText, counted, looks_like_text
 from foam_viz.trace import Trace
 

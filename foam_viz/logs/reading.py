@@ -16,6 +16,7 @@ from foam_viz.logs.files import gather
 from foam_viz.logs.limits import Limits
 from foam_viz.logs.mask import masked
 from foam_viz.logs.reader import Group, LogError, LogFile, Options, Problem, Reader, Reading
+from foam_viz.logs.same_run import united
 from foam_viz.logs.text_lines import looks_like_text
 from foam_viz.trace import Trace, strict_json
 from foam_viz.trace.soundness import sound
@@ -86,7 +87,7 @@ def read_all(
             found, bad = read_group(reader, group, options)
             traces += found
             problems += bad
-    return Reading(distinct(traces), problems + unclaimed)
+    return Reading(distinct(united(traces)), problems + unclaimed)
 
 
 def claim(

@@ -26,6 +26,7 @@ def traces_from_columns(
     split: bool = True,
     total_seconds: float = 0.0,
     planned: Planned = Planned(),  # noqa: B008 - frozen
+    count_rows: bool = False,
 ) -> list[Trace]:
     """Make the traces of one source out of its columns.
 
@@ -37,10 +38,12 @@ def traces_from_columns(
         split: Whether falling steps may begin another run.
         total_seconds: Length of the run where the source tells it elsewhere, else 0.
         planned: Totals of the step and the epoch where the source prints them.
+        count_rows: Whether a note says how many rows were used, and what they hold: for rows that a person can count.
 
     Returns:
         A trace a run; none when no row has a step.
     """
+    size = len(series[0].values) if series else 0
     series, notes = without_filler(series)
     series, repeated = without_repeats(series)
     notes += repeated
@@ -52,6 +55,8 @@ def traces_from_columns(
         template = template.with_(config={**template.config, "steps_planned": found.planned})
     if not len(rows):
         return []
+    if count_rows:
+        notes.append(_used(series, guessed, rows, size))
     starts = run_starts(key) if split else [0]
     if len(starts) > 1:
         notes.append(
@@ -67,6 +72,18 @@ def traces_from_columns(
         own_steps = steps[start:end] if guessed.step else np.arange(1, end - start + 1)
         traces.append(_one_run(series, guessed, rows[start:end], own_steps, manifest))
     return traces
+
+
+def _used(series: Sequence[Series], guessed: Guess, rows: np.ndarray, size: int) -> str:
+    """How many rows were used, by what they hold."""
+    losses = np.zeros((2, len(rows)), bool)
+    for one in series:
+        place = {"loss": 0, "held_out_loss": 1}.get(guessed.rules[one.name].target)
+        if place is not None:
+            losses[place] = True if one.missing is None else ~one.missing[rows]
+    kinds = ((losses[0], "training loss"), (losses[1], "held-out loss"), (~losses.any(axis=0), "other values only"))
+    told = ", ".join(f"{words} in {int(mask.sum()):,}" for mask, words in kinds if mask.any())
+    return f"{len(rows):,} of {counted(size, 'row')} were used: {told}."
 
 
 def _one_run(

@@ -13,7 +13,7 @@ import numpy as np
 
 from foam_viz.logs.column_names import STEP_NAMES, role_of, words
 from foam_viz.logs.columns import Series, can_be_steps
-from foam_viz.logs.labels import Table
+from foam_viz.logs.table_model import Table
 from foam_viz.trace import Manifest, Trace
 
 KEY = "table_of_runs"

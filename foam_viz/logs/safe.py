@@ -21,6 +21,7 @@ from foam_viz.logs.files import absolute, signature
 from foam_viz.logs.limits import MEBIBYTE, Limits
 from foam_viz.logs.reader import Options, Problem, Reading
 from foam_viz.logs.reading import distinct
+from foam_viz.logs.same_run import united
 from foam_viz.logs.worker import FILES, JOURNAL, PLAN, bundle_name, journal
 from foam_viz.trace import BundleError, Trace, bundle
 
@@ -89,7 +90,7 @@ class _Supervisor:
             [Problem(**entry) for entry in self._document(name).get("problems", ())] for name in (FILES, PLAN)
         )
         traces = [trace for number in sorted(self.traces) for trace in self.traces[number]]
-        return Reading(distinct(traces), [*found, *self.problems, *unclaimed])
+        return Reading(distinct(united(traces)), [*found, *self.problems, *unclaimed])
 
     def _work(self, attempt: int, deadline: float) -> str:
         """Run one worker to its end; returns why it did not finish, empty when it did."""

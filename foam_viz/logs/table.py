@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from foam_viz.logs.arrow_columns import read_parquet
 from foam_viz.logs.column_names import role_of
 from foam_viz.logs.dialect import find_dialect
 from foam_viz.logs.epochs import Planned
 from foam_viz.logs.json_tables import looks_like_json_lines, read_json
-from foam_viz.logs.labels import Table, spread
+from foam_viz.logs.labels import spread
 from foam_viz.logs.mask import masked
 from foam_viz.logs.naming import optimizer_of, run_id, run_name
 from foam_viz.logs.reader import Group, LogError, LogFile, Options, Reader
 from foam_viz.logs.rows import traces_from_columns
 from foam_viz.logs.run_tables import identity_of, names_runs, trace_of_runs
-from foam_viz.logs.table_files import read_delimited, read_parquet
+from foam_viz.logs.table_files import read_delimited
+from foam_viz.logs.table_model import Table
 from foam_viz.logs.text_lines import LogText, looks_like_text
 from foam_viz.trace import Manifest, Trace
 
@@ -122,7 +124,13 @@ def traces_of_tables(
         shown = part.name if len(parts) == 1 and part.name else own_name
         template = _template(part, group, form, options, len(runs) + index, shown).with_notes(part.notes)
         traces += traces_from_columns(
-            part.series, template, options, split=split, total_seconds=part.length, planned=planned
+            part.series,
+            template,
+            options,
+            split=split,
+            total_seconds=part.length,
+            planned=planned,
+            count_rows=form != "key-value",  # of text, lines are counted
         )
     if not traces:
         raise group[0].problem("", "no column holds numbers", "a log needs a column of steps and one of numbers")

@@ -21,6 +21,7 @@ from foam_viz.logs.naming import optimizer_of, run_id
 from foam_viz.logs.reader import ColumnRule, Group, LogFile, Options, Problem, Reader
 from foam_viz.logs.records import certain
 from foam_viz.logs.rows import traces_from_columns
+from foam_viz.logs.tensorboard_axes import over_samples, without_steps
 from foam_viz.trace import Manifest, Trace
 
 STEP, CLOCK = "step of the event", "time of the event"
@@ -206,9 +207,11 @@ def _table(
     small = tag.astype(np.uint16) if len(names) < 2**16 else tag  # numpy sorts 16-bit integers in linear time
     order = np.argsort(small, kind="stable")
     bounds = np.searchsorted(tag[order], np.arange(len(names) + 1))
+    logged = {name: order[bounds[index] : bounds[index + 1]] for index, name in enumerate(names)}
+    logged = over_samples(without_steps(logged, step, time, notes), step, value, notes)
+    names = list(logged)
     curves, repeated = {}, {}
-    for index, name in enumerate(names):
-        rows = order[bounds[index] : bounds[index + 1]]
+    for name, rows in logged.items():
         kept = _last_of_each_step(step[rows])
         repeated[name] = len(rows) - len(kept)
         curves[name] = rows[kept]

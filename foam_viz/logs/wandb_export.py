@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from foam_viz.logs.arrow_columns import parquet_names
 from foam_viz.logs.column_names import role_of
 from foam_viz.logs.columns import Series, can_be_steps
 from foam_viz.logs.dialect import find_dialect
-from foam_viz.logs.labels import Table, stacked
 from foam_viz.logs.reader import Group, LogFile, Options, Reader
 from foam_viz.logs.table import tables_of, traces_of_tables
-from foam_viz.logs.table_files import parquet_names
+from foam_viz.logs.table_model import Table, stacked
 from foam_viz.logs.text_lines import LogText, looks_like_text
 from foam_viz.trace import Trace
 

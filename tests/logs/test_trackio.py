@@ -81,11 +81,8 @@ def test_bad_rows_and_later_values_of_a_step(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("schema", "words"),
     [
-        ("CREATE TABLE people (name TEXT)", "none of trackio's: its tables are people"),
-        (
-            "CREATE TABLE experiments (a); CREATE TABLE latest_metrics (a); CREATE TABLE metrics (key)",
-            "MLflow's database",
-        ),
+        ("CREATE TABLE people (name TEXT)", "no program that is known: its tables are people"),
+        ("CREATE TABLE experiments (a); CREATE TABLE latest_metrics (a); CREATE TABLE metrics (key)", "latest_metrics"),
     ],
 )
 def test_other_databases_are_refused_by_what_they_hold(tmp_path: Path, schema: str, words: str) -> None:
