@@ -1,4 +1,4 @@
-"""Tables that were misread once: what ``inspect --json`` says of each, from inputs written here and from shared ones."""
+"""Tables that were misread once: what ``inspect --json`` says of each, of inputs written here and of shared ones."""
 
 from __future__ import annotations
 
