@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from foam_viz.logs import damage
 from foam_viz.logs.limits import MEBIBYTE, Limits
 from foam_viz.logs.reader import Problem
 
@@ -66,6 +67,7 @@ class _Member:
     name: str
     size: int
     refusal: str
+    place: str
     open: Callable[[], IO[bytes] | None]
 
 
@@ -103,15 +105,20 @@ def unpack(
         opened = _decompressor(head)
         if opened:
             suffix, opener = opened
-            with opener(path) as stream:
-                start = stream.read(512)
+            try:
+                with opener(path) as stream:
+                    start = stream.read(512)
+            except _DAMAGE:
+                start = damage.of_compressed(path, 0)[1][:512]
             if start[257:262] != b"ustar":
                 return _decompress(path, name, suffix, opener, target, budget)
         members = _zip_members if kind(head) == "zip" else _tar_members
         seen: set[str] = set()
+        count = 0
         total = 0
         for member in members(path):
             inner = f"{name}/{member.name}"
+            count += 1
             if budget.files_left <= 0:
                 reason = f"its further members are not read: more than {budget.limits.files:,} files"
                 problems.append(Problem(name, "", reason, "give fewer files at a time"))
@@ -128,15 +135,33 @@ def unpack(
                 with suppress(OSError):
                     place.unlink()
                 remedy = _UNTRUSTED if isinstance(error, _RefusedError) else "pack or copy it again"
-                reason = str(error) if isinstance(error, _RefusedError) else f"cannot be unpacked: {_words(error)}"
+                reason = (
+                    str(error)
+                    if isinstance(error, _RefusedError)
+                    else f"cannot be unpacked: {_words(error)}, {member.place}"
+                )
                 problems.append(Problem(inner, "", reason, remedy))
                 continue
             budget.files_left -= 1
             found.append((inner, place))
+        if not count:
+            problems.append(Problem(name, "", "is an archive with no file in it", "pack the files again"))
     except _DAMAGE as error:
-        reason = f"is a damaged or incomplete archive: {_words(error)}"
-        problems.append(Problem(name, "", reason, "copy it again; what could be unpacked is read"))
+        where, reason = _where(path, head, error)
+        reason = f"is a damaged or incomplete archive: {reason}"
+        problems.append(Problem(name, where, reason, "copy it again; what could be unpacked is read"))
     return found, problems
+
+
+def _where(path: Path, head: bytes, error: BaseException) -> tuple[str, str]:
+    """Place and reason of the damage to an archive as a whole."""
+    if kind(head) == "zip":
+        return damage.of_zip(path)
+    if kind(head) == "compressed":
+        byte, _, reason = damage.of_compressed(path, 0)
+        if reason:
+            return f"byte {byte:,}", reason
+    return getattr(error, "place", ""), _words(error)
 
 
 def _decompressor(head: bytes) -> tuple[str, Callable[..., IO[bytes]]] | None:
@@ -159,8 +184,17 @@ def _decompress(
         return [], [Problem(name, "", str(error), _UNTRUSTED)]
     except _DAMAGE as error:
         size = place.stat().st_size
-        reason = f"is damaged or cut off after {size:,} unpacked bytes, which are read: {_words(error)}"
-        problems.append(Problem(name, "", reason, "copy it again"))
+        byte, rest, reason = damage.of_compressed(path, size)
+        rest = rest[: budget.bytes_left]
+        budget.bytes_left -= len(rest)
+        with open(place, "ab") as out:
+            out.write(rest)
+        size += len(rest)
+        reason = f"is damaged or cut off after {size:,} unpacked bytes, which are read: {reason or _words(error)}"
+        problems.append(Problem(name, f"byte {byte:,} of {path.stat().st_size:,}", reason, "copy it again"))
+        if not size:
+            place.unlink()
+            return [], problems
     budget.files_left -= 1
     return [(inner, place)], problems
 
@@ -177,7 +211,8 @@ def _zip_members(path: Path) -> Iterator[_Member]:
                 refusal = "is a link or a special file, which is not followed"
             elif info.flag_bits & 0x1:
                 refusal = "is encrypted"
-            yield _Member(_text(name), info.file_size, refusal, lambda info=info: archive.open(info))
+            where = f"in its {info.compress_size:,} bytes from byte {info.header_offset:,} of the archive"
+            yield _Member(_text(name), info.file_size, refusal, where, lambda info=info: archive.open(info))
 
 
 def _tar_members(path: Path) -> Iterator[_Member]:
@@ -188,7 +223,16 @@ def _tar_members(path: Path) -> Iterator[_Member]:
             refusal = _refusal(info.name)
             if not info.isreg() or info.issparse():
                 refusal = "is a link, a device or another special file, which is not followed"
-            yield _Member(_text(info.name), info.size, refusal, lambda info=info: archive.extractfile(info))
+            where = f"in its {info.size:,} bytes from byte {info.offset:,} of the unpacked archive"
+            yield _Member(_text(info.name), info.size, refusal, where, lambda info=info: archive.extractfile(info))
+        # A header that is none ends the list of members without a word.
+        archive.fileobj.seek(archive.offset)
+        block = archive.fileobj.read(512)
+        if block.strip(b"\0"):
+            found = f"found {block[:12]!r}" if len(block) == 512 else "and it is cut off inside one"
+            error = tarfile.ReadError(f"expected the header of a member or the end, {found}")
+            error.place = f"byte {archive.offset:,} of the unpacked archive"
+            raise error
 
 
 def _refusal(name: str) -> str:

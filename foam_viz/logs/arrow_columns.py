@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from foam_viz.logs.cells import BLANK, parse_column
 from foam_viz.logs.columns import Series
+from foam_viz.logs.damage import of_parquet
 from foam_viz.logs.limits import MOST_CELLS
 from foam_viz.logs.reader import LogError, LogFile
 from foam_viz.logs.table_model import Table
@@ -117,8 +118,7 @@ def read_parquet(file: LogFile) -> Table:
     except LogError:
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise file.problem("", f"is a damaged Parquet file: {reason}", "it may not be copied whole") from error
+        raise of_parquet(file) from error
     table = Table([])
     for name, column in zip(unlike(whole.column_names, table.notes), whole.columns, strict=True):
         if name.startswith(("column ", "__index_level_")) and counts_rows(column):

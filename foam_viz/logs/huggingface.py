@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from foam_viz.logs.damage import parsed_json
 from foam_viz.logs.json_tables import table_of_records
 from foam_viz.logs.naming import run_id, run_name
 from foam_viz.logs.reader import Group, LogFile, Options, Reader
@@ -105,15 +106,7 @@ def _summary_alone(files: Sequence[LogFile], options: Options) -> Trace:
 
 def _state(file: LogFile) -> Mapping[str, object]:
     text, _ = decode(file.path.read_bytes())
-    try:
-        state = json.loads(text)
-    except RecursionError:
-        raise file.problem("", "is nested too deeply") from None
-    except ValueError as error:
-        place = f"line {error.lineno:,}, column {error.colno:,}" if isinstance(error, json.JSONDecodeError) else ""
-        raise file.problem(
-            place, f"is not valid JSON: {error}", "it may be cut off; take an earlier checkpoint's"
-        ) from error
+    state = parsed_json(file, text, "it may be cut off; take an earlier checkpoint's")
     if not isinstance(state, dict) or not isinstance(state.get("log_history"), list):
         raise file.problem("", "has no list log_history", "give the trainer_state.json of a run that logged something")
     return state

@@ -12,11 +12,13 @@ import numpy as np
 from foam_viz.logs.cells import BLANK, parse_number
 from foam_viz.logs.column_names import role_of
 from foam_viz.logs.columns import Series
+from foam_viz.logs.damage import parsed_json
 from foam_viz.logs.json_columns import groups_of_lists, is_column, is_number, metric_lists
 from foam_viz.logs.metric_points import side_by_side
 from foam_viz.logs.reader import LogFile
 from foam_viz.logs.table_model import Table
 from foam_viz.logs.text_lines import decode, were
+from foam_viz.trace.visible import visible_json
 
 _NAMES = ("name", "run_name", "run", "id", "run_id", "experiment", "label", "optimizer")
 _DEEPEST = 12
@@ -33,22 +35,13 @@ def read_json(file: LogFile) -> list[Table]:
     if records is not None:
         tables = [table_of_records(records, "")]
     else:
-        try:
-            document = json.loads(text)
-        except RecursionError:
-            raise file.problem("", "is nested too deeply") from None
-        except ValueError as error:
-            raise file.problem(_place(error), f"is not valid JSON: {error}") from error
+        document = parsed_json(file, text)
         tables = list(tables_in(document))
     if not any(table.series for table in tables):
         raise file.problem("", "holds no list of records or of numbers", "a log needs more than one value of a metric")
     for table in tables:
         table.notes[:0] = notes
     return [table for table in tables if table.series]
-
-
-def _place(error: ValueError) -> str:
-    return f"line {error.lineno:,}, column {error.colno:,}" if isinstance(error, json.JSONDecodeError) else ""
 
 
 def looks_like_json_lines(text: str) -> bool:
@@ -64,7 +57,9 @@ def _parsed(line: str) -> dict[str, object] | None:
         value = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
+    if not isinstance(value, dict):
+        return None
+    return visible_json(value) if "\\ud" in line or "\\uD" in line else value
 
 
 def _lines(file: LogFile, text: str, notes: list[str]) -> list[dict[str, object]] | None:

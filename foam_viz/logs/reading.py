@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from foam_viz.logs import key_values
+from foam_viz.logs import key_values, unknown
 from foam_viz.logs.catalogue import READERS
 from foam_viz.logs.files import gather
 from foam_viz.logs.limits import Limits
@@ -24,6 +24,7 @@ from foam_viz.trace.soundness import sound
 Claim = tuple[Reader, Group]
 
 _LISTED = 10
+_LOOKED_INTO = 200
 _PICKLED = re.compile(rb"PK\x03\x04.{26}[^/]{1,200}/(data\.pkl|\.format_version|\.data/)|\x80[\x02-\x05]", re.DOTALL)
 _REPORT = "if it is a log, please report it with an example"
 _SETTLED_FIELDS = (
@@ -261,11 +262,25 @@ def _plain(value: Any) -> Any:
 def _unclaimed(files: list[LogFile]) -> list[Problem]:
     looked_for = f"looked for {', '.join(reader.label for reader in READERS)}"
     pickled = [file for file in files if _PICKLED.match(file.head)]
-    others = [file for file in files if file not in pickled]
+    known: list[Problem] = []
+    others: list[LogFile] = []
+    for file in (file for file in files if file not in pickled):
+        # A look into each of thousands would cost more than it tells.
+        found = _problem_of(file) if len(known) < _LOOKED_INTO else None
+        known += [found] if found else []
+        others += [] if found else [file]
     return [
+        *folded(known),
         *_each(pickled, "holds pickled objects (weights, a checkpoint), which are never loaded", ""),
         *_each(others, "is not a log of a known kind", looked_for),
     ]
+
+
+def _problem_of(file: LogFile) -> Problem | None:
+    try:
+        return unknown.problem_of(file)
+    except (OSError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 def _each(files: list[LogFile], reason: str, remedy: str) -> list[Problem]:

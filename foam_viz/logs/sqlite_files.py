@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager
 from functools import lru_cache
 from pathlib import Path
 
+from foam_viz.logs.damage import of_sqlite
 from foam_viz.logs.reader import Group, LogError, LogFile
 
 MAGIC = b"SQLite format 3\0"
@@ -56,7 +57,7 @@ def columns_of(database: sqlite3.Connection, table: str) -> set[str]:
 def damaged(file: LogFile, error: Exception) -> LogError:
     """Return the error to raise for a database that SQLite cannot read."""
     remedy = "copy it again while nothing writes to it, with the -wal file beside it"
-    return file.problem("", f"is a damaged SQLite database: {error}", remedy)
+    return of_sqlite(file, error, remedy)
 
 
 @contextmanager

@@ -94,16 +94,16 @@ def place_and_reason(error: json.JSONDecodeError) -> tuple[str, str]:
     """Say where JSON goes wrong, and what was expected there and what stands there instead.
 
     Returns:
-        ``"line 3, column 14 (byte 60)"`` and ``"expected a value, found 'tru}'"``.
+        ``"line 3, column 14"`` and ``"expected a value, found 'tru}' (byte 60)"``.
     """
     byte = len(error.doc[: error.pos].encode("utf-8", "replace"))
-    place = f"line {error.lineno:,}, column {error.colno:,} (byte {byte:,})"
+    place = f"line {error.lineno:,}, column {error.colno:,}"
     rest = error.doc[error.pos :]
     found = "found the end of the text" if not rest.strip() else f"found {rest.lstrip()[:_QUOTED].splitlines()[0]!r}"
     for start, words in _EXPECTED.items():
         if error.msg.startswith(start):
-            return place, f"{words}, {found}"
-    return place, f"{error.msg[:1].lower()}{error.msg[1:]}, {found}"
+            return place, f"{words}, {found} (byte {byte:,})"
+    return place, f"{error.msg[:1].lower()}{error.msg[1:]}, {found} (byte {byte:,})"
 
 
 def _inside(item: dict | list) -> Iterable[object]:
