@@ -116,6 +116,15 @@ class Bank:
         chosen = list(range(len(self.factors))) if rows is None else list(rows)
         return complete(self.statistics[self.at(chosen)]) / self._correction(chosen)
 
+    @property
+    def decay(self) -> float:
+        """beta in A = L / (1 - beta^t); 1 where A is L."""
+        return self.beta
+
+    def steps(self, row: int) -> int:
+        """t: gradients that the block of a row has seen."""
+        return self._blocks[row].steps
+
     def _correction(self, rows: list[int]) -> float | Tensor:
         counts = [self._blocks[i].steps for i in rows]
         corrections = [1.0 if self.beta == 1 or t == 0 else 1 - self.beta**t for t in counts]

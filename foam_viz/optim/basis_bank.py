@@ -94,6 +94,11 @@ class BasisBank(Bank):
 class SoapBank(BasisBank):
     """SOAP's factors: no bias correction; after the first decomposition, orthogonal iteration instead of ``eigh``."""
 
+    @property
+    def decay(self) -> float:
+        """1: L is used as it is."""
+        return 1.0
+
     def _correction(self, rows: list[int]) -> float | Tensor:
         return 1.0
 

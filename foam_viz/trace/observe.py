@@ -15,15 +15,23 @@ from typing import Any
 import numpy as np
 
 from foam_viz.trace.manifest import FactorInfo
+from foam_viz.trace.observe_heavyball import read_heavyball
 from foam_viz.trace.observe_kronecker import read_kronecker
 from foam_viz.trace.observe_matrices import snapshot
 from foam_viz.trace.observe_project import read_project
+from foam_viz.trace.observe_pytorch_optimizer import read_pytorch_optimizer
 from foam_viz.trace.observe_soap import read_soap
-from foam_viz.trace.observe_views import FactorView, Matrices, Parameters, Reading, Source, to_host
+from foam_viz.trace.observe_views import FactorView, Matrices, Parameters, Reading, Source, precision, to_host
 from foam_viz.trace.stream import Sample, Stream, StreamFile
 from foam_viz.trace.writer_rows import Rows
 
-ADAPTERS: tuple[Callable[[Parameters], Source | None], ...] = (read_project, read_soap, read_kronecker)
+ADAPTERS: tuple[Callable[[Parameters], Source | None], ...] = (
+    read_project,
+    read_soap,
+    read_kronecker,
+    read_heavyball,
+    read_pytorch_optimizer,
+)
 
 MOST_SNAPSHOTS = 4
 """So many factors are looked at when none are named."""
@@ -226,11 +234,14 @@ class Observer:
             matrices, info = seen.view.matrices(), seen.view.info
             if matrices is None:
                 continue
-            yield Sample(step, "factor", info.id, matrices.current, matrices.root, matrices.epsilon)
+            kept = matrices.current if matrices.statistics is None else matrices.statistics
+            root = int(matrices.root) if matrices.root and float(matrices.root).is_integer() else None
+            values = kept.astype(matrices.precision, copy=False)
+            yield Sample(step, "factor", info.id, values, root, matrices.epsilon, matrices.beta, matrices.steps)
             parameters[info.parameter] = seen.view.parameter
         for name, parameter in parameters.items():
             if self._stream.gradients and getattr(parameter, "grad", None) is not None:
-                yield Sample(step, "gradient", name, to_host(parameter.grad))
+                yield Sample(step, "gradient", name, to_host(parameter.grad).astype(precision(parameter.grad)))
 
 
 def _difference(old: Reading, new: Reading) -> dict[str, Any]:

@@ -1,17 +1,21 @@
 """Reads Meta's Distributed Shampoo and the optimizer of the FOAM artifact, which was made from it.
 
 ``state[p]["block_<i>"]["shampoo"]`` holds lists, one entry a dimension: factor matrices, and inverse roots or bases.
-The names differ from version to version, so each is looked for under all that are known. FOAM's also holds counters, as
-tensors: reading them waits for the device, so they are read every :data:`COUNTER_PERIOD` steps, all in one transfer for
-each kind. Without counters a basis or an inverse root that was written to since the last look counts as decomposed.
+The names differ from version to version, so each is looked for under all that are known. Newer versions keep symmetric
+matrices as packed upper triangles; under DDP each process holds its own blocks, as DTensors. FOAM's optimizer keeps
+counters too, as tensors: reading them waits for the device, so they are read every :data:`COUNTER_PERIOD` steps, all in
+one transfer for each kind. Without counters a basis or an inverse root that was written to since the last look counts
+as decomposed.
 """
 
 from __future__ import annotations
 
+import math
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from foam_viz.trace.manifest import FactorInfo
 from foam_viz.trace.observe_views import (
@@ -20,9 +24,13 @@ from foam_viz.trace.observe_views import (
     Parameters,
     Reading,
     Source,
+    correction,
     is_square,
     is_tensor,
+    local,
     measured,
+    numbers_of,
+    precision,
     to_host,
 )
 
@@ -33,6 +41,7 @@ _MATRICES = ("factor_matrices",)
 _BASES = ("eigenvectors", "factor_matrices_eigenvectors")
 _EIGENVALUES = ("eigenvalues", "factor_matrices_eigenvalues")
 _INVERSES = ("inv_factor_matrices",)
+_CORRECTED = ("corrected_eigenvalues",)
 _ROOTS = ("inv_root_override", "exponent_override")
 # What a Reading calls it, and what the artifact does.
 _COUNTERS = {
@@ -70,13 +79,16 @@ def _entry(factors: Any, names: Sequence[str], place: int) -> Any:
 
 
 class _Factor(FactorView):
-    def __init__(self, info: FactorInfo, parameter: Any, state: Any, block: Any, group: Any, place: int) -> None:
+    def __init__(
+        self, info: FactorInfo, parameter: Any, states: Any, block: Any, group: Mapping[str, Any], place: int
+    ) -> None:
         super().__init__(info, parameter)
-        self._state, self._block, self._group, self._place = state, block, group, place
+        self._states, self._state = states, states.get(parameter) or {}
+        self._block, self._group, self._place = block, group, place
         self._renewals = 0
         self._last: int | None = None
         self.counts = is_tensor(_entry(block, (_COUNTERS["checks"],), place))
-        self._watched = None if self.counts else _entry(block, (*_BASES, *_INVERSES), place)
+        self._watched = None if self.counts else local(_entry(block, (*_BASES, *_INVERSES), place))
         self._version = self._watched._version if is_tensor(self._watched) else 0
 
     def tensors(self) -> dict[str, Any]:
@@ -103,7 +115,8 @@ class _Factor(FactorView):
 
     def matrices(self) -> Matrices | None:
         block, place = self._block, self._place
-        statistics = to_host(_entry(block, _MATRICES, place)) / self._correction()
+        statistics = unpacked(to_host(_entry(block, _MATRICES, place)))
+        beta, steps = self._decay(), self._steps()
         basis, eigenvalues = (_entry(block, names, place) for names in (_BASES, _EIGENVALUES))
         inverse = _entry(block, _INVERSES, place)
         ready = self._last is not None
@@ -112,21 +125,36 @@ class _Factor(FactorView):
             ready = bool(flag) if flag is not None else bool(_entry(block, (_COUNTERS["decompositions"],), place))
         epsilon = _entry(block, (_MEASURES["epsilon"],), place)
         return Matrices(
-            current=statistics,
+            current=statistics / correction(beta, steps),
+            statistics=statistics,
+            beta=beta,
+            steps=steps,
+            precision=precision(_entry(block, _MATRICES, place)),
             basis=to_host(basis) if ready and is_square(basis) else None,
             eigenvalues=to_host(eigenvalues) if ready and is_tensor(eigenvalues) else None,
-            inverse=to_host(inverse) if ready and not is_square(basis) and is_square(inverse) else None,
+            inverse=unpacked(to_host(inverse)) if ready and not is_square(basis) and is_tensor(inverse) else None,
             epsilon=measured(_number(self._group.get("epsilon") if epsilon is None else epsilon)),
-            root=_root(self._group, self.info.order),
+            root=None if _entry(block, _CORRECTED, 0) is not None else _root(self._group, self.info),
         )
 
-    def _correction(self) -> float:
-        """1 - beta2^t, what the statistics are divided by before they are decomposed."""
+    def _decay(self) -> float:
+        """beta2 of the statistics; 1 where nothing is divided by 1 - beta2^t."""
+        config = self._group.get("preconditioner_config")
+        if getattr(config, "drop_weighting_factor_on_gsquare", False) or not self._group.get(
+            "use_bias_correction", True
+        ):
+            return 1.0
         betas = self._group.get("betas")
         beta = _number(self._group.get("beta2", betas[1] if betas else 1.0))
-        steps = int(_number(self._state.get("step")) or 0)
-        corrected = self._group.get("use_bias_correction", True)
-        return 1 - beta**steps if corrected and beta is not None and beta < 1 and steps else 1.0
+        return 1.0 if beta is None else beta
+
+    def _steps(self) -> int:
+        """t. Some keep it with every parameter, some with the first of a group alone."""
+        own = self._state.get("step")
+        if own is None:
+            states = (self._states.get(parameter) for parameter in self._group["params"])
+            own = next((state["step"] for state in states if state and "step" in state), None)
+        return int(_number(own) or 0)
 
 
 def _number(value: Any) -> float | None:
@@ -136,8 +164,40 @@ def _number(value: Any) -> float | None:
     return float(value.detach().item()) if is_tensor(value) and value.numel() == 1 else None
 
 
-def _root(group: Mapping[str, Any], order: int) -> int | None:
-    """p of a block of that order; None where the group says it in a way that is not known here."""
+def _rows(matrix: Any) -> int:
+    """n of a factor kept as (n, n), or as its packed triangle of n (n + 1) / 2 numbers; 0 for anything else."""
+    if is_square(matrix):
+        return int(matrix.shape[0])
+    if not is_tensor(matrix) or len(matrix.shape) != 1:
+        return 0
+    rows = _triangle_rows(int(matrix.shape[0]))
+    return rows if rows * (rows + 1) // 2 == matrix.shape[0] else 0
+
+
+def _triangle_rows(count: int) -> int:
+    """n of a triangle of n (n + 1) / 2 numbers."""
+    return (math.isqrt(8 * count + 1) - 1) // 2
+
+
+def unpacked(values: np.ndarray) -> np.ndarray:
+    """A symmetric matrix (n, n) from its upper triangle by rows, n (n + 1) / 2 numbers; a matrix as it is."""
+    if values.ndim == 2:
+        return values
+    rows = _triangle_rows(len(values))
+    matrix = np.zeros((rows, rows))
+    matrix[np.triu_indices(rows)] = values
+    return matrix + np.triu(matrix, 1).T
+
+
+def _root(group: Mapping[str, Any], info: FactorInfo) -> float | None:
+    """p of a factor; None where the group says it in a way that is not known here."""
+    order, config = info.order, group.get("preconditioner_config")
+    overrides = getattr(config, "inverse_exponent_override", None)
+    if isinstance(overrides, Mapping):
+        exponent = overrides.get(order, 1 / (2 * max(order, 1)))
+        if isinstance(exponent, Mapping):
+            exponent = exponent.get(info.dim, 1 / (2 * max(order, 1)))
+        return 1 / exponent if exponent > 0 else None
     for name in _ROOTS:
         override = group.get(name, 0)
         if isinstance(override, list | tuple):
@@ -163,7 +223,8 @@ class KroneckerSource(Source):
                 matrices = _part(factors, _MATRICES) if factors is not None else None
                 for place, matrix in enumerate(matrices or ()):
                     identity = f"{number}.{key}.{place}"
-                    if identity in known or not is_square(matrix):
+                    # A block that another process keeps is empty here.
+                    if identity in known or not _rows(matrix) or not local(matrix).numel():
                         continue
                     info = FactorInfo(
                         id=identity,
@@ -171,9 +232,9 @@ class KroneckerSource(Source):
                         block=int(match[1]),
                         dim=place,
                         order=len(matrices),
-                        size=int(matrix.shape[0]),
+                        size=_rows(matrix),
                     )
-                    view = _Factor(info, parameter, state, factors, group, place)
+                    view = _Factor(info, parameter, states, factors, group, place)
                     if view.counts:
                         self.period = COUNTER_PERIOD
                     yield view
@@ -183,7 +244,7 @@ class KroneckerSource(Source):
         found = [(view, reading) for view in self.views if not view.counts and (reading := view.reading(step))]
         wanted = [(view, name, tensor) for view in counted for name, tensor in view.tensors().items()]
         numbers: dict[str, dict[str, float]] = {}
-        for (view, name, _), value in zip(wanted, _transfer([tensor for *_, tensor in wanted]), strict=True):
+        for (view, name, _), value in zip(wanted, numbers_of([tensor for *_, tensor in wanted]), strict=True):
             numbers.setdefault(view.info.id, {})[name] = value
         for view in counted:
             mine = numbers.get(view.info.id, {})
@@ -193,20 +254,6 @@ class KroneckerSource(Source):
                 whole.pop("last_decomposition_step", None)
             found.append((view, Reading(**whole, **real)))
         return found
-
-
-def _transfer(tensors: list[Any]) -> list[float]:
-    """Numbers of tensors of one element each, in one transfer for each device and type."""
-    torch = sys.modules["torch"]
-    kinds: dict[tuple[str, str], list[int]] = {}
-    for place, tensor in enumerate(tensors):
-        kinds.setdefault((str(tensor.device), str(tensor.dtype)), []).append(place)
-    numbers = [0.0] * len(tensors)
-    for places in kinds.values():
-        stacked = torch.stack([tensors[place].detach().reshape(()) for place in places]).tolist()
-        for place, value in zip(places, stacked, strict=True):
-            numbers[place] = float(value)
-    return numbers
 
 
 def read_kronecker(parameters: Parameters) -> Source | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from foam_viz.trace.manifest import FactorInfo
-from foam_viz.trace.observe_views import FactorView, Matrices, Parameters, Reading, Source, measured, to_host
+from foam_viz.trace.observe_views import FactorView, Matrices, Parameters, Reading, Source, measured, precision, to_host
 
 
 class _Factor(FactorView):
@@ -41,8 +41,13 @@ class _Factor(FactorView):
                     known = factor.last_decomposition_step is not None
                     # Where no policy measures it, a bank keeps the inverse root alone.
                     whole = known and bank.basis is not None and getattr(factor, "keeps_basis", True)
+                    whole_matrix = bank.current([row])[0]  # which completes the statistics too
                     return Matrices(
-                        current=to_host(bank.current([row])[0]),
+                        current=to_host(whole_matrix),
+                        statistics=to_host(bank.statistics[row]),
+                        beta=bank.decay,
+                        steps=bank.steps(row),
+                        precision=precision(bank.statistics),
                         basis=to_host(bank.basis[row]) if whole else None,
                         eigenvalues=to_host(bank.spectrum([row])[0]) if known else None,
                         inverse=to_host(bank.inverse_root[row]) if known and not whole else None,

@@ -7,6 +7,7 @@ that torch need not be imported here either.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -55,6 +56,10 @@ class Matrices:
 
     Attributes:
         current: A, (n, n), bias-corrected where the optimizer does so.
+        statistics: L, (n, n), before that; None where A is all that the optimizer keeps.
+        beta: beta2 of the statistics, A = L / (1 - beta2^t); 1 where A is L.
+        steps: t.
+        precision: Type that the optimizer keeps its factors in, ``float32`` or ``float64``.
         basis: Q in force, (n, n), or None.
         eigenvalues: D kept with it, (n,), or None.
         floor: What eigenvalues are raised to where they are damped, as a share of the largest; None for no floor.
@@ -68,8 +73,12 @@ class Matrices:
     eigenvalues: np.ndarray | None = None
     inverse: np.ndarray | None = None
     epsilon: float | None = None
-    root: int | None = None
+    root: float | None = None
     floor: float | None = None
+    statistics: np.ndarray | None = None
+    beta: float | None = None
+    steps: int | None = None
+    precision: str = "float32"
 
 
 class FactorView:
@@ -163,15 +172,47 @@ def is_square(value: Any) -> bool:
     return is_tensor(value) and len(value.shape) == 2 and value.shape[0] == value.shape[1] > 0
 
 
+def precision(tensor: Any) -> str:
+    """``float64`` for a tensor of that type, ``float32`` for any other."""
+    return "float64" if str(tensor.dtype).endswith("float64") else "float32"
+
+
+def local(tensor: Any) -> Any:
+    """This process's own copy of a DTensor that each process holds whole; any other tensor as it is."""
+    placements = getattr(tensor, "placements", ())
+    return tensor.to_local() if placements and all(place.is_replicate() for place in placements) else tensor
+
+
 def to_host(tensor: Any) -> np.ndarray:
     """A copy of a tensor as float64 on the host, also of a half-precision one.
+
+    A DTensor that each of its processes holds whole is read from this one.
 
     Raises:
         TypeError: It is spread over several processes: gathering it would wait for the others.
     """
+    tensor = local(tensor)
     if hasattr(tensor, "to_local"):
         raise TypeError("a matrix is spread over several processes (a DTensor) and cannot be read by one")
     return np.array(tensor.detach().cpu().float().numpy() if _is_half(tensor) else tensor.detach().cpu().numpy(), float)
+
+
+def correction(beta: float, steps: int) -> float:
+    """1 - beta^t, what statistics are divided by before they are decomposed; 1 for a plain sum."""
+    return 1 - beta**steps if beta < 1 and steps else 1.0
+
+
+def numbers_of(tensors: list[Any]) -> list[float]:
+    """Numbers of tensors of one element each, in one transfer for each device and type."""
+    kinds: dict[tuple[str, str], list[int]] = {}
+    for place, tensor in enumerate(tensors):
+        kinds.setdefault((str(tensor.device), str(tensor.dtype)), []).append(place)
+    numbers = [0.0] * len(tensors)
+    for places in kinds.values():
+        stacked = sys.modules["torch"].stack([tensors[place].detach().reshape(()) for place in places]).tolist()
+        for place, value in zip(places, stacked, strict=True):
+            numbers[place] = float(value)
+    return numbers
 
 
 def _is_half(tensor: Any) -> bool:

@@ -27,6 +27,7 @@ PART_BYTES = 4 * 2**20
 """So much is gathered before a part is written; a kill loses what is gathered."""
 
 _NAME = re.compile(r"stream\.(\d{8})\.arrow")
+_ADDED = ("beta", "steps", "dtype")  # since the first release
 _SCHEMA = pa.schema(
     [
         pa.field("step", pa.int64(), nullable=False),
@@ -35,6 +36,9 @@ _SCHEMA = pa.schema(
         pa.field("shape", pa.list_(pa.int32()), nullable=False),
         pa.field("root", pa.int32()),
         pa.field("epsilon", pa.float64()),
+        pa.field("beta", pa.float64()),
+        pa.field("steps", pa.int64()),
+        pa.field("dtype", pa.string()),
         pa.field("values", pa.binary(), nullable=False),
     ]
 )
@@ -74,11 +78,14 @@ class Sample:
 
     Attributes:
         step: Optimizer step; the matrix is that of the end of the step.
-        kind: ``"factor"``, the current factor A, or ``"gradient"``, of a whole parameter.
+        kind: ``"factor"``, the statistics L of a factor (A where ``beta`` is None), or ``"gradient"``, of a whole
+            parameter.
         id: Id of the factor, or name of the parameter.
-        values: float32; (n, n) and symmetric for a factor.
+        values: float32 or float64, as the run computes; (n, n) and symmetric for a factor.
         root: p of the factor, where it is known.
         epsilon: Damping in force after the step, gradient^2, where there is one.
+        beta: beta2 of L, so that A = L / (1 - beta2^t); 1 where A is L, None where only A is known.
+        steps: t, gradients that L has seen.
     """
 
     step: int
@@ -87,6 +94,13 @@ class Sample:
     values: np.ndarray
     root: int | None = None
     epsilon: float | None = None
+    beta: float | None = None
+    steps: int | None = None
+
+    def current(self) -> np.ndarray:
+        """A, (n, n), in the dtype of ``values``: L / (1 - beta2^t), divided as the optimizer divides it."""
+        corrected = self.beta is not None and self.beta < 1 and self.steps
+        return self.values / self.values.dtype.type(1 - self.beta**self.steps) if corrected else self.values
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,6 +245,7 @@ def _assemble(parts: Iterable[tuple[str, object]]) -> Record:
 def _pack(sample: Sample) -> dict[str, object]:
     """A row: a factor is symmetric, so only its lower triangle, which ``eigh`` reads, is stored."""
     values = np.asarray(sample.values)
+    kind = "<f8" if values.dtype == np.float64 else "<f4"
     numbers = values[np.tril_indices(len(values))] if sample.kind == "factor" else values.reshape(-1)
     return {
         "step": sample.step,
@@ -239,25 +254,30 @@ def _pack(sample: Sample) -> dict[str, object]:
         "shape": list(values.shape),
         "root": sample.root,
         "epsilon": sample.epsilon,
-        "values": np.ascontiguousarray(numbers, "<f4").tobytes(),
+        "beta": sample.beta,
+        "steps": sample.steps,
+        "dtype": kind,
+        "values": np.ascontiguousarray(numbers, kind).tobytes(),
     }
 
 
 def _unpack(row: dict[str, object]) -> Sample:
     shape = tuple(row["shape"])
-    numbers = np.frombuffer(row["values"], "<f4")
+    if row["dtype"] not in (None, "<f4", "<f8"):  # none: a stream of the first release, which keeps A in float32
+        raise ValueError(f"numbers of type {row['dtype']!r}: must be <f4 or <f8")
+    numbers = np.frombuffer(row["values"], row["dtype"] or "<f4")
     factor = row["kind"] == "factor"
     square = len(shape) == 2 and shape[0] == shape[1]
     expected = shape[0] * (shape[0] + 1) // 2 if factor and square else int(np.prod(shape, dtype=np.int64))
     if min(shape, default=1) < 1 or (factor and not square) or len(numbers) != expected:
         raise ValueError(f"a {row['kind']} of step {row['step']} has {len(numbers)} numbers for the shape {shape}")
     if factor:
-        values = np.zeros(shape, np.float32)
+        values = np.zeros(shape, numbers.dtype)
         values[np.tril_indices(shape[0])] = numbers
         values = values + np.tril(values, -1).T
     else:
         values = numbers.reshape(shape).copy()
-    return Sample(row["step"], row["kind"], row["id"], values, row["root"], row["epsilon"])
+    return Sample(row["step"], row["kind"], row["id"], values, row["root"], row["epsilon"], row["beta"], row["steps"])
 
 
 def _encode(rows: pa.Table) -> pa.Buffer:
@@ -277,6 +297,9 @@ def _decode(data: bytes) -> pa.Table:
         with pa.ipc.open_file(pa.py_buffer(data)) as reader:
             rows = reader.read_all()
         rows.validate(full=True)
+        for field in _SCHEMA:
+            if field.name in _ADDED and field.name not in rows.column_names:
+                rows = rows.append_column(field, pa.nulls(len(rows), field.type))
         return rows.select(_SCHEMA.names).cast(_SCHEMA)
     except (pa.ArrowException, OSError, KeyError, ValueError, MemoryError) as error:
         raise ValueError(str(error) or type(error).__name__) from error

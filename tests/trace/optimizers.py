@@ -54,15 +54,21 @@ class FoamFactors:
     last_refresh_step: tuple[Tensor, ...]
 
 
-def inverse_root(matrix: Tensor, epsilon: float, root: int) -> Tensor:
+def inverse_root(matrix: Tensor, epsilon: float, root: float) -> Tensor:
     values, basis = torch.linalg.eigh(matrix)
     return (basis * (values.clamp(min=0) + epsilon).pow(-1 / root)) @ basis.T
 
 
 class _Blocked(torch.optim.Optimizer):
-    """A matrix is one block of two factors; statistics decay with betas[1] and are bias-corrected."""
+    """A matrix is one block of two factors; statistics decay with betas[1] and are bias-corrected.
 
-    def __init__(self, params, *, precondition_frequency: int, epsilon: float = 1e-4, **extra) -> None:
+    ``step_with_first``: the group's step is kept under its first parameter alone, as FOAM's artifact does, and as
+    Meta's did before July 2026.
+    """
+
+    def __init__(
+        self, params, *, precondition_frequency: int, epsilon: float = 1e-4, step_with_first: bool = False, **extra
+    ) -> None:
         defaults = {
             "lr": 0.01,
             "betas": (0.9, 0.9),
@@ -73,8 +79,10 @@ class _Blocked(torch.optim.Optimizer):
         }
         super().__init__(params, defaults)
         for group in self.param_groups:
+            shared = torch.tensor(0, dtype=torch.int64)
             for p in group["params"]:
-                self.state[p]["step"] = torch.tensor(0, dtype=torch.int64)
+                if not step_with_first or p is group["params"][0]:
+                    self.state[p]["step"] = shared if step_with_first else torch.tensor(0, dtype=torch.int64)
                 self.state[p]["block_0"] = {"shampoo": self._made([torch.zeros(n, n) for n in p.shape])}
 
     def _made(self, statistics: list[Tensor]):
@@ -86,12 +94,14 @@ class _Blocked(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure=None):
         for group in self.param_groups:
+            first = group["params"][0]
             for p in group["params"]:
                 if p.grad is None:
                     continue
                 state = self.state[p]
-                state["step"] += 1
-                step, beta = int(state["step"]), group["betas"][1]
+                if "step" in state:
+                    state["step"] += 1
+                step, beta = int(state.get("step", self.state[first]["step"])), group["betas"][1]
                 factors = state["block_0"]["shampoo"]
                 for place, statistics in enumerate(factors.factor_matrices):
                     unfolded = p.grad.movedim(place, 0).flatten(1)
@@ -109,6 +119,75 @@ class DistributedShampoo(_Blocked):
 
     def _check(self, factors, place, current, step, group):
         factors.inv_factor_matrices[place].copy_(inverse_root(current, group["epsilon"], 4))
+
+
+@dataclass
+class PackedFactors:
+    """Meta's state since July 2026, where a symmetric matrix is its upper triangle by rows."""
+
+    factor_matrices: tuple[Tensor, ...]
+    inv_factor_matrices: tuple[Tensor, ...]
+    factor_matrix_indices: tuple[str, ...] = ()
+    use_symmetric_packing: bool = True
+
+
+@dataclass
+class PreconditionerConfig:
+    """What Meta's groups keep as ``preconditioner_config``."""
+
+    inverse_exponent_override: dict
+    drop_weighting_factor_on_gsquare: bool = False
+    use_symmetric_packing: bool = True
+
+
+def packed(matrix: Tensor) -> Tensor:
+    rows, columns = torch.triu_indices(*matrix.shape)
+    return matrix[rows, columns].clone()
+
+
+def unpacked(values: Tensor) -> Tensor:
+    size = int((2 * values.numel()) ** 0.5)
+    rows, columns = torch.triu_indices(size, size)
+    matrix = torch.zeros(size, size, dtype=values.dtype)
+    matrix[rows, columns] = matrix[columns, rows] = values
+    return matrix
+
+
+class PackedShampoo(torch.optim.Optimizer):
+    """Meta's with packed triangles, one step for a group under every parameter, and exponents in its configuration."""
+
+    def __init__(self, params, *, precondition_frequency: int, exponent: float | None = None) -> None:
+        override = {} if exponent is None else {2: exponent}
+        defaults = {
+            "lr": 0.01, "betas": (0.9, 0.9), "epsilon": 1e-4, "precondition_frequency": precondition_frequency,
+            "use_bias_correction": True, "preconditioner_config": PreconditionerConfig(override),
+        }  # fmt: skip
+        super().__init__(params, defaults)
+        self.exponent = 0.25 if exponent is None else exponent
+        for group in self.param_groups:
+            step = torch.tensor(0, dtype=torch.int64)
+            for p in group["params"]:
+                sizes = list(p.shape)
+                factors = PackedFactors(
+                    tuple(packed(torch.zeros(n, n)) for n in sizes), tuple(packed(torch.eye(n)) for n in sizes)
+                )
+                self.state[p] = {"block_0": {"shampoo": factors}, "step": step}
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            self.state[group["params"][0]]["step"] += 1
+            for p in group["params"]:
+                step, beta = int(self.state[p]["step"]), group["betas"][1]
+                factors = self.state[p]["block_0"]["shampoo"]
+                for place, statistics in enumerate(factors.factor_matrices):
+                    unfolded = p.grad.movedim(place, 0).flatten(1)
+                    statistics.mul_(beta).add_(packed(unfolded @ unfolded.T), alpha=1 - beta)
+                    if step % group["precondition_frequency"] == 0:
+                        current = unpacked(statistics) / (1 - beta**step)
+                        inverse = inverse_root(current, group["epsilon"], 1 / self.exponent)
+                        factors.inv_factor_matrices[place].copy_(packed(inverse))
+                p.sub_(p.grad, alpha=group["lr"])
 
 
 class EigendecomposedShampoo(_Blocked):

@@ -15,6 +15,7 @@ from foam_viz.optim.soap import SOAP
 from foam_viz.trace import Stream, Trace, Writer, bundle, stream
 from foam_viz.trace.eigenbasis import turned
 from tests.trace import optimizers as layouts
+from tests.trace.libraries import library
 
 torch.set_num_threads(1)
 
@@ -24,16 +25,18 @@ def model() -> torch.nn.Module:
     return torch.nn.Sequential(torch.nn.Linear(6, 4, bias=False), torch.nn.Tanh(), torch.nn.Linear(4, 6, bias=False))
 
 
-def train(path: Path, make, steps: int, *, after=None, explicit: bool = False, **options) -> Trace:
+def train(
+    path: Path, make, steps: int, *, after=None, explicit: bool = False, dtype: torch.dtype = torch.float32, **options
+) -> Trace | None:
     """Trains an auto-encoder of noise, watched; ``after(step, optimizer)`` looks on."""
-    net = model()
+    net = model().to(dtype)
     optimizer = make(net.parameters())
     generator = torch.Generator().manual_seed(1)
     with Writer(path, **options) as writer:
         if not explicit:
             writer.observe(optimizer, model=net)
         for step in range(1, steps + 1):
-            batch = torch.randn(8, 6, generator=generator)
+            batch = torch.randn(8, 6, generator=generator).to(dtype)
             loss = (net(batch) - batch).square().mean()
             optimizer.zero_grad()
             loss.backward()
@@ -43,7 +46,7 @@ def train(path: Path, make, steps: int, *, after=None, explicit: bool = False, *
             writer.log(step, loss=loss)
             if after:
                 after(step, optimizer)
-    return bundle.read(path)
+    return bundle.read(path) if (path / "manifest.json").is_file() else None
 
 
 def rows(trace: Trace, factor: int) -> list[dict]:
@@ -231,8 +234,8 @@ def test_renewals_between_two_looks_follow_from_the_frequency(tmp_path: Path):
 
 
 def test_the_installed_public_soap(tmp_path: Path):
-    library = pytest.importorskip("pytorch_optimizer")
-    trace = train(tmp_path / "run", lambda p: library.SOAP(p, lr=1e-3, precondition_frequency=5), 12, snapshot_every=6)
+    make = library("pytorch_optimizer").SOAP
+    trace = train(tmp_path / "run", lambda p: make(p, lr=1e-3, precondition_frequency=5), 12, snapshot_every=6)
     mine = rows(trace, 0)
     assert [row["step"] for row in mine] == [1, 6, 11]
     assert [row["decision"] for row in mine] == ["first", "cadence", "cadence"]
@@ -287,6 +290,94 @@ def test_distributed_shampoo_with_bases(tmp_path: Path):
     row = trace.factor_rows("snapshots", 3).to_pylist()[1]
     assert row["basis_eigenvalues"] is not None
     assert row["true_error"] > 0
+
+
+@pytest.mark.parametrize("exponent", [None, 0.5, 0.2])
+def test_distributed_shampoo_with_packed_triangles(tmp_path: Path, exponent: float | None):
+    kept, now = {}, {}
+
+    def look(step, optimizer):
+        p = optimizer.param_groups[0]["params"][1]
+        factors = optimizer.state[p]["block_0"]["shampoo"]
+        if step == 9:
+            kept["inverse"] = layouts.unpacked(factors.inv_factor_matrices[0].clone())
+        if step == 10:
+            now["current"] = layouts.unpacked(factors.factor_matrices[0]) / (1 - 0.9**10)
+
+    trace = train(
+        tmp_path / "run", lambda p: layouts.PackedShampoo(p, precondition_frequency=5, exponent=exponent), 12,
+        after=look, snapshot_every=10, factors=["*"],
+    )  # fmt: skip
+    assert [info.size for info in trace.manifest.factors] == [4, 6, 6, 4]
+    assert [(row["step"], row["decision"]) for row in rows(trace, 2)] == [(5, "first"), (10, "cadence")]
+    row = trace.factor_rows("snapshots", 2).to_pylist()[1]
+    fresh = layouts.inverse_root(now["current"].double(), 1e-4, 1 / (exponent or 0.25))
+    error = (fresh - kept["inverse"].double()).norm() / kept["inverse"].double().norm()
+    assert row["true_error"] == pytest.approx(float(error), rel=1e-3)
+    spectrum = torch.linalg.eigvalsh(now["current"].double()).flip(0).numpy()
+    assert np.allclose(row["eigenvalues"], spectrum, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("make", [layouts.FoamArtifact, layouts.DistributedShampoo, layouts.EigendecomposedShampoo])
+def test_a_step_kept_under_the_first_parameter_corrects_every_factor(tmp_path: Path, make):
+    now = {}
+
+    def look(step, optimizer):
+        p = optimizer.param_groups[0]["params"][1]
+        now[step] = optimizer.state[p]["block_0"]["shampoo"].factor_matrices[0] / (1 - 0.9**step)
+
+    chosen = Stream(factors=("1.block_0.0",), every=10)
+    trace = train(
+        tmp_path / "run", lambda p: make(p, precondition_frequency=5, step_with_first=True), 10, after=look,
+        snapshot_every=10, factors=["*"], stream=chosen,
+    )  # fmt: skip
+    row = trace.factor_rows("snapshots", 2).to_pylist()[-1]
+    spectrum = torch.linalg.eigvalsh(now[10].double()).flip(0).numpy()
+    assert np.allclose(row["eigenvalues"], spectrum, rtol=1e-6, atol=1e-9)
+    sample = stream.read(tmp_path / "run").samples[0]
+    assert (sample.beta, sample.steps) == (0.9, 10)
+    assert np.allclose(sample.current(), now[10], rtol=1e-6)
+
+
+def test_tensors_that_each_process_holds_whole_are_read(tmp_path: Path):
+    """Under DDP, Distributed Shampoo keeps its blocks as DTensors, replicated on the process that computes them."""
+    import torch.distributed as distributed
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor import DTensor, Replicate
+
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    try:
+        mesh = init_device_mesh("cpu", (1,))
+
+        class Replicated(layouts.PackedShampoo):
+            """Computes on the local tensors and shows DTensors of the same memory."""
+
+            def __init__(self, params) -> None:
+                super().__init__(params, precondition_frequency=5)
+                for state in self.state.values():
+                    factors = state["block_0"]["shampoo"]
+                    for name in ("factor_matrices", "inv_factor_matrices"):
+                        wrapped = (DTensor.from_local(t, mesh, [Replicate()]) for t in getattr(factors, name))
+                        setattr(factors, name, tuple(wrapped))
+
+            def step(self, closure=None):
+                shown = [state["block_0"]["shampoo"] for state in self.state.values()]
+                kept = [(f, f.factor_matrices, f.inv_factor_matrices) for f in shown]
+                for factors, statistics, inverses in kept:
+                    factors.factor_matrices = tuple(t.to_local() for t in statistics)
+                    factors.inv_factor_matrices = tuple(t.to_local() for t in inverses)
+                super().step()
+                for factors, statistics, inverses in kept:
+                    factors.factor_matrices, factors.inv_factor_matrices = statistics, inverses
+
+        train(tmp_path / "run", Replicated, 12, snapshot_every=10, factors=["*"])
+        trace = bundle.read(next((tmp_path / "run").rglob("manifest.json")).parent)
+        assert [info.size for info in trace.manifest.factors] == [4, 6, 6, 4]
+        assert [(row["step"], row["decision"]) for row in rows(trace, 2)] == [(5, "first"), (10, "cadence")]
+        assert trace.factor_rows("snapshots", 2).to_pylist()[-1]["true_error"] > 1e-3
+        assert not trace.rows("events")
+    finally:
+        distributed.destroy_process_group()
 
 
 def test_the_foam_artifact(tmp_path: Path):
@@ -395,20 +486,20 @@ def test_two_optimizers_number_their_parameters_on(tmp_path: Path):
     assert [len(rows(trace, factor)) for factor in range(4)] == [2] * 4
 
 
-def test_a_stream_keeps_factors_and_gradients_whole(tmp_path: Path):
-    kept = {}
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_stream_keeps_factors_and_gradients_whole(tmp_path: Path, dtype: torch.dtype):
+    kept, currents = {}, {}
 
     def look(step, optimizer):
         if step % 4 == 0:
             bank = next(bank for bank in optimizer.banks() if 1 in bank.positions)
-            kept[step] = (
-                bank.current([bank.positions.index(1)])[0].clone(),
-                optimizer.param_groups[0]["params"][0].grad.clone(),
-            )
+            row = bank.positions.index(1)
+            currents[step] = bank.current([row])[0].clone()
+            kept[step] = bank.statistics[row].clone(), optimizer.param_groups[0]["params"][0].grad.clone()
 
     chosen = Stream(factors=("0.block_0.1",), every=4)
     policy = EveryCheck(period=4, epsilon=1e-6)
-    train(tmp_path / "run", lambda p: Shampoo(p, lr=1e-2, refresh=policy), 12, after=look, stream=chosen)
+    train(tmp_path / "run", lambda p: Shampoo(p, lr=1e-2, refresh=policy), 12, after=look, stream=chosen, dtype=dtype)
     samples = stream.read(tmp_path / "run").samples
     assert [(s.step, s.kind, s.id) for s in samples] == [
         (step, *what) for step in (4, 8, 12) for what in (("factor", "0.block_0.1"), ("gradient", "0.weight"))
@@ -417,6 +508,11 @@ def test_a_stream_keeps_factors_and_gradients_whole(tmp_path: Path):
         expected = kept[sample.step][sample.kind == "gradient"].numpy()
         assert np.array_equal(np.tril(sample.values), np.tril(expected)) or sample.kind == "gradient"
         assert np.allclose(sample.values, expected, rtol=1e-6, atol=0)
+        assert sample.values.dtype == np.dtype(str(dtype).removeprefix("torch."))
+        if sample.kind == "factor":
+            # L, t and beta2, from which A comes bit for bit.
+            assert (sample.beta, sample.steps) == (0.99, sample.step)
+            assert np.array_equal(np.tril(sample.current()), np.tril(currents[sample.step].numpy()))
     assert (samples[0].root, samples[0].epsilon) == (2, 1e-6)
 
 
@@ -453,3 +549,29 @@ def test_the_true_error_follows_the_rule_for_small_eigenvalues(tmp_path: Path, r
         np.testing.assert_allclose(row["eigenvalues"], other["eigenvalues"], rtol=1e-4, atol=0)
         if rule == "floor":
             assert min(row["eigenvalues"]) >= 0.99 * 2.0**-23 * max(row["eigenvalues"])
+
+
+def test_from_a_stream_every_proxy_comes_out_bit_for_bit(tmp_path: Path):
+    """What replay stands on: the statistics, not the corrected factor, are what the optimizer rotates."""
+    policy = Foam(period=2, tau=0.5, epsilon=1e-6, epsilon_max=1e-4)
+    trace = train(
+        tmp_path / "run", lambda p: Shampoo(p, lr=1e-2, refresh=policy), 60, stream=Stream(factors=("*",), every=2)
+    )
+    samples = [s for s in stream.read(tmp_path / "run").samples if s.kind == "factor"]
+    compared = decompositions = 0
+    for number, info in enumerate(trace.manifest.factors):
+        statistics = {s.step: s for s in samples if s.id == info.id}
+        basis = values = None
+        for row in rows(trace, number):
+            sample = statistics[row["step"]]
+            matrix, correction = torch.from_numpy(sample.values), 1 - sample.beta**sample.steps
+            if basis is not None:
+                rotated = linalg.rotate(basis, matrix.unsqueeze(0)).div_(correction)
+                damping = torch.tensor([row["epsilon_before"]], dtype=torch.float32)
+                proxy, _, _ = linalg.proxy(rotated, values, damping, 2)
+                assert float(proxy) == row["proxy"]
+                compared += 1
+            if row["decision"] != "reuse":
+                values, basis, _ = linalg.eigh_robust((matrix / correction).unsqueeze(0), [1e-6])
+                decompositions += 1
+    assert compared > 100 and decompositions > 8
