@@ -137,7 +137,9 @@ _RANGES: dict[str, tuple[float, float]] = {
     "log_kept_total_mb": (1, 1_048_576),
 }
 _PREFIX = "FOAM_VIZ_"
-_OTHER_VARIABLES = ("FOAM_VIZ_HOME", "FOAM_VIZ_EXAMPLE_LOGS", "FOAM_VIZ_REQUIRE_BROWSER")
+_OTHER_VARIABLES = (
+    "FOAM_VIZ_HOME", "FOAM_VIZ_EXAMPLE_LOGS", "FOAM_VIZ_REQUIRE_BROWSER", "FOAM_VIZ_REQUIRE_LIBRARIES",
+)  # fmt: skip
 """Variables that are no settings: the home, and two that only the tests read."""
 _DEVICES = ("auto", "cpu", "cuda", "mps")
 

@@ -80,5 +80,11 @@ def test_a_misspelt_variable_is_an_error(tmp_path: Path, variable: str, words: s
 
 
 def test_variables_of_the_tests_and_of_others_are_no_settings(tmp_path: Path) -> None:
-    others = {"FOAM_VIZ_REQUIRE_BROWSER": "1", "FOAM_VIZ_EXAMPLE_LOGS": "/logs", "FOAM": "1", "PATH": "/bin"}
+    others = {
+        "FOAM_VIZ_REQUIRE_BROWSER": "1",
+        "FOAM_VIZ_REQUIRE_LIBRARIES": "1",
+        "FOAM_VIZ_EXAMPLE_LOGS": "/logs",
+        "FOAM": "1",
+        "PATH": "/bin",
+    }
     assert load({"FOAM_VIZ_HOME": str(tmp_path), **others}) == Settings(data_directory=tmp_path / "data")
