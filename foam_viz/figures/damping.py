@@ -345,14 +345,15 @@ def _reading(curve: _Curve, factor: int, curves: Sequence[_Curve]) -> str:
     rows, settings, parts = curve.rows, curve.settings, []
     at = len(rows) - 1
     drift, before, after = float(curve.drift[at]), float(rows.epsilon_before[at]), float(rows.epsilon[at])
+    moved = bool(np.isfinite(before)) and before != after
     if np.isfinite(drift):
         words = f"{settings.measure} = {theme.number(drift)}"
         if settings.tau:
             words += f" {'>' if drift > settings.tau else '≤'} τ = {theme.setting(settings.tau)}"
-        parts.append(f"{words} with ε = {theme.number(before)}" if np.isfinite(before) else words)
+        parts.append(f"{words} with ε = {theme.number(before)}" if moved else words)
     if np.isfinite(after):
         over = f", {theme.number(after / settings.epsilon)} × ε₀" if settings.epsilon else ""
-        then = "then " if np.isfinite(drift) and np.isfinite(before) else ""
+        then = "then " if np.isfinite(drift) and moved else ""
         parts.append(f"{then}ε = {theme.number(after)}{over}")
     parts += [
         f"{other.lane.label} diverged at step {other.diverged:,}" for other in curves if other.diverged is not None

@@ -33,7 +33,6 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
         text = [
             ("decision", _verdict(decision, rows, at), ""),
             ("because", sentence(decision, drift, before, after, chosen), ""),
-            ("check", f"step {int(rows.step[at]):,}", "the step at which the basis was last examined"),
         ]
         moment = f"check of step {int(rows.step[at]):,}"
     if np.isfinite(drift):

@@ -23,8 +23,8 @@ _REASONS = DECISION_ORDER[1:]
 _MOST_NAMES = 24
 _MOST_COUNTED = 2000
 """Cells of intervals at most that tell their counts on hovering."""
-_MOST_COUNTS, _MOST_COUNTS_ACROSS = 160, 10
-"""Cells at most, and columns, in which counts are written."""
+_MOST_COUNTS_ACROSS = 10
+"""Columns at most in which counts are written."""
 _MOST_GAPS = 120
 """Marks are set apart only while there are few; more would be narrower than what sets them apart."""
 
@@ -173,7 +173,7 @@ def _marks(
         "type": "heatmap",
         "meta": {"series": "raster", "down": names, "words": _words(), "bins": True},
         "z": encode.typed(codes, "u1"),
-        **_across(edges),
+        "x": encode.integers(edges),  # every time: Plotly does not follow from a width to edges
         "zmin": -0.5,
         "zmax": bands - 0.5,
         "colorscale": _colorscale(),
@@ -181,7 +181,7 @@ def _marks(
         "showlegend": False,
     }
     if rows.counted and codes.size <= _MOST_COUNTED:
-        few = codes.size <= _MOST_COUNTS and codes.shape[1] <= _MOST_COUNTS_ACROSS
+        few = codes.shape[0] <= _MOST_NAMES and codes.shape[1] <= _MOST_COUNTS_ACROSS
         across = [_steps(a + 1, b) for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)]
         drawn["hovertext"] = [
             [
@@ -205,14 +205,6 @@ def _marks(
     else:
         drawn["hovertemplate"] = "checks about step %{x:,.0f}<extra></extra>"
     return drawn
-
-
-def _across(edges: np.ndarray) -> dict[str, Any]:
-    """Where columns lie: first middle and width where all are equal, else every edge."""
-    widths = np.diff(edges)
-    if (widths == widths[0]).all():
-        return {"x0": float(edges[0] + widths[0] / 2), "dx": float(widths[0])}
-    return {"x": encode.integers(edges)}
 
 
 @lru_cache(maxsize=1)

@@ -17,7 +17,7 @@ from foam_viz.tasks import catalogue as tasks
 from foam_viz.trace import FactorInfo, Manifest, Trace, TraceView
 from foam_viz.trace.counts import refreshes
 from foam_viz.trace.final import FINAL_STEPS, final_of
-from foam_viz.trace.numbers import THIN, number
+from foam_viz.trace.numbers import number
 from foam_viz.ui.board import LaneChip, Panel, board
 from foam_viz.ui.isolation import drawing
 from foam_viz.ui.lab_controls import follow, followed
@@ -191,7 +191,7 @@ def _cells(trace: TraceView | None, now: int = 0) -> list[tuple[str, str, str]]:
         last = int(step[-1])
 
         def tell(label: str, text: str, at: int = last, more: str = "") -> None:
-            place = f"{THIN}·{THIN}step {at:,}" if at < now else ""
+            place = f" · step\u00a0{at:,}" if at < now else ""
             values[label] = f"{text}{place}", f"{_HELP[label]} {more or f'Up to step {at:,}'}."
 
         loss = final_of(trace, "loss")

@@ -14,7 +14,7 @@ from foam_viz.analysis.series import Missing, series
 from foam_viz.analysis.targets import last as last_values
 from foam_viz.figures.catalogue import PANELS, panels_for
 from foam_viz.figures.panel import Drawing, Lane, View, without_place
-from foam_viz.figures.theme import LIGHT, THIN, number
+from foam_viz.figures.theme import LIGHT, number
 from foam_viz.trace import Trace
 from foam_viz.trace.counts import refreshes
 from foam_viz.ui.board import LaneChip, Panel, board
@@ -234,7 +234,7 @@ def _chip(run: Run, moment: int | None) -> LaneChip:
         last = None if isinstance(found, Missing) else last_values(found)
         text = "–" if last is None else last.text
         if last is not None and len(found) and found.step[-1] < now:
-            text += f"{THIN}·{THIN}step {found.step[-1]:,.0f}"
+            text += f" · step\u00a0{found.step[-1]:,.0f}"
         cells.append((label, text, found.reason if last is None else f"The last value: {last.words}."))
     cells.append(("Step", f"{now:,}" if len(steps) else "–", "Last step logged up to the moment looked at."))
     if trace.has("steps", "optimizer_seconds"):

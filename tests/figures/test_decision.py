@@ -39,8 +39,9 @@ def test_sentences(word: str, drift: float, before: float, after: float, setting
 
 
 def test_the_card_shows_the_last_check(lanes: list[Lane]) -> None:
-    rows = {label: value for label, value, _ in decision.draw(lanes, View(factor=2)).text}
-    assert rows["check"] == "step 700"
+    drawing = decision.draw(lanes, View(factor=2))
+    rows = {label: value for label, value, _ in drawing.text}
+    assert drawing.moment == "check of step 700" and len(rows) <= 9, "more would not fit into the card"
     assert rows["τ"] == "0.75" and rows["ε_max"] == "3e-7"
     assert rows["decision"] in ("Keep the basis", "Decompose, by cap")
     assert "of 70 checks" in rows["spent so far"]

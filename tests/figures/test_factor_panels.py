@@ -147,7 +147,7 @@ def test_raster_marks_every_check_with_its_decision(lanes: list[Lane]) -> None:
     drawing = raster.draw(lanes[:1], View(factor=0))
     drawn = trace(drawing.figure, "raster")
     codes, rows = values(drawn["z"]), checks(lanes[0])
-    assert codes.shape == (18, 70) and drawn["dx"] == 10
+    assert codes.shape == (18, 70) and values(drawn["x"]).tolist() == list(range(0, 701, 10))
     for step, factor, decision in zip(rows.step, rows.factor, rows.decision, strict=True):
         reason = DECISION_ORDER[decision]
         full = 1 if reason == "reuse" else 2 + 4 * (decision - 1) + 3
@@ -262,6 +262,5 @@ def test_a_residual_without_threshold_has_a_scale_that_ends_at_one() -> None:
 def test_no_mark_of_the_raster_lies_beyond_the_last_step(kind: str, steps: int, long_lanes: list[Lane]) -> None:
     run = SyntheticRun(kind).advance(max(steps, 10))
     drawn = trace(raster.draw([Lane(run.trace, "run", 0)], View(factor=0)).figure, "raster")
-    columns = values(drawn["z"]).shape[1]
-    end = values(drawn["x"])[-1] if "x" in drawn else drawn["x0"] + drawn["dx"] * (columns - 0.5)
-    assert end <= max(steps, 10)
+    edges = values(drawn["x"])
+    assert len(edges) == values(drawn["z"]).shape[1] + 1 and edges[-1] <= max(steps, 10)

@@ -32,7 +32,8 @@ def test_damping_and_drift_of_a_sentence_are_of_one_check(steps: int) -> None:
         assert drawing.moment == f"check of step {rows.step[-1]:,}"
         if np.isfinite(rows.proxy[-1]):
             assert f"h = {number(float(rows.proxy[-1]))} " in drawing.reading
-            assert f"with ε = {number(float(rows.epsilon_before[-1]))}" in drawing.reading
+            if rows.epsilon_before[-1] != rows.epsilon[-1]:
+                assert f"with ε = {number(float(rows.epsilon_before[-1]))}; then ε" in drawing.reading
         assert f"ε = {number(float(rows.epsilon[-1]))}" in drawing.reading
 
 

@@ -18,10 +18,10 @@ from tests.synthetic import SyntheticRun
 def test_a_chip_tells_the_step_of_what_is_older() -> None:
     trace = SyntheticRun("shampoo").advance(250).trace.view()
     cells = {label: (text, words) for label, text, words in _cells(trace, 250)}
-    assert cells["Held out"][0].endswith("step 200") and "step" not in cells["Loss"][0]
+    assert cells["Held out"][0].endswith("step\u00a0200") and "step" not in cells["Loss"][0]
     assert "Mean of steps 231 to 250." in cells["Loss"][1]
     behind = {label: text for label, text, _ in _cells(trace, 400)}
-    assert behind["Loss"].endswith("step 250") and behind["Optimizer"].endswith("step 250")
+    assert behind["Loss"].endswith("step\u00a0250") and behind["Optimizer"].endswith("step\u00a0250")
 
 
 def test_a_chip_states_what_a_factor_costs_and_not_how_its_checks_end() -> None:

@@ -70,7 +70,7 @@ export class Card {
     this.revision = panel.revision;
     this.help = panel.help;
     this.title.textContent = panel.title;
-    this.moment.textContent = panel.moment;
+    this.moment.textContent = this.moment.title = panel.moment;
     this.reading.textContent = panel.reading.replace(/ ([=≤>×]) /g, "\u00a0$1\u00a0"); // "h = 0.81" stays on one line
     this.reading.title = panel.reading;
     this.slot.style.setProperty("--columns", panel.columns);

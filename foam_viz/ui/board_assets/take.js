@@ -42,7 +42,7 @@ function names(count, told, places, first, step, bins) {
   if (told) return told;
   const all = [...Array(count).keys()];
   if (bins) {
-    const edges = first === undefined ? numbers(places) : [...all, count].map((at) => first + step * (at - 0.5));
+    const edges = numbers(places);
     return all.map((at) => (edges[at] + 1 === edges[at + 1] ? edges[at + 1] : `${edges[at] + 1}–${edges[at + 1]}`));
   }
   return Array.isArray(places) ? places : all.map((at) => (first === undefined ? at + 1 : first + step * at));
