@@ -60,7 +60,7 @@ class Board {
 
   apply(update) {
     this.retheme();
-    this.head.update(update, this.dark);
+    this.head.update(update);
     const lacking = update.panels.filter((panel) => !this.card(panel, update.follows));
     const kept = new Set(update.panels.map((panel) => panel.id));
     for (const [id, card] of this.cards) if (!kept.has(id)) { card.destroy(); this.cards.delete(id); }
@@ -89,6 +89,12 @@ class Board {
     card.follows = follows;
     card.update(panel, this.dark);
     return true;
+  }
+
+  // Cards stand in the order of the panels, whenever each of them came; one that stands right is not touched.
+  order(panels) {
+    const slots = panels.map((panel) => this.cards.get(panel.id)?.slot).filter(Boolean);
+    slots.forEach((slot, place) => { if (this.grid.children[place] !== slot) this.grid.insertBefore(slot, this.grid.children[place] ?? null); });
   }
 
   // While something runs, the next update most likely brings what is lacking: ask only when it does not.

@@ -23,12 +23,12 @@ export class Head {
     this.shape = "";
   }
 
-  update({ status, lanes, follows, focus }, dark) {
+  update({ status, lanes, follows, focus }) {
     this.element.hidden = !status.length && !lanes.length;
     this.writeStatus(status);
     this.table.hidden = !lanes.length;
-    const shape = JSON.stringify([lanes.map((lane) => [lane.position, lane.cells.map((cell) => cell[0])]), follows, dark]);
-    if (shape !== this.shape) this.build(lanes, follows, dark);
+    const shape = JSON.stringify([lanes.map((lane) => [lane.position, lane.cells.map((cell) => cell[0])]), follows]);
+    if (shape !== this.shape) this.build(lanes, follows);
     this.shape = shape;
     lanes.forEach((lane, index) => {
       const row = this.table.tBodies[0].rows[index];
@@ -56,7 +56,7 @@ export class Head {
     });
   }
 
-  build(lanes, follows, dark) {
+  build(lanes, follows) {
     const top = make("tr");
     top.append(make("th", "fb-run", "run"), ...(lanes[0]?.cells ?? []).map(([label, , help]) => Object.assign(make("th", "", label), { title: help })),
       make("th", "fb-state", "state"));
@@ -70,7 +70,7 @@ export class Head {
         label.title = "Follow the factors of this run";
         label.onclick = () => this.follow({ factor: null, lane: lane.position });
       }
-      name.append(swatch(LANES[lane.position % LANES.length], dark), label);
+      name.append(swatch(LANES[lane.position % LANES.length]), label);
       row.append(name, ...lane.cells.map(() => make("td")), make("td", "fb-state"));
       return row;
     });
@@ -81,12 +81,14 @@ export class Head {
   }
 }
 
-function swatch(style, dark) {
+// Both colours of a lane; the style sheet takes that of the theme, so that a switch of the theme needs no update.
+function swatch(style) {
   const svg = document.createElementNS(SVG, "svg");
   const line = document.createElementNS(SVG, "line");
   for (const [name, value] of Object.entries({ width: 26, height: 10, viewBox: "0 0 26 10", class: "fb-swatch", "aria-hidden": "true" })) svg.setAttribute(name, value);
-  for (const [name, value] of Object.entries({ x1: 1, x2: 25, y1: 5, y2: 5, stroke: colour(style.colour, dark), "stroke-width": 2.5,
+  for (const [name, value] of Object.entries({ x1: 1, x2: 25, y1: 5, y2: 5, "stroke-width": 2.5,
     "stroke-dasharray": DASHES[style.dash], "stroke-linecap": style.dash === "dot" ? "round" : "butt" })) line.setAttribute(name, value);
+  for (const dark of [false, true]) line.style.setProperty(dark ? "--fb-dark" : "--fb-light", colour(style.colour, dark));
   svg.append(line);
   return svg;
 }
