@@ -121,7 +121,7 @@ class LaneConfig:
         return self.optimizer + (":" + ",".join(told) if told else "")
 
     def label(self) -> str:
-        """``FOAM tau = 0.5, f = 20``: what a person calls it; what differs from its defaults on the task is told."""
+        """``FOAM τ = 0.5, f = 20``: what a person calls it; what differs from its defaults on the task is told."""
         changed = [
             f"{field.symbol or field.name} = {field.format(self.settings[field.name])}"
             for field in self.spec.all_fields
@@ -145,6 +145,14 @@ class Experiment:
     task_settings: dict[str, Any]
     run_settings: dict[str, Any]
     lanes: tuple[LaneConfig, ...]
+
+    def labels(self) -> tuple[str, ...]:
+        """One name for each lane, no two alike: lanes of one configuration are numbered."""
+        plain = [lane.label() for lane in self.lanes]
+        return tuple(
+            f"{label} ({plain[: place + 1].count(label)})" if plain.count(label) > 1 else label
+            for place, label in enumerate(plain)
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for the wire and the manifest."""

@@ -109,12 +109,13 @@ def draw(state: LabState, run: LabRun | None, view: View, everything: bool) -> N
     experiment = state.experiment if run is None else run.experiment
     lanes: list[Lane] = []
     if run is None:
-        chips = [LaneChip(place, lane.label(), _cells(None), "waiting") for place, lane in enumerate(experiment.lanes)]
+        chips = [LaneChip(place, label, _cells(None), "waiting") for place, label in enumerate(experiment.labels())]
         status = [("Step", "0", "No run yet: press Start.")]
         session = None
     else:
+        labels = experiment.labels()
         with run.lock:  # only while the lanes and the state are taken: the run goes on while they are drawn
-            lanes = [Lane(trace, run.experiment.lanes[place].label(), place) for place, trace in enumerate(run.traces)]
+            lanes = [Lane(trace, labels[place], place) for place, trace in enumerate(run.traces)]
             states, status = run.header.get("lanes", ()), _status(run)
         now = max((columns.last_step(lane) for lane in lanes), default=0)
         chips = [

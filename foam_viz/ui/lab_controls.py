@@ -151,7 +151,7 @@ def look(state: LabState, run: LabRun | None) -> tuple[LossAxis, bool]:
 
 
 def _lane_choice(state: LabState, run: LabRun | None, lanes: list[int]) -> None:
-    lane_configs = state.experiment.lanes if run is None else run.experiment.lanes
+    names = (state if run is None else run).experiment.labels()
 
     def chosen() -> None:
         state.lane = st.session_state["follow-lane"]
@@ -162,7 +162,7 @@ def _lane_choice(state: LabState, run: LabRun | None, lanes: list[int]) -> None:
         lanes or [0],
         key="follow-lane",
         on_change=chosen,
-        format_func=lambda place: f"{place + 1} · {lane_configs[min(place, len(lane_configs) - 1)].spec.label}",
+        format_func=lambda place: f"{place + 1} · {names[min(place, len(names) - 1)]}",
         disabled=len(lanes) < 2,
         width=210,
         help="Whose factor the single-factor panels show.",

@@ -14,6 +14,7 @@ from foam_viz.optim.fields import Field, FieldError
 from foam_viz.tasks import catalogue as tasks
 from foam_viz.ui.lab_state import LabState
 from foam_viz.ui.server import hub
+from foam_viz.ui.text import plain
 from foam_viz.ui.widgets import field_widget
 
 # Shown at once; the rest of an optimizer's settings waits under "More settings".
@@ -26,7 +27,8 @@ def sidebar(state: LabState) -> None:
     with st.sidebar:
         _presets(state)
         task, task_settings, run_settings = _task(state)
-        lanes = [_lane(state, task, place, lane) for place, lane in enumerate(state.experiment.lanes)]
+        shown = state.experiment.labels()
+        lanes = [_lane(state, task, place, lane, shown[place]) for place, lane in enumerate(state.experiment.lanes)]
         if len(lanes) < config.MAXIMUM_LANES:
             st.button(
                 "Add optimizer",
@@ -46,6 +48,8 @@ def sidebar(state: LabState) -> None:
         run_settings["precision"] = state.experiment.run_settings["precision"] = "float32"
     for error in errors:
         st.sidebar.error(str(error))
+    if state.experiment.labels() != shown:
+        st.rerun()  # a lane is named by its settings, and its name stands above them
 
 
 def _presets(state: LabState) -> None:
@@ -96,9 +100,9 @@ def _task(state: LabState) -> tuple[str, dict[str, Any], dict[str, Any]]:
     return task, task_settings, run_settings
 
 
-def _lane(state: LabState, task: str, place: int, lane: LaneConfig) -> tuple[str, dict[str, Any]]:
+def _lane(state: LabState, task: str, place: int, lane: LaneConfig, label: str) -> tuple[str, dict[str, Any]]:
     lane_id = state.lane_ids[place]
-    with st.expander(f"{place + 1} · {lane.spec.label}", expanded=place == 0, key=f"lane-{lane_id}"):
+    with st.expander(f"{place + 1} · {plain(label)}", expanded=place == 0, key=f"lane-{lane_id}", on_change="rerun"):
         key = f"set.lane.{lane_id}"
         if f"{key}.optimizer" not in st.session_state:
             st.session_state[f"{key}.optimizer"] = lane.optimizer

@@ -133,3 +133,8 @@ def test_learning_rate_factor(schedule: str, expected: list[float]) -> None:
     settings = {"schedule": schedule, "warmup_steps": 4, "decay_steps": 10}
     found = [config.learning_rate_factor(settings, step) for step in (1, 2, 10, 12)]
     assert found == pytest.approx(expected)
+
+
+def test_no_two_lanes_have_one_name() -> None:
+    found = config.from_query({"lane": ["shampoo", "shampoo:period=50", "shampoo", "foam:tau=0.5"]})[0]
+    assert found.labels() == ("Shampoo (1)", "Shampoo f = 50", "Shampoo (2)", "FOAM τ = 0.5")
