@@ -106,7 +106,7 @@ def draw(lanes: Sequence[Lane], view: CompareView, groups: Sequence[Sequence[int
             annotations=annotations,
         ),
     }
-    return Drawing(figure=figure, reading=_reading(lanes, there, missing, notes, view))
+    return Drawing(figure=figure, reading=_reading(lanes, there, missing, notes, view, top))
 
 
 def _ranked(traces: list[dict[str, Any]], lane: Lane, view: CompareView) -> list[tuple[int, dict[str, Any]]]:
@@ -167,7 +167,7 @@ def _axes(curves: list[Curve], view: CompareView) -> tuple[dict[str, Any], dict[
     low, high = np.inf, -np.inf
     for found in curves:
         values = found.raw.y if view.raw else found.smooth
-        seen = extent(values, log=view.log_y, diverged=found.raw.diverged_step is not None)
+        seen = extent(values, log=view.log_y, diverged=found.raw.diverged_step is not None, falls="loss" in view.metric)
         if seen is not None:
             low, high = min(low, seen[0]), max(high, seen[1])
     if view.target is not None and (view.target > 0 or not view.log_y):
@@ -192,6 +192,7 @@ def _reading(
     missing: list[tuple[Lane, str]],
     notes: list[str],
     view: CompareView,
+    top: float,
 ) -> str:
     runs = f"{len(there)} run{'s' if len(there) != 1 else ''}"
     smoothing = view.smoothing
@@ -203,6 +204,18 @@ def _reading(
     gone = [f"{label} diverged at step {step:,}" for label, step in ends if step is not None]
     parts += _some(gone)
     parts += notes[:_MOST_MISSING]
+    highest = {
+        i: float(np.max(found.raw.y if view.raw else found.smooth, where=found.raw.finite, initial=-np.inf))
+        for i, found in there.items()
+        if found.raw.diverged_step is None
+    }
+    parts += _some(
+        [
+            f"{lanes[i].label} above the plot, up to {theme.number(value)}"
+            for i, value in highest.items()
+            if value > top + 1e-6 * abs(top)
+        ]
+    )
     hidden = sum(int((found.raw.y <= 0).sum()) for found in there.values()) if view.log_y else 0
     if hidden:
         parts.append(f"{hidden:,} values at or below 0 have no place on a logarithmic axis")

@@ -72,7 +72,7 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
             else "The loss of each run appears here from its first step on."
         )
     ends = [
-        extent(np.concatenate([curve.loss, curve.held[1]]), log=log, diverged=curve.diverged is not None)
+        extent(np.concatenate([curve.loss, curve.held[1]]), log=log, diverged=curve.diverged is not None, falls=True)
         for curve in curves
     ]
     low, high = min(end[0] for end in ends if end), max(end[1] for end in ends if end)
@@ -91,7 +91,7 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
         tickformat=",~g" if view.loss_x == "optimizer_seconds" else ",",
         hoverformat=",.3~f" if view.loss_x == "optimizer_seconds" else ",",
     )
-    top = 10.0 ** span[1] if log else span[1]
+    top = (10.0 ** span[1] if log else span[1]) * (1 + 1e-6)
     data: list[dict[str, Any]] = []
     for curve in curves:
         if len(curve.x):
@@ -100,6 +100,8 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
             data.append(_markers(curve.lane, *curve.held, view))
         if curve.diverged is not None:
             data.append(_divergence(curve, top, view))
+        elif (curve.loss > top).any():
+            data.append(_beyond(curve, top, view))
     figure = {
         "data": data,
         "layout": encode.layout(
@@ -111,8 +113,8 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
             shapes=_floor_line(floor),
         ),
     }
-    ends = [curve.last.last for curve in curves if curve.last.count]
-    return Drawing(figure=figure, reading=_reading(curves), moment=f"steps to {max(ends):,.0f}" if ends else "")
+    lasts = [curve.last.last for curve in curves if curve.last.count]
+    return Drawing(figure=figure, reading=_reading(curves, top), moment=f"steps to {max(lasts):,.0f}" if lasts else "")
 
 
 def _curve(lane: Lane, view: View) -> _Curve | None:
@@ -238,6 +240,24 @@ def _divergence(curve: _Curve, top: float, view: View) -> dict[str, Any]:
     }
 
 
+def _beyond(curve: _Curve, top: float, view: View) -> dict[str, Any]:
+    """An arrow at the upper edge where a loss that explodes leaves the plot."""
+    style = theme.lane(curve.lane.position)
+    at = np.flatnonzero(curve.loss > top)[:1]
+    words = f"{encode.escape(curve.lane.label)}: leaves the plot here"
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": words,
+        "meta": {"series": "beyond", "lane": curve.lane.position},
+        "x": _where(curve.x[at], view),
+        "y": encode.typed(np.full(1, top)),
+        "marker": {"symbol": "arrow-up", "size": 12, "color": style.colour},
+        "hovertemplate": f"{words}, highest {theme.number(float(curve.loss.max()))}<extra></extra>",
+        "cliponaxis": False,
+    }
+
+
 def _labels(curves: Sequence[_Curve], span: list[float], log: bool) -> list[dict[str, Any]]:
     """The names of the lanes at the ends of their curves, kept apart."""
     ends = [(curve.lane, *curve.end) for curve in curves]
@@ -276,10 +296,15 @@ def _floor_name(floor: float | None, log: bool) -> list[dict[str, Any]]:
     return [encode.note(words, 0, height, xref="paper", xanchor="left", xshift=6, yanchor="bottom", font=soft)]
 
 
-def _reading(curves: Sequence[_Curve]) -> str:
+def _reading(curves: Sequence[_Curve], top: float) -> str:
     best = min(curves, key=lambda curve: curve.last.value if np.isfinite(curve.last.value) else np.inf)
     name = f"{best.lane.label} lowest: " if len(curves) > 1 else ""
     what = "" if len(best.x) else "held out, "
     found = f"{name}{theme.number(best.last.value)}, {what}{best.last.words}"
     gone = [f"{c.lane.label} diverged at step {c.diverged:,}" for c in curves if c.diverged is not None]
-    return "; ".join([found, *gone])
+    above = [
+        f"{c.lane.label} above the plot, up to {theme.number(float(c.loss.max()))}"
+        for c in curves
+        if c.diverged is None and (c.loss > top).any()
+    ]
+    return "; ".join([found, *gone, *above])

@@ -139,3 +139,19 @@ def test_held_out_losses_are_all_drawn_while_they_are_few() -> None:
     lane = Lane(SyntheticRun("foam").advance(6000).trace, "FOAM", 0)
     drawn = trace(loss.draw([lane], View()).figure, "held-out")
     np.testing.assert_array_equal(values(drawn["x"]), np.arange(100, 6001, 100))
+
+
+def test_a_lane_that_explodes_at_once_and_stays_finite_leaves_the_plot_and_is_marked(lanes: list[Lane]) -> None:
+    at = np.arange(1, 701)
+    losses = np.where(at < 3, 5.0, 7.8e8 + 1e6 * np.sin(at))
+    run = Trace.empty(Manifest(run_id="e", name="e"))
+    held = [7e8 if step % 100 == 0 else None for step in at]
+    run.append("steps", record_batch("steps", {"step": at, "loss": losses, "held_out_loss": held}))
+    drawing = loss.draw([*lanes[:2], Lane(run, "lr = 300", 3)], View())
+    alone = loss.draw(lanes[:2], View()).figure["layout"]["yaxis"]["range"]
+    assert drawing.figure["layout"]["yaxis"]["range"][1] <= alone[1] + 0.5
+    assert values(trace(drawing.figure, "beyond")["x"])[0] == 3
+    assert (
+        "lr = 300 above the plot, up to 781,000,000" in drawing.reading
+        or "above the plot, up to 7.81e8" in drawing.reading
+    )
