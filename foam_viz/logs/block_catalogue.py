@@ -8,6 +8,11 @@ _PAIRED = r"(?P<name>[\w@%][\w@%./ ()-]{0,80}?)"
 _NUMBER = r"(?P<value>[-+]?(?:\d[\d,]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?%?|[-+]?(?:nan|inf))"
 
 BLOCKS: tuple[Block, ...] = (
+    Block(
+        name="aside",
+        opens=r"(?i)\b(?:improved from|did not improve|saving (?:model|checkpoint|state)|early stopping|best metric:)",
+        ignored=True,
+    ),
     # Records that span lines.
     Block(
         name="OLMo record",
@@ -56,7 +61,7 @@ BLOCKS: tuple[Block, ...] = (
     # Tables of fixed columns between other lines.
     Block(
         name="table row",
-        opens=r"(?i)^\W{0,3}(?:e|epoch|step|steps|iter|iteration|#)(?:\s*\|\s*|\s+)(?=[a-z#])[^\d:=]*(?:[^:=]*)$",
+        opens=r"(?i)^\s*\W{0,3}(?:e|epoch|step|steps|iter|iteration|#)(?:\s*\|\s*|\s+)(?=[a-z#])[^\d:=]*(?:[^:=]*)$",
         columns=True,
         names={"E": "epoch", "#": "step"},
     ),
@@ -85,7 +90,7 @@ BLOCKS: tuple[Block, ...] = (
     Block(
         name="training line",
         hint="Train: ",
-        opens=r"^\W{0,3}Train:\s*(?P<epoch>\d+)\s*\[\s*(?P<step>\d+)/\s*(?P<step_total>\d+)\s*(?:\(\s*\d+%\))?\s*\]",
+        opens=r"^\W{0,3}Train:\s*(?P<epoch>\d+)(?:/(?P<epoch_total>\d+))?\s*(?:\(\s*\d+%\)\s*)?\[\s*(?P<step>\d+)/\s*(?P<step_total>\d+)\s*(?:\(\s*\d+%\))?\s*\]",
     ),
     Block(
         name="training line",

@@ -11,7 +11,7 @@ from foam_viz.logs.blocks import Block, Lands
 from foam_viz.logs.cells import parse_number
 from foam_viz.logs.column_names import role_of, words
 from foam_viz.logs.line_bars import Bar, bar_of
-from foam_viz.logs.line_pairs import values_of
+from foam_viz.logs.line_pairs import needs_split, values_of
 from foam_viz.logs.line_prefix import split_prefix
 from foam_viz.logs.patterns import Pattern, PatternMatch
 from foam_viz.logs.text_lines import LogText
@@ -134,6 +134,9 @@ class Records:
                 if not block.inside and not block.columns:
                     yield from self._close()
                 return
+            if found is not None and block.ignored:
+                self._in_a_row = False
+                return
         record = self._loose_record(number, rest, date) if self._loose else None
         self._in_a_row = record is not None
         if record is not None:
@@ -143,6 +146,8 @@ class Records:
 
     def _start(self, block: Block, found: Match, number: int, line: str, rest: str, date: str) -> bool:
         self._section = ""
+        if block.ignored:
+            return False
         if block.columns:
             self._columns = _column_names(rest, block)
             self._block = block if self._columns else None
@@ -173,7 +178,7 @@ class Records:
             cells = _row(rest, self._columns)
             if cells is None:
                 return _is_rule(rest)
-            self._open = Record(block.name, number, cells, block.lands)
+            self._open = Record(block.name, number, cells, block.lands, last="%|" in rest)
             self._show(self._open, number, line, rest, None)
             return True
         record = self._open
@@ -200,6 +205,8 @@ class Records:
                 self._section = (groups.get("section") or self._section).strip()
                 if groups.get("name") and groups.get("value") is not None:
                     name = self._section + groups["name"].strip()
+                    if self._block.split and needs_split(name):
+                        name = f"{self._block.split}/{name}"
                     _add(record.cells, {name: groups["value"].strip()}, self._block)
                 _add_groups(record.cells, found, self._block)
                 if not _PAIR_GROUPS & set(groups):
@@ -307,7 +314,7 @@ def _column_names(heading: str, block: Block) -> list[str]:
 
 def _row(line: str, names: Sequence[str]) -> dict[str, str] | None:
     """Return the cells of a line below a heading; what follows a progress bar's percentage is no cell."""
-    fields = _FIELD.findall(line.partition("%|")[0])
+    fields = [one.rstrip(":") for one in _FIELD.findall(line.partition("%|")[0])]
     if len(fields) == len(names) + 1 and "%|" in line:
         fields = fields[:-1]
     if len(fields) < len(names) or len(fields) > len(names) + 2:

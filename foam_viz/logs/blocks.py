@@ -48,6 +48,7 @@ class Block:
         averages: Where a line says ``0.31 (0.29)``, the mean in brackets counts.
         split: Put before names that do not tell training from evaluation.
         names: Other names for some names.
+        ignored: The line repeats what others say, or says nothing of the run.
         only_epoch: A record that only says which epoch the lines that follow, or went before, belong to.
         compiler: What makes an expression of a text; :class:`foam_viz.logs.patterns.Pattern` for what users typed.
     """
@@ -64,6 +65,7 @@ class Block:
     averages: bool = False
     split: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
+    ignored: bool = False
     only_epoch: bool = False
     compiler: Callable[[str], re.Pattern[str] | Pattern] = re.compile
 

@@ -42,7 +42,7 @@ TEST = frozenset({"test", "testing"})
 _LOSS = frozenset({"loss", "losses", "objective", "ce", "nll", "xent", "crossentropy"})
 _LOSS_FILLER = {
     **dict.fromkeys(
-        ("step", "batch", "iter", "lm", "cross", "entropy", "online", "mean", "avg", "average", "total"), 1
+        ("step", "batch", "iter", "lm", "cross", "entropy", "online", "mean", "avg", "average", "total", "reduced"), 1
     ),
     **dict.fromkeys(("full", "hard", "per", "epoch", "smooth", "smoothed", "running", "ema"), 2),
 }

@@ -14,6 +14,7 @@ from foam_viz.trace.schema import STEPS
 
 __all__ = ["LARGEST_STEP", "Guess", "Series", "can_be_steps", "guess", "is_clock_since_1970", "own_name"]
 
+_PLAIN_TIMES = (["time"], ["seconds"], ["secs"], ["sec"], ["duration"])
 _UNITS = {column.name: column.unit for column in STEPS.columns}
 _TARGET_WORDS = {
     "loss": "the training loss",
@@ -217,14 +218,27 @@ def _is_per_row(draft: _Draft, name: str) -> bool:
     """
     one = draft.series[name]
     values = one.present()
-    if words(name)[-1:] != ["time"] or len(words(name)) > 2 or one.unit == "date" or len(values) < 3:
+    called = words(name)
+    if (
+        called[-1:] not in _PLAIN_TIMES
+        or len(called) > 2
+        or one.unit == "date"
+        or len(values) < 2
+        or abs(values[0]) > 1e8
+    ):
         return False
     begins = [
-        float(counter.present()[0]) <= 1.0
+        _begins(counter.present())
         for counter in draft.series.values()
         if counter.count() and (draft.roles[counter.name].kind == "epoch" or counter.name == draft.won.get("step"))
     ]
     return any(begins) and bool(np.isfinite(values).all()) and float(values.max()) < 1.5 * float(values[0])
+
+
+def _begins(counter: np.ndarray) -> bool:
+    """Say whether the first value of a counter is the first of all: at most 1, or no further than its own steps."""
+    apart = np.diff(counter)
+    return float(counter[0]) <= max(1.0, float(np.median(apart[apart > 0])) if (apart > 0).any() else 0.0)
 
 
 def _scale(draft: _Draft, name: str, target: str, total_seconds: float) -> float:

@@ -107,6 +107,8 @@ def _only_last(records: list[Record], landed: Landed) -> list[Record]:
 
 def _goes_on(before: Record, record: Record) -> bool:
     """Say whether a state does not fall behind the one before."""
+    if _epoch_of(before) != _epoch_of(record):
+        return False
     first, second = (_place(one) for one in (before, record))
     return first is None or second is None or second >= first
 
@@ -290,7 +292,11 @@ def _epoch_of(record: Record) -> str:
 
 def _by_epoch(records: Sequence[Record], landed: Landed) -> None:
     """A row an epoch, where lines tell the epoch; lines that repeat a name begin another row."""
-    placed = [index for index, record in enumerate(records) if record.only_epoch or record.has_epoch()]
+    placed = [
+        index
+        for index, record in enumerate(records)
+        if record.only_epoch or record.has_epoch() or record.lands == "own"
+    ]
     if not placed:
         return
     scored = [index for index in _loose(records) if not records[index].has_epoch() and _scores(records[index])]
@@ -309,6 +315,8 @@ def _by_epoch(records: Sequence[Record], landed: Landed) -> None:
                 for name, value in one.cells.items():
                     rows[-1].setdefault(name, value)
             waiting = []
+        elif record.lands == "own":
+            rows.append(dict(cells))
         elif after:
             waiting.append(record)
         elif rows:

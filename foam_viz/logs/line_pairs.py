@@ -90,9 +90,11 @@ def values_of(line: str, split: str = "", *, averages: bool = False) -> Pairs:
         end = match.end()
         if not name:
             continue
+        if not found and not line[: match.start()].strip() and " " in name:
+            split = _split_in(name.split(" ")[0], split)  # the whole line is about validation
         covered += match.end() - match.start() - len(rest)
         start = min(start, match.start() + len(rest))
-        if split and _needs_split(name):
+        if split and needs_split(name):
             name = f"{split}/{name}"
         value = match["value"] + (match["unit"] or "").strip()
         found.setdefault(name, f"{match['value']}/{match['total']}" if match["total"] else value)
@@ -118,7 +120,8 @@ def _name(phrase: str, plain: bool) -> tuple[str, str]:
 
 
 @lru_cache(maxsize=4096)
-def _needs_split(name: str) -> bool:
+def needs_split(name: str) -> bool:
+    """Say whether a name leaves open whether it was measured in training or in evaluation."""
     return role_of(name).kind not in _SHARED and not _SPLITS & set(words(name))
 
 

@@ -28,12 +28,16 @@ _MARK = re.compile(
     | [\[(<]?\s*(?:global[ _]|local[ _])?(?:rank|gpu|node|worker)\s?[=:]?\s?\d+(?:/\d+)?\s*[\])>]:?
     | \([\w ]{{0,60}}pid=\d+[^)]{{0,60}}\)
     | \[\d+,\d+\]<\w+>:
-    | [\[(]?\s*(?:{_LEVEL})\b\s*[\])]?:?(?:[\w.]+:(?=\s|\w))?
-    | [\w./-]+\.(?:py|cc|cpp|cu|go|rs):\d+\]?:?
-    | \[\s*\] | \(\s*\) | [-|]\s
+    | [\[(]?\s*(?:{_LEVEL})\b\s*[\])]?(?::[A-Za-z_][\w.]*:(?=[A-Za-z{{(\[]))?:?
+    | \(?[\w./-]+\.(?:py|cc|cpp|cu|go|rs)[: ]\d+[\])]{{0,2}}:?
+    | [\w./-]{{1,40}}\s+(?:[-|]\s+)?(?-i:INFO|DEBUG|WARNING|ERROR)\b\s{{0,2}}[\]):|-]{{0,2}}
+    | \[\s+[A-Za-z_][\w.-]*\]:?                              # where a date stood before a name
+    | \[\s*\] | \(\s*\)
     )""",
     re.VERBOSE | re.IGNORECASE,
 )
+
+_DASH = re.compile(r"\s*[-|]\s")
 
 
 def split_prefix(line: str) -> tuple[str, str]:
@@ -53,7 +57,7 @@ def split_prefix(line: str) -> tuple[str, str]:
             line = _CLOCK.sub(" ", line)
     end = 0
     for _ in range(8):
-        mark = _MARK.match(line, end)
+        mark = _MARK.match(line, end) or (_DASH.match(line, end) if date or end else None)
         if mark is None:
             break
         end = mark.end()

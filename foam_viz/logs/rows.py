@@ -111,8 +111,8 @@ def _one_run(
         values, missing = part.values, part.missing
         if group is not None:
             values, missing, repeated = _merged(values, missing, group, len(steps))
-            if repeated:
-                twice[one.name] = repeated
+            if repeated and not (rule.target == "total_seconds" and one.unit == "date"):
+                twice[one.name] = repeated  # two lines of one step never have the same date
         if rule.scale != 1.0:
             values = values * rule.scale
         if rule.target == "total_seconds" and is_clock_since_1970(one, rule):
