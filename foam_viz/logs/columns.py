@@ -219,13 +219,8 @@ def _is_per_row(draft: _Draft, name: str) -> bool:
     one = draft.series[name]
     values = one.present()
     called = words(name)
-    if (
-        called[-1:] not in _PLAIN_TIMES
-        or len(called) > 2
-        or one.unit == "date"
-        or len(values) < 2
-        or abs(values[0]) > 1e8
-    ):
+    since_1970 = one.unit == "date" or len(values) > 0 and abs(values[0]) > 1e8
+    if called[-1:] not in _PLAIN_TIMES or len(called) > 2 or since_1970 or len(values) < 2:
         return False
     begins = [
         _begins(counter.present())
