@@ -86,13 +86,16 @@ class Records:
     Args:
         blocks: The styles to look for.
         loose: Whether lines in no style count where they hold names and values.
+
+    Attributes:
+        seen: Lines that were looked at.
         spans: Whether to keep where values were found, for a preview.
     """
 
-    def __init__(self, blocks: Sequence[Block], *, loose: bool = True, spans: bool = False) -> None:
+    def __init__(self, blocks: Sequence[Block], *, loose: bool = True) -> None:
         self._blocks = blocks
         self._loose = loose
-        self._spans = spans
+        self.spans = False
         self._open: Record | None = None
         self._block: Block | None = None
         self._section = ""
@@ -225,7 +228,7 @@ class Records:
         yield from self._given()
 
     def _show(self, record: Record, number: int, line: str, rest: str, found: Match | None) -> None:
-        if not self._spans:
+        if not self.spans:
             return
         shift = len(line) - len(rest) if line.endswith(rest) else 0
         groups = range(1, found.re.groups + 1) if found is not None else ()

@@ -98,7 +98,7 @@ def pattern_of(file: LogFile, text: str) -> Block:
 
 
 def _records(file: LogFile, pattern: str) -> Records:
-    return Records((pattern_of(file, pattern),), loose=False, spans=True) if pattern else Records(BLOCKS)
+    return Records((pattern_of(file, pattern),), loose=False) if pattern else Records(BLOCKS)
 
 
 def read(group: Group, options: Options) -> list[Trace]:
@@ -110,8 +110,9 @@ def read(group: Group, options: Options) -> list[Trace]:
     (file,) = group
     text = LogText.of(file)
     reading = _records(file, options.line_pattern)
+    reading.spans = options.show_matches
     records = list(reading.of(text))
-    matches = _matches(records) if options.line_pattern else []
+    matches = _matches(records) if options.show_matches else []
     landed = land(records)
     used = sum(landed.used.values())
     if not landed.rows:

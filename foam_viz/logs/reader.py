@@ -98,12 +98,15 @@ class Options:
 
     Attributes:
         columns: By name of the source's column, rules that replace the guess.
-        line_pattern: Regular expression with named groups for text logs of another kind; empty for the built-in one.
+        line_pattern: Grammar of the records of text logs, as :func:`foam_viz.logs.blocks.parse` reads it: in the
+            simplest case a regular expression with named groups. Empty for the built-in styles.
+        show_matches: Keep the first lines that the pattern takes in the manifest, as ``matches``.
         show_secrets: Keep what looks like a secret or an e-mail address in configurations.
     """
 
     columns: Mapping[str, ColumnRule] = field(default_factory=dict)
     line_pattern: str = ""
+    show_matches: bool = False
     show_secrets: bool = False
 
 

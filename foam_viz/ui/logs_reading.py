@@ -95,7 +95,7 @@ def read(
 def preview(paths: Sequence[Path], pattern: str, settings: Settings) -> tuple[list[Trace], list[Problem]]:
     """Text logs read with a pattern, under limits that fit somebody who waits."""
     quick = replace(limits_of(settings), seconds=PREVIEW_SECONDS, total_seconds=2 * PREVIEW_SECONDS)
-    reading = _public(safe.read(paths, Options(line_pattern=pattern), quick), paths)
+    reading = _public(safe.read(paths, Options(line_pattern=pattern, show_matches=True), quick), paths)
     texts = [trace for trace in reading.traces if trace.manifest.format == _TEXT_LOG]
     return texts, reading.problems
 

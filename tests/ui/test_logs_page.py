@@ -124,13 +124,31 @@ def test_a_text_log_of_another_kind_takes_a_pattern() -> None:
     assert not [run for run in state(app).runs() if run.source]
     source = state(app).sources[0]
     app.text_input(key=f"logs.pattern.{source.id}").input(r"<(?P<step>\d+)> value is (?P<loss>[\d.]+)").run()
-    app.button(key=f"preview-{source.id}").click().run()
     assert not app.exception
     assert any("loss" in frame.value.columns for frame in app.dataframe)
+    shown = " ".join(element.value for element in app.markdown)
+    assert "29 of 29 lines hold values by the pattern given" in shown
+    assert r":orange-background[3\.00]" in shown  # the value of the first line, set off
     app.button(key=f"apply-{source.id}").click().run()
     settle(app)
     run = next(run for run in state(app).runs() if run.source)
     assert run.trace.values("steps", "loss")[2] == 1.0
+
+
+def test_records_that_span_lines_take_a_grammar() -> None:
+    lines = (b"== %d ==\nloss is %.2f\nnoise\n" % (i, 3 / i) for i in range(1, 30))
+    app = upload(page(), ("odd.txt", b"".join(lines)))
+    source = state(app).sources[0]
+    app.text_input(key=f"logs.pattern.{source.id}").input(r"^== (?P<step>\d+)").run()
+    app.text_input(key=f"logs.pattern.inside.{source.id}").input(r"(?P<name>\w+) is (?P<value>\S+)").run()
+    assert not app.exception
+    assert "58 of 87 lines hold values" in " ".join(element.value for element in app.markdown)
+    app.button(key=f"apply-{source.id}").click().run()
+    settle(app)
+    run = next(run for run in state(app).runs() if run.source)
+    assert run.trace.values("steps", "loss")[2] == 1.0
+    app.text_input(key=f"logs.pattern.closes.{source.id}").input("(").run()
+    assert any("cannot be compiled" in element.value for element in app.error)
 
 
 def test_a_finding_leads_to_its_moment() -> None:
