@@ -12,7 +12,7 @@ from foam_viz.logs.line_prefix import split_prefix
 
 _PAIR = re.compile(
     r"""
-    (?<![\w.])
+    (?<![\w./])
     (?P<key>[A-Za-z_][\w./@%-]{0,60}(?:[ ][A-Za-z_][\w./@%-]{0,60}){0,5}(?:[ ]?[(\[][A-Za-z/%]{1,12}[)\]])?)
     (?P<mark>["']?\s{0,8}(?:=>|->|[:=])\s{0,24}|["']?\s{1,12})
     (?:["'(\[]{0,2}(?:(?:tensor|np\.float\d\d|np\.int\d\d)\()?)
