@@ -9,6 +9,19 @@ _NUMBER = r"(?P<value>[-+]?(?:\d[\d,]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?%?|[-+]?(?:n
 
 BLOCKS: tuple[Block, ...] = (
     Block(
+        name="checkpoint line",
+        hint="reached",
+        opens=r"^\W{0,3}Epoch (?P<epoch>\d+), global step \d+: '?(?P<name>[^']{1,80}?)'? reached (?P<value>[-+.\deE]+)",
+        lands="before",
+        rest=False,
+    ),
+    Block(
+        name="evaluation line",
+        hint="Saving dict for global step",
+        opens=r"Saving dict for global step \d+:",
+        split="eval",
+    ),
+    Block(
         name="aside",
         opens=r"(?i)\b(?:improved from|did not improve|saving (?:model|checkpoint|state)|early stopping|best metric:)",
         ignored=True,
@@ -64,6 +77,12 @@ BLOCKS: tuple[Block, ...] = (
         opens=r"(?i)^\s*\W{0,3}(?:e|epoch|step|steps|iter|iteration|#)(?:\s*\|\s*|\s+)(?=[a-z#])[^\d:=]*(?:[^:=]*)$",
         columns=True,
         names={"E": "epoch", "#": "step"},
+    ),
+    Block(
+        name="table row",
+        hint="|",
+        opens=r"^\s*\|(?:\s*[A-Za-z#][^|:=]{0,60}\|){3,60}\s*$",
+        columns=True,
     ),
     # One line, with its place in the run written in a way of its own.
     Block(

@@ -158,7 +158,7 @@ class Records:
         self._block = block
         record = Record(block.name, number, {}, block.lands, last=block.last, only_epoch=block.only_epoch)
         self._open = record
-        if block.opening is None:
+        if block.opening is None or "name" in found.re.groupindex:
             self._read(record, found.re, rest)
         else:
             _add_groups(record.cells, found, block)
@@ -317,6 +317,8 @@ def _column_names(heading: str, block: Block) -> list[str]:
 
 def _row(line: str, names: Sequence[str]) -> dict[str, str] | None:
     """Return the cells of a line below a heading; what follows a progress bar's percentage is no cell."""
+    if "|" in line and "%|" not in line:
+        return _piped_row(line, names)
     fields = [one.rstrip(":") for one in _FIELD.findall(line.partition("%|")[0])]
     if len(fields) == len(names) + 1 and "%|" in line:
         fields = fields[:-1]
@@ -324,6 +326,20 @@ def _row(line: str, names: Sequence[str]) -> dict[str, str] | None:
         return None
     numbers = [parse_number(one.partition("/")[0]) for one in fields[: len(names)]]
     return dict(zip(names, fields, strict=False)) if all(number is not None for number in numbers) else None
+
+
+def _piped_row(line: str, names: Sequence[str]) -> dict[str, str] | None:
+    """Return the cells of a line whose columns are parted by bars; some may be text, its place in the run may not."""
+    fields = [one.strip() for one in line.strip().strip("|").split("|")]
+    if len(fields) != len(names):
+        return None
+    cells = {
+        name: one
+        for name, one in zip(names, fields, strict=True)
+        if one and parse_number(one.partition("/")[0]) is not None
+    }
+    placed = any(is_step(name) or role_of(name).kind == "epoch" for name in cells)
+    return cells if placed and len(cells) > 1 else None
 
 
 def _is_rule(line: str) -> bool:

@@ -83,7 +83,7 @@ def values_of(line: str, split: str = "", *, averages: bool = False) -> Pairs:
     if averages and "(" in line:
         line = _MEAN.sub(r"\1", line)
     found: dict[str, str] = {}
-    end, covered, start = 0, 0, len(line)
+    end, covered, start, last = 0, 0, len(line), ""
     for match in _PAIR.finditer(line):
         name, rest = _name(match["key"], not match["mark"].strip("\"' \t"))
         split = _split_in(line[end : match.start()] + " " + rest, split)
@@ -96,6 +96,11 @@ def values_of(line: str, split: str = "", *, averages: bool = False) -> Pairs:
         start = min(start, match.start() + len(rest))
         if split and needs_split(name):
             name = f"{split}/{name}"
+        if name.lower() in _SPLITS and last in ("loss", "held_out_loss"):
+            name = f"{name}/loss"  # "loss train: 3.1, val: 3.2"
+        last = role_of(name).kind
+        if name in found and rest:
+            name = match["key"]  # "D loss: 0.7, G loss: 1.2"
         value = match["value"] + (match["unit"] or "").strip()
         found.setdefault(name, f"{match['value']}/{match['total']}" if match["total"] else value)
     return Pairs(found, covered / max(1, len(line.strip())), start)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from foam_viz.logs import key_values, unknown
+from foam_viz.logs import key_values, table, unknown
 from foam_viz.logs.catalogue import READERS
 from foam_viz.logs.files import gather
 from foam_viz.logs.limits import Limits
@@ -134,14 +134,33 @@ def claim(
 def read_group(reader: Reader, group: Group, options: Options) -> tuple[list[Trace], list[Problem]]:
     """Read the files of one run; whatever goes wrong becomes a problem."""
     try:
-        return [_settled(trace, options) for trace in reader.read(group, options)], []
+        traces = [_settled(trace, options) for trace in reader.read(group, options)]
+        return (traces if _tells_a_loss(traces) else _as_text(reader, group, options) or traces), []
     except LogError as error:
+        texts = _as_text(reader, group, options)
+        if texts:
+            return texts, []
         return [], [error.problem]
     except MemoryError:
         reason = f"needs more memory than allowed to read as {reader.label}"
         return [], [Problem(_names(group), "", reason, "raise log_memory_mb, or give a shorter log")]
     except Exception as error:  # a defect of a reader must not cost the user the other files
         return [], [_defect(reader, _names(group), error)]
+
+
+def _tells_a_loss(traces: Sequence[Trace]) -> bool:
+    return any(trace.has("steps", name) for trace in traces for name in ("loss", "held_out_loss"))
+
+
+def _as_text(reader: Reader, group: Group, options: Options) -> list[Trace]:
+    """Lines of a text log may look like rows of a table, parted by bars or blanks; read so they must tell a loss."""
+    if reader.name != table.READER.name or not looks_like_text(group[0].head) or not key_values.READER.find(group):
+        return []
+    try:
+        traces = [_settled(trace, options) for trace in key_values.READER.read(group, options)]
+    except LogError:
+        return []
+    return traces if _tells_a_loss(traces) else []
 
 
 def distinct(traces: Sequence[Trace]) -> list[Trace]:

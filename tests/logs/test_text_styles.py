@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from foam_viz.logs.key_values import READER
-from tests.logs.reading import column, read, said, written
+from foam_viz.logs import read_all
+from tests.logs.reading import column, said, written
 from tests.logs.text_styles import STYLES, Style
 
 
 @pytest.mark.parametrize("style", STYLES, ids=lambda style: style.name)
 def test_a_style_gets_its_reading(tmp_path: Path, style: Style) -> None:
-    (trace,) = read(READER, written(tmp_path, "x.log", style.text))
+    (trace,) = read_all([written(tmp_path, "x.log", style.text).path]).traces
     assert column(trace, "step") == list(style.steps)
     if style.loss:
         assert column(trace, "loss") == pytest.approx(list(style.loss), abs=1e-4)

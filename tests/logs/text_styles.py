@@ -457,4 +457,76 @@ STYLES: tuple[Style, ...] = (
         text=_each(2, lambda e: f"===== Epoch {e + 1}/2 =====\n" + _each(3, lambda i: f"step {10 * i + 10}/30 loss: {L(3 * e + i):.4f}\n") + f"val_loss: {V(e):.4f}\n"),
         steps=_THOUSAND, loss=_SIX, held_out={30: V(0), 60: V(1)}, planned=60,
     ),
+    Style(
+        name="epochs of two lines, parted by bars",
+        text=_each(6, lambda e: f"Epoch: {e + 1:02} | Time: 0m 12s\n\tTrain Loss: {L(e):.3f} | Train PPL: 12.1\n\t Val. Loss: {V(e):.3f} |  Val. PPL: 12.2\n"),
+        steps=range(1, 7), loss=_SIX, held_out=_KERAS, epochs=range(1, 7), clock=False,
+    ),
+    Style(
+        name="fairseq of 2019",
+        text=_each(6, lambda i: f"| epoch 001:    {10 * i} / 282 loss={L(i):.3f}, nll_loss=2.9, wps=12345, num_updates={10 * i + 10}, lr=0.0001, gnorm=1.1, train_wall=48\n")
+             + "| epoch 001 | valid on 'valid' subset | loss 3.2 | nll_loss 2.1 | num_updates 60\n",
+        steps=_THOUSAND, loss=_SIX, held_out={60: 3.2}, clock=False,
+    ),
+    Style(
+        name="Lightning, checkpoints alone",
+        text=_each(6, lambda e: f"Epoch {e}, global step {100 * e + 99}: 'val_loss' reached {V(e):.5f} (best {V(e):.5f}), saving model to 'x/epoch={e}.ckpt' as top 1\n"),
+        steps=range(1, 7), held_out=_KERAS, epochs=range(6),
+    ),
+    Style(
+        name="BERT of NVIDIA",
+        text=_each(6, lambda i: f"DLL 2030-01-01 10:00:0{i}.123 - Training Epoch: 0 Training Iteration: {10 * i + 10}  step_loss : {L(i):.4f}  learning_rate : 0.001 \n"),
+        steps=_THOUSAND, loss=_SIX, seconds=5,
+    ),
+    Style(
+        name="MLX",
+        text=_each(6, lambda i: f"Iter {10 * i + 10}: Train loss {L(i):.3f}, Learning Rate 1.000e-05, It/sec 1.234, Tokens/sec 123.4, Peak mem 10.1 GB\n"
+                   + (f"Iter {10 * i + 10}: Val loss {V(i):.3f}, Val took 1.234s\n" if i % 2 else "")),
+        steps=_THOUSAND, loss=_SIX, held_out={20: V(1), 40: V(3), 60: V(5)}, clock=False,
+    ),
+    Style(
+        name="TensorFlow estimators",
+        text=_each(6, lambda i: f"INFO:tensorflow:loss = {L(i):.4f}, step = {100 * i} (1.23 sec)\nINFO:tensorflow:global_step/sec: 81.2{i}\n")
+             + "INFO:tensorflow:Saving dict for global step 500: accuracy = 0.9, global_step = 500, loss = 3.1\n",
+        steps=range(0, 501, 100), loss=_SIX, held_out={500: 3.1}, clock=False,
+    ),
+    Style(
+        name="LitGPT",
+        text=_each(6, lambda i: f"Epoch 1 | iter {10 * i + 10} step {5 * i + 5} | loss train: {L(i):.3f}, val: {V(i):.3f} | iter time: 123.45 ms (step) remaining time: 0:10:00\n"),
+        steps=range(5, 31, 5), loss=_SIX, held_out={5 * i + 5: V(i) for i in range(6)}, clock=False,
+    ),
+    Style(
+        name="bars of epochs",
+        text=_each(6, lambda e: _bar("Epochs: ", e + 1, 6, f"train_loss={L(e):.3f}, val_loss={V(e):.3f}")),
+        steps=range(1, 7), loss=_SIX, held_out=_KERAS, epochs=range(1, 7),
+    ),
+    Style(
+        name="bars of training and evaluation with the epoch in their label",
+        text=_each(2, lambda e: _each(3, lambda i: _bar(f"Train epoch {e}: ", i + 1, 3, f"loss={L(3 * e + i):.3f}")) + "\n"
+                   + _each(2, lambda i: _bar(f"Eval epoch {e}: ", i + 1, 2, f"loss={V(e):.3f}")) + "\n"),
+        steps=range(1, 7), loss=_SIX, held_out={3: V(0), 6: V(1)},
+    ),
+    Style(
+        name="a bar without a total",
+        text=_each(6, lambda i: f"\r{10 * i + 10}it [00:10, 9.1it/s, loss={L(i):.3f}]"),
+        steps=_THOUSAND, loss=_SIX,
+    ),
+    Style(
+        name="DAWNBench table",
+        text="epoch  lr  train time  train loss  train acc  test time  test loss  test acc  total time\n"
+             + _each(6, lambda e: f"{e + 1}  0.0800  12.{e}  {L(e):.4f}  0.4  0.5  {V(e):.4f}  0.5  {13.0 * (e + 1):.1f}\n"),
+        steps=range(1, 7), loss=_SIX, held_out=_KERAS, seconds=78,
+    ),
+    Style(
+        name="table between rules",
+        text="-" * 40 + "\n|  run   |  epoch  |  train_loss  |  val_loss  |  time_seconds  |\n" + "-" * 40 + "\n"
+             + _each(6, lambda e: f"|  warmup |  {e}  |  {L(e):.4f}  |  {V(e):.4f}  |  {1.5 * (e + 1):.4f}  |\n"),
+        steps=range(1, 7), loss=_SIX, held_out=_KERAS, seconds=9,
+    ),
+    Style(
+        name="batches that start again under a heading, a summary behind",
+        text=_each(2, lambda e: f"Epoch {e}\n" + _each(3, lambda i: f"batch {25 * i}: loss={L(3 * e + i):.3f}\n")
+                   + f"epoch {e} done, avg train loss 3.9, val loss {V(e):.3f}\n"),
+        steps=(0, 25, 50, 75, 100, 125), loss=_SIX, held_out={50: V(0), 125: V(1)}, epochs=(0, 0, 0, 1, 1, 1),
+    ),
 )  # fmt: skip
