@@ -32,6 +32,9 @@ _PAIR_GROUPS = {"name", "value", "section"}
 _TOTALS = ("step", "epoch")
 _MOST_COLUMNS = 60
 _GAP = re.compile(r"\s*\|\s*|\t+|\s{2,}")
+_TWO_WORDS = re.compile(
+    r"(?:train(?:ing)?|valid(?:ation)?|val|test|eval|learning|grad(?:ient)?|remaining|total)\s\w+|\S+", re.IGNORECASE
+)
 _FIELD = re.compile(r"[^\s|]+")
 
 
@@ -307,7 +310,7 @@ def _column_names(heading: str, block: Block) -> list[str]:
     """Return the names in the heading of a table, none when it is no such heading."""
     parts = [part for part in _GAP.split(heading.strip().strip("|").strip()) if part]
     if len(parts) < 3:
-        parts = heading.split()
+        parts = _TWO_WORDS.findall(heading)
     names = [block.names.get(part, part) for part in parts]
     if not 3 <= len(names) <= _MOST_COLUMNS or len(set(names)) < len(names):
         return []

@@ -512,6 +512,11 @@ STYLES: tuple[Style, ...] = (
         steps=_THOUSAND, loss=_SIX,
     ),
     Style(
+        name="notebook of Hugging Face, as text",
+        text="Some text here\n[60/60 01:00, Epoch 3/3]\nStep Training Loss Validation Loss\n" + _each(6, lambda i: f"{10 * i + 10} {L(i):.4f} {V(i):.4f}\n"),
+        steps=_THOUSAND, loss=_SIX, held_out={10 * i + 10: V(i) for i in range(6)},
+    ),
+    Style(
         name="DAWNBench table",
         text="epoch  lr  train time  train loss  train acc  test time  test loss  test acc  total time\n"
              + _each(6, lambda e: f"{e + 1}  0.0800  12.{e}  {L(e):.4f}  0.4  0.5  {V(e):.4f}  0.5  {13.0 * (e + 1):.1f}\n"),
