@@ -299,7 +299,7 @@ def _error_markers(step: np.ndarray, error: np.ndarray) -> dict[str, Any]:
 
 
 def _thresholds(settings: Settings, axes: dict[str, _Axis], spans: dict[str, list[float]]) -> tuple[list, list]:
-    """The lines ε₀, ε_max and τ with their names in the right margin, and the tint above τ."""
+    """The lines ε₀, εₘₐₓ and τ with their names in the right margin, and the tint above τ."""
     shapes: list[dict[str, Any]] = []
     notes: list[dict[str, Any]] = []
     for value, name, quantity, line in (

@@ -44,7 +44,7 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
     if np.isfinite(after):
         text.append(("ε", _change(before, after), "damping: added to every eigenvalue before the inverse root"))
     if chosen.epsilon_max is not None:
-        text.append(("ε_max", theme.setting(chosen.epsilon_max), "beyond it the factor is decomposed again"))
+        text.append(("εₘₐₓ", theme.setting(chosen.epsilon_max), "beyond it the factor is decomposed again"))
     last = rows.last_decomposition[at]
     if np.isfinite(last):
         age = int(rows.step[at] - last)
@@ -103,7 +103,7 @@ def sentence(decision: str, drift: float, before: float, after: float, settings:
         wanted = theme.number(before * drift / tau)
         start = theme.setting(settings.epsilon)
         return (
-            f"{measured}, so ε would go from {theme.number(before)} to {wanted}, above ε_max = {theme.setting(cap)}: "
+            f"{measured}, so ε would go from {theme.number(before)} to {wanted}, above εₘₐₓ = {theme.setting(cap)}: "
             f"decompose, and ε goes back to ε₀ = {start}."
         )
     if decision == "threshold":
@@ -117,11 +117,11 @@ def _damping(before: float, after: float, settings: Settings) -> str:
     floor, cap = settings.epsilon, settings.epsilon_max
     if _equal(before, after):
         at = "ε₀" if floor and _equal(after, floor) else "ε"
-        at = "ε_max" if cap and cap != floor and _equal(after, cap) else at
+        at = "εₘₐₓ" if cap and cap != floor and _equal(after, cap) else at
         return f"so ε stays at {at} = {theme.number(after)}"
     way = f"so ε goes from {theme.number(before)} to {theme.number(after)}"
     if after > before and cap is not None:
-        return f"{way}, {'at' if _equal(after, cap) else 'below'} ε_max = {theme.setting(cap)}"
+        return f"{way}, {'at' if _equal(after, cap) else 'below'} εₘₐₓ = {theme.setting(cap)}"
     return way
 
 

@@ -18,13 +18,13 @@ PLAIN = Settings(tau=None, epsilon=1e-9, epsilon_max=None, period=50, start=10, 
     [
         (
             "reuse", 0.81, 1e-6, 1.08e-6, FOAM,
-            "h = 0.810 > τ = 0.75, so ε goes from 1.0e-6 to 1.08e-6, below ε_max = 1e-5: keep the basis.",
+            "h = 0.810 > τ = 0.75, so ε goes from 1.0e-6 to 1.08e-6, below εₘₐₓ = 1e-5: keep the basis.",
         ),
         ("reuse", 0.3, 1e-9, 1e-9, FOAM, "h = 0.300 ≤ τ = 0.75, so ε stays at ε₀ = 1.0e-9: keep the basis."),
         ("reuse", 0.3, 4e-9, 1.6e-9, FOAM, "h = 0.300 ≤ τ = 0.75, so ε goes from 4.0e-9 to 1.6e-9: keep the basis."),
         (
             "cap", 1.5, 8e-6, 1e-9, FOAM,
-            "h = 1.50 > τ = 0.75, so ε would go from 8.0e-6 to 1.6e-5, above ε_max = 1e-5: "
+            "h = 1.50 > τ = 0.75, so ε would go from 8.0e-6 to 1.6e-5, above εₘₐₓ = 1e-5: "
             "decompose, and ε goes back to ε₀ = 1e-9.",
         ),
         ("threshold", 0.31, 1e-9, 1e-9, DR, "r = 0.310 > τ = 0.2: the basis has drifted too far."),
@@ -42,6 +42,6 @@ def test_the_card_shows_the_last_check(lanes: list[Lane]) -> None:
     drawing = decision.draw(lanes, View(factor=2))
     rows = {label: value for label, value, _ in drawing.text}
     assert drawing.moment == "check of step 700" and len(rows) <= 9, "more would not fit into the card"
-    assert rows["τ"] == "0.75" and rows["ε_max"] == "3e-7"
+    assert rows["τ"] == "0.75" and rows["εₘₐₓ"] == "3e-7"
     assert rows["decision"] in ("Keep the basis", "Decompose, by cap")
     assert "of 70 checks" in rows["spent so far"]
