@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from foam_viz import settings
-from foam_viz.engine import config
+from foam_viz.engine import config, cost
 from foam_viz.logs import safe
 from foam_viz.logs.limits import Limits
 from foam_viz.logs.reader import Options
@@ -87,6 +87,8 @@ def _run_config(options: argparse.Namespace) -> dict[str, Any]:
     experiment, errors = config.build(options.task, for_task, for_run, [(options.optimizer, for_optimizer)])
     if errors:
         raise errors[0]
+    for error in cost.review(experiment, settings.load(), on_cpu=options.device in ("auto", "cpu")):
+        print(f"warning: the live lab would not train this: {error}", file=sys.stderr)
     return experiment.lane_config(0)
 
 

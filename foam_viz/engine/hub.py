@@ -18,11 +18,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from foam_viz.engine import config, store
+from foam_viz.engine import config, cost, store
 from foam_viz.engine.config import Experiment
+from foam_viz.engine.cost import TooCostly as TooCostly  # for those who create runs
 from foam_viz.engine.data_folder import DataFolder
 from foam_viz.engine.lab_run import LabRun
 from foam_viz.engine.pool import EnginePool
+from foam_viz.optim.fields import FieldError
 from foam_viz.settings import Settings
 from foam_viz.trace import bundle
 from foam_viz.trace import manifest as manifests
@@ -100,27 +102,23 @@ class Hub:
                 alone = engine >= len(self._pool)
                 culprit = run.view_id == busy and seconds >= _HELD_UP_SECONDS
                 hopeless = crashes >= (_CRASHES - 1 if alone else _CRASHES) or (alone and culprit)
-                if alone and culprit:
-                    run.notice = (
+                if hopeless:
+                    self._on_ended(
+                        run,
                         f"The training process {why} and was ended. The run is paused at its last autosave; a smaller "
                         "model or batch makes shorter steps."
+                        if alone and culprit
+                        else f"The training process {why}, {crashes} times within a minute. The run is paused at its "
+                        "last autosave; a smaller batch may help.",
                     )
-                elif hopeless:
-                    run.notice = (
-                        f"The training process {why}, {crashes} times within a minute. The run is paused at its last "
-                        "autosave; a smaller batch may help."
-                    )
-                else:
-                    run.notice = (
-                        f"The training process {why} and was replaced. The run continues from its last autosave, and "
-                        f"is trained again up to step {run.reached:,}."
-                    )
-                if hopeless:
-                    run.header = {**run.header, "running": False, "goal": None}
-                    run.reached = 0
-                    self._answer_all(run)
-                elif culprit:
-                    self._isolate(run, "its steps are too long to share a training process")
+                    run.touch()
+                    continue
+                run.notice = (
+                    f"The training process {why} and was replaced. The run continues from its last autosave, and is "
+                    f"trained again up to step {run.reached:,}."
+                )
+                if culprit:
+                    self._isolate(run, "its steps are too long to share one")
                 self._take_over(run)
 
     def _take_over(self, run: LabRun) -> None:
@@ -150,12 +148,12 @@ class Hub:
             run.header, run.reached = {**run.header, "running": False, "goal": None}, 0
             self._answer_all(run)
             run.notice = (
-                f"Paused: {why}, and all {self.settings.own_engines} of its kind (own_engines) are taken. A smaller "
-                "model or batch makes shorter steps."
+                f"Paused: the run needs a training process of its own, as {why}, and all {self.settings.own_engines} "
+                "for such runs (own_engines) are taken. A smaller model or batch makes shorter steps."
             )
             return False
         run.engine = self._pool.add()
-        run.notice = f"The run has a training process of its own now: {why}."
+        run.notice = f"The run has a training process of its own now, as {why}."
         return True
 
     def _reap(self) -> None:
@@ -263,7 +261,7 @@ class Hub:
         elif kind == "ended":
             self._on_ended(run, header["message"])
         elif kind == "dropped" and run.moving:
-            self._isolate(run, "its steps take more than a second")
+            self._isolate(run, "its steps are too long to share one")
             self._take_over(run)
 
     def _on_ended(self, run: LabRun, message: str) -> None:
@@ -272,6 +270,9 @@ class Hub:
         run.header = {"step": 0, "goal": None, **run.header, "running": False, "lanes": lanes}
         self._answer_all(run)
         run.notice, run.gone, run.recovering, run.moving = message, True, False, False
+        if not run.traces and run.saved:  # what is on disk can still be looked at
+            saved = [self._saved(run.view_id, lane) for lane in range(len(run.experiment.lanes))]
+            run.traces = [trace for trace in saved if trace is not None]
         for trace in run.traces:
             trace.manifest = trace.manifest.with_(status="interrupted")
         run.measure(time.monotonic())
@@ -313,9 +314,13 @@ class Hub:
             if (trace.manifest.status, trace.manifest.diverged_step) != (lane["status"], lane["diverged_step"]):
                 trace.manifest = trace.manifest.with_(status=lane["status"], diverged_step=lane["diverged_step"])
         run.measure(time.monotonic())
-        shared = run.engine < len(self._pool)
-        if header["slow"] and shared and run.running and not (run.moving or run.recovering):
-            run.moving = True  # commands wait until it has arrived
+        if header["slow"] and run.running and not run.recovering:
+            self._move(run)
+
+    def _move(self, run: LabRun) -> None:
+        """Takes a run out of an engine that it shares; commands wait until it has arrived in one of its own."""
+        if run.engine < len(self._pool) and not (run.moving or run.gone):
+            run.moving = True
             self._pool.send(run.engine, {"command": "drop", "view_id": run.view_id})
 
     def _mark_shared(self) -> None:
@@ -353,7 +358,9 @@ class Hub:
 
         Raises:
             HubFull: The server or the session holds as many runs as it may.
+            TooCostly: The run goes beyond what this installation allows.
         """
+        cost.require(experiment, self.settings, on_cpu=self._on_cpu(device))
         view_id, control_key = store.new_identity(), store.new_identity()
         with self._lock:
             own = [run for run in self._runs.values() if run.session == session]
@@ -363,10 +370,30 @@ class Hub:
                 if idle is None:
                     raise HubFull(f"This session already trains {len(own)} runs. Pause one of them, then start again.")
                 self._drop(idle.view_id)
+            needs_own = self._needs_own(experiment, device)
+            if needs_own and self._pool.own >= self.settings.own_engines:
+                raise HubFull(
+                    f"This run's steps are too long, or its memory too large, to share a training process, and all "
+                    f"{self.settings.own_engines} for such runs (own_engines) are taken. A smaller width, depth or "
+                    "batch trains beside others."
+                )
             run = self._open(view_id, experiment, device, store.fingerprint(control_key), session)
+            if needs_own:
+                run.engine = self._pool.add()
             self._pool.send(run.engine, self._create(run))
         self._keep_fingerprint(run)
         return run, control_key
+
+    def review(self, experiment: Experiment, device: str = "auto") -> list[FieldError]:
+        """In what an experiment goes beyond what this installation allows."""
+        return cost.review(experiment, self.settings, on_cpu=self._on_cpu(device))
+
+    def _on_cpu(self, device: str) -> bool:
+        chosen = self.settings.device if device == "auto" else device
+        return chosen == "cpu" or not any(name != "cpu" for name, _ in self.devices)
+
+    def _needs_own(self, experiment: Experiment, device: str) -> bool:
+        return self._on_cpu(device) and cost.needs_own_engine(cost.project(experiment), self.settings)
 
     def _open(self, view_id: str, experiment: Experiment, device: str, fingerprint: str, session: str) -> LabRun:
         if len(self._runs) >= self.settings.maximum_runs:
@@ -436,16 +463,22 @@ class Hub:
             ValueError: No such command.
             KeyError: No such run.
             ControlRefused: The key is not this run's.
+            TooCostly: A reset asks for more than this installation allows.
         """
         if name not in COMMANDS:
             raise ValueError(f"command {name!r}: must be one of {', '.join(COMMANDS)}")
         run = self._runs[view_id]
         if not self.controls(view_id, control_key):
             raise ControlRefused("This run belongs to somebody else: watch it, or take a copy of your own.")
+        needs_own = False
         if isinstance(experiment := arguments.get("experiment"), Experiment):
+            cost.require(experiment, self.settings, on_cpu=self._on_cpu(run.device))
+            needs_own = self._needs_own(experiment, run.device)
             arguments["experiment"] = experiment.to_json()
         with run.lock:  # the order of the numbers is the order of the commands
             run.notice, run.misread = "", 0  # whoever steers has read it
+            if needs_own:
+                self._move(run)
             self._give(run, name, **arguments)
 
     def _give(self, run: LabRun, name: str, **arguments: Any) -> None:

@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 
-from foam_viz.engine import config, device, memory, protocol
+from foam_viz.engine import config, cost, device, memory, protocol
 from foam_viz.engine.group import GOALS, Group
 from foam_viz.engine.run import Run
 from foam_viz.engine.saver import Saver
@@ -166,6 +166,8 @@ class Engine:
             group.shared_machine = True
         elif name == "reset":
             experiment = config.from_json(command["experiment"]) if command.get("experiment") else None
+            if experiment is not None:
+                self._require(experiment, group.lanes[0].device)
             group.reset(experiment)
             group.open_autosave()
             self._announce(group, restored=False)
@@ -184,7 +186,9 @@ class Engine:
         self._leaving.pop(view_id, None)
         if (closing := self._closing.pop(view_id, None)) is not None:
             closing.close()  # what is read below is what it writes
-        group = Group(view_id, config.from_json(command["experiment"]), self._settings, command.get("device", "auto"))
+        experiment, chosen = config.from_json(command["experiment"]), command.get("device", "auto")
+        self._require(experiment, chosen)
+        group = Group(view_id, experiment, self._settings, chosen)
         group.epoch, group.handled = command["epoch"], command["number"]
         self._groups[view_id] = group
         if command.get("restore"):
@@ -193,6 +197,10 @@ class Engine:
             group.open_autosave()
         group.resume(command.get("controls") or {}, command.get("reached") or 0)
         self._announce(group, restored=bool(command.get("restore")))
+
+    def _require(self, experiment: config.Experiment, chosen: str) -> None:
+        used = device.choose(self._settings.device if chosen == "auto" else chosen)
+        cost.require(experiment, self._settings, on_cpu=used == "cpu")
 
     def _announce(self, group: Group, *, restored: bool) -> None:
         """Tells the hub what the lanes are; their traces begin anew, or are cut to the step restored."""
@@ -221,6 +229,8 @@ class Engine:
                 f"Ended at step {step:,}: the run needs more memory than the {size:,.0f} MiB that a training process "
                 "may take here (engine_memory_mb). Fewer optimizers, or a smaller width, depth or batch, need less."
             )
+        elif isinstance(error, cost.TooCostly):
+            message = str(error)
         else:
             message = f"Ended at step {step:,}: {type(error).__name__}: {error}"
         if group is not None:

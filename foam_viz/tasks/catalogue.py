@@ -9,7 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from foam_viz.optim.fields import Constraint, Field, FieldError, check_all
+from foam_viz.tasks import outline as outlines
 from foam_viz.tasks.files import TextField
+from foam_viz.tasks.outline import Outliner
 from foam_viz.tasks.shared_fields import (
     ATTENTION_HEADS,
     BATCH_SIZE,
@@ -36,6 +38,7 @@ class TaskSpec:
         factory: ``module:attribute`` of the class, imported when the task is built.
         fields: Its settings.
         loss_unit: Unit of the loss.
+        outline: What the settings ask of a machine, so that nobody need build the task to know.
         local_fields: Settings that name something on the user's own disk: for the CLI and the library, never for
             links, pages and manifests of others (see ``foreign``).
         constraints: Relations between the settings.
@@ -51,6 +54,7 @@ class TaskSpec:
     factory: str
     fields: tuple[Field, ...]
     loss_unit: str
+    outline: Outliner
     local_fields: tuple[Field, ...] = ()
     constraints: tuple[Constraint, ...] = ()
     optimizer_defaults: tuple[tuple[str, Any], ...] = ()
@@ -103,6 +107,7 @@ _ALL = (
         summary="Squeezes 8x8 handwritten digits through 16 numbers and back: small, and visibly hurt by a stale "
         "preconditioner.",
         factory="foam_viz.tasks.digits:DigitsAutoencoder",
+        outline=outlines.autoencoder,
         fields=(
             BATCH_SIZE,
             replace(WIDTH, default=128, help="Size of the first hidden layer; each further one halves."),
@@ -117,6 +122,7 @@ _ALL = (
         label="Digits classifier",
         summary="Tells 8x8 handwritten digits apart: too easy to show staleness at the end, good for first steps.",
         factory="foam_viz.tasks.digits:DigitsClassifier",
+        outline=outlines.classifier,
         fields=(
             BATCH_SIZE,
             replace(WIDTH, default=128, help="Size of the first hidden layer; each further one halves."),
@@ -130,6 +136,7 @@ _ALL = (
         label="Digits, convolutional",
         summary="Tells handwritten digits apart by 3x3 filters: parameters of four dimensions, four factors each.",
         factory="foam_viz.tasks.digits_conv:DigitsConvolutional",
+        outline=outlines.convolutional,
         fields=(
             BATCH_SIZE,
             replace(
@@ -145,6 +152,7 @@ _ALL = (
         label="Digits, vision transformer",
         summary="Tells handwritten digits apart from 16 patches: the vision transformer in small.",
         factory="foam_viz.tasks.digits_vit:DigitsVisionTransformer",
+        outline=outlines.vision_transformer,
         fields=(
             replace(BATCH_SIZE, default=64),
             replace(WIDTH, help="Features of a patch; the widest factor has four times as many rows."),
@@ -161,6 +169,7 @@ _ALL = (
         summary="Predicts the next character of a text written by a grammar whose entropy is known: the loss has a "
         "floor.",
         factory="foam_viz.tasks.tiny_gpt:TinyGPT",
+        outline=outlines.gpt,
         fields=(
             replace(BATCH_SIZE, default=16, high=512, unit="windows", help="Windows of text drawn for one step."),
             replace(WIDTH, help="Features of a character; the widest factor has four times as many rows."),
@@ -193,6 +202,7 @@ _ALL = (
         label="Spirals",
         summary="Tells interleaved spiral arms apart: two inputs, so that the decision boundary can be watched.",
         factory="foam_viz.tasks.spirals:Spirals",
+        outline=outlines.spirals,
         fields=(
             BATCH_SIZE,
             WIDTH,
@@ -227,6 +237,7 @@ _ALL = (
         summary="Least squares whose gradient distribution turns at a set speed, with a known optimum: staleness and "
         "nothing else.",
         factory="foam_viz.tasks.rotating_quadratic:RotatingQuadratic",
+        outline=outlines.quadratic,
         fields=(
             replace(BATCH_SIZE, default=32, unit="samples", help="Fresh samples of one step."),
             replace(
@@ -266,6 +277,7 @@ _ALL = (
         label="Matrix factorization",
         summary="Completes an ill-conditioned matrix of low rank from some of its entries; the best loss is 0.",
         factory="foam_viz.tasks.matrix_factorization:MatrixFactorization",
+        outline=outlines.factorization,
         fields=(
             replace(BATCH_SIZE, default=512, high=65536, unit="entries", help="Entries of the matrix for one step."),
             replace(WIDTH, low=16, unit="rows", help="Rows and columns of the matrix."),
@@ -298,6 +310,7 @@ _ALL = (
         label="Table (CSV)",
         summary="Predicts one column of a table of numbers from the others: yours, or a study of diabetes.",
         factory="foam_viz.tasks.csv_regression:CsvRegression",
+        outline=outlines.table,
         fields=(replace(BATCH_SIZE, default=64, unit="rows", help="Rows drawn for one step."), WIDTH, DEPTH, SHIFT_AT),
         loss_unit="variances of the target",
         local_fields=(

@@ -74,6 +74,7 @@ def board(
     on_control: Callable[[str, str], None] | None = None,
     on_range: Callable[[str, tuple[float, float] | None], None] | None = None,
     on_resend: Callable[[], None] | None = None,
+    on_hidden: Callable[[bool], None] | None = None,
     focus: int | None = None,
 ) -> None:
     """Draws the board, or updates it in place.
@@ -95,6 +96,7 @@ def board(
             reader zooms a figure whose ``layout.meta`` says ``detail``.
         on_resend: called after the browser asked for what it lacks; the board sends everything then by
             itself.
+        on_hidden: called with whether the page is out of sight (another tab, a minimized window), when that changes.
         focus: position of the lane whose factor is followed, marked in the table.
 
     Raises:
@@ -132,6 +134,11 @@ def board(
         if on_range and isinstance(value.get("panel"), str) and (window := _window(value.get("window"))) is not False:
             on_range(value["panel"], window)
 
+    def hide() -> None:
+        value = _value(key, "hidden")
+        if on_hidden and isinstance(value.get("hidden"), bool):
+            on_hidden(value["hidden"])
+
     _component(assets.published())(
         key=key,
         data=payload(panels, head, memory),
@@ -139,6 +146,7 @@ def board(
         on_control_change=control,
         on_range_change=look,
         on_resend_change=resend,
+        on_hidden_change=hide,
     )
 
 

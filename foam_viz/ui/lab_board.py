@@ -22,6 +22,7 @@ from foam_viz.ui.board import LaneChip, Panel, board
 from foam_viz.ui.isolation import drawing
 from foam_viz.ui.lab_controls import follow, followed
 from foam_viz.ui.lab_state import LabState
+from foam_viz.ui.server import hub, session_id
 
 TICK_SECONDS, WATCH_SECONDS = 0.25, 1.0
 # Points of a drawn curve, by the number of lanes: what a browser without a GPU can move four times a second.
@@ -132,6 +133,10 @@ def draw(state: LabState, run: LabRun | None, view: View, everything: bool) -> N
     shown = lanes or awaited(experiment)
     specs = panels_for(shown)
 
+    def on_hidden(hidden: bool) -> None:
+        if run is not None:
+            hub().show(run.view_id, session=session_id(), hidden=hidden)
+
     def on_control(view_id: str, control_key: str) -> None:
         state.take_control(view_id, control_key)
 
@@ -144,6 +149,7 @@ def draw(state: LabState, run: LabRun | None, view: View, everything: bool) -> N
         everything=everything,
         on_follow=lambda factor, lane: follow(state, factor, lane),
         on_control=on_control,
+        on_hidden=on_hidden,
         focus=view.lane if lanes else None,
     )
     if words := without_place(PANELS, shown):

@@ -46,7 +46,7 @@ def sidebar(state: LabState) -> None:
     except FieldError as error:
         errors.append(error)
         run_settings["precision"] = state.experiment.run_settings["precision"] = "float32"
-    for error in errors:
+    for error in [*errors, *hub().review(state.experiment, state.device)]:
         st.sidebar.error(str(error))
     if state.experiment.labels() != shown:
         st.rerun()  # a lane is named by its settings, and its name stands above them

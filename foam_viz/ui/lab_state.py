@@ -8,7 +8,7 @@ import streamlit as st
 
 from foam_viz.engine import config
 from foam_viz.engine.config import Experiment
-from foam_viz.engine.hub import ControlRefused, Hub, HubFull
+from foam_viz.engine.hub import ControlRefused, Hub, HubFull, TooCostly
 from foam_viz.engine.lab_run import LabRun
 from foam_viz.engine.store import is_identity
 from foam_viz.optim import catalogue as optimizers
@@ -76,7 +76,7 @@ class LabState:
                 self.factor = None
             if name != "reset":
                 self._send(server, run, name, **arguments)
-        except (ControlRefused, HubFull) as error:
+        except (ControlRefused, HubFull, TooCostly) as error:
             self.problem = str(error)
 
     def _send(self, server: Hub, run: LabRun, name: str, **arguments: object) -> None:

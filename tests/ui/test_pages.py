@@ -141,6 +141,16 @@ def test_a_link_fills_the_widgets_and_what_it_has_wrong_is_shown() -> None:
     assert (first.settings["period"], first.settings["tau"]) == (25, 0.75)
 
 
+def test_a_run_that_would_stop_a_class_is_refused_with_the_remedy() -> None:
+    app = lab(task="digits-autoencoder", lane="foam:max_preconditioner_dim=1")
+    words = "max_preconditioner_dim = 1: must be at least"
+    assert any(words in error.value for error in app.sidebar.error)
+    press(app, "do-start")
+    assert any(words in error.value and "maximum_factors" in error.value for error in app.main.error)
+    assert state(app).view_id is None
+    assert state(app).experiment.lanes[0].settings["max_preconditioner_dim"] == 1  # nothing made is lost
+
+
 def test_markup_in_a_link_is_text() -> None:
     app = lab(lane="foam", **{"[x](http://e)": "<b>!</b>"})
     shown = app.warning[0].value

@@ -45,6 +45,9 @@ class Board {
     this.sentinel = Object.assign(document.createElement("i"), { className: "fb-sentinel", ariaHidden: "true" });
     this.sentinel.addEventListener("transitionend", () => this.retheme());
     root.replaceChildren(this.sentinel, this.head.element, this.grid);
+    this.hidden = false;
+    this.sight = () => this.tellSight();
+    document.addEventListener("visibilitychange", this.sight);
   }
 
   // Updates are inflated one after the other, so that none overtakes another.
@@ -68,6 +71,8 @@ class Board {
     clearTimeout(this.asking);
     if (lacking.length) this.askAgain();
     this.controlKey(update.session);
+    this.sees = Boolean(update.session);
+    this.tellSight();
   }
 
   // Cards stand in the order of the panels, whenever they came.
@@ -124,7 +129,15 @@ class Board {
     } catch { /* a browser that forbids storage only loses control at a reload */ }
   }
 
+  // What nobody sees need not be trained for ever: the server is told when the page goes out of sight and comes back.
+  tellSight() {
+    if (document.hidden === this.hidden || !this.sees) return;
+    this.hidden = document.hidden;
+    this.send("hidden", { hidden: this.hidden });
+  }
+
   destroy() {
+    document.removeEventListener("visibilitychange", this.sight);
     clearTimeout(this.asking);
     for (const card of this.cards.values()) card.destroy();
     this.cards.clear();

@@ -1,0 +1,163 @@
+"""One run of a class is hostile: the others' steps and answers hold, and that one alone ends or moves."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from foam_viz.engine import config, cost
+from foam_viz.engine import hub as hubs
+from foam_viz.engine.hub import Hub, HubFull, TooCostly
+from foam_viz.engine.lab_run import LabRun
+from foam_viz.settings import Settings
+from tests.engine.conftest import experiment, until
+
+FACTORS = ("digits-autoencoder", {}, [("foam", {"max_preconditioner_dim": 2})])
+LONG = ("digits-vit", {"width": 256, "depth": 3, "batch_size": 400}, [("adamw", {})])
+
+
+def hostile(task: str, settings: dict, lanes: list) -> config.Experiment:
+    made, errors = config.build(task, settings, {}, lanes)
+    assert not errors
+    return made
+
+
+@pytest.fixture
+def lenient(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub whose projections are wrong: hostile runs come into the engine that all share."""
+    monkeypatch.setattr(cost, "OWN_ENGINE_SECONDS", float("inf"))
+    monkeypatch.setattr(hubs, "_HELD_UP_SECONDS", 2.0)
+    changes = {"maximum_factors": 1_000_000, "step_seconds": 600.0, "runs_per_session": 16, "engine_memory_mb": 65536}
+    hub = Hub(Settings(**{**vars(settings), **changes}))
+    assert hub.ready(180)
+    yield hub
+    hub.close()
+
+
+def classmates(hub: Hub) -> list[tuple[LabRun, str]]:
+    runs = [hub.create(experiment("adamw"), session=name) for name in "abc"]
+    for run, key in runs:
+        hub.command(run.view_id, key, "speed", steps_per_second=20.0)
+        hub.command(run.view_id, key, "start")
+    until(lambda: all(run.step > 5 for run, _ in runs), 120)
+    return runs
+
+
+def are_served(hub: Hub, runs: list[tuple[LabRun, str]]) -> None:
+    """They go on and are answered soon, while a step of the hostile run takes longer than either; bounds are wide, as
+    other tests may have the machine."""
+    before, waits = [run.step for run, _ in runs], []
+    for run, key in runs:
+        asked = time.monotonic()
+        hub.command(run.view_id, key, "follow", factor=0)
+        run.wait(30)
+        waits.append(time.monotonic() - asked)
+    assert sorted(waits)[1] < 5
+    until(lambda: all(run.step >= first + 10 for (run, _), first in zip(runs, before, strict=True)), 30)
+
+
+def test_a_run_of_long_steps_moves_to_an_engine_of_its_own(lenient: Hub) -> None:
+    runs = classmates(lenient)
+    slow, key = lenient.create(hostile(*LONG), session="h")
+    lenient.command(slow.view_id, key, "start")
+    until(lambda: slow.engine >= 1 and not slow.recovering, 240)
+    assert "of its own" in slow.notice
+    are_served(lenient, runs)
+    until(lambda: slow.step >= 3, 120)
+    assert slow.running
+    steps = slow.traces[0].values("steps", "step")
+    assert steps.tolist() == list(range(1, len(steps) + 1))
+    lenient.command(slow.view_id, key, "pause")
+    until(lambda: not slow.running and not slow.pending, 60)
+
+
+def test_a_step_that_holds_everybody_up_is_ended_and_its_run_alone_pays(lenient: Hub) -> None:
+    runs = classmates(lenient)
+    slow, key = lenient.create(hostile(*FACTORS), session="h")
+    lenient.settings = Settings(**{**vars(lenient.settings), "step_seconds": 3.0})
+    lenient.command(slow.view_id, key, "start")
+    until(lambda: slow.engine >= 1, 240)
+    until(lambda: all(run.running and not run.recovering for run, _ in runs), 240)
+    are_served(lenient, runs)
+    # In the engine of its own its check is longer than a step may take.
+    until(lambda: slow.gone, 400)
+    assert "step_seconds" in slow.notice
+    assert not slow.running and not slow.pending
+    are_served(lenient, runs)
+
+
+def test_what_costs_too_much_is_refused_before_it_is_built(settings: Settings) -> None:
+    hub = Hub(settings)
+    try:
+        with pytest.raises(TooCostly, match="max_preconditioner_dim = 1: must be at least") as caught:
+            hub.create(hostile("digits-autoencoder", {}, [("foam", {"max_preconditioner_dim": 1})]), session="s")
+        assert "maximum_factors" in str(caught.value)
+        run, key = hub.create(experiment("adamw"), session="s")
+        with pytest.raises(TooCostly):
+            hub.command(
+                run.view_id,
+                key,
+                "reset",
+                experiment=hostile("digits-autoencoder", {}, [("foam", {"max_preconditioner_dim": 1})]),
+            )
+    finally:
+        hub.close()
+
+
+def test_a_projected_cost_chooses_the_engine_and_a_full_house_says_so(settings: Settings) -> None:
+    hub = Hub(Settings(**{**vars(settings), "own_engines": 1, "step_seconds": 600.0, "engine_memory_mb": 65536}))
+    try:
+        long = hostile("digits-vit", {"width": 512, "depth": 2, "batch_size": 1400}, [("adamw", {})])
+        run, _ = hub.create(long, session="s")
+        assert run.engine == 1
+        with pytest.raises(HubFull, match="own_engines"):
+            hub.create(long, session="t")
+        with hub._lock:
+            hub._drop(run.view_id)
+        again, _ = hub.create(long, session="t")
+        assert again.engine == 2
+    finally:
+        hub.close()
+
+
+def test_the_engine_refuses_too(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "require", lambda *_, **__: None)  # a hub that would let everything pass
+    hub = Hub(settings)
+    try:
+        run, key = hub.create(hostile("digits-autoencoder", {}, [("foam", {"max_preconditioner_dim": 1})]), session="s")
+        until(lambda: run.gone, 120)
+        assert "maximum_factors" in run.notice
+        assert not run.pending
+        hub.command(run.view_id, key, "start")  # tries again, and is told again
+        until(lambda: run.gone and not run.pending, 30)
+    finally:
+        hub.close()
+
+
+def test_a_run_that_ended_for_want_of_memory_is_opened_again_on_demand(hub: Hub) -> None:
+    run, key = hub.create(experiment("adamw"), session="s")
+    hub.command(run.view_id, key, "start")
+    until(lambda: run.step > 20)
+    ended = {"type": "ended", "view_id": run.view_id, "epoch": run.epoch, "message": "Ended: memory"}
+    hub._on_message(0, ended, {})
+    assert (run.gone, run.running, run.pending, run.notice) == (True, False, False, "Ended: memory")
+    assert run.traces[0].manifest.status == "interrupted"
+    hub.command(run.view_id, key, "step")
+    until(lambda: not run.pending and not run.gone, 60)
+    steps = run.traces[0].values("steps", "step")
+    assert steps.tolist() == list(range(1, len(steps) + 1))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux alone tells what a process has")
+def test_memory_beyond_the_limit_is_refused_where_it_is_asked_for() -> None:
+    script = (
+        "import torch\nfrom foam_viz.engine import memory\ntorch.zeros(1)\nassert memory.limit(256 * 2**20)\n"
+        "torch.zeros(2**20)\n"
+        "try:\n    torch.zeros(2**28)\nexcept RuntimeError as error:\n    assert memory.is_exhausted(error), error\n"
+        "else:\n    raise SystemExit('it had the memory')\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=180)
