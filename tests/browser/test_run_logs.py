@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -72,3 +73,25 @@ def test_an_upload_is_compared_and_a_zoom_loads_its_detail(page, server: Server,
     low, high = page.evaluate("""() => document.querySelector('[data-panel="compare-0"] .js-plotly-plot')
         ._fullLayout.xaxis.range""")
     assert 0.49 * STEPS < low < high < 0.53 * STEPS  # the zoom itself stayed
+
+
+def table_of(page, panel: str) -> list[list[str]]:
+    """The numbers drawn in a card, as its export writes them."""
+    card = page.locator(f'[data-panel="{panel}"]')
+    card.hover()
+    card.get_by_role("button", name="Export").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV, the numbers drawn").last.click()
+    with open(download.value.path(), newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))[1:]
+
+
+def test_tables_name_each_cell_once_and_a_key_names_its_measure(page, server: Server) -> None:
+    open_logs(page, server, "?tab=inspect&sample=digits-autoencoder-foam")
+    for panel, cells in (("overlap", 64 * 64), ("factor-map", 18), ("raster", 18 * 60)):
+        drawn(page, panel)
+        rows = table_of(page, panel)
+        assert len({(x, y) for _, _, x, y, _ in rows}) == len(rows) == cells, panel
+    assert "1–2" in {row[2] for row in table_of(page, "overlap")}
+    assert page.locator('[data-panel="factor-map"] .fb-scale-title').inner_text() == "h/τ"
+    assert "check of step 600" in page.locator('[data-panel="damping"] .fb-moment').inner_text()
