@@ -189,7 +189,7 @@ def _lines(curve: _Curve, view: View) -> list[dict[str, Any]]:
             "meta": {"series": "raw", "lane": lane.position},
             "x": _where(x[raw], view),
             "y": encode.typed(loss[raw]),
-            "line": {"color": theme.alpha(style.colour, 0.28), "width": 1},
+            "line": {"color": theme.alpha(style.colour, 0.45), "width": 1},
             "marker": {"symbol": style.symbol, "size": 4, "color": style.colour},
             "hoverinfo": "skip",
         },

@@ -102,7 +102,15 @@ def _task(state: LabState) -> tuple[str, dict[str, Any], dict[str, Any]]:
 
 def _lane(state: LabState, task: str, place: int, lane: LaneConfig, label: str) -> tuple[str, dict[str, Any]]:
     lane_id = state.lane_ids[place]
-    with st.expander(f"{place + 1} · {plain(label)}", expanded=place == 0, key=f"lane-{lane_id}", on_change="rerun"):
+    box = f"lane-{lane_id}"
+    opened: dict[int, bool] = st.session_state.setdefault("lanes-open", {})
+
+    def toggled() -> None:
+        opened[lane_id] = bool(st.session_state[box])
+
+    # A change of its name would close it: whether it is open is kept here.
+    title = f"{place + 1} · {plain(label)}"
+    with st.expander(title, expanded=opened.get(lane_id, place == 0), key=box, on_change=toggled):
         key = f"set.lane.{lane_id}"
         if f"{key}.optimizer" not in st.session_state:
             st.session_state[f"{key}.optimizer"] = lane.optimizer

@@ -191,6 +191,19 @@ def test_the_link_restores_the_configuration(page, server: Server) -> None:
     eventually(lambda: parse_qs(urlparse(address(page)).query).get("lane") == ["dr-shampoo:tau=0.35", "adamw:lr=0.003"])
 
 
+def test_a_lane_is_named_by_its_settings_and_stays_open_when_they_change(page, server: Server) -> None:
+    open_lab(page, server, "?lane=foam&lane=shampoo&lane=shampoo")
+    page.get_by_text("3 · Shampoo (2)").wait_for(timeout=20_000)
+    page.get_by_text("2 · Shampoo (1)").click()
+    eventually(lambda: page.locator("details[open] input[aria-label^='Check period']").count() == 2)
+    period = page.locator("details[open] input[aria-label^='Check period']").last
+    period.fill("50")
+    period.press("Enter")
+    page.get_by_text("2 · Shampoo f = 50").wait_for(timeout=20_000)
+    page.get_by_text("3 · Shampoo", exact=True).wait_for(timeout=20_000)
+    assert page.locator("details[open] input[aria-label^='Check period']").count() == 2
+
+
 def test_nan_in_a_link_is_named_and_the_rest_is_kept(page, server: Server) -> None:
     open_lab(page, server, "?seed=5&lane=foam:tau=nan,period=20")
     page.get_by_text("tau = nan: must be a number strictly between 0 and 1").wait_for(timeout=20_000)
