@@ -1,4 +1,4 @@
-"""Who is timed beside the project's optimizers: how each is built, what it preconditions, and what is only quoted."""
+"""Who is timed beside the project's optimizers: how each is built and what it preconditions."""
 
 from __future__ import annotations
 
@@ -47,27 +47,6 @@ class Contender:
     def build(self, parameters: list[Tensor]) -> torch.optim.Optimizer:
         self.prepare()
         return self.make(parameters, **self.settings)
-
-
-@dataclass(frozen=True)
-class Quoted:
-    """A figure taken on another day, in ms per step, to be scaled by AdamW (fused) then and now."""
-
-    name: str
-    family: Family
-    milliseconds: dict[str, float]
-
-
-# One thread, float32, period 10, on a machine of this class. The FOAM artifact at 28 % (A) and 16 % (B) EVDs a check.
-ADAMW_THEN = {"A": 0.28, "B": 1.25}
-QUOTED = (
-    Quoted("FOAM artifact, fixed period", "shampoo", {"A": 18.8, "B": 66.6}),
-    Quoted("Meta Distributed Shampoo", "shampoo", {"A": 27.6, "B": 98.8}),
-    Quoted("FOAM artifact, FOAM", "foam", {"A": 16.7, "B": 52.9}),
-    Quoted("official SOAP", "soap", {"A": 32.1, "B": 80.5}),
-)
-# What pytorch-optimizer's SOAP took on that day: the same scale from a workload of matrix products.
-SOAP_THEN = {"A": 25.6, "B": 62.5}
 
 
 class ForcedFoam(Foam):
