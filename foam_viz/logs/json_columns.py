@@ -14,6 +14,7 @@ _STEPS = ("steps", "step", "x", "iterations", "iters", "epochs")
 _VALUES = ("values", "value", "y")
 _TIMES = ("timestamps", "timestamp", "wall_time", "times")
 _SPLITS = TRAIN | HELD_OUT | TEST
+_MEASURES = frozenset({"loss", "acc", "accuracy", "error", "score", "ppl", "perplexity", "f1", "bleu", "auc", "reward"})
 _MOST_METRICS = 2000
 _DEEPEST = 4
 _WORDS = frozenset({"nan", "inf", "-inf", "infinity", "-infinity"})
@@ -29,6 +30,45 @@ def is_column(value: object) -> bool:
     if not isinstance(value, list) or len(value) < 2:
         return False
     return sum(is_number(item) or item is None for item in value) > 0.9 * len(value)
+
+
+def columns_of(document: Mapping[str, object]) -> dict[str, list[object]]:
+    """Return the lists of numbers of a document, with those one level below: ``{"train": {"loss": [...]}}``.
+
+    What lies below counts where it lies beside other lists, or where the names above are those of splits; otherwise the
+    names above may be those of runs.
+    """
+    columns = {key: value for key, value in document.items() if isinstance(value, list) and is_column(value)}
+    below = {
+        f"{key}/{inner}": value
+        for key, part in document.items()
+        if isinstance(part, dict)
+        for inner, value in part.items()
+        if isinstance(value, list) and is_column(value)
+    }
+    above = {key.partition("/")[0] for key in below}
+    split = bool(above) and all(set(words(key)) <= _SPLITS and words(key) for key in above)
+    # A metric with a step of its own, {"steps": [...], "values": [...]}, is found elsewhere.
+    own = any(_points(part) is not None for part in document.values() if isinstance(part, dict))
+    return {**columns, **below} if (columns or split) and not own else columns
+
+
+def runs_by_name(document: Mapping[str, object]) -> list[dict[str, object]]:
+    """Return records of end values under the names of their runs, ``{"adam": {"loss": 1.5}, ...}``, or none."""
+    parts = {key: part for key, part in document.items() if isinstance(part, dict)}
+    if len(parts) < 2 or len(parts) < len(document):
+        return []
+    first = {key for key, value in next(iter(parts.values())).items() if isinstance(value, int | float)}
+    measured = {key for key in first if _MEASURES & set(words(key))}
+    if not measured or any(key.isdecimal() for key in parts):
+        return []
+    for part in parts.values():
+        scalar = all(isinstance(value, int | float | str | None) for value in part.values())
+        if not scalar or not measured & part.keys():
+            return []
+    return [
+        {"run": key, **{name: value for name, value in part.items() if name != "run"}} for key, part in parts.items()
+    ]
 
 
 def metric_lists(document: Mapping[str, object]) -> dict[str, Points]:

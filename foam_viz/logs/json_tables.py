@@ -13,7 +13,7 @@ from foam_viz.logs.cells import BLANK, parse_number
 from foam_viz.logs.column_names import role_of
 from foam_viz.logs.columns import Series
 from foam_viz.logs.damage import parsed_json
-from foam_viz.logs.json_columns import groups_of_lists, is_column, is_number, metric_lists
+from foam_viz.logs.json_columns import columns_of, groups_of_lists, is_number, metric_lists, runs_by_name
 from foam_viz.logs.metric_points import side_by_side
 from foam_viz.logs.reader import LogFile
 from foam_viz.logs.table_model import Table
@@ -106,9 +106,13 @@ def tables_in(document: object, name: str = "", depth: int = 0) -> Iterator[Tabl
         return
     if not isinstance(document, dict):
         return
-    columns = {key: value for key, value in document.items() if is_column(value)}
+    columns = columns_of(document)
     if columns:
         yield from _from_columns(document, columns, name)
+        return
+    runs = runs_by_name(document) if not depth else []
+    if runs:
+        yield table_of_records(runs, name)
         return
     metrics = metric_lists(document)
     if metrics:

@@ -122,9 +122,22 @@ def _metrics(table: Table) -> Table:
     labels, codes = _codes(table, keys[0])
     if len(labels) > MOST_COLUMNS or len(labels) > len(codes) / 2:
         return table
+    table, step, codes = _by_step(table, step, codes)
     table.notes.append(f"Each row holds one metric: {keys[0]!r} names it and {values[0]!r} holds its value.")
     names = dict(enumerate(labels))
     return pivot(table, step, [keys[0]], codes, {(values[0], code): text for code, text in names.items()})
+
+
+def _by_step(table: Table, step: Series, codes: np.ndarray) -> tuple[Table, Series, np.ndarray]:
+    """Sort the rows of a table that holds one metric after the other, each by rising step."""
+    values = step.values
+    each = np.argsort(codes, kind="stable")
+    inside = np.diff(codes[each]) == 0
+    if not (np.diff(values) < 0).any() or (np.diff(values[each])[inside] < 0).any():
+        return table, step, codes
+    order = np.argsort(values, kind="stable")
+    table = table.with_rows(order)
+    return table, next(one for one in table.series if one.name == step.name), codes[order]
 
 
 def _splits(table: Table) -> Table:

@@ -40,7 +40,7 @@ def _upload(state: LogsState) -> None:
         "Drop logs here" if not whole else "Drop a folder of logs here",
         accept_multiple_files="directory" if whole else True,
         key=f"logs.upload.{count}",
-        help="CSV, TSV, JSON, JSONL, Parquet, text logs, TensorBoard, W&B, MLflow, trackio, Lightning, Hugging Face, "
+        help="CSV, TSV, JSON, JSONL, Parquet, text logs, TensorBoard, W&B, MLflow, Optuna, trackio, Lightning, HF, "
         "AlgoPerf, FOAM run directories, run bundles, and zips of any mix. Found by content, not by name. A file may "
         f"have {st.get_option('server.maxUploadSize'):,} MB, all that is open {MOST_MB:,} MB. Files stay in your "
         "session and are deleted when it ends.",

@@ -277,3 +277,22 @@ def test_the_notes_say_how_many_rows_were_used(tmp_path: Path) -> None:
 def test_end_values_alone(tmp_path: Path) -> None:
     trace = only(put(tmp_path, "out/all_results.json", {"train_loss": 3.5, "epoch": 3.0}))
     assert trace.rows("steps") == 0 and table_of(trace.manifest) == [{"train_loss": 3.5, "epoch": 3}]
+
+
+def test_nested_splits_are_columns_and_nested_runs_are_runs(tmp_path: Path) -> None:
+    document = {"epochs": [1, 2, 3], "train": {"loss": [3, 2, 1]}, "val": {"loss": [3.5, 2.5, 1.5]}}
+    trace = only(put(tmp_path, "curve.json", document))
+    assert column(trace, "loss") == [3, 2, 1] and column(trace, "held_out_loss") == [3.5, 2.5, 1.5]
+    history = {"loss": [3, 2, 1], "val_loss": [4, 3, 2]}
+    assert len(runs(put(tmp_path, "both.json", {"adam": history, "soap": history}))) == 2
+    ends = {"adam": {"final_loss": 1.5, "acc": 0.5}, "soap": {"final_loss": 1.25, "acc": 0.75}}
+    trace = only(put(tmp_path, "ends.json", ends))
+    assert [row["run"] for row in table_of(trace.manifest)] == ["adam", "soap"]
+
+
+def test_one_metric_after_the_other_is_one_run(tmp_path: Path) -> None:
+    rows = [{"metricName": "loss", "metricValue": str(4 - i / 8), "step": i * 10} for i in range(6)]
+    rows += [{"metricName": "val_loss", "metricValue": str(5 - i / 8), "step": i * 20} for i in range(3)]
+    trace = only(put(tmp_path, "comet.json", rows))
+    assert column(trace, "loss") == [4 - i / 8 for i in range(6)]
+    assert column(trace, "held_out_loss") == [5, None, 4.875, None, 4.75, None]
