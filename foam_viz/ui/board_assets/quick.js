@@ -78,7 +78,11 @@ function image(box, full, trace) {
   if (!element || (trace.xaxis ?? "x") !== "x" || trace.xgap || trace.ygap || yaxis.range[0] < yaxis.range[1]) return null;
   const [rows, columns] = trace.z.shape.split(",").map(Number);
   const [left, step] = "dx" in trace ? [trace.x0, trace.dx] : [0, 1];
-  const edges = [left - step / 2, left + step * (columns - 0.5)].map((x) => xaxis.c2p(x));
+  const told = numbers(trace.x);
+  const uneven = told.length === columns + 1; // edges of columns, of which the last may be narrower
+  const edges = (uneven ? Array.from(told) : [left - step / 2, left + step * (columns - 0.5)]).map((x) => xaxis.c2p(x));
+  const [start, end] = [edges[0], edges[edges.length - 1]];
+  if (!(end > start)) return null;
   const ends = [-0.5, rows - 0.5].map((y) => yaxis.c2p(y));
   const canvas = document.createElement("canvas");
   canvas.width = columns;
@@ -91,19 +95,31 @@ function image(box, full, trace) {
     if (!Number.isNaN(value)) pixels.data.set(table[Math.max(0, Math.min(255, Math.round(scale * (value - trace.zmin))))], 4 * at);
   });
   context.putImageData(pixels, 0, 0);
-  const url = canvas.toDataURL();
+  const url = (uneven ? widened(canvas, edges) : canvas).toDataURL();
   const words = trace.texttemplate ? trace.text.flat().filter(Boolean) : [];
   const texts = box.querySelectorAll(".heatmaplayer text");
   if (words.length !== texts.length) return null;
   return () => {
     words.forEach((word, at) => { if (texts[at].textContent !== word) texts[at].textContent = word; });
-    const size = { x: edges[0], y: ends[0], width: edges[1] - edges[0], height: ends[1] - ends[0] };
+    const size = { x: start, y: ends[0], width: end - start, height: ends[1] - ends[0] };
     for (const [name, value] of Object.entries(size)) element.setAttribute(name, value);
     element.setAttribute("preserveAspectRatio", "none");
     element.style.imageRendering = "pixelated";
     element.removeAttribute("xlink:href");
     element.setAttribute("href", url);
   };
+}
+
+// Columns as wide as they are on the screen.
+function widened(canvas, edges) {
+  const wide = document.createElement("canvas");
+  wide.width = Math.max(canvas.width, Math.ceil(edges[edges.length - 1] - edges[0]));
+  wide.height = canvas.height;
+  const context = wide.getContext("2d");
+  context.imageSmoothingEnabled = false;
+  const at = edges.map((x) => Math.round(((x - edges[0]) / (edges[edges.length - 1] - edges[0])) * wide.width));
+  for (let i = 0; i < canvas.width; i++) context.drawImage(canvas, i, 0, 1, canvas.height, at[i], 0, at[i + 1] - at[i], canvas.height);
+  return wide;
 }
 
 const tables = new Map();
