@@ -1,45 +1,60 @@
 """Train and inspect without a browser: ``python -m foam_viz train`` and ``python -m foam_viz inspect``.
 
-Exit codes: 0 done, 1 nothing was recognised or the run diverged, 2 the command cannot be carried out as written.
+Exit codes: 0 done, 1 nothing was recognised or the run diverged, 2 the command cannot be carried out as written, 130
+interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import secrets
+import os
+import signal
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from foam_viz import settings
-from foam_viz.engine import config, cost
+from foam_viz import cli_train, settings
 from foam_viz.logs import safe
 from foam_viz.logs.limits import Limits
 from foam_viz.logs.reader import Options
 from foam_viz.optim.catalogue import OPTIMIZERS
 from foam_viz.optim.fields import FieldError
 from foam_viz.tasks.catalogue import DEFAULT_TASK, TASKS
-from foam_viz.trace import bundle
+from foam_viz.trace.bundle import BundleError
 from foam_viz.trace.counts import refreshes
 from foam_viz.trace.numbers import THIN, number
 from foam_viz.trace.summary import summarize
 
-_SAVE_SECONDS = 1.0
-_BAR = 30
+
+class _Once(argparse.Action):
+    """An option that may be given once: of two values the last would win in silence."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        given = namespace.__dict__.setdefault("_given", set())
+        if self.dest in given:
+            parser.error(f"argument {option}: given twice")
+        given.add(self.dest)
+        setattr(namespace, self.dest, values)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m foam_viz", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train", help="train one optimizer on one task and write a run bundle")
-    train.add_argument("--task", default=DEFAULT_TASK, help=f"one of {', '.join(TASKS)} (default %(default)s)")
-    train.add_argument("--optimizer", default="foam", help=f"one of {', '.join(OPTIMIZERS)} (default %(default)s)")
-    train.add_argument("--steps", default="600", help="optimizer steps (default %(default)s)")
-    train.add_argument("--seed", default="0", help="seed of weights and batches (default %(default)s)")
-    train.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    train.add_argument(
+        "--task", action=_Once, default=DEFAULT_TASK, help=f"one of {', '.join(TASKS)} (default %(default)s)"
+    )
+    train.add_argument(
+        "--optimizer", action=_Once, default="foam", help=f"one of {', '.join(OPTIMIZERS)} (default %(default)s)"
+    )
+    train.add_argument("--steps", action=_Once, help=f"optimizer steps (default {cli_train.DEFAULTS['steps']})")
+    seed = cli_train.DEFAULTS["seed"]
+    train.add_argument("--seed", action=_Once, help=f"seed of weights and batches (default {seed})")
+    train.add_argument("--device", action=_Once, choices=settings.DEVICES, help="default: as configured, or auto")
     train.add_argument(
         "--set",
         action="append",
@@ -48,12 +63,12 @@ def _parser() -> argparse.ArgumentParser:
         dest="assignments",
         help="a setting of the optimizer, its policy, the task or the run, for example lr=1e-2 or tau=0.75",
     )
-    train.add_argument("--out", required=True, type=Path, help="where the run bundle goes: a new directory or a .zip")
+    train.add_argument(
+        "--out", required=True, action=_Once, help="where the run bundle goes: a new directory or a .zip"
+    )
     train.add_argument("--quiet", action="store_true", help="no progress bar")
     inspect = commands.add_parser("inspect", help="say what is in logs and run bundles")
-    inspect.add_argument(
-        "paths", nargs="+", type=Path, metavar="PATH", help="a log, a run bundle, a folder, an archive"
-    )
+    inspect.add_argument("paths", nargs="+", metavar="PATH", help="a log, a run bundle, a folder, an archive")
     inspect.add_argument(
         "--json", action="store_true", help="strict JSON: a list with one object for each run, keys in docs/inspect.md"
     )
@@ -64,88 +79,50 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
-        return _train(options) if options.command == "train" else _inspect(options)
-    except (FieldError, settings.SettingsError) as error:
-        print(f"error: {error}", file=sys.stderr)
-    except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
+        settings.load()  # a misspelt variable is told whatever the command reads of it
+        code = _train(options) if options.command == "train" else _inspect(options)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Whoever read the output has gone, as `| head` does. Python would flush once more at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + 13
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except (FieldError, settings.SettingsError, BundleError, OSError) as error:
+        print(_printable(f"error: {error}"), file=sys.stderr)
     return 2
 
 
-def _run_config(options: argparse.Namespace) -> dict[str, Any]:
-    assignments = []
-    for text in options.assignments:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise FieldError("--set", text, "KEY=VALUE, for example lr=1e-2")
-        assignments.append((key.strip(), value.strip()))
-    named = {key for key, _ in assignments}
-    assignments += [("steps", options.steps), ("seed", options.seed)]
-    if "decay_steps" not in named:
-        assignments.append(("decay_steps", options.steps))
-    for_optimizer, for_task, for_run = config.route(options.task, options.optimizer, assignments)
-    experiment, errors = config.build(options.task, for_task, for_run, [(options.optimizer, for_optimizer)])
-    if errors:
-        raise errors[0]
-    for error in cost.review(experiment, settings.load(), on_cpu=options.device in ("auto", "cpu")):
-        print(f"warning: the live lab would not train this: {error}", file=sys.stderr)
-    return experiment.lane_config(0)
-
-
 def _train(options: argparse.Namespace) -> int:
-    run_config = _run_config(options)
-    target = options.out
-    if target.exists() and (target.is_file() or any(target.iterdir())):
-        raise FieldError("--out", str(target), "a directory that is new or empty, or a .zip that does not exist")
-    import torch
-
-    from foam_viz.engine.run import Run
-    from foam_viz.trace.autosave import Autosave
-    from foam_viz.trace.model import Trace
-
-    torch.set_num_threads(1)  # small matrices: more threads cost more than they give, and runs stay reproducible
-    run = Run(run_config, run_id=secrets.token_hex(16), device=options.device)
-    run.status = "running"
-    name = target.stem if target.suffix == ".zip" else target.name
-    as_zip = target.suffix == ".zip"
-    trace = Trace.empty(run.manifest(name=name))
-    autosave = None if as_zip else Autosave(target, trace.manifest)
-    steps = run_config["run_settings"]["steps"]
-    began = saved = time.monotonic()
-    while run.live:
-        run.advance()
-        now = time.monotonic()
-        if now - saved >= _SAVE_SECONDS or not run.live:
-            saved = now
-            for table, rows in run.drain().items():
-                trace.append(table, rows)
-                if autosave:
-                    autosave.append(table, rows)
-            if autosave:
-                autosave.flush()
-            if not options.quiet:
-                _progress(run.step, steps, now - began)
-    trace.manifest = run.manifest(name=name)
-    if as_zip:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        bundle.write(trace, target)
-    else:
-        autosave.write_manifest(trace.manifest)
+    chosen = cli_train.run_config(options)
+    target = cli_train.Target(options.out)
+    with cli_train.Interrupt() as interrupt:
+        run = cli_train.build(chosen, options.device)
+        target.create(run)
+        try:
+            cli_train.train(run, target, interrupt, quiet=options.quiet)
+        except BaseException:
+            run.status = "interrupted"
+            _, place = target.finish(run)
+            print(
+                f"\nTraining failed at step {run.step:,}; what it recorded is in {_printable(str(place))}",
+                file=sys.stderr,
+            )
+            raise
+        trace, place = target.finish(run)
     if not options.quiet:
         print(file=sys.stderr)
-    print(_printable(_summary_line(trace, run_config, run.step)))
+    if run.status == "interrupted":
+        steps = chosen["run_settings"]["steps"]
+        print(f"interrupted at step {run.step:,} of {steps:,}; saved as {_printable(str(place))}", file=sys.stderr)
+        return 128 + interrupt.number
+    print(_printable(_summary_line(trace, chosen, run.step)))
+    if place != target.path:
+        return 2
     return 1 if run.status == "diverged" else 0
-
-
-def _progress(step: int, steps: int, seconds: float) -> None:
-    done = round(_BAR * step / steps)
-    rate = step / seconds if seconds else 0.0
-    print(
-        f"\r[{'#' * done}{'.' * (_BAR - done)}] step {step:,} of {steps:,}  {rate:,.0f} steps/s ",
-        end="",
-        file=sys.stderr,
-        flush=True,
-    )
 
 
 def _summary_line(trace: Any, run_config: dict[str, Any], step: int) -> str:
@@ -165,9 +142,13 @@ def _summary_line(trace: Any, run_config: dict[str, Any], step: int) -> str:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    for path in options.paths:
-        if not path.exists():
-            raise FieldError("PATH", str(path), "an existing file or folder")
+    for text in options.paths:
+        if not text.strip():
+            raise FieldError("PATH", repr(text), "a file or folder; . is the current one")
+        if not Path(text).exists():
+            raise FieldError("PATH", text, "an existing file or folder")
+        if not (Path(text).is_file() or Path(text).is_dir()):
+            raise FieldError("PATH", text, "a file or folder, no pipe or device: save what it gives to a file")
     chosen = settings.load()
     limits = Limits.of(
         seconds=chosen.log_seconds,
@@ -175,7 +156,7 @@ def _inspect(options: argparse.Namespace) -> int:
         unpacked_mb=chosen.log_unpacked_mb,
         result_mb=chosen.log_kept_mb,
     )
-    reading = safe.read(options.paths, Options(show_secrets=options.show_secrets), limits)
+    reading = safe.read([Path(text) for text in options.paths], Options(show_secrets=options.show_secrets), limits)
     for problem in reading.problems:
         print(_printable(str(problem)), file=sys.stderr)
     found = [summarize(trace) for trace in reading.traces]

@@ -141,7 +141,7 @@ _OTHER_VARIABLES = (
     "FOAM_VIZ_HOME", "FOAM_VIZ_EXAMPLE_LOGS", "FOAM_VIZ_REQUIRE_BROWSER", "FOAM_VIZ_REQUIRE_LIBRARIES",
 )  # fmt: skip
 """Variables that are no settings: the home, and two that only the tests read."""
-_DEVICES = ("auto", "cpu", "cuda", "mps")
+DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 def _checked(name: str, value: Any, where: str) -> Any:
@@ -159,8 +159,8 @@ def _checked(name: str, value: Any, where: str) -> Any:
                 raise SettingsError(f"{where}: log_folders: {str(folder)!r} must be a folder that exists")
         return folders
     if name == "device":
-        if value not in _DEVICES:
-            raise SettingsError(f"{where}: device = {value!r} must be one of {', '.join(_DEVICES)}")
+        if value not in DEVICES:
+            raise SettingsError(f"{where}: device = {value!r} must be one of {', '.join(DEVICES)}")
         return value
     low, high = _RANGES[name]
     kind = type(getattr(Settings(), name))

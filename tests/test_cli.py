@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from foam_viz import cli
 from foam_viz.trace import bundle
 from foam_viz.trace.numbers import number
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "foam_viz", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300
+        [sys.executable, "-m", "foam_viz", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
+
+
+def here(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """The same in this process: exit code, output and errors. An exception fails the test."""
+    try:
+        code = cli.main(arguments)
+    except SystemExit as ended:  # argparse's way
+        code = ended.code
+    return (code, *capsys.readouterr())
 
 
 def train(out: Path, optimizer: str, *sets: str, steps: int = 30) -> subprocess.CompletedProcess[str]:
@@ -108,13 +127,32 @@ def test_a_diverged_run_is_kept_and_says_so(tmp_path: Path) -> None:
         (["--set", "lr"], "KEY=VALUE"),
         (["--steps", "0"], "steps = 0"),
         (["--seed", "-1"], "seed = -1"),
+        (["--set", "seed=-1"], "seed = -1"),
+        (["--set", "steps=0"], "steps = 0"),
+        (["--steps", "1e400"], "steps = 1e400"),
+        (["--seed", "3", "--set", "seed=4"], "--set seed = 4: must be the same as --seed 3, or left out"),
+        (["--steps", "9", "--set", "steps=10"], "--set steps = 10: must be the same as --steps 9, or left out"),
+        (["--set", "lr=1", "--set", "lr=2"], "--set lr = 2: must be given once; lr = 1 came before"),
+        (["--set", "lr=1e308"], "lr = 1e308: must be a number from 0 to 1000000"),
+        (["--set", "lr="], "lr = : must be"),
+        (["--set", ""], "--set = '': must be KEY=VALUE"),
+        (["--set", "=3"], "--set = =3: must be KEY=VALUE"),
+        (["--set", "device=cpu"], "--device is an option of its own"),
+        (["--set", "sede=1"], "did you mean seed"),
+        (["--seed", "1", "--seed", "1"], "argument --seed: given twice"),
+        (["--task", ""], "task = : must be"),
+        (["--optimizer", ""], "optimizer = : must be"),
+        (["--device", "tpu"], "invalid choice: 'tpu'"),
+        (["--task", "csv", "--set", "table=/no/such.csv"], "/no/such.csv"),
+        (["--task", "csv", "--set", "table=/tmp"], "table = /tmp"),
     ],
 )
-def test_bad_input_names_field_and_range(tmp_path: Path, arguments: list[str], words: str) -> None:
-    done = run("train", *arguments, "--out", str(tmp_path / "out"))
-    assert done.returncode == 2
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
+def test_bad_input_names_field_and_range(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    code, _, told = here(capsys, "train", *arguments, "--out", str(tmp_path / "out"))
+    assert code == 2
+    assert words in told
     assert not (tmp_path / "out").exists()
 
 
@@ -131,3 +169,201 @@ def test_inspect_of_nothing(tmp_path: Path) -> None:
     assert strict(done.stdout) == []
     assert "no run was recognised" in done.stderr
     assert run("inspect", str(tmp_path / "absent")).returncode == 2
+
+
+# --- settings that are options too
+
+
+def test_seed_and_steps_may_be_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Three seeds are three runs."""
+    losses = []
+    for seed in (0, 1, 2):
+        out = tmp_path / str(seed)
+        sets = ("--set", f"seed={seed}", "--set", "steps=4")
+        code, shown, _ = here(capsys, "train", "--optimizer", "sgd", *sets, "--out", str(out))
+        assert code == 0
+        assert f"seed {seed}; step 4" in shown
+        trace = bundle.read(out)
+        settings = trace.manifest.config["run_settings"]
+        assert (settings["seed"], settings["steps"], settings["decay_steps"]) == (seed, 4, 4)
+        losses.append(tuple(trace.values("steps", "loss")))
+    assert len(set(losses)) == 3
+
+
+def test_the_same_twice_is_no_contradiction(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "a")
+    code, *_ = here(capsys, "train", "--optimizer", "sgd", "--steps", "3", "--set", "steps=3.0", "--out", out)
+    assert code == 0
+
+
+# --- what is not there
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_a_device_that_is_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = str(tmp_path / "run")
+    for arguments, configured in ((("--device", "cuda"), "auto"), (("--device", "mps"), "auto"), ((), "cuda")):
+        monkeypatch.setenv("FOAM_VIZ_DEVICE", configured)
+        code, _, told = here(capsys, "train", *arguments, "--out", out)
+        assert code == 2
+        assert "must be one of auto, cpu: torch finds no" in told
+        assert not (tmp_path / "run").exists()
+
+
+def test_a_misspelt_variable(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOAM_VIZ_ENGINE", "3")
+    for arguments in (["train", "--out", str(tmp_path / "run")], ["inspect", str(tmp_path)]):
+        code, _, told = here(capsys, *arguments)
+        assert code == 2
+        assert "FOAM_VIZ_ENGINE: there is no such setting; did you mean FOAM_VIZ_ENGINES?" in told
+
+
+@pytest.mark.parametrize("path", ["", " ", "/no/such/file", "/dev/null", "a" * 300])
+def test_inspect_of_no_file(capsys: pytest.CaptureFixture[str], path: str) -> None:
+    code, _, told = here(capsys, "inspect", path)
+    assert code == 2
+    assert told.startswith("error: ")
+    assert told.count("\n") == 1
+
+
+def test_names_that_are_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / os.fsdecode(b"run-\xff"))
+    assert here(capsys, "train", "--optimizer", "sgd", "--steps", "2", "--out", out)[0] == 0
+    assert bundle.read(out).manifest.name == "run-\N{REPLACEMENT CHARACTER}"
+    code, shown, told = here(capsys, "inspect", out, "--json")
+    assert code == 0, told
+    assert [entry["rows"] for entry in strict(shown)] == [2]
+
+
+# --- where the run goes
+
+
+@pytest.mark.parametrize("name", ["", " ", "file", "file.zip", "folder.zip", "link", "file/below", "file/below.zip"])
+def test_out_that_cannot_be_used_is_known_before_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    for file in ("file", "file.zip"):
+        (tmp_path / file).write_text("mine")
+    (tmp_path / "folder.zip").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "absent")
+    out = str(tmp_path / name) if name.strip() else name
+    code, _, told = here(capsys, "train", "--optimizer", "sgd", "--steps", "10000000", "--quiet", "--out", out)
+    assert code == 2
+    assert told.startswith("error: ")
+    assert told.count("\n") == 1
+    assert (tmp_path / "file").read_text() == (tmp_path / "file.zip").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["run", "run.zip", "deep/er/run.ZIP"])
+def test_a_missing_parent_is_made(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    out = str(tmp_path / "new" / name)
+    assert here(capsys, "train", "--optimizer", "sgd", "--steps", "2", "--out", out)[0] == 0
+    assert bundle.read(tmp_path / "new" / name).manifest.name == "run"
+
+
+@pytest.mark.parametrize("name", ["run", "run.zip"])
+def test_a_disk_that_cannot_be_written_to_is_known_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    monkeypatch.setattr("foam_viz.engine.run.Run.advance", lambda run: pytest.fail("it trains"))
+    assert cli.main(["train", "--optimizer", "sgd", "--out", str(tmp_path / "new" / name)]) == 2
+    assert "Read-only file system" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["run", "run.zip"])
+def test_a_disk_that_is_full_at_the_end_loses_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    full, replace = False, os.replace
+
+    def full_disk(source, target) -> None:
+        if full and tmp_path / "out" in Path(target).parents:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, target)
+
+    def train_and_fill(run, target, interrupt, **options) -> None:
+        nonlocal full
+        full = True
+        training(run, target, interrupt, **options)
+
+    training = cli.cli_train.train
+    monkeypatch.setattr(cli.cli_train, "train", train_and_fill)
+    monkeypatch.setattr(os, "replace", full_disk)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    out = str(tmp_path / "out" / name)
+    code, _, told = here(capsys, "train", "--optimizer", "sgd", "--steps", "3", "--quiet", "--out", out)
+    assert code == 2
+    assert "No space left on device" in told
+    (place,) = tmp_path.glob("foam_viz-*/run")
+    assert f"saved as {place} instead" in told
+    assert bundle.read(place).rows("steps") == 3
+
+
+# --- the end before the end
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [("run.zip", signal.SIGINT), ("run", signal.SIGINT), ("run", signal.SIGTERM)]
+)
+def test_an_interrupt_saves_what_there_is(tmp_path: Path, name: str, number: signal.Signals) -> None:
+    out = tmp_path / name
+    process = subprocess.Popen(
+        [sys.executable, "-m", "foam_viz", "train", "--optimizer", "adamw", "--steps", "1000000", "--out", str(out)],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        told = b""
+        while b"steps/s" not in told:
+            told += os.read(process.stderr.fileno(), 1000)
+        process.send_signal(number)
+        shown, rest = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 128 + number
+    assert shown == b""
+    last = rest.decode().rstrip().splitlines()[-1]
+    assert last.startswith("interrupted at step ")
+    assert last.endswith(f"saved as {out}")
+    assert b"Traceback" not in told + rest
+    trace = bundle.read(out)
+    assert trace.manifest.status == "interrupted"
+    assert f"step {trace.rows('steps'):,} of" in last
+    assert list(trace.values("steps", "step")) == list(range(1, trace.rows("steps") + 1))
+
+
+def test_a_reader_that_goes_away(tmp_path: Path) -> None:
+    assert train(tmp_path / "run", "sgd", steps=2).returncode == 0
+    process = subprocess.Popen(
+        [sys.executable, "-m", "foam_viz", "inspect", "--json", str(tmp_path / "run")],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    process.stdout.close()
+    told = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(60) == 141
+    assert told == b""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_cannot_be_written(tmp_path: Path) -> None:
+    assert train(tmp_path / "run", "sgd", steps=2).returncode == 0
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "foam_viz", "inspect", str(tmp_path / "run")],
+            cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == "error: [Errno 28] No space left on device\n"

@@ -1,0 +1,216 @@
+"""``python -m foam_viz train``: one run without a browser, saved whatever ends it."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from foam_viz import settings
+from foam_viz.engine import config, cost
+from foam_viz.optim.fields import FieldError
+from foam_viz.trace import bundle
+from foam_viz.trace.autosave import Autosave, AutosaveError
+from foam_viz.trace.bundle import BundleError
+from foam_viz.trace.model import Trace
+
+if TYPE_CHECKING:
+    from foam_viz.engine.run import Run
+
+DEFAULTS = {"steps": "600", "seed": "0"}
+"""Options that are settings too, so ``--steps 900`` and ``--set steps=900`` mean the same."""
+
+_OPTIONS = ("task", "optimizer", "device", "out", "quiet")
+_SAVE_SECONDS = 1.0
+_BAR = 30
+
+
+def run_config(options: argparse.Namespace) -> dict[str, Any]:
+    """The configuration of the run, complete and checked.
+
+    Raises:
+        FieldError: An assignment that is none, is given twice or contradicts an option, or a value out of its range.
+    """
+    named: dict[str, str] = {}
+    for text in options.assignments:
+        key, equals, value = (part.strip() for part in text.partition("="))
+        if not (key and equals):
+            raise FieldError("--set", text or "''", "KEY=VALUE, for example lr=1e-2")
+        if key in _OPTIONS:
+            raise FieldError("--set", text, f"a setting; --{key} is an option of its own")
+        if key in named:
+            raise FieldError(f"--set {key}", value, f"given once; {key} = {named[key]} came before")
+        named[key] = value
+    fields = {field.name: field for field in config.RUN_FIELDS}
+    for key, default in DEFAULTS.items():
+        given = getattr(options, key)
+        if given is not None and key in named and fields[key].parse(given) != fields[key].parse(named[key]):
+            raise FieldError(f"--set {key}", named[key], f"the same as --{key} {given}, or left out")
+        named.setdefault(key, default if given is None else given)
+    named.setdefault("decay_steps", named["steps"])
+    for_optimizer, for_task, for_run = config.route(options.task, options.optimizer, named.items())
+    experiment, errors = config.build(options.task, for_task, for_run, [(options.optimizer, for_optimizer)])
+    if errors:
+        raise errors[0]
+    installation = settings.load()
+    on_cpu = (options.device or installation.device) in ("auto", "cpu")
+    for error in cost.review(experiment, installation, on_cpu=on_cpu):
+        print(f"warning: the live lab would not train this: {error}", file=sys.stderr)
+    return experiment.lane_config(0)
+
+
+class Target:
+    """Where a run goes: a bundle directory that grows while it trains, or a zip file written at the end.
+
+    Args:
+        text: What was asked for.
+
+    Raises:
+        FieldError: It is in use, or no name of a file or folder.
+    """
+
+    def __init__(self, text: str) -> None:
+        if not text.strip():
+            raise FieldError("--out", repr(text), "the name of a new directory, or of a .zip that does not exist")
+        self.path = Path(text)
+        self.as_zip = self.path.suffix.lower() == ".zip"
+        # Names on the disk may be no text; the name of a run is.
+        name = self.path.stem if self.as_zip else self.path.name
+        self.name = name.encode(errors="surrogateescape").decode(errors="replace")
+        empty = self.path.is_dir() and not self.as_zip and not any(self.path.iterdir())
+        if self.path.is_symlink() or (self.path.exists() and not empty):
+            allowed = "a directory that is new or empty, or a .zip that does not exist"
+            raise FieldError("--out", str(self.path), allowed)
+        self._autosave: Autosave | None = None
+        self._trace: Trace | None = None
+        self._told = False
+
+    def create(self, run: Run) -> None:
+        """Write the run's beginning, so that a place that cannot be written to is known before it trains.
+
+        Raises:
+            BundleError, AutosaveError: It cannot.
+        """
+        self._trace = Trace.empty(run.manifest(name=self.name))
+        if self.as_zip:
+            bundle.write(self._trace, self.path)
+        else:
+            self._autosave = Autosave(self.path, self._trace.manifest)
+
+    def save(self, run: Run) -> None:
+        """Take the new rows. A disk that is full now may have room again later; it is said once."""
+        for table, rows in run.drain().items():
+            self._trace.append(table, rows)
+            if self._autosave is not None:
+                self._autosave.append(table, rows)
+        if self._autosave is not None:
+            try:
+                self._autosave.flush()
+            except AutosaveError as error:
+                if not self._told:
+                    print(f"\nwarning: {error} Training goes on; saving is tried again.", file=sys.stderr)
+                self._told = True
+
+    def finish(self, run: Run) -> tuple[Trace, Path]:
+        """Write what is left and how the run ended; into a temporary folder where its own place fails.
+
+        Returns:
+            The trace, and where it is.
+
+        Raises:
+            BundleError: Neither could be written.
+        """
+        self.save(run)
+        self._trace.manifest = run.manifest(name=self.name)
+        try:
+            if self._autosave is not None:
+                self._autosave.flush()
+                self._autosave.write_manifest(self._trace.manifest)
+            else:
+                bundle.write(self._trace, self.path)
+        except (AutosaveError, BundleError) as error:
+            elsewhere = Path(tempfile.mkdtemp(prefix="foam_viz-")) / "run"
+            bundle.write(self._trace, elsewhere)
+            print(f"\nerror: {error} The run was saved as {elsewhere} instead.", file=sys.stderr)
+            return self._trace, elsewhere
+        return self._trace, self.path
+
+
+class Interrupt:
+    """Lets a run end between two steps at Ctrl-C, or when the system asks; a second time ends it at once."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Interrupt:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        if self.number:
+            raise KeyboardInterrupt
+        self.number = number
+
+
+def build(chosen: dict[str, Any], device: str | None) -> Run:
+    """The run, on a device that is there.
+
+    Raises:
+        FieldError: The device is not there, or a file that the task needs cannot be used.
+        SettingsError: The installation's configuration cannot be used.
+    """
+    named, device = device, device or settings.load().device
+    import torch
+
+    from foam_viz.engine.device import available
+    from foam_viz.engine.run import Run
+
+    there = [info.name for info in available()]
+    if device not in ("auto", *there):
+        allowed = (
+            f"one of auto, {', '.join(there)}: torch finds no {device.upper()} device on this machine. A driver, or a "
+            "torch built for it, may be missing"
+        )
+        raise FieldError("--device" if named else "device", device, allowed)
+    torch.set_num_threads(1)  # small matrices: more threads cost more than they give, and runs stay reproducible
+    return Run(chosen, run_id=secrets.token_hex(16), device=device)
+
+
+def train(run: Run, target: Target, interrupt: Interrupt, *, quiet: bool) -> None:
+    """Trains to the end, or to an interrupt, saving about every second."""
+    steps = run.config["run_settings"]["steps"]
+    run.status = "running"
+    began = saved = time.monotonic()
+    while run.live and not interrupt.number:
+        run.advance()
+        now = time.monotonic()
+        if now - saved >= _SAVE_SECONDS or not run.live:
+            saved = now
+            target.save(run)
+            if not quiet:
+                _progress(run.step, steps, now - began)
+    if run.live:
+        run.status = "interrupted"
+
+
+def _progress(step: int, steps: int, seconds: float) -> None:
+    done = round(_BAR * step / steps)
+    rate = step / seconds if seconds else 0.0
+    print(
+        f"\r[{'#' * done}{'.' * (_BAR - done)}] step {step:,} of {steps:,}  {rate:,.0f} steps/s ",
+        end="",
+        file=sys.stderr,
+        flush=True,
+    )
