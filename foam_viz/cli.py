@@ -24,6 +24,7 @@ from foam_viz.optim.fields import FieldError
 from foam_viz.tasks.catalogue import DEFAULT_TASK, TASKS
 from foam_viz.trace.bundle import BundleError
 from foam_viz.trace.counts import refreshes
+from foam_viz.trace.final import final_of
 from foam_viz.trace.numbers import THIN, number
 from foam_viz.trace.summary import summarize
 
@@ -127,11 +128,11 @@ def _train(options: argparse.Namespace) -> int:
 
 def _summary_line(trace: Any, run_config: dict[str, Any], step: int) -> str:
     found = summarize(trace)
-    loss = "none" if found["final_loss"] is None else number(found["final_loss"])
+    last = final_of(trace, "loss")
     parts = [
         f"{run_config['optimizer']} on {run_config['task']}, seed {run_config['run_settings']['seed']}",
         f"step {step}",
-        f"loss {loss} (mean of the last 20 steps)",
+        f"loss {number(last.value)} ({last.words})" if last.count else "no loss",
     ]
     if counted := refreshes(trace):
         parts.append(counted.words)

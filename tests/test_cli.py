@@ -15,6 +15,7 @@ import torch
 
 from foam_viz import cli
 from foam_viz.trace import bundle
+from foam_viz.trace.final import final_of
 from foam_viz.trace.numbers import number
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,7 +60,8 @@ def test_train_then_inspect(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "step 30 of 30" in done.stderr
     assert "decompositions" in done.stdout
-    assert "loss" in done.stdout
+    last = final_of(bundle.read(tmp_path / "foam"), "loss")
+    assert f"loss {number(last.value)} (mean of steps 11 to 30)" in done.stdout
     trace = bundle.read(tmp_path / "foam")
     assert trace.manifest.config["task_settings"]["batch_size"] == 32
     shown = run("inspect", str(tmp_path / "foam"), "--json")

@@ -101,6 +101,7 @@ class Group:
 
     def _go(self, goal: str | None) -> None:
         self.running, self.goal, self._next_due = self.live and not self.capped, goal, 0.0
+        self._paused_since = None
         self._say_cap()
 
     def _say_cap(self) -> None:
@@ -277,7 +278,7 @@ class Group:
             self._paused_since = now
         settled = self._paused_since is not None and now - self._paused_since >= self._settled_seconds
         due = now - self._checkpoint_handed >= self._checkpoint_seconds
-        handed = self._states(now, everything) if everything or (due and trains) or settled else None
+        handed = self._states(now, everything) if everything or due or settled else None
         ended = [lane for lane, run in enumerate(self.lanes) if not run.live and lane not in self._closed_lanes]
         self._closed_lanes.update(ended)
         if handed or ended or everything or not trains or now - self._part_handed >= self._part_seconds:

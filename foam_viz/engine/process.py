@@ -175,7 +175,6 @@ class Engine:
             self._closing[view_id] = group.close(seconds=0)
             self._leaving[view_id] = group.epoch
             del self._groups[view_id]
-            group.close()
             return
         self._urgent.add(view_id)
 

@@ -6,6 +6,7 @@ import builtins
 import errno
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,12 +18,13 @@ import torch
 from foam_viz.engine import saver as savers
 from foam_viz.engine import states, store
 from foam_viz.engine.group import Group
+from foam_viz.engine.hub import Hub
 from foam_viz.engine.saver import Opening, Saver, States
 from foam_viz.settings import Settings
 from foam_viz.trace import Manifest, autosave, bundle, parts, record_batch
 from foam_viz.trace.checkpoints import usable
 from tests.engine.conftest import experiment, until
-from tests.engine.test_group import VIEW, advance, killed, save
+from tests.engine.test_group import VIEW, advance, killed, lane, save
 
 LANES = 2
 
@@ -402,8 +404,8 @@ def test_thinning_is_an_event_of_every_lane(group: Group, settings: Settings, fo
     again._saver._tell_thinned("The saved rows up to step 10 were thinned.")
     advance(again, 1)
     again.close()
-    for lane in lanes(folder):
-        (event,) = bundle.read(lane).events.to_pylist()
+    for path in lanes(folder):
+        (event,) = bundle.read(path).events.to_pylist()
         assert (event["kind"], event["message"]) == ("rows-thinned", "The saved rows up to step 10 were thinned.")
 
 
@@ -427,3 +429,54 @@ def test_large_states_are_saved_less_often_and_too_large_ones_never(settings: Se
     assert group._states(now + 9, False) is None
     assert "38 MiB, are over the 16 MiB that a run may take (run_mb), so they are not saved" in group.autosave_notice
     group.close()
+
+
+def test_steps_made_one_after_another_do_not_wait_for_the_disk(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that takes a second for each write holds no step up, and no state is taken between quick steps."""
+    stuck = threading.Event()
+    write = parts.write_atomically
+
+    def slow(*arguments, **options):
+        stuck.wait(30)
+        write(*arguments, **options)
+
+    for module in ("autosave", "part_files", "checkpoints"):
+        monkeypatch.setattr(f"foam_viz.trace.{module}.write_atomically", slow)
+    group = Group(VIEW, experiment("foam", "adamw"), Settings(data_directory=settings.data_directory), "cpu")
+    monkeypatch.setattr(states, "to_bytes", lambda state: pytest.fail("a state was taken between two steps"))
+    group.open_autosave()
+    now = time.monotonic()
+    for step in range(1, 21):
+        group.until("step")
+        group.advance(now)
+        group.drain()
+        group.save(now)  # however long the steps really took: the clock stands still
+        assert group.step == step
+    assert not group._saver.wait(0)
+    assert not list(lane(settings).rglob("*.arrow"))
+    monkeypatch.undo()
+    stuck.set()
+    group.close()
+    assert bundle.read(lane(settings)).rows("steps") == 20
+    assert states.newest([lane(settings, number) for number in (0, 1)]).step == 20
+
+
+def test_a_link_without_its_key_leaves_a_damaged_run_as_it_is(group: Group, settings: Settings, folder: Path) -> None:
+    """Through the whole service: the page tells what happened, and the folder is the same before, during and after."""
+    store.write_json(folder / store.CONTROL, {"key_sha256": store.fingerprint("k" * 32), "device": "cpu"})
+    for checkpoint in usable(lanes(folder)[1]):
+        checkpoint.path.write_bytes(checkpoint.path.read_bytes()[:99])
+    before = content(folder)
+    hub = Hub(settings)
+    try:
+        run = hub.find(VIEW, session="a stranger")
+        until(lambda: run.header, 120)
+        assert "training goes on from step 0" in run.header["autosave_notice"]
+        assert not hub.controls(VIEW, None)
+        time.sleep(1)
+        assert content(folder) == before
+    finally:
+        hub.close()
+    assert content(folder) == before
