@@ -42,6 +42,12 @@ def cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
+def shortened(text: str, longest: int = 40) -> str:
+    """Return the text, or its beginning and its end with an ellipsis between: names often differ in their ends."""
+    tail = longest // 3
+    return text if len(text) <= longest else f"{text[: longest - tail - 1]}…{text[-tail:]}"
+
+
 def _shown(letter: str, lines: bool) -> str:
     if letter.isprintable() or letter in _KEPT or unicodedata.category(letter) == "Zs":
         return letter

@@ -13,6 +13,7 @@ from foam_viz.figures.panel import LossAxis
 from foam_viz.trace import bundle
 from foam_viz.trace.model import Trace
 from foam_viz.ui.lab_state import LabState
+from foam_viz.ui.refusals import refusals
 from foam_viz.ui.text import plain
 
 SPEEDS: dict[str, float | None] = {"1 step/s": 1.0, "5 steps/s": 5.0, "25 steps/s": 25.0, "Full speed": None}
@@ -107,8 +108,7 @@ def _zipped(trace: Trace) -> bytes:
 
 
 def _messages(state: LabState, run: LabRun | None, mine: bool) -> None:
-    for error in state.rejected:
-        st.warning(f"Not taken from the link: {plain(error)}. The default is used.", icon=":material/link_off:")
+    refusals(state.rejected)
     if state.problem:
         st.error(plain(state.problem))
     if state.view_id and run is None:

@@ -112,6 +112,9 @@ def _overview(state: LogsState, runs: list[Run]) -> None:
         selection_mode="single-row",
         height="auto" if len(rows) <= _MOST_ROWS else _LONG_TABLE,
         column_config={
+            "Run": st.column_config.TextColumn(width="medium", help="A double click shows all of a name that is cut."),
+            "Format": st.column_config.TextColumn(width="medium"),
+            "From": st.column_config.TextColumn(width="small"),
             "Rows": st.column_config.NumberColumn(format="localized", help="Rows of the table of steps."),
             "Checks": st.column_config.NumberColumn(
                 format="localized", help="Rows of the table of checks: decisions of single factors, or their counts."

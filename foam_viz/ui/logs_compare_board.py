@@ -20,6 +20,7 @@ from foam_viz.figures.compare import CompareView
 from foam_viz.figures.compare_rates import RateView
 from foam_viz.figures.panel import Drawing, Lane, PanelSpec, View
 from foam_viz.figures.theme import number
+from foam_viz.trace.visible import shortened
 from foam_viz.ui.board import LaneChip, Panel, board
 from foam_viz.ui.isolation import drawing
 from foam_viz.ui.logs_state import LogsState, Run
@@ -55,7 +56,7 @@ def draw(state: LogsState, runs: list[Run], baseline: int | None, highlight: int
         def on_range(panel: str, window: tuple[float, float] | None) -> None:
             state.window = None if window is None else (state.view["x"], *window)
 
-        lanes = [Lane(run.trace, run.label, place) for run, place in zip(runs, places, strict=True)]
+        lanes = [Lane(run.trace, shortened(run.label), place) for run, place in zip(runs, places, strict=True)]
         rows = table(state, lanes, metrics, baseline)
         time = BY_ID[state.view["x"]].measure == "time"
         board(
@@ -223,7 +224,7 @@ def chips(
 ) -> list[LaneChip]:
     """The table above the panels."""
     return [
-        LaneChip(lane.position, lane.label, cells(row, state, withheld), run.trace.manifest.status)
+        LaneChip(lane.position, run.label, cells(row, state, withheld), run.trace.manifest.status)
         for run, lane, row in zip(runs, lanes, rows, strict=True)
     ]
 
@@ -236,7 +237,7 @@ def _long_table(
     st.dataframe(
         [
             {
-                "Run": lane.label,
+                "Run": run.label,
                 **{label: text for label, text, _ in cells(row, state, withheld)},
                 "State": run.trace.manifest.status,
             }

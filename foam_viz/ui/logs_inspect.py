@@ -17,6 +17,7 @@ from foam_viz.figures.panel import Drawing, Lane, View, without_place
 from foam_viz.figures.theme import LIGHT, number
 from foam_viz.trace import Trace
 from foam_viz.trace.counts import refreshes
+from foam_viz.trace.visible import shortened
 from foam_viz.ui.board import LaneChip, Panel, board
 from foam_viz.ui.isolation import drawing, isolated
 from foam_viz.ui.lab_controls import LOSS_AXES
@@ -182,8 +183,8 @@ def drawn(run: Run, view: View, moment: int | None) -> list[Panel]:
 
     Those over time show the whole run, with a line at the moment; what they say in words is of the moment, too.
     """
-    whole = [Lane(run.trace, run.label, 0)]
-    then = whole if moment is None else [Lane(run.trace.truncated(moment), run.label, 0)]
+    whole = [Lane(run.trace, shortened(run.label), 0)]
+    then = whole if moment is None else [Lane(run.trace.truncated(moment), shortened(run.label), 0)]
     panels = []
     for spec in panels_for(whole):
         drawing_then = drawing(spec, then, view)

@@ -10,6 +10,7 @@ from foam_viz.ui.logs_compare import compare
 from foam_viz.ui.logs_inspect import inspect
 from foam_viz.ui.logs_sources import sidebar
 from foam_viz.ui.logs_state import LogsState, state
+from foam_viz.ui.refusals import refusals
 from foam_viz.ui.server import hub
 from foam_viz.ui.text import plain
 
@@ -45,7 +46,6 @@ def _tab(session: LogsState) -> None:
 
 
 def _messages(session: LogsState) -> None:
-    for error in session.rejected:
-        st.warning(f"Not taken from the link: {plain(error)}. The default is used.", icon=":material/link_off:")
+    refusals(session.rejected)
     if session.notice:
         st.warning(plain(session.notice, 600), icon=":material/info:")

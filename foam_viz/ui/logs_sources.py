@@ -73,20 +73,26 @@ def allowed_folder(text: str, folders: tuple[Path, ...]) -> tuple[Path | None, s
     Whether something outside the allowed folders exists is not told.
 
     Args:
-        text: Absolute, or relative to one of the folders.
+        text: Absolute, relative to one of the folders, or its name and what lies in it.
         folders: What the configuration allows.
     """
     homes = [folder.resolve() for folder in folders]
+    missing = ""
     if "\0" in text:
         return None, "a path has no zero bytes"
     given = Path(text.strip())
     for home in homes:
-        try:
-            place = (given if given.is_absolute() else home / given).resolve()
-        except (OSError, RuntimeError):
-            continue
-        if place.is_relative_to(home) and (place.exists() or len(homes) == 1):
-            return (place, "") if place.exists() else (None, "there is no such folder or file")
+        for start in (home, home.parent) if given.parts[:1] == (home.name,) else (home,):
+            try:
+                place = (given if given.is_absolute() else start / given).resolve()
+            except (OSError, RuntimeError):
+                continue
+            if place.is_relative_to(home) and place.exists():
+                return place, ""
+            if place.is_relative_to(home) and len(homes) == 1 and start == home:
+                missing = "there is no such folder or file"
+    if missing:
+        return None, missing
     return None, "only what lies in the folders that the configuration allows (log_folders) can be opened"
 
 
@@ -110,8 +116,8 @@ def _server_folder(state: LogsState) -> None:
         "Folder on the server",
         key="logs.folder",
         on_change=chosen,
-        placeholder=str(folders[0]),
-        help="Everything below it is read. Allowed: " + ", ".join(plain(folder) for folder in folders) + ".",
+        placeholder=folders[0].name,
+        help="Everything below it is read. Allowed: " + ", ".join(plain(folder.name) for folder in folders) + ".",
     )
 
 

@@ -98,3 +98,11 @@ def test_only_allowed_folders_can_be_opened(tmp_path: Path) -> None:
         assert problem
     assert "no such" in allowed_folder("nothing", (allowed,))[1]
     assert "log_folders" in allowed_folder(str(other), (allowed,))[1]
+
+
+def test_an_allowed_folder_has_a_name_and_no_place(tmp_path: Path) -> None:
+    allowed = tmp_path / "runs"
+    (allowed / "a").mkdir(parents=True)
+    assert allowed_folder("runs/a", (allowed,))[0] == (allowed / "a").resolve()
+    assert allowed_folder("runs", (allowed,))[0] == allowed.resolve()
+    assert allowed_folder("runs/../..", (allowed,))[0] is None

@@ -33,7 +33,9 @@ export class Head {
     lanes.forEach((lane, index) => {
       const row = this.table.tBodies[0].rows[index];
       row.classList.toggle("fb-focus", lanes.length > 1 && lane.position === focus);
-      write(row.querySelector(".fb-name"), lane.label);
+      const name = row.querySelector(".fb-name");
+      write(name, lane.label);
+      name.title = follows ? `${lane.label}: follow the factors of this run` : lane.label;
       lane.cells.forEach(([, text, help], at) => { const cell = row.cells[at + 1]; write(cell, text); cell.title = help; });
       const state = row.cells[row.cells.length - 1];
       state.dataset.state = lane.state;
@@ -67,7 +69,6 @@ export class Head {
       const label = make(follows ? "button" : "span", "fb-name");
       if (follows) {
         label.type = "button";
-        label.title = "Follow the factors of this run";
         label.onclick = () => this.follow({ factor: null, lane: lane.position });
       }
       name.append(swatch(LANES[lane.position % LANES.length]), label);
