@@ -5,7 +5,7 @@ from __future__ import annotations
 from foam_viz.logs.blocks import Block
 
 _PAIRED = r"(?P<name>[\w@%][\w@%./ ()-]{0,80}?)"
-_NUMBER = r"(?P<value>[-+]?(?:\d[\d,]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?%?|[-+]?(?:nan|inf))"
+_NUMBER = r"(?P<value>[-+]?(?:\d[\d,]{0,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][-+]?\d{1,4})?%?|[-+]?(?:nan|inf))"
 
 BLOCKS: tuple[Block, ...] = (
     Block(
@@ -74,7 +74,7 @@ BLOCKS: tuple[Block, ...] = (
     # Tables of fixed columns between other lines.
     Block(
         name="table row",
-        opens=r"(?i)^\s*\W{0,3}(?:e|epoch|step|steps|iter|iteration|#)(?:\s*\|\s*|\s+)(?=[a-z#])[^\d:=]*(?:[^:=]*)$",
+        opens=r"(?i)^\s*\W{0,3}(?:e|epoch|step|steps|iter|iteration|#)(?:\s*\|\s*|\s+)(?=[a-z#])[^:=]{0,400}$",
         columns=True,
         names={"E": "epoch", "#": "step"},
     ),
@@ -87,7 +87,8 @@ BLOCKS: tuple[Block, ...] = (
     # One line, with its place in the run written in a way of its own.
     Block(
         name="Keras line",
-        opens=r"^\s*(?P<step>\d+)/(?P<step_total>\d+|Unknown)\s+(?:\[[=>.\s]*\]|[━ ]{3,}\S?|-)\s*(?:-|\d|ETA)",
+        opens=r"^\s*(?P<step>\d+)/(?P<step_total>\d+|Unknown)\s{1,4}"
+        r"(?:\[[=>.\s]{0,200}\]|[━ ]{3,200}\S?|-)\s{0,4}(?:-|\d|ETA)",
         last=True,
     ),
     Block(

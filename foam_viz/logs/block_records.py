@@ -38,7 +38,7 @@ _TWO_WORDS = re.compile(
 _FIELD = re.compile(r"[^\s|]+")
 
 
-@dataclass
+@dataclass(slots=True)
 class Record:
     """Values that were logged together.
 

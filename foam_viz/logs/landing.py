@@ -177,13 +177,13 @@ def _at_steps(records: Sequence[Record], marks: Sequence[int], landed: Landed) -
     rows: list[dict[str, str]] = []
     extra: list[list[dict[str, str]]] = []
     for index in marks:
-        row = dict(records[index].cells)
+        row = records[index].cells
+        if records[index].has_values():
+            landed.used[records[index].kind] += records[index].lines
         if index in epochs and not records[index].has_epoch():
             row["epoch"] = epochs[index]
         rows.append(row)
         extra.append([])
-        if records[index].has_values():
-            landed.used[records[index].kind] += records[index].lines
     if epochs:
         headings = [record for record in records if record.only_epoch]
         landed.used[headings[0].kind] += len(headings)

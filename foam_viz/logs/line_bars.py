@@ -12,8 +12,9 @@ _TQDM = re.compile(
     r"\[[^\]<]{0,20}<[^,\]]{0,20},?\s{0,4}[^,\]]{0,20}"
 )
 _WITHOUT_TOTAL = re.compile(r"(?<![\w.])(?P<place>\d{1,12})it \[[\d:]{4,12}, {0,4}[^,\]]{0,20}")
+_PIECES = "━╸╺╍─█▏▎▍▌▋▊▉"
 _RICH = re.compile(
-    r"[━╸╺╍─█▏▎▍▌▋▊▉]{2,200}[ ━╸╺╍─█▏▎▍▌▋▊▉]{0,200}(?P<place>\d{1,12})/(?P<total>\d{1,12})(?![\d.])"
+    rf"(?<![{_PIECES}])[{_PIECES}][ {_PIECES}]{{1,300}}(?P<place>\d{{1,12}})/(?P<total>\d{{1,12}})(?![\d.])"
     r"(?:\s{1,4}[\d:]{4,9} • [-\d:]{4,9})?(?:\s{1,4}[\d.]{1,12}it/s)?"
 )
 _EVALUATES = HELD_OUT | TEST | {"validating", "evaluating", "validate", "evaluate", "sanity"}

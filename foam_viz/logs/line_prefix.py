@@ -21,7 +21,7 @@ _CLOCK = re.compile(r"(?<![\d:])\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?![\d:])")
 _LOOKED_AT = 80
 _LEVEL = r"info|debug|warning|warn|error|critical|notice|trace|fatal"
 _MARK = re.compile(
-    rf"""\s*(?:
+    rf"""(?:
       [IWEF]\d{{4,8}}\s+\d+\s+[\w./<>-]+:\d+\]                # what is left of a glog prefix
     | \d{{1,10}}\s+[\w./<>-]+\.(?:py|cc|cpp|h|cu|go|rs):\d+\]
     | [\[(]{{1,2}}\s*(?:(?:{_LEVEL})\s*[|:]\s*)?[\w./<>-]+:\d{{1,6}}(?::\w+)?(?:,\s*rank[ =:]?\d+)?\s*[\])]{{1,2}}
@@ -37,7 +37,8 @@ _MARK = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 
-_DASH = re.compile(r"\s*[-|]\s")
+_DASH = re.compile(r"[-|]\s")
+_WORD = re.compile(r"\S")
 
 
 def split_prefix(line: str) -> tuple[str, str]:
@@ -57,7 +58,10 @@ def split_prefix(line: str) -> tuple[str, str]:
             line = _CLOCK.sub(" ", line)
     end = 0
     for _ in range(8):
-        mark = _MARK.match(line, end) or (_DASH.match(line, end) if date or end else None)
+        begins = _WORD.search(line, end)
+        if begins is None:
+            break
+        mark = _MARK.match(line, begins.start()) or (_DASH.match(line, begins.start()) if date or end else None)
         if mark is None:
             break
         end = mark.end()

@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 
 from foam_viz.logs import read_all
+from foam_viz.logs.block_catalogue import BLOCKS
+from foam_viz.logs.block_records import Records
 from foam_viz.logs.key_values import READER
+from foam_viz.logs.text_lines import LogText
 from tests.logs.examples import ROOT
 from tests.logs.reading import column, read, said, written
 
@@ -144,3 +147,9 @@ def test_a_few_values_in_much_other_text_are_said_to_be_few(tmp_path: Path) -> N
     lines = "".join(f"step {i} loss {4 - i / 10:.2f}\n" for i in range(12))
     (trace,) = read(READER, written(tmp_path, "x.log", noise + lines))
     assert len(trace.steps) == 12 and said(trace, "12 of 1,002 lines hold values")
+
+
+@pytest.mark.parametrize("piece", [" ", "=", "─ ", "1/", "| a ", "[1", "a's ", "validation ", "1,", "a."])
+def test_no_line_is_slow_to_read(piece: str) -> None:
+    text = "[step=1]\n" + (piece * (9_900 // len(piece)) + "x\n") * 2 + "Validation results:\n" + piece * 900 + "x\n"
+    assert list(Records(BLOCKS).of(LogText(text)))  # quadratic expressions took two minutes
