@@ -1,6 +1,6 @@
 """``python -m benchmarks [NAME ...]``: runs all benchmarks or those named; exits 1 if one missed a limit.
 
-``equal_budget`` (half an hour) and ``precision`` (two minutes) are studies without limits: they run when named. So do
+``equal_budget`` (half an hour) and ``precision`` (an hour) are studies without limits: they run when named. So do
 ``device`` (four minutes at most) and ``optimizers`` (six minutes), which needs requirements-benchmarks.txt.
 """
 

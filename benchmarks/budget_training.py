@@ -78,8 +78,9 @@ def train(trial: Trial) -> dict[str, Any]:
         "seed": trial.seed, "steps": problem.steps, "schedule": trial.schedule, "decay_steps": problem.steps,
         "precision": trial.precision,
     }  # fmt: skip
+    # The runs that are kept were made with the defaults of the first release for what a trial does not say.
     experiment, errors = config.build(
-        problem.task, dict(problem.task_settings), run_settings, [(trial.optimizer, settings)]
+        problem.task, dict(problem.task_settings), run_settings, [(trial.optimizer, settings)], version=1
     )
     if errors:
         raise errors[0]

@@ -7,7 +7,8 @@ size 2^-23 lambda_max. The shift lifts all eigenvalues by the most negative one,
 
 Each run is kept in a file of its own in ``--cache=FOLDER``, so that several processes may share the work and an
 interrupted one goes on. ``--seeds=N`` takes the first N seeds, ``--task=NAME`` one problem. ``--write`` keeps the
-results in docs/findings/precision.json, where later calls find them, and renews the tables of docs/findings.md.
+results in docs/findings/precision.json, where later calls find them, and renews the tables of docs/findings.md;
+``--known`` trains nothing and tells what is there.
 """
 
 from __future__ import annotations
@@ -72,10 +73,17 @@ class Cache:
         self._folder, self.results = folder, dict(known)
         folder.mkdir(parents=True, exist_ok=True)
 
+    def _path(self, wanted: Trial) -> Path:
+        return self._folder / f"{hashlib.sha256(wanted.key.encode()).hexdigest()[:24]}.json"
+
+    def has(self, wanted: Trial) -> bool:
+        """Whether the result of a trial is known."""
+        return wanted.key in self.results or self._path(wanted).exists()
+
     def result(self, wanted: Trial) -> dict[str, Any]:
         """The result of a trial, trained now unless it is known."""
         if wanted.key not in self.results:
-            path = self._folder / f"{hashlib.sha256(wanted.key.encode()).hexdigest()[:24]}.json"
+            path = self._path(wanted)
             if not path.exists():
                 found = {name: value for name, value in train(wanted).items() if name in ("loss", "decompositions")}
                 fresh = path.with_suffix(f".{id(self)}.new")
@@ -101,7 +109,8 @@ def markdown(problem: Problem, table: Mapping[str, Sequence[Cell]]) -> str:
     """The table of a problem."""
     head = ["", *(rule if precision == "float32" else precision for rule, precision in NUMERICS), "floor / shift",
             "float64 / shift"]  # fmt: skip
-    lines = [f"{problem.label}:", "", "| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    seeds = len(next(iter(table.values()))[0].losses)
+    lines = [f"{problem.label}, {seeds} seeds:", "", "| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for method, cells in table.items():
         shown = [f"{mean(cell.losses):.3f} ({mean(cell.decompositions):.0f})" for cell in cells]
         ratios = [
@@ -122,6 +131,19 @@ def write(tables: Sequence[str], results: Mapping[str, dict[str, Any]]) -> None:
     DOCUMENT.write_text(f"{before}{mark}" + "\n".join(tables) + after)
 
 
+def known_seeds(problem: Problem, seeds: Sequence[int], cache: Cache) -> Sequence[int]:
+    """The first seeds of which every run is known."""
+
+    def whole(seed: int) -> bool:
+        return all(
+            cache.has(trial(problem, method, rule, precision, seed))
+            for method in METHODS
+            for rule, precision in NUMERICS
+        )
+
+    return seeds[: next((count for count, seed in enumerate(seeds) if not whole(seed)), len(seeds))]
+
+
 def _option(name: str, default: str) -> str:
     return next((word.partition("=")[2] for word in sys.argv[1:] if word.startswith(f"--{name}=")), default)
 
@@ -132,10 +154,14 @@ def main() -> int:
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     cache = Cache(Path(_option("cache", str(Path(tempfile.gettempdir()) / "foam-viz-precision"))), known)
     problems = [problem for problem in PROBLEMS if not wanted or problem.name == wanted]
-    # Few seeds of everything before many of one thing: an interrupted study has a whole table of fewer seeds.
-    for count in range(1, len(seeds) + 1):
-        tables = [markdown(problem, compare(problem, seeds[:count], cache)) for problem in problems]
-        print(f"{count} of {len(seeds)} seeds", flush=True)
+    if "--known" not in sys.argv:
+        # Few seeds of everything before many of one thing: an interrupted study has a whole table of fewer seeds.
+        for count in range(1, len(seeds) + 1):
+            for problem in problems:
+                compare(problem, seeds[:count], cache)
+            print(f"{count} of {len(seeds)} seeds", flush=True)
+    done = {problem: known_seeds(problem, seeds, cache) for problem in problems}
+    tables = [markdown(problem, compare(problem, some, cache)) for problem, some in done.items() if some]
     print("\n" + "\n".join(tables))
     if "--write" in sys.argv:
         write(tables, cache.results)

@@ -126,6 +126,8 @@ def test_a_diverged_run_is_kept_and_says_so(tmp_path: Path) -> None:
         (["--set", "tau=1.5"], "tau = 1.5: must be a number strictly between 0 and 1"),
         (["--set", "tau=nan"], "tau = nan"),
         (["--set", "epsilon_max=1e-12"], "epsilon_max"),
+        (["--set", "eigenvalues=clamp"], "eigenvalues = clamp: must be one of floor, shift"),
+        (["--set", "precision=float16"], "precision = float16: must be one of float32, float64"),
         (["--set", "lr"], "KEY=VALUE"),
         (["--steps", "0"], "steps = 0"),
         (["--seed", "-1"], "seed = -1"),

@@ -32,7 +32,7 @@ class Preset:
 PRESETS: dict[str, Preset] = {
     "foam-against-fixed": Preset(
         "FOAM against a fixed period",
-        "Nearly the same loss from about a fifth of the decompositions.",
+        "A tenth more loss for a sixth of the decompositions.",
         ("foam", "shampoo"),
     ),
     "how-stale": Preset(

@@ -37,7 +37,7 @@ _FIRST_TASKS: dict[str, dict[str, Any]] = {
     "matrix-factorization": {"batch_size": 512, "width": 64, "rank": 8, "condition": 100.0, "shift_at": 0},
     "csv": {"batch_size": 64, "width": 64, "depth": 2, "shift_at": 0, "table": None, "target": None},
 }  # fmt: skip
-# Settings that came later have the value by which they change nothing: eigenvalues, precision.
+# Settings that came later have the value by which they change nothing: precision, eigenvalues, equilibrate.
 _FIRST_RUN: dict[str, Any] = {
     "seed": 0, "schedule": "constant", "warmup_steps": 50, "decay_steps": 600, "steps": 100_000,
     "precision": "float32",
@@ -68,7 +68,7 @@ _FIRST_OPTIMIZERS: dict[str, dict[str, Any]] = {
     },
     "soap": _SOAP,
     "soap-residual": {**_SOAP, "tau": 0.2},
-    "muon": {**_ADAM, "momentum": 0.95, "eps": 1e-8},
+    "muon": {**_ADAM, "momentum": 0.95, "eps": 1e-8, "equilibrate": "none"},
     "adafactor": {"lr": 0.01, "beta2_decay": -0.8, "d": 1.0, "weight_decay": 0.0},
 }  # fmt: skip
 

@@ -28,7 +28,6 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
     levels = {"epsilon": chosen.epsilon, "epsilon_t": epsilon, "epsilon_max": chosen.epsilon_max}
     span = _range(columns.spectrum_extremes(lane, factor), [level for level in levels.values() if level])
     floor = 10.0 ** span[0]
-    off = int((now < epsilon).sum()) if epsilon else 0
     data = []
     if before is not None:
         then = f"at step {since:,}, when decomposed" if since is not None else "at the last decomposition"
@@ -50,13 +49,23 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
         ),
     }
     age = "just decomposed" if since == step else f"basis from step {since:,}" if since is not None else ""
-    damped = f"damped away: {off:,} of {len(now):,} directions" if epsilon else f"{len(now):,} directions"
+    damped = _damped(now, epsilon) if epsilon else f"{len(now):,} directions"
     reading = "; ".join(filter(None, [damped, age]))
     return Drawing(
         figure=figure,
         reading=f"{columns.factor_name(lane, factor)}: {reading}",
         moment=columns.snapshot_moment(lane, factor, snapshot),
     )
+
+
+def _damped(eigenvalues: np.ndarray, epsilon: float) -> str:
+    """How many directions the damping switches off, and how far the smallest eigenvalue lies from it."""
+    off = int((eigenvalues < epsilon).sum())
+    words = f"damped away: {off:,} of {len(eigenvalues):,} directions"
+    if not off:
+        words = "damping inactive: ε lies under every eigenvalue"
+    smallest = theme.setting(float(f"{eigenvalues.min() / epsilon:.2g}"))
+    return f"{words}; the smallest is {smallest} ε"
 
 
 _NOW = {"color": theme.LIGHT.ink, "width": 2}

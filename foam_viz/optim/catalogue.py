@@ -33,9 +33,9 @@ ROOT = Field(
     help="p: factors enter with the power -1/p; none means twice the number of dimensions",
 )  # fmt: skip
 EIGENVALUES = Field(
-    name="eigenvalues", kind="choice", default="shift", choices=("shift", "floor"), label="Smallest eigenvalues",
-    help="Computed eigenvalues near 0 are rounding: shift lifts all by the most negative one (the FOAM reference), "
-    "floor raises each to machine epsilon times the largest",
+    name="eigenvalues", kind="choice", default="floor", choices=("floor", "shift"), label="Smallest eigenvalues",
+    help="Computed eigenvalues near 0 are rounding: floor raises each to machine epsilon times the largest, shift "
+    "lifts all by the most negative one, as the FOAM reference does",
 )  # fmt: skip
 GRAFTING = Field(
     name="grafting", kind="choice", default="adam", choices=(None, "sgd", "adam"), label="Grafting",

@@ -34,8 +34,9 @@ class Shampoo(FactoredOptimizer):
         betas: Decay of the first moment, and of the factor statistics (1 means a plain sum).
         weight_decay: Decoupled decay, W <- W - lr wd W.
         root: p; ``None`` means twice the order of the block.
-        eigenvalues: What becomes of the smallest computed eigenvalues, which are rounding: ``"shift"`` lifts all by the
-            most negative one, ``"floor"`` raises each to machine epsilon of the state times the largest. See ``Bank``.
+        eigenvalues: What becomes of the smallest computed eigenvalues, which are rounding: ``"floor"`` raises each to
+            machine epsilon of the state times the largest, ``"shift"`` lifts all by the most negative one, as the
+            FOAM reference does. See ``Bank``.
         refresh: The refresh policy, which also holds the damping.
         grafting: ``None``, ``"sgd"`` or ``"adam"``: whose length the step takes.
         grafting_beta2: Decay of Adam grafting's second moment; ``None`` means ``betas[1]``.
@@ -59,7 +60,7 @@ class Shampoo(FactoredOptimizer):
         betas: tuple[float, float] = (0.9, 0.99),
         weight_decay: float = 0.0,
         root: int | None = 2,
-        eigenvalues: str = "shift",
+        eigenvalues: str = "floor",
         refresh: Policy = Foam(period=10, tau=0.75, epsilon=1e-9, epsilon_max=3e-7),  # noqa: B008 (frozen)
         grafting: str | None = "adam",
         grafting_beta2: float | None = None,

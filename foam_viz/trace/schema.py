@@ -164,10 +164,12 @@ SNAPSHOTS = TableSchema(
         Column("factor", _INT32, "Index into the manifest's `factors`.", required=True, least=0, places=True),
         Column("last_decomposition_step", _INT64, "Step at which the basis in force was decomposed.", **_STEP),
         Column("epsilon", _REAL, "Damping in force.", **_DAMPING),
-        Column("eigenvalues", _SPECTRUM, "Eigenvalues of the current factor, descending.", "gradient^2"),
-        Column("basis_eigenvalues", _SPECTRUM, "Eigenvalues kept with the basis in force, descending.", "gradient^2"),
-        Column("true_error", _REAL, "Relative Frobenius error of the inverse root in force against a fresh one.",
-               **_MEASURE),
+        Column("eigenvalues", _SPECTRUM, "Eigenvalues of the current factor, descending, as the optimizer would have "
+               "them had it decomposed it now.", "gradient^2"),
+        Column("basis_eigenvalues", _SPECTRUM, "Eigenvalues kept with the basis in force, descending; floored where "
+               "the optimizer floors them.", "gradient^2"),
+        Column("true_error", _REAL, "Relative Frobenius error of the inverse root in force against a fresh one, which "
+               "is decomposed in float64.", **_MEASURE),
         Column("overlap", pa.binary(), "Overlap matrix, row-major unsigned bytes, 255 is 1. Rows are basis directions, "
                "columns current ones, both by descending eigenvalue; pooled when large."),
         Column("overlap_size", _INT32, "Rows, and columns, of `overlap`.", least=1, most=4096),

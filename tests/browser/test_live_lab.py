@@ -184,7 +184,7 @@ def test_a_shared_link_watches_and_does_not_steer(page, server: Server, browser)
 
 
 def test_the_link_restores_the_configuration(page, server: Server) -> None:
-    query = "?task=digits-classifier&seed=3&lane=dr-shampoo:tau=0.35&lane=adamw:lr=0.003"
+    query = "?v=2&task=digits-classifier&seed=3&lane=dr-shampoo:tau=0.35&lane=adamw:lr=0.003"
     open_lab(page, server, query)
     assert page.get_by_role("spinbutton", name="Seed").input_value() == "3"
     page.get_by_text("Tells 8x8 handwritten digits apart").wait_for(timeout=20_000)

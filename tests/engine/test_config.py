@@ -28,7 +28,8 @@ def test_every_lane_that_has_factors_starts_at_ten_by_default() -> None:
     for name, spec in OPTIMIZERS.items():
         if spec.has_factors:
             experiment, _ = config.build(lanes=[(name, {"period": 100})] if spec.policy else [(name, {})])
-            assert experiment.lanes[0].settings["start"] == 10, name
+            # SPlus takes its first bases from the first gradient, as its authors have it.
+            assert experiment.lanes[0].settings["start"] == (1 if name == "splus" else 10), name
 
 
 @pytest.mark.parametrize("optimizer", list(OPTIMIZERS))
@@ -74,6 +75,17 @@ def test_a_link_with_bad_parts_keeps_the_rest() -> None:
 def test_epsilon_max_below_epsilon_is_refused() -> None:
     _, errors = config.from_query({"lane": ["foam:epsilon=1e-5,epsilon_max=1e-7"]})
     assert [error.field for error in errors] == ["epsilon_max"]
+
+
+def test_unknown_rules_and_precisions_are_refused_and_the_rest_is_kept() -> None:
+    query = {"v": ["2"], "precision": ["float16"], "lane": ["foam:eigenvalues=clamp,tau=0.5", "soap:eigenvalues=floor"]}
+    experiment, errors = config.from_query(query)
+    words = [str(error) for error in errors]
+    assert words[0] == "eigenvalues = clamp: must be one of floor, shift"
+    assert words[1].startswith("eigenvalues = (unknown setting): must be a known setting; known are")
+    assert words[2] == "precision = float16: must be one of float32, float64"
+    assert experiment.run_settings["precision"] == "float32"
+    assert (experiment.lanes[0].settings["tau"], experiment.lanes[0].settings["eigenvalues"]) == (0.5, "floor")
 
 
 def test_more_than_four_lanes_are_cut_and_named() -> None:
@@ -136,5 +148,5 @@ def test_learning_rate_factor(schedule: str, expected: list[float]) -> None:
 
 
 def test_no_two_lanes_have_one_name() -> None:
-    found = config.from_query({"lane": ["shampoo", "shampoo:period=50", "shampoo", "foam:tau=0.5"]})[0]
+    found = config.from_query({"v": ["2"], "lane": ["shampoo", "shampoo:period=50", "shampoo", "foam:tau=0.5"]})[0]
     assert found.labels() == ("Shampoo (1)", "Shampoo f = 50", "Shampoo (2)", "FOAM τ = 0.5")

@@ -127,7 +127,7 @@ def test_h_and_residual_of_a_policy_that_needs_neither_agree_with_a_dense_refere
     off = rotated - np.diag(np.diag(rotated))
     shown = checks[checks.factor == position].iloc[0]
     assert shown.residual == pytest.approx(np.linalg.norm(off) / np.linalg.norm(rotated), rel=1e-2)
-    s = old + 1e-9
+    s = np.maximum(old, 2.0**-23 * old.max()) + bank.epsilon[row]
     drift = np.linalg.norm((rotated - np.diag(old)) / np.sqrt(np.outer(s, s)))
     alpha = (s**-0.5).max() / np.linalg.norm(s**-0.5)
     assert shown.proxy == pytest.approx(drift * alpha / 2, rel=2e-2)
@@ -271,7 +271,7 @@ def test_digits_autoencoder_as_the_papers_story_has_it() -> None:
             ("shampoo", {"period": 10}),
             ("shampoo", {"period": 50}),
             ("shampoo", {"period": 100}),
-            ("foam", {"tau": 0.75, "epsilon_max": 3e-7}),
+            ("foam", {}),
         ],
     )
     losses, decompositions = [], []
@@ -285,7 +285,7 @@ def test_digits_autoencoder_as_the_papers_story_has_it() -> None:
     assert losses[0] < losses[1] < losses[2]
     assert losses[3] < 1.15 * losses[0]
     assert decompositions[3] <= 0.25 * decompositions[0]
-    assert losses[0] == pytest.approx(0.276, rel=0.06)
+    assert losses[0] == pytest.approx(0.28, rel=0.06)
 
 
 def test_a_factor_that_cannot_be_decomposed_has_no_snapshot() -> None:

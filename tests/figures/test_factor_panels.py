@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from foam_viz.figures import damping, factor_map, overlap, raster, spectrum
+from foam_viz.figures import columns, damping, factor_map, overlap, raster, spectrum
 from foam_viz.figures.columns import DECISION_ORDER, checks
 from foam_viz.figures.panel import Lane, View
 from foam_viz.trace import Manifest, Trace, record_batch
@@ -76,6 +78,23 @@ def test_spectrum_counts_what_is_damped_away(lanes: list[Lane]) -> None:
     below = int((snapshot.eigenvalues < snapshot.epsilon).sum())
     assert f"damped away: {below} of 128 directions" in drawing.reading
     assert values(trace(drawing.figure, "damping")["y"])[0] == np.float32(snapshot.epsilon)
+
+
+@pytest.mark.parametrize(
+    ("eigenvalues", "words"),
+    [
+        ([4.0, 2.0, 2e-5], "damping inactive: ε lies under every eigenvalue; the smallest is 20 ε"),
+        ([4.0, 2.0, 1e-6], "damping inactive: ε lies under every eigenvalue; the smallest is 1 ε"),
+        ([4.0, 2e-7, 2e-9], "damped away: 2 of 3 directions; the smallest is 0.002 ε"),
+        ([4.0, 2.0, 0.0], "damped away: 1 of 3 directions; the smallest is 0 ε"),
+    ],
+)
+def test_the_spectrum_says_whether_damping_does_anything(
+    lanes: list[Lane], monkeypatch: pytest.MonkeyPatch, eigenvalues: list[float], words: str
+) -> None:
+    shown = replace(lanes[0].trace.latest_snapshot(0), epsilon=1e-6, eigenvalues=np.array(eigenvalues, "f4"))
+    monkeypatch.setattr(columns, "latest_snapshot", lambda *target: shown)
+    assert words in spectrum.draw(lanes[:1], View(factor=0)).reading
 
 
 def test_the_range_of_the_spectrum_only_grows() -> None:

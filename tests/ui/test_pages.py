@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from foam_viz.engine.hub import Hub
 from foam_viz.settings import Settings
+from foam_viz.tasks.catalogue import TASKS
 from foam_viz.ui import lab_controls, server
 from tests.engine.conftest import until
 
@@ -174,6 +175,36 @@ def test_epsilon_max_below_epsilon_is_an_error_on_the_page() -> None:
     lane = state(app).lane_ids[0]
     app.text_input(key=f"set.lane.{lane}.foam.epsilon_max").input("1e-12").run()
     assert any("epsilon_max" in error.value for error in app.error)
+
+
+def test_rules_and_precisions_of_a_link_reach_the_page_or_are_refused_on_it() -> None:
+    app = lab(precision="float64", lane="foam:eigenvalues=clamp")
+    assert app.selectbox(key="set.run.precision").value == "float64"
+    assert any("eigenvalues" in warning.value and "floor, shift" in warning.value for warning in app.warning)
+    app = lab(precision="float16", lane="foam")
+    assert any("precision" in warning.value and "float32, float64" in warning.value for warning in app.warning)
+    assert state(app).experiment.run_settings["precision"] == "float32"
+
+
+def test_a_device_without_float64_is_named_on_the_page(engines: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "devices", [("mps", "Apple GPU"), ("cpu", "CPU")])
+    app = lab(precision="float64", lane="foam")
+    shown = " ".join(error.value for error in app.error)
+    assert "precision" in shown and "choose the CPU" in shown
+    assert state(app).experiment.run_settings["precision"] == "float32"
+    app.selectbox(key="device").select("cpu").run()
+    assert not app.error and state(app).experiment.run_settings["precision"] == "float64"
+
+
+def test_another_task_brings_its_own_defaults_and_keeps_what_was_set() -> None:
+    app = lab(v="2", lane="foam:tau=0.5")
+    lane = state(app).lane_ids[0]
+    own = dict(TASKS["digits-autoencoder"].optimizer_defaults)
+    assert state(app).experiment.lanes[0].settings["epsilon_max"] == own["epsilon_max"]
+    app.selectbox(key="set.task").select("spirals").run()
+    settings = state(app).experiment.lanes[0].settings
+    assert (settings["tau"], settings["epsilon_max"]) == (0.5, 3e-7)
+    assert app.text_input(key=f"set.lane.{lane}.foam.epsilon_max").value == "3e-7"
 
 
 def test_lanes_come_and_go_and_keep_their_own_settings() -> None:
