@@ -131,6 +131,7 @@ class Segment:
         second_moment: v, (N, *shape), or ``None``.
         statistics: Per dimension with factors the dimension, L, (N, n, n), and its rows as a list.
         preconditioned: Whether any factor of these blocks has a basis.
+        matrices: Per dimension what the momentum is contracted with, (N, n, n), or ``None`` for the identity.
     """
 
     def __init__(self, bundle: Bundle, start: int, stop: int, preconditioned: bool) -> None:
@@ -146,7 +147,7 @@ class Segment:
             if place is not None:
                 stack = place[0].statistics[place[1]]
                 self.statistics.append((dim, stack, list(stack.unbind(0))))
-        self._matrices = self._views()
+        self.matrices = self._views()
 
     def _views(self) -> list[Tensor | None]:
         """What is contracted with along each dimension: here X, (N, n, n)."""
@@ -154,7 +155,7 @@ class Segment:
 
     def precondition(self, scratch: Scratch) -> Tensor:
         """The momentum contracted with X_k along every dimension, (N, *shape), in the scratch or new."""
-        return contract(self.momentum, self._matrices, scratch)
+        return contract(self.momentum, self.matrices, scratch)
 
     def unit(self, correction: float, epsilon: float, scratch: Scratch) -> Tensor:
         """What the length of a step is taken from, up to a number: m, or m / (sqrt(v) + c eps), with c the correction.
@@ -167,6 +168,7 @@ class Segment:
         return torch.div(self.momentum, unit.add_(correction * epsilon), out=unit)
 
 
+SMALL = 2**16  # entries of a model whose step is made of calls, not of arithmetic
 _SMALL = 2**14  # entries
 
 

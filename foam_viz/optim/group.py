@@ -12,7 +12,7 @@ from torch import Tensor
 
 from foam_viz.optim.bank import Bank, Factor
 from foam_viz.optim.blocks import cut, matrix_shape
-from foam_viz.optim.bundle import Block, Bundle, Scratch, Segment
+from foam_viz.optim.bundle import SMALL, Block, Bundle, Scratch, Segment, contract
 from foam_viz.optim.gram import accumulate
 
 
@@ -25,6 +25,7 @@ class Cohort:
         momenta: m as views, one a block, in order.
         second_moments: v as views, one a block, in order; empty where there is none.
         whole: Whether no parameter is cut into blocks.
+        is_small: Whether all its moments fit into the caches, so that calls cost more than what they compute.
     """
 
     def __init__(self, segments: list[Segment]) -> None:
@@ -34,6 +35,7 @@ class Cohort:
         stacks = [segment.second_moment for segment in segments if segment.second_moment is not None]
         self.second_moments = [view for stack in stacks for view in stack.unbind(0)]
         self.whole = all(block.slices is None for block in self.blocks)
+        self.is_small = sum(segment.momentum.numel() for segment in segments) <= SMALL
 
     @property
     def steps(self) -> int:
@@ -240,6 +242,9 @@ class GroupState:
             unit_scale = -group["lr"] * unit_correction / correction
             scratch = Scratch(cohort.segments)
             with cohort.updating(1 - group["lr"] * group["weight_decay"]) as parts:
+                if cohort.is_small and group["grafting"] == "adam":
+                    _graft_together(list(parts), group["grafting_epsilon"] * unit_correction, correction, unit_scale)
+                    continue
                 for segment, parameters in parts:
                     if not segment.preconditioned:
                         unit = segment.unit(unit_correction, group["grafting_epsilon"], scratch)
@@ -253,6 +258,40 @@ class GroupState:
                         ratio = _lengths(unit).div_(_lengths(direction).add_(1e-16 * correction))
                         direction.mul_(ratio.view(-1, *[1] * (direction.dim() - 1)))
                         add(parameters, direction, unit_scale)
+
+
+def _graft_together(parts: list[tuple[Segment, list[Tensor]]], epsilon: float, correction: float, scale: float) -> None:
+    """Adam grafting of all segments at once: for small models calls cost more than what they compute.
+
+    The same numbers as segment by segment, up to the rounding of norms.
+
+    Args:
+        parts: Segments, each with its blocks of parameters.
+        epsilon: Added to the square root of v.
+        correction: 1 - beta1^t, of the momentum.
+        scale: What the direction is multiplied by.
+    """
+    units = torch._foreach_sqrt([segment.second_moment for segment, _ in parts])
+    torch._foreach_add_(units, epsilon)
+    torch._foreach_reciprocal_(units)
+    torch._foreach_mul_(units, [segment.momentum for segment, _ in parts])
+    changes, grafted, lengths = [], [], []
+    for (segment, _), unit in zip(parts, units, strict=True):
+        if segment.preconditioned:
+            direction = contract(segment.momentum, segment.matrices)
+            changes += direction.unbind(0)
+            grafted += direction.unbind(0)
+            lengths += unit.unbind(0)
+        else:
+            changes += unit.unbind(0)
+    if grafted:
+        ratios = torch.stack(torch._foreach_norm(lengths))
+        # The guard 1e-16 belongs to the norm of the direction with its bias correction, here without.
+        ratios /= torch.stack(torch._foreach_norm(grafted)).add_(1e-16 * correction)
+        torch._foreach_mul_(grafted, list(ratios.unbind(0)))
+    parameters = [parameter for _, mine in parts for parameter in mine]
+    shaped = [change.view(parameter.shape) for change, parameter in zip(changes, parameters, strict=True)]
+    torch._foreach_add_(parameters, shaped, alpha=scale)
 
 
 def _lengths(stack: Tensor) -> Tensor:

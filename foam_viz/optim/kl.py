@@ -143,7 +143,7 @@ class KLSegment(RotatedSegment):
 
     def products(self, stack: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Q_1^T G, G Q_2 and Q_1^T G Q_2 of a stack (N, m, n); the stack itself where there is no basis."""
-        left, right = self._matrices
+        left, right = self.matrices
         by_left = stack if left is None else left.mT @ stack
         by_right = stack if right is None else stack @ right
         return by_left, by_right, by_right if left is None else left.mT @ by_right

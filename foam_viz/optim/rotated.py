@@ -31,11 +31,11 @@ class RotatedSegment(Segment):
             stack = gradients[0].unsqueeze(0)
         else:
             stack = torch.stack(gradients, out=scratch.next(self.momentum.shape))
-        return contract(stack, self._matrices, scratch)
+        return contract(stack, self.matrices, scratch)
 
     def rotate_back(self, stack: Tensor, scratch: Scratch) -> Tensor:
         """The inverse of ``rotate`` on (N, *shape), in the scratch or new; the stack itself where there is no basis."""
-        return contract(stack, [None if basis is None else basis.mT for basis in self._matrices], scratch)
+        return contract(stack, [None if basis is None else basis.mT for basis in self.matrices], scratch)
 
 
 class RotatedBundle(Bundle):

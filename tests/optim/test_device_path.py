@@ -151,3 +151,19 @@ def test_the_spectrum_of_some_rows_costs_those_rows_alone(monkeypatch: pytest.Mo
     monkeypatch.setattr(type(bank), "current", lambda self, rows: asked.append(list(rows)) or current(self, rows))
     assert torch.equal(bank.spectrum(rows), whole[rows]) and len(rows) > 1
     assert asked == [rows]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_small_model_is_treated_as_one_stack_with_the_same_numbers(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes, results = [(4, 4), (4, 4), (4, 6), (5,), (2, 3, 4)], []
+    for small in (0, 2**16):
+        monkeypatch.setattr("foam_viz.optim.group.SMALL", small)
+        weights = [torch.ones(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+        optimizer = OPTIMIZERS[name](weights)
+        for number in range(1, 6):
+            step(weights, optimizer, number)
+        results.append(weights)
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)

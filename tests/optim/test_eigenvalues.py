@@ -198,5 +198,5 @@ def test_who_offers_it_and_what_is_refused() -> None:
         "shampoo", "shampoo-staggered", "foam", "foam-fixed-damping", "foam-no-refresh", "foam-fresh-eigenvalues",
         "dr-shampoo",
     }  # fmt: skip
-    with pytest.raises(FieldError, match="eigenvalues = clamp: must be one of shift, floor"):
+    with pytest.raises(FieldError, match="eigenvalues = clamp: must be one of floor, shift"):
         Shampoo([torch.zeros(2, 2, requires_grad=True)], lr=0.1, eigenvalues="clamp")
