@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from foam_viz.analysis.configuration import entries
+from foam_viz.analysis.downsample import bin_width, minmax
 from foam_viz.trace import Trace
 
 _SEED_KEY = re.compile(
@@ -139,14 +140,15 @@ _MOST_EXACT = 5
 
 
 def band(curves: Sequence[tuple[np.ndarray, np.ndarray]], points: int = 400) -> Band:
-    """Mean and band of curves on one grid.
+    """Mean and band of curves at the places where any of them has a point.
 
     Each curve is interpolated in straight lines between its own neighbouring finite points, never beyond its first or
-    last point and never across a value that is not finite. The grid is made of places where the curves have points.
+    last point and never across a value that is not finite. Where there are more than ``points`` places, those that are
+    kept hold the extremes of the mean and of both edges, and one place of each gap that is wide enough to see.
 
     Args:
         curves: Pairs (x, y), each (n,), x ascending; at least one.
-        points: At most so many places, 2 or more.
+        points: At most so many places for each of the mean, the two edges and the gaps, 8 or more.
     """
     usable = [(np.asarray(x, np.float64), np.asarray(y, np.float64)) for x, y in curves if len(x)]
     kind: Literal["range", "deviation"] = "range" if len(curves) < _MOST_EXACT else "deviation"
@@ -154,28 +156,47 @@ def band(curves: Sequence[tuple[np.ndarray, np.ndarray]], points: int = 400) -> 
     if not usable:
         return Band(empty, empty, empty, empty, empty.astype(np.int64), len(curves), kind, "no values")
     grid = np.unique(np.concatenate([x for x, _ in usable]))
+    count, mean, low, high = _mean_and_edges(usable, grid, kind)
     if len(grid) > points:
-        grid = grid[np.unique(np.linspace(0, len(grid) - 1, points).round().astype(np.int64))]
-    table = np.stack([inside(x, y, grid) for x, y in usable])
-    known = np.isfinite(table)
-    count = known.sum(axis=0)
-    some = count > 0
-    filled = np.where(known, table, 0.0)
-    mean = np.divide(filled.sum(axis=0), count, out=np.full(len(grid), np.nan), where=some)
-    if kind == "range":
-        low = np.where(some, np.where(known, table, np.inf).min(axis=0), np.nan)
-        high = np.where(some, np.where(known, table, -np.inf).max(axis=0), np.nan)
-    else:
-        spread = np.where(known, table - np.where(some, mean, 0.0), 0.0)
-        squares = (spread**2).sum(axis=0)
-        deviation = np.sqrt(np.divide(squares, count - 1, out=np.zeros(len(grid)), where=count > 1))
-        low, high = mean - deviation, mean + deviation
+        kept = _extremes(mean, low, high, points)
+        grid, count, mean, low, high = grid[kept], count[kept], mean[kept], low[kept], high[kept]
     words = "smallest to largest" if kind == "range" else "mean ± standard deviation"
     notes = [f"{len(curves)} run{'s' if len(curves) != 1 else ''}, band: {words}"]
     lost = sum(1 for _, y in usable if not np.isfinite(y).all())
     if lost:
         notes.append(f"{lost} of them had values that are not finite; there the mean is over the others")
     return Band(grid, mean, low, high, count, len(curves), kind, "; ".join(notes))
+
+
+def _mean_and_edges(
+    curves: Sequence[tuple[np.ndarray, np.ndarray]], grid: np.ndarray, kind: Literal["range", "deviation"]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Count, mean and edges at every place of the grid, (m,) each: one curve at a time, for long logs of many runs."""
+    count = np.zeros(len(grid), np.int64)
+    mean, low, high = np.zeros(len(grid)), np.full(len(grid), np.inf), np.full(len(grid), -np.inf)
+    squares = np.zeros(len(grid))
+    for x, y in curves:
+        value = inside(x, y, grid)
+        known = np.isfinite(value)
+        count += known
+        # Welford's update, which loses no digits where the spread is small beside the mean.
+        away = np.where(known, value - mean, 0.0)
+        mean += np.divide(away, count, out=np.zeros(len(grid)), where=known)
+        squares += away * np.where(known, value - mean, 0.0)
+        low, high = np.fmin(low, value), np.fmax(high, value)
+    some = count > 0
+    if kind == "deviation":
+        deviation = np.sqrt(np.divide(squares, count - 1, out=np.zeros(len(grid)), where=count > 1))
+        low, high = mean - deviation, mean + deviation
+    return count, *(np.where(some, each, np.nan) for each in (mean, low, high))
+
+
+def _extremes(mean: np.ndarray, low: np.ndarray, high: np.ndarray, points: int) -> np.ndarray:
+    """Places to draw, ascending: the envelope of the mean and of each edge, and a place of each bin that has a gap."""
+    known, gaps = np.flatnonzero(np.isfinite(mean)), np.flatnonzero(~np.isfinite(mean))
+    _, first = np.unique(gaps // bin_width(len(mean), points), return_index=True)
+    lines = [known[minmax(each[known], points)] for each in (mean, low, high)]
+    return np.unique(np.concatenate([gaps[first], *lines]))
 
 
 def inside(x: np.ndarray, y: np.ndarray, grid: np.ndarray) -> np.ndarray:

@@ -130,8 +130,49 @@ def test_a_run_that_diverged_leaves_the_mean_and_the_note_says_so() -> None:
     assert "1 of them had values that are not finite" in whole.note
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_a_thinned_band_keeps_every_extreme(seed: int) -> None:
+    """Of the mean and of both edges, at random lengths, numbers of runs and places."""
+    random = np.random.default_rng(seed)
+    curves = []
+    for _ in range(int(random.integers(2, 9))):
+        x = np.cumsum(random.integers(1, 4, int(random.integers(2_000, 9_000)))).astype(float)
+        y = random.standard_normal(len(x))
+        y[random.integers(0, len(x))] = 80 * random.standard_normal()  # a single step that a grid of places would miss
+        curves.append((x, y))
+    whole, thin = band(curves, points=10**9), band(curves, points=100)
+    assert len(thin.x) <= 400 < len(whole.x)
+    assert (thin.x[0], thin.x[-1]) == (whole.x[0], whole.x[-1])
+    for line in ("mean", "low", "high"):
+        drawn, all_of_it = getattr(thin, line), getattr(whole, line)
+        assert (drawn.min(), drawn.max()) == (all_of_it.min(), all_of_it.max())
+        np.testing.assert_array_equal(drawn, all_of_it[np.searchsorted(whole.x, thin.x)])
+
+
+def test_a_band_at_every_place_against_a_table() -> None:
+    random = np.random.default_rng(1)
+    for runs in (3, 6):
+        curves = [(np.arange(50.0), 1e6 + random.standard_normal(50)) for _ in range(runs)]
+        whole, table = band(curves), np.stack([y for _, y in curves])
+        spread = table.std(axis=0, ddof=1)
+        edges = (table.mean(axis=0) - spread, table.mean(axis=0) + spread)
+        low, high = (table.min(axis=0), table.max(axis=0)) if runs == 3 else edges
+        np.testing.assert_allclose(whole.mean, table.mean(axis=0), rtol=1e-15)
+        np.testing.assert_allclose(whole.low, low, rtol=1e-13)
+        np.testing.assert_allclose(whole.high, high, rtol=1e-13)
+
+
+def test_a_gap_of_all_runs_stays_a_gap_when_thinned() -> None:
+    x = np.arange(10_000.0)
+    y = np.where((x > 4_000) & (x < 5_000), np.nan, 1.0)
+    thin = band([(x, y), (x, y + 1)], points=100)
+    inner = (thin.x > 4_000) & (thin.x < 5_000)
+    assert inner.any() and np.isnan(thin.mean[inner]).all() and np.isnan(thin.high[inner]).all()
+    assert (thin.count[inner] == 0).all() and np.isfinite(thin.mean[~inner]).all()
+
+
 def test_the_grid_is_thinned_and_keeps_its_ends() -> None:
     x = np.arange(10_000.0)
     whole = band([(x, x), (x + 0.5, x)], points=100)
-    assert len(whole.x) == 100 and whole.x[0] == 0 and whole.x[-1] == 9999.5
+    assert len(whole.x) <= 300 and whole.x[0] == 0 and whole.x[-1] == 9999.5
     assert len(band([(np.empty(0), np.empty(0))]).x) == 0

@@ -75,12 +75,6 @@ class Board {
     this.tellSight();
   }
 
-  // Cards stand in the order of the panels, whenever they came.
-  order(panels) {
-    const slots = panels.map((panel) => this.cards.get(panel.id)?.slot).filter(Boolean);
-    slots.forEach((slot, at) => { if (this.grid.children[at] !== slot) this.grid.insertBefore(slot, this.grid.children[at]); });
-  }
-
   // False when the panel cannot be drawn because the update that carried it was skipped.
   card(panel, follows) {
     let card = this.cards.get(panel.id);
