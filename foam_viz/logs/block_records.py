@@ -13,6 +13,7 @@ from foam_viz.logs.column_names import role_of, words
 from foam_viz.logs.line_bars import Bar, bar_of
 from foam_viz.logs.line_pairs import needs_split, values_of
 from foam_viz.logs.line_prefix import split_prefix
+from foam_viz.logs.line_shapes import ShapeCache, shape_of
 from foam_viz.logs.patterns import Pattern, PatternMatch
 from foam_viz.logs.text_lines import LogText
 
@@ -105,6 +106,8 @@ class Records:
         self._columns: list[str] = []
         self._closed = False
         self._in_a_row = False
+        self._openers: ShapeCache[tuple[Block, ...]] = ShapeCache()
+        self._without_bar: ShapeCache[bool] = ShapeCache()
         self.seen = 0
 
     def of(self, text: LogText, most_lines: int = 0) -> Iterator[Record]:
@@ -134,7 +137,8 @@ class Records:
                     yield from self._given()
                 return
             yield from self._close()
-        for block in blocks:
+        shape = shape_of(rest) if self._loose else ""
+        for block in self._that_open(shape, rest, blocks) if self._loose else blocks:
             found = _opens(block, rest)
             if found is not None and self._start(block, found, number, line, rest, date):
                 if not block.inside and not block.columns:
@@ -143,10 +147,17 @@ class Records:
             if found is not None and block.ignored:
                 self._in_a_row = False
                 return
-        record = self._loose_record(number, rest, date) if self._loose else None
+        record = self._loose_record(number, rest, shape, date) if self._loose else None
         self._in_a_row = record is not None
         if record is not None:
             yield record
+
+    def _that_open(self, shape: str, rest: str, blocks: Sequence[Block]) -> tuple[Block, ...]:
+        """Return the styles that lines of a shape open; those of the catalogue ask for no certain digit."""
+        known = self._openers.get(shape)
+        if known is None:
+            known = self._openers.keep(shape, tuple(block for block in blocks if _opens(block, rest)))
+        return known
 
     # A record in a style.
 
@@ -240,10 +251,14 @@ class Records:
 
     # A line in no style.
 
-    def _loose_record(self, number: int, rest: str, date: str) -> Record | None:
-        bar = bar_of(rest)
+    def _loose_record(self, number: int, rest: str, shape: str, date: str) -> Record | None:
+        bar = None
+        if shape not in self._without_bar:
+            bar = bar_of(rest)
+            if bar is None:
+                self._without_bar.keep(shape, True)
         pairs = values_of(rest if bar is None else bar.rest)
-        cells = dict(pairs.values)
+        cells = pairs.values
         kind, lands = STEP_LINE, None
         steps = [name for name in cells if is_step(name)]
         if bar is not None:
@@ -260,11 +275,10 @@ class Records:
                 return None
         elif not cells:
             return None
-        has_step = any(is_step(name) for name in cells)
-        kinds = {role_of(name).kind for name in cells} - {"step", "epoch", "timestamp"}
-        others = [name for name in cells if role_of(name).kind not in ("step", "epoch", "timestamp")]
-        if bar is None and not has_step:
-            if any(role_of(name).kind == "epoch" for name in cells):
+        all_kinds = {role_of(name).kind for name in cells}
+        kinds = all_kinds - {"step", "epoch", "timestamp"}
+        if bar is None and not (steps or any(is_step(name) for name in cells)):
+            if "epoch" in all_kinds:
                 if not kinds:
                     return None
                 kind = EPOCH_LINE
@@ -272,7 +286,7 @@ class Records:
                 kind = LOOSE_LINE
             else:
                 return None
-        elif bar is None and not others and not _only_a_step(steps, rest, pairs.start):
+        elif bar is None and not kinds and not _only_a_step(steps, rest, pairs.start):
             return None
         if date:
             cells["timestamp"] = date

@@ -64,6 +64,8 @@ def parse_number(text: str, *, decimal_comma: bool = False) -> tuple[float, str]
         return None
     if _NUMBER.fullmatch(text):
         return float(text), ""
+    if _DATE.match(text):
+        return _date_or_clock(text)
     word = _WORDS.get(text.lower())
     if word is not None:
         return word, ""

@@ -165,9 +165,10 @@ def _columns(
             if key not in cells and len(cells) >= _MOST_KEYS:
                 left.add(key)
                 continue
-            number, _, total = value.partition("/")
-            if total.strip().isdecimal():
-                value = _without_total(key, number, int(total.strip()[:15]), totals)
+            if "/" in value:
+                number, _, total = value.partition("/")
+                if total.strip().isdecimal():
+                    value = _without_total(key, number, int(total.strip()[:15]), totals)
             column = cells.setdefault(key, [])
             column += [None] * (place - len(column))
             column.append(value)

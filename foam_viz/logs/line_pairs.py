@@ -9,6 +9,7 @@ from functools import lru_cache
 from foam_viz.logs.column_names import HELD_OUT, TEST, TRAIN, role_of, words
 from foam_viz.logs.line_bars import bar_of
 from foam_viz.logs.line_prefix import split_prefix
+from foam_viz.logs.line_shapes import ShapeCache, shape_of
 
 _PAIR = re.compile(
     r"""
@@ -82,7 +83,31 @@ def values_of(line: str, split: str = "", *, averages: bool = False) -> Pairs:
         line = _OWNED.sub(r"\1/", line)
     if averages and "(" in line:
         line = _MEAN.sub(r"\1", line)
-    found: dict[str, str] = {}
+    shape = f"{split}\n{shape_of(line)}"
+    plan = _plans.get(shape) or _plans.keep(shape, _plan(line, split))
+    values = {name: line[a:b] + mark + line[c:d] for name, a, b, mark, c, d in plan.places}
+    return Pairs(values, plan.share, plan.start)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Where lines of a shape hold names and numbers.
+
+    Attributes:
+        places: Names, the place of their numbers, and what to put before that of their units or totals, and that.
+        share, start: See :class:`Pairs`.
+    """
+
+    places: tuple[tuple[str, int, int, str, int, int], ...]
+    share: float
+    start: int
+
+
+_plans: ShapeCache[_Plan] = ShapeCache()
+
+
+def _plan(line: str, split: str) -> _Plan:
+    found: dict[str, tuple[int, int, str, int, int]] = {}
     end, covered, start, last = 0, 0, len(line), ""
     for match in _PAIR.finditer(line):
         name, rest = _name(match["key"], not match["mark"].strip("\"' \t"))
@@ -101,9 +126,12 @@ def values_of(line: str, split: str = "", *, averages: bool = False) -> Pairs:
         last = role_of(name).kind
         if name in found and rest:
             name = match["key"]  # "D loss: 0.7, G loss: 1.2"
-        value = match["value"] + (match["unit"] or "").strip()
-        found.setdefault(name, f"{match['value']}/{match['total']}" if match["total"] else value)
-    return Pairs(found, covered / max(1, len(line.strip())), start)
+        second = "total" if match["total"] else "unit"
+        begin, close = match.span(second)
+        begin += (match[second] or "").startswith(" ")
+        found.setdefault(name, (*match.span("value"), "/" if match["total"] else "", begin, close))
+    places = tuple((name, *place) for name, place in found.items())
+    return _Plan(places, covered / max(1, len(line.strip())), start)
 
 
 @lru_cache(maxsize=4096)

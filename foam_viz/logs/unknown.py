@@ -6,8 +6,6 @@ import re
 import xml.parsers.expat
 from collections.abc import Callable
 
-import yaml
-
 from foam_viz.logs.damage import parsed_json
 from foam_viz.logs.reader import LogError, LogFile, Problem
 from foam_viz.logs.text_lines import decode, looks_like_text
@@ -106,6 +104,8 @@ def _json(file: LogFile, text: str) -> _Found:
 
 
 def _yaml(file: LogFile, text: str) -> _Found:
+    import yaml  # late: most logs need none
+
     try:
         for _ in yaml.parse(text, Loader=yaml.SafeLoader):
             pass
