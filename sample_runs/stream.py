@@ -15,7 +15,8 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from foam_viz.optim import catalogue as optimizers  # noqa: E402 (found only now)
+from foam_viz.engine import config  # noqa: E402 (found only now)
+from foam_viz.optim import catalogue as optimizers  # noqa: E402
 from foam_viz.tasks import catalogue as tasks  # noqa: E402
 from foam_viz.trace import Stream, Writer, stream  # noqa: E402
 
@@ -27,13 +28,14 @@ def main() -> None:
     torch.set_num_threads(1)
     task = tasks.find("digits-autoencoder").build({"width": WIDTH}, seed=SEED, device="cpu")
     model = task.model()
-    optimizer = optimizers.find("foam").build(model.parameters(), {"period": PERIOD})
-    config = {"task": "digits-autoencoder", "task_settings": {"width": WIDTH}, "seed": SEED, "steps": STEPS}
+    experiment, _ = config.build("digits-autoencoder", lanes=[("foam", {"period": PERIOD})])
+    optimizer = optimizers.find("foam").build(model.parameters(), experiment.lanes[0].settings)
+    told = {"task": "digits-autoencoder", "task_settings": {"width": WIDTH}, "seed": SEED, "steps": STEPS}
     wanted = Stream(factors=("*",), every=PERIOD)
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / TARGET.stem
         with Writer(
-            run, task="digits-autoencoder", config=config, snapshot_every=50, factors=["*"], stream=wanted
+            run, task="digits-autoencoder", config=told, snapshot_every=50, factors=["*"], stream=wanted
         ) as writer:
             writer.observe(optimizer, model=model)
             for step in range(1, STEPS + 1):

@@ -131,5 +131,5 @@ def test_the_stream_holds_every_factor_at_every_check():
             factor = next(
                 f for f in factors if f.step == row["step"] and infos[f.id] is trace.manifest.factors[row["factor"]]
             )
-            values = np.linalg.eigvalsh(factor.values.astype(float))[::-1]
+            values = np.linalg.eigvalsh(factor.current().astype(float))[::-1]
             assert np.allclose(row["eigenvalues"], values.clip(0), rtol=1e-3, atol=1e-6 * values[0])
