@@ -1,10 +1,11 @@
-"""Kernels of a refresh: how often a run used each, and what one costs on this machine, measured alone."""
+"""Kernels of a refresh: how often a run used each, and what one costs on this machine, alone and in a stack."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 
 import torch
 
@@ -13,7 +14,9 @@ from foam_viz.optim.factor import CheckObservation
 from foam_viz.optim.factored import FactoredOptimizer
 from foam_viz.optim.soap import SOAP
 
-_REPEATS, _LEAST_SECONDS = 21, 2e-3
+ROUNDS, _LEAST_SECONDS = 60, 2e-3
+STACKS = {16: 3, 64: 9, 128: 6, 192: 2, 256: 4}
+"""How many factors of a size one check takes together: of the digits autoencoder, and of tiny GPT above 128."""
 
 
 class KernelCounter:
@@ -45,20 +48,40 @@ class KernelCounter:
                 self.counts[f"rebuild/{size}"] += 1
 
 
-def unit_seconds(sizes: Iterable[int]) -> dict[str, float]:
-    """CPU seconds of one call of each kernel on one float32 matrix of each size, one thread: the least of 21 goes,
-    since other work on the machine can only add."""
-    measured: dict[str, float] = {}
-    for size in sorted(set(sizes)):
-        generator = torch.Generator().manual_seed(size)
-        rows = torch.randn(1, 2 * size, size, generator=generator) * torch.logspace(0, -3, size)
-        old = rows.mT @ rows / (2 * size)
-        eigenvalues, basis, _ = linalg.eigh_robust(old, 1e-9)
-        fresh = rows + 0.1 * torch.randn(rows.shape, generator=generator) * torch.logspace(0, -3, size)
-        factor, epsilon = fresh.mT @ fresh / (2 * size), torch.tensor([1e-9])
-        for kernel, work in _kernels(factor, basis, eigenvalues, epsilon).items():
-            measured[f"{kernel}/{size}"] = _seconds(work)
-    return measured
+def unit_seconds(*stacks: Mapping[int, int], rounds: int = ROUNDS) -> list[dict[str, float]]:
+    """CPU seconds that each kernel takes for one float32 matrix, one thread.
+
+    All are timed by turns, so that a busy minute of the machine meets all of them; the least time counts, since other
+    work can only add.
+
+    Args:
+        stacks: By size of the matrices, how many one call takes together.
+        rounds: How often each is timed.
+
+    Returns:
+        For each of ``stacks`` the seconds by ``<kernel>/<size>``, a matrix each.
+    """
+    works = [
+        (measured, f"{kernel}/{size}", count, work)
+        for measured, sizes in ((dict[str, float](), sizes) for sizes in stacks)
+        for size, count in sorted(sizes.items())
+        for kernel, work in _stack(size, count).items()
+    ]
+    calls = [_calls(work) for *_, work in works]
+    for _ in range(rounds):
+        for (measured, name, count, work), repeats in zip(works, calls, strict=True):
+            measured[name] = min(measured.get(name, math.inf), _seconds(work, repeats) / count)
+    return list({id(measured): measured for measured, *_ in works}.values())
+
+
+def _stack(size: int, count: int) -> dict[str, Callable[[], object]]:
+    """The kernels on matrices that have drifted a little since they were decomposed."""
+    generator = torch.Generator().manual_seed(size)
+    scale = torch.logspace(0, -3, size)
+    rows = torch.randn(count, 2 * size, size, generator=generator) * scale
+    eigenvalues, basis, _ = linalg.eigh_robust(rows.mT @ rows / (2 * size), 1e-9)
+    fresh = rows + 0.1 * torch.randn(rows.shape, generator=generator) * scale
+    return _kernels(fresh.mT @ fresh / (2 * size), basis, eigenvalues, torch.full((count,), 1e-9))
 
 
 def _kernels(
@@ -73,15 +96,14 @@ def _kernels(
     }
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def _calls(work: Callable[[], object]) -> int:
+    """How many calls last long enough to be timed."""
     work()
+    return max(1, int(_LEAST_SECONDS / max(_seconds(work, 1), 1e-7)))
+
+
+def _seconds(work: Callable[[], object], calls: int) -> float:
     began = time.thread_time()
-    work()
-    calls = max(1, int(_LEAST_SECONDS / max(time.thread_time() - began, 1e-7)))
-    goes = []
-    for _ in range(_REPEATS):
-        began = time.thread_time()
-        for _ in range(calls):
-            work()
-        goes.append((time.thread_time() - began) / calls)
-    return min(goes)
+    for _ in range(calls):
+        work()
+    return (time.thread_time() - began) / calls

@@ -1,13 +1,13 @@
-"""The tables of the comparison, as text and in docs/findings.md."""
+"""The tables of the comparison."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.budget_kernels import STACKS
+from benchmarks.document import table
 from foam_viz.figures.theme import setting
 
 if TYPE_CHECKING:
@@ -34,32 +34,23 @@ def text(comparison: Comparison) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def costs(unit_seconds: Mapping[str, float]) -> str:
-    """Milliseconds of one call of each kernel by size."""
-    sizes = sorted({int(kernel.partition("/")[2]) for kernel in unit_seconds})
-    rows = [
-        [str(size), *(_milliseconds(unit_seconds.get(f"{kernel}/{size}", math.nan)) for kernel in KERNELS)]
-        for size in sizes
-    ]
-    return _table(["n", *(f"{name}, ms" for name in KERNELS.values())], rows) + "\n"
+def costs(alone: Mapping[str, float], stacked: Mapping[str, float]) -> str:
+    """Milliseconds of each kernel for one matrix by size, alone and in a stack."""
+    sizes = sorted({int(kernel.partition("/")[2]) for kernel in alone})
+    rows = []
+    for size in sizes:
+        for label, seconds in ((f"{size}, alone", alone), (f"{size}, {STACKS.get(size, 1)} together", stacked)):
+            one = {kernel: seconds.get(f"{kernel}/{size}", math.nan) for kernel in KERNELS}
+            share = (one["proxy"] + one["rebuild"]) / one["eigh"]
+            shown = "" if math.isnan(share) else f"{share:.2f}"
+            rows.append([label, *map(_milliseconds, one.values()), shown])
+    heads = ["n", *(f"{name}, ms" for name in KERNELS.values()), "(proxy + rebuild) / decomposition"]
+    return table(heads, rows) + "\n"
 
 
-def write(comparisons: Sequence[Comparison], document: Path, unit_seconds: Mapping[str, float]) -> None:
-    """Renews the tables of a document, each between ``<!-- tables PROBLEM SCHEDULE -->`` and ``<!-- end -->``.
-
-    Raises:
-        ValueError: The document has no such place.
-    """
-    written = document.read_text()
-    parts = {f"tables {c.problem.name} {c.schedule}": text(c) for c in comparisons} | {"costs": costs(unit_seconds)}
-    for name, content in parts.items():
-        mark = f"<!-- {name} -->"
-        place = re.compile(re.escape(mark) + r"\n.*?<!-- end -->", re.DOTALL)
-        if not place.search(written):
-            raise ValueError(f"{document} has no place for tables: must have a line {mark} and, after it, <!-- end -->")
-        renewed = f"{mark}\n{content}<!-- end -->"
-        written = place.sub(lambda _, renewed=renewed: renewed, written)
-    document.write_text(written)
+def parts(comparisons: Sequence[Comparison]) -> dict[str, str]:
+    """The tables by the name of their place, ``tables PROBLEM SCHEDULE``."""
+    return {f"tables {one.problem.name} {one.schedule}": text(one) for one in comparisons}
 
 
 def plain(comparison: Comparison) -> dict[str, Any]:
@@ -93,7 +84,7 @@ def _rates(comparison: Comparison) -> str:
             shown = "" if by_seed is None else _loss(sum(by_seed.values()) / len(by_seed)) + "*" * (len(by_seed) == 1)
             cells.append(f"**{shown}**" if rate == comparison.rates[method] else shown)
         rows.append(cells)
-    return _table(["training loss on tuning seeds at lr", *(setting(rate) for rate in tried)], rows)
+    return table(["training loss on tuning seeds at lr", *(setting(rate) for rate in tried)], rows)
 
 
 def _results(comparison: Comparison) -> str:
@@ -107,7 +98,7 @@ def _results(comparison: Comparison) -> str:
         cells += [_spread(row, "after")] if after else []
         cells += [_count(row.mean("decompositions")), f"{1e3 * row.mean_seconds:.0f}"]
         rows.append(cells)
-    return _table(heads, rows)
+    return table(heads, rows)
 
 
 def _pairs(pairs: Sequence[Pair]) -> str:
@@ -123,7 +114,7 @@ def _pairs(pairs: Sequence[Pair]) -> str:
             ]
         )  # fmt: skip
     heads = ["method", "against", "decompositions", "kernel ms", *(_LOSSES[name] for name in pairs[0].verdicts)]
-    return _table(heads, rows)
+    return table(heads, rows)
 
 
 def _percent(row: Row, near: Row, name: str) -> str:
@@ -148,8 +139,3 @@ def _count(value: float) -> str:
 
 def _milliseconds(seconds: float) -> str:
     return "" if math.isnan(seconds) else f"{1e3 * seconds:.2f}" if seconds >= 1e-4 else f"{1e3 * seconds:.3f}"
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,13 +63,8 @@ class Trial:
         return " ".join(map(str, parts)) + ("" if self.precision == "float32" else f" {self.precision}")
 
 
-def train(trial: Trial) -> dict[str, Any]:
-    """Trains, as the app does, without recording.
-
-    Returns:
-        ``loss`` (mean of the last 20 steps), ``held_out``, ``after`` (mean of 20 steps up to ``Problem.after``),
-        ``factors``, ``decompositions`` and ``kernels``; losses are None for a run that diverged.
-    """
+def start(trial: Trial) -> Run:
+    """A run at its beginning, as the app has it, without recording; one thread."""
     torch.set_num_threads(1)
     problem = trial.problem
     settings = {**dict(trial.settings), "lr": trial.rate}
@@ -84,7 +80,17 @@ def train(trial: Trial) -> dict[str, Any]:
     )
     if errors:
         raise errors[0]
-    run = Run(experiment.lane_config(0), run_id="equal-budget", recording=False)
+    return Run(experiment.lane_config(0), run_id="equal-budget", recording=False)
+
+
+def train(trial: Trial) -> dict[str, Any]:
+    """Trains.
+
+    Returns:
+        ``loss`` (mean of the last 20 steps), ``held_out``, ``after`` (mean of 20 steps up to ``Problem.after``),
+        ``factors``, ``decompositions`` and ``kernels``; losses are None for a run that diverged.
+    """
+    run, problem = start(trial), trial.problem
     counter = KernelCounter(run.optimizer) if run.factors else None
     while run.live:
         run.advance()
@@ -108,6 +114,8 @@ def _mean(values: list[float]) -> float:
 class Ledger:
     """Results by trial, kept in a JSON file so that an interrupted comparison goes on where it stopped.
 
+    ``unit_seconds`` and ``stacked_seconds`` are what kernels cost for one matrix, alone and in the stack of a check.
+
     Args:
         path: The file; None keeps results in memory alone.
         train: Makes one run.
@@ -118,6 +126,7 @@ class Ledger:
         saved: Mapping[str, Any] = json.loads(path.read_text()) if path and path.exists() else {}
         self.runs: dict[str, dict[str, Any]] = dict(saved.get("runs", {}))
         self.unit_seconds: dict[str, float] = dict(saved.get("unit_seconds", {}))
+        self.stacked_seconds: dict[str, float] = dict(saved.get("stacked_seconds", {}))
 
     def result(self, trial: Trial) -> dict[str, Any]:
         """The result of a trial, trained now unless it is known."""
@@ -132,7 +141,52 @@ class Ledger:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         lines = [f"{json.dumps(key)}: {json.dumps(run)}" for key, run in sorted(self.runs.items())]
-        text = f'{{"unit_seconds": {json.dumps(self.unit_seconds)},\n"runs": {{\n' + ",\n".join(lines) + "\n}}\n"
+        costs = {"unit_seconds": self.unit_seconds, "stacked_seconds": self.stacked_seconds}
+        told = "".join(f"{json.dumps(name)}: {json.dumps(seconds)},\n" for name, seconds in costs.items())
+        text = f'{{{told}"runs": {{\n' + ",\n".join(lines) + "\n}}\n"
         fresh = self._path.with_suffix(".new")
         fresh.write_text(text)
         fresh.replace(self._path)
+
+
+class Cache:
+    """Results by trial: those of the repository, and a folder with one file a run, for several processes at once.
+
+    Args:
+        folder: Where new results go.
+        known: Results by key.
+        names: What is kept of a result.
+        train: Makes one run.
+    """
+
+    def __init__(
+        self, folder: Path, known: Mapping[str, dict[str, Any]], names: Sequence[str],
+        train: Callable[[Trial], dict[str, Any]] = train,
+    ) -> None:  # fmt: skip
+        self._folder, self.results, self._names, self._train = folder, dict(known), names, train
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def _path(self, wanted: Trial) -> Path:
+        return self._folder / f"{hashlib.sha256(wanted.key.encode()).hexdigest()[:24]}.json"
+
+    def has(self, wanted: Trial) -> bool:
+        """Whether the result of a trial is known."""
+        return wanted.key in self.results or self._path(wanted).exists()
+
+    def result(self, wanted: Trial) -> dict[str, Any]:
+        """The result of a trial, trained now unless it is known."""
+        if wanted.key not in self.results:
+            path = self._path(wanted)
+            if not path.exists():
+                found = self._train(wanted)
+                fresh = path.with_suffix(f".{id(self)}.new")
+                fresh.write_text(json.dumps({name: found[name] for name in self._names}))
+                fresh.replace(path)
+            self.results[wanted.key] = json.loads(path.read_text())
+        return self.results[wanted.key]
+
+
+def keep(results: Mapping[str, dict[str, Any]], path: Path) -> None:
+    """Writes results by key as JSON, one line a run."""
+    lines = [f"{json.dumps(key)}: {json.dumps(result)}" for key, result in sorted(results.items())]
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")

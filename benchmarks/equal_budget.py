@@ -6,7 +6,7 @@ seeds that evaluate nothing. Beside each method stands the fixed period nearest 
 
 ``--task=NAME`` and ``--schedule=NAME`` do a part, ``--quick`` a few seconds of it, ``--json`` prints all as one line.
 Runs are kept in docs/findings/runs.json and not made twice (without the file, all are made anew); ``--write`` draws
-figures there and renews the tables of docs/findings.md.
+figures there and renews the tables of docs/findings/tables.md and the costs in docs/findings.md.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.budget_kernels import unit_seconds
+from benchmarks.budget_kernels import ROUNDS, STACKS, unit_seconds
 from benchmarks.budget_rules import kernel_seconds, leader, nearest_period, next_trials, verdict
 from benchmarks.budget_training import Ledger, Problem, Trial
+from benchmarks.document import renew
 from foam_viz.figures.theme import setting
 
 GRID = (2e-3, 5e-3, 1e-2, 2e-2)
@@ -185,7 +186,7 @@ def evaluate(
 ) -> Row:  # fmt: skip
     """The runs of all seeds under one setting."""
     results = [ledger.result(Trial(problem, method.optimizer, settings, rate, schedule, seed)) for seed in seeds]
-    seconds = [kernel_seconds(result["kernels"], ledger.unit_seconds) for result in results]
+    seconds = [kernel_seconds(result["kernels"], ledger.stacked_seconds) for result in results]
     return Row(method.name, settings, rate, results, seconds)
 
 
@@ -236,8 +237,10 @@ def main() -> int:
     if quick:
         problems, schedules = [replace(problem, steps=40, after=0) for problem in problems[:1]], schedules[:1]
     ledger = Ledger(None if quick else FOLDER / "runs.json")
-    if not ledger.unit_seconds:
-        ledger.unit_seconds = unit_seconds((16, 64, 128, 192, 256))
+    if not ledger.stacked_seconds:
+        ledger.unit_seconds, ledger.stacked_seconds = unit_seconds(
+            dict.fromkeys(STACKS, 1), STACKS, rounds=3 if quick else ROUNDS
+        )
         ledger.save()
     found = []
     for problem in problems:
@@ -248,7 +251,9 @@ def main() -> int:
     if "--write" in sys.argv:
         from benchmarks import budget_drawing
 
-        budget_tables.write(found, FOLDER.parent / "findings.md", ledger.unit_seconds)
+        costs = budget_tables.costs(ledger.unit_seconds, ledger.stacked_seconds)
+        renew(FOLDER.parent / "findings.md", {"costs": costs})
+        renew(FOLDER / "tables.md", budget_tables.parts(found))
         for comparison in found:
             path = FOLDER / f"{comparison.problem.name}-{comparison.schedule}.svg"
             path.write_text(budget_drawing.svg(comparison))

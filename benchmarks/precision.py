@@ -13,7 +13,6 @@ results in docs/findings/precision.json, where later calls find them, and renews
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 import tempfile
@@ -24,7 +23,8 @@ from statistics import mean
 from typing import Any
 
 from benchmarks.budget_rules import verdict
-from benchmarks.budget_training import Problem, Trial, train
+from benchmarks.budget_training import Cache, Problem, Trial, keep
+from benchmarks.document import renew, table
 from benchmarks.equal_budget import PROBLEMS
 
 SEEDS = tuple(range(8))
@@ -61,74 +61,32 @@ def trial(problem: Problem, method: str, rule: str, precision: str, seed: int) -
     return Trial(problem, optimizer, (*settings, ("eigenvalues", rule)), RATE, "constant", seed, precision)
 
 
-class Cache:
-    """Results by trial: those of the repository, and a folder with one file a run.
-
-    Args:
-        folder: Where new results go.
-        known: Results by key.
-    """
-
-    def __init__(self, folder: Path, known: Mapping[str, dict[str, Any]]) -> None:
-        self._folder, self.results = folder, dict(known)
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def _path(self, wanted: Trial) -> Path:
-        return self._folder / f"{hashlib.sha256(wanted.key.encode()).hexdigest()[:24]}.json"
-
-    def has(self, wanted: Trial) -> bool:
-        """Whether the result of a trial is known."""
-        return wanted.key in self.results or self._path(wanted).exists()
-
-    def result(self, wanted: Trial) -> dict[str, Any]:
-        """The result of a trial, trained now unless it is known."""
-        if wanted.key not in self.results:
-            path = self._path(wanted)
-            if not path.exists():
-                found = {name: value for name, value in train(wanted).items() if name in ("loss", "decompositions")}
-                fresh = path.with_suffix(f".{id(self)}.new")
-                fresh.write_text(json.dumps(found))
-                fresh.replace(path)
-            self.results[wanted.key] = json.loads(path.read_text())
-        return self.results[wanted.key]
-
-
 def compare(problem: Problem, seeds: Sequence[int], cache: Cache) -> dict[str, list[Cell]]:
     """The cells of a problem by method, in the order of ``NUMERICS``."""
-    table: dict[str, list[Cell]] = {}
+    found: dict[str, list[Cell]] = {}
     for method in METHODS:
-        table[method] = []
+        found[method] = []
         for rule, precision in NUMERICS:
-            found = [cache.result(trial(problem, method, rule, precision, seed)) for seed in seeds]
-            losses = [float("inf") if one["loss"] is None else one["loss"] for one in found]
-            table[method].append(Cell(losses, [one["decompositions"] for one in found]))
-    return table
+            runs = [cache.result(trial(problem, method, rule, precision, seed)) for seed in seeds]
+            losses = [float("inf") if one["loss"] is None else one["loss"] for one in runs]
+            found[method].append(Cell(losses, [one["decompositions"] for one in runs]))
+    return found
 
 
-def markdown(problem: Problem, table: Mapping[str, Sequence[Cell]]) -> str:
+def markdown(problem: Problem, found: Mapping[str, Sequence[Cell]]) -> str:
     """The table of a problem."""
-    head = ["", *(rule if precision == "float32" else precision for rule, precision in NUMERICS), "floor / shift",
-            "float64 / shift"]  # fmt: skip
-    seeds = len(next(iter(table.values()))[0].losses)
-    lines = [f"{problem.label}, {seeds} seeds:", "", "| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    for method, cells in table.items():
+    numerics = [rule if precision == "float32" else precision for rule, precision in NUMERICS]
+    seeds = len(next(iter(found.values()))[0].losses)
+    rows = []
+    for method, cells in found.items():
         shown = [f"{mean(cell.losses):.3f} ({mean(cell.decompositions):.0f})" for cell in cells]
         ratios = [
             f"{mean(cell.losses) / mean(cells[0].losses):.3f}, {verdict(cell.losses, cells[0].losses)}"
             for cell in cells[1:]
         ]
-        lines.append("| " + " | ".join([method, *shown, *ratios]) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def write(tables: Sequence[str], results: Mapping[str, dict[str, Any]]) -> None:
-    """Keeps results and tables; the document has a line ``<!-- precision -->`` and, after it, ``<!-- end -->``."""
-    lines = [f"{json.dumps(key)}: {json.dumps(result)}" for key, result in sorted(results.items())]
-    RESULTS.write_text("{\n" + ",\n".join(lines) + "\n}\n")
-    written = DOCUMENT.read_text()
-    before, mark, rest = written.partition("<!-- precision -->\n")
-    after = rest[rest.index("<!-- end -->") :]
-    DOCUMENT.write_text(f"{before}{mark}" + "\n".join(tables) + after)
+        rows.append([method, *shown, *ratios])
+    heads = ["method", *numerics, *(f"{numeric} / shift" for numeric in numerics[1:])]
+    return f"{problem.label}, {seeds} seeds:\n\n{table(heads, rows)}\n"
 
 
 def known_seeds(problem: Problem, seeds: Sequence[int], cache: Cache) -> Sequence[int]:
@@ -152,7 +110,11 @@ def main() -> int:
     seeds = SEEDS[: int(_option("seeds", str(len(SEEDS))))]
     wanted = _option("task", "")
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    cache = Cache(Path(_option("cache", str(Path(tempfile.gettempdir()) / "foam-viz-precision"))), known)
+    cache = Cache(
+        Path(_option("cache", str(Path(tempfile.gettempdir()) / "foam-viz-precision"))),
+        known,
+        ("loss", "decompositions"),
+    )
     problems = [problem for problem in PROBLEMS if not wanted or problem.name == wanted]
     if "--known" not in sys.argv:
         # Few seeds of everything before many of one thing: an interrupted study has a whole table of fewer seeds.
@@ -164,7 +126,8 @@ def main() -> int:
     tables = [markdown(problem, compare(problem, some, cache)) for problem, some in done.items() if some]
     print("\n" + "\n".join(tables))
     if "--write" in sys.argv:
-        write(tables, cache.results)
+        keep(cache.results, RESULTS)
+        renew(DOCUMENT, {"precision": "\n".join(tables)})
     return 0
 
 

@@ -16,6 +16,7 @@ from benchmarks import budget_drawing, budget_tables, equal_budget
 from benchmarks.budget_kernels import KernelCounter, unit_seconds
 from benchmarks.budget_rules import kernel_seconds, leader, nearest_period, neighbour, next_trials, refreshes, verdict
 from benchmarks.budget_training import Ledger, Trial, train
+from benchmarks.document import renew
 from foam_viz.optim import SOAP, DiagonalizationResidual, EveryCheck, Foam, Shampoo
 
 GRID, TUNING = (2e-3, 5e-3, 1e-2, 2e-2), (100, 101)
@@ -138,9 +139,18 @@ def test_kernels_are_counted(make: Any, expected: dict[str, int]) -> None:
 
 
 def test_every_kernel_has_a_cost_that_grows_with_size() -> None:
-    seconds = unit_seconds((4, 128))
+    alone, stacked = unit_seconds({4: 1, 128: 1}, {4: 16}, rounds=3)
     for kernel in ("eigh", "proxy", "residual", "rebuild", "qr"):
-        assert 0 < seconds[f"{kernel}/4"] < seconds[f"{kernel}/128"]
+        assert 0 < alone[f"{kernel}/4"] < alone[f"{kernel}/128"]
+        assert 0 < stacked[f"{kernel}/4"] < alone[f"{kernel}/4"]  # one call for sixteen matrices
+    assert len(stacked) == 5
+
+
+def test_costs_stand_alone_and_stacked_with_what_a_check_costs_of_a_decomposition() -> None:
+    alone = {"eigh/64": 1e-3, "proxy/64": 4e-4, "residual/64": 2e-4, "rebuild/64": 1e-4, "qr/64": 5e-4}
+    words = budget_tables.costs(alone, {name: seconds / 2 for name, seconds in alone.items()} | {"eigh/64": 1e-3})
+    assert "| 64, alone | 1.00 | 0.40 | 0.20 | 0.10 | 0.50 | 0.50 |" in words
+    assert "| 64, 9 together | 1.00 | 0.20 | 0.10 | 0.050 | 0.25 | 0.25 |" in words
 
 
 def test_a_trial_is_a_run_of_the_app_and_is_kept(tmp_path: Path) -> None:
@@ -181,7 +191,7 @@ def pretend_result(trial: Trial) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def ledger() -> Ledger:
     made = Ledger(None, pretend_result)
-    made.unit_seconds = {"eigh/64": 1e-3}
+    made.stacked_seconds = {"eigh/64": 1e-3}
     return made
 
 
@@ -216,15 +226,16 @@ def test_tables_tell_rates_counts_and_verdicts(comparison: equal_budget.Comparis
     words = budget_tables.text(comparison)
     for part in ("FOAM, tau = 0.75, eps_max = 3e-7", "0.01", "no difference seen", "better", "200", "fixed period"):
         assert part in words
-    document = tmp_path / "findings.md"
-    name = f"{comparison.problem.name} {comparison.schedule}"
-    document.write_text(f"before\n<!-- tables {name} -->\nold\n<!-- end -->\nafter\n<!-- costs -->\n<!-- end -->\n")
+    document = tmp_path / "tables.md"
+    (name,) = budget_tables.parts([comparison])
+    document.write_text(f"before\n<!-- {name} -->\nold\n<!-- end -->\nafter\n<!-- other -->\nkept\n<!-- end -->\n")
     for _ in range(2):
-        budget_tables.write([comparison], document, {"eigh/64": 1e-3})
+        renew(document, budget_tables.parts([comparison]))
     written = document.read_text()
-    assert written.startswith("before\n") and "\nafter\n" in written and "\nold\n" not in written
-    assert written.count("no difference seen") == words.count("no difference seen")
-    assert "| 64 | 1.00 |" in written
+    assert written.startswith("before\n") and written.endswith("\nafter\n<!-- other -->\nkept\n<!-- end -->\n")
+    assert "\nold\n" not in written and written.count("no difference seen") == words.count("no difference seen")
+    with pytest.raises(ValueError, match="<!-- costs -->"):
+        renew(document, {"costs": ""})
     assert json.loads(json.dumps(budget_tables.plain(comparison)))["rates"]["FOAM"] == 1e-2
 
 
