@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,6 +17,9 @@ from foam_viz.figures.panel import Drawing, Lane, View
 
 _POINTS = PIXELS
 """Checks that are drawn one by one; more become an envelope."""
+
+_LOW = 0.25
+"""Of a row lower than this share of the plot only decades fit as ticks: Plotly would label 1, 2 and 5 of each."""
 
 _TICKS = PIXELS
 """Ticks of one reason at most; closer ones could not be told apart."""
@@ -122,9 +126,11 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
         place = axes[quantity]
         title = "damping ε" if quantity == "ε" else f"{_MEASURES[quantity]} {quantity}"
         ticks = "~e" if quantity == "ε" or span[0] < -3 else "~g"
+        low = place.domain[1] - place.domain[0] < _LOW
         layout[f"yaxis{place.name[1:]}"] = encode.log_axis(
-            title, range=span, domain=place.domain, tickformat=ticks, nticks=3, uirevision=quantity
-        )
+            title, range=span, domain=place.domain, tickformat=ticks, nticks=3, uirevision=quantity,
+            **({"dtick": math.ceil((span[1] - span[0]) / 3)} if low and span[1] - span[0] > 1 else {}),
+        )  # fmt: skip
     title = "" if damped else "Basis drift"
     return Drawing(
         figure={"data": data, "layout": layout},

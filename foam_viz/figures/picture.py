@@ -27,6 +27,12 @@ _LEVELS = 6
 _GREYS = 16
 """Grey levels of a reconstruction above white: as many as the digits have."""
 _GAP = 0.06
+_ROW_GAP = 0.14
+"""Between two rows, for the names of the lower one."""
+_LETTERS = 110
+"""Of all names side by side, on a card as wide as a laptop's screen."""
+_WIDE = {"reconstruction"}
+"""Kinds of pictures that are much wider than high: two stand side by side, further ones below."""
 _BARE = {"showgrid": False, "showline": False, "ticks": "", "showticklabels": False}
 
 
@@ -42,20 +48,32 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
     if not pictured:
         return Drawing(empty="What each model does appears here from its first step on, if its task can be pictured.")
     data, axes, names, readings = [], {}, [], []
+    wide = all(lane.trace.manifest.picture in _WIDE for lane, _ in pictured)
+    across = min(2, len(pictured)) if wide else len(pictured)
+    down = -(-len(pictured) // across)
     for place, (lane, (traces, x_axis, y_axis, reading)) in enumerate(pictured):
         number = "" if place == 0 else str(place + 1)
-        left, right = place / len(pictured), (place + 1) / len(pictured)
-        domain = [left + (_GAP / 2 if place else 0), right - (_GAP / 2 if place + 1 < len(pictured) else 0)]
-        y_axis = dict(y_axis)
+        row, column = divmod(place, across)
+        left, right = column / across, (column + 1) / across
+        domain = [left + (_GAP / 2 if column else 0), right - (_GAP / 2 if column + 1 < across else 0)]
+        top = 1 - row / down - (_ROW_GAP if row else 0)
+        y_axis = {**y_axis, "domain": [1 - (row + 1) / down, top]}
+        if row + 1 < down:
+            x_axis = {**x_axis, "title": ""}  # the row below says it
         data += [{**trace, "xaxis": f"x{number}", "yaxis": f"y{number}"} for trace in traces]
-        square = {"scaleanchor": f"x{number}", "constrain": "domain"} if y_axis.pop("square", False) else {}
+        # Of its part of the card a picture keeps the top, below its name.
+        shape = {"scaleanchor": f"x{number}", "constrain": "domain", "constraintoward": "top"}
+        square = shape if y_axis.pop("square", False) else {}
+        if y_axis.pop("alike", False) and column:
+            y_axis["showticklabels"] = False  # the first of the row says it
         axes[f"xaxis{number}"] = encode.axis(**x_axis, domain=domain, anchor=f"y{number}", constrain="domain")
         kind = encode.log_axis if y_axis.pop("log", False) else encode.axis
         axes[f"yaxis{number}"] = kind(**y_axis, anchor=f"x{number}", **square)
         names.append(
             encode.note(
-                encode.escape(lane.label), sum(domain) / 2, 1, xref="paper", yref="paper", yanchor="bottom", yshift=4,
-                font={"size": 12, "color": theme.lane(lane.position).colour},
+                encode.escape(_shortened(lane.label, across)), sum(domain) / 2, top, xref="paper", yref="paper",
+                yanchor="bottom", yshift=4, font={"size": 12, "color": theme.lane(lane.position).colour},
+                hovertext=encode.escape(lane.label), captureevents=True,
             )
         )  # fmt: skip
         readings.append(f"{lane.label}: {reading}")
@@ -65,6 +83,12 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
     first, last = min(steps), max(steps)
     moment = f"step {last:,}" if first == last else f"steps {first:,} to {last:,}"
     return Drawing(figure={"data": data, "layout": layout}, reading="; ".join(readings), moment=moment)
+
+
+def _shortened(label: str, across: int) -> str:
+    """A name that does not run into its neighbour's; the whole one is in the table of runs and on hover."""
+    most = _LETTERS // across
+    return label if len(label) <= most else label[: most - 1].rstrip() + "…"
 
 
 def _part(lane: Lane, arrays: Arrays) -> Part | None:
@@ -148,9 +172,9 @@ def _reconstruction(lane: Lane, arrays: Arrays) -> Part:
     rows, across = mosaic.shape
     y_axis = {**_BARE, "title": "", "range": [rows - 0.5, -0.5], "square": True}
     y_axis |= {"showticklabels": True, "tickvals": [(height - 1) / 2, height + (height + 1) / 2]}
-    y_axis |= {"ticktext": ["digit", "model"]}
-    reading = f"off by {theme.number(error)} a pixel of grey 0 to 1"
-    return traces, {**_BARE, "title": "held-out digits", "range": [-0.5, across - 0.5]}, y_axis, reading
+    y_axis |= {"ticktext": ["digit", "model"], "alike": True}
+    reading = f"off by {theme.number(error)} a pixel"
+    return traces, {**_BARE, "title": "held-out digits, grey 0 to 1", "range": [-0.5, across - 0.5]}, y_axis, reading
 
 
 def _ellipse(lane: Lane, arrays: Arrays) -> Part:

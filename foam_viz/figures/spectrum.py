@@ -50,7 +50,7 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
     }
     age = "just decomposed" if since == step else f"basis from step {since:,}" if since is not None else ""
     damped = _damped(now, epsilon) if epsilon else f"{len(now):,} directions"
-    reading = "; ".join(filter(None, [damped, age]))
+    reading = "; ".join(filter(None, [age, damped]))  # the age first: a narrow card may cut the end
     return Drawing(
         figure=figure,
         reading=f"{columns.factor_name(lane, factor)}: {reading}",
@@ -64,8 +64,9 @@ def _damped(eigenvalues: np.ndarray, epsilon: float) -> str:
     words = f"damped away: {off:,} of {len(eigenvalues):,} directions"
     if not off:
         words = "damping inactive: ε lies under every eigenvalue"
-    smallest = theme.setting(float(f"{eigenvalues.min() / epsilon:.2g}"))
-    return f"{words}; the smallest is {smallest} ε"
+    ratio = float(f"{eigenvalues.min() / epsilon:.2g}")
+    smallest = f"{ratio:,.0f}" if 1e3 <= ratio < 1e6 else theme.setting(ratio)
+    return f"{words}; the smallest is {smallest} × ε"
 
 
 _NOW = {"color": theme.LIGHT.ink, "width": 2}

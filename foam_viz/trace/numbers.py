@@ -21,11 +21,11 @@ def number(value: float | None, unit: str = "") -> str:
     if isinstance(value, float) and math.isinf(value):
         return ("∞" if value > 0 else "−∞") + tail
     size = abs(value)
-    if isinstance(value, int) or 999.5 <= size < 1e7:
+    if isinstance(value, int) or 999.5 <= size < 999_500:
         return f"{value:,.0f}{tail}"
     if size == 0:
         return f"0{tail}"
-    if size < 1e-3 or size >= 1e7:
+    if size < 1e-3 or size >= 999_500:
         mantissa, exponent = f"{value:.2e}".split("e")
         if mantissa.endswith("0"):
             mantissa = mantissa[:-1]

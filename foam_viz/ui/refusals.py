@@ -10,6 +10,8 @@ from foam_viz.optim.fields import FieldError
 from foam_viz.ui.text import plain
 
 SHOWN = 10
+# True of each kind of refusal: a value out of range, an unknown setting, an optimizer too many.
+_REMEDY = "Settings without a usable value have their defaults."
 
 
 def refusals(errors: Sequence[FieldError]) -> None:
@@ -20,7 +22,7 @@ def refusals(errors: Sequence[FieldError]) -> None:
     if len(errors) > SHOWN:
         lines.append(f"and {len(errors) - SHOWN:,} more")
     if len(lines) == 1:
-        words = f"Not taken from the link: {lines[0]}. The default is used."
+        words = f"Not taken from the link: {lines[0]}. {_REMEDY}"
     else:
-        words = "Not taken from the link; the defaults are used:\n\n" + "\n".join(f"- {line}" for line in lines)
+        words = f"Not taken from the link. {_REMEDY}\n\n" + "\n".join(f"- {line}" for line in lines)
     st.warning(words, icon=":material/link_off:")

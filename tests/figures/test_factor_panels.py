@@ -83,10 +83,11 @@ def test_spectrum_counts_what_is_damped_away(lanes: list[Lane]) -> None:
 @pytest.mark.parametrize(
     ("eigenvalues", "words"),
     [
-        ([4.0, 2.0, 2e-5], "damping inactive: ε lies under every eigenvalue; the smallest is 20 ε"),
-        ([4.0, 2.0, 1e-6], "damping inactive: ε lies under every eigenvalue; the smallest is 1 ε"),
-        ([4.0, 2e-7, 2e-9], "damped away: 2 of 3 directions; the smallest is 0.002 ε"),
-        ([4.0, 2.0, 0.0], "damped away: 1 of 3 directions; the smallest is 0 ε"),
+        ([4.0, 2.0, 5.4e-3], "damping inactive: ε lies under every eigenvalue; the smallest is 5,400 × ε"),
+        ([4.0, 2.0, 2e-5], "damping inactive: ε lies under every eigenvalue; the smallest is 20 × ε"),
+        ([4.0, 2.0, 1e-6], "damping inactive: ε lies under every eigenvalue; the smallest is 1 × ε"),
+        ([4.0, 2e-7, 2e-9], "damped away: 2 of 3 directions; the smallest is 0.002 × ε"),
+        ([4.0, 2.0, 0.0], "damped away: 1 of 3 directions; the smallest is 0 × ε"),
     ],
 )
 def test_the_spectrum_says_whether_damping_does_anything(

@@ -24,5 +24,6 @@ def test_many_are_folded():
 
 def test_one_is_a_sentence_and_none_is_nothing():
     (warning,) = page(1).warning
-    assert warning.value.startswith("Not taken from the link: key0") and warning.value.endswith("The default is used.")
+    assert warning.value.startswith("Not taken from the link: key0")
+    assert warning.value.endswith("Settings without a usable value have their defaults.")
     assert not page(0).warning

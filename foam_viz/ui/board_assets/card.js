@@ -13,9 +13,16 @@ const make = (tag, className, text) => {
   return element;
 };
 
+// Text with what no line may break: "h = 0.81", and a number such as 6.0e-9, which a browser breaks after its hyphen.
+const WHOLE = /(\S+(?: [=≤>×→] \S+)+|\S*\de-\d\S*)/;
+const write = (element, text) => {
+  if (element.textContent === text) return;
+  element.replaceChildren(...text.split(WHOLE).map((part, at) => (at % 2 ? make("span", "fb-whole", part) : part)));
+};
+
 export class Card {
   constructor(id, plots, follow, range) {
-    Object.assign(this, { id, plots, follow, range, telling: 0, told: "null", drawn: -1e9, full: -1e9, shape: "", ranges: {}, width: 0, height: 0, visible: true, revision: null, parts: null, dark: false });
+    Object.assign(this, { id, plots, follow, range, telling: 0, told: "null", drawn: -1e9, full: -1e9, panel: null, untold: null, shape: "", ranges: {}, width: 0, height: 0, visible: true, revision: null, parts: null, dark: false });
     this.slot = make("div", "fb-slot");
     this.element = make("article", "fb-card");
     this.element.dataset.panel = id;
@@ -70,9 +77,6 @@ export class Card {
     this.revision = panel.revision;
     this.help = panel.help;
     this.title.textContent = panel.title;
-    this.moment.textContent = this.moment.title = panel.moment;
-    this.reading.textContent = panel.reading.replace(/ ([=≤>×]) /g, "\u00a0$1\u00a0"); // "h = 0.81" stays on one line
-    this.reading.title = panel.reading;
     this.slot.style.setProperty("--columns", panel.columns);
     this.slot.style.setProperty("--height", `${panel.height}px`);
     this.slot.dataset.wide = panel.columns >= 7 ? "yes" : "no";
@@ -81,15 +85,32 @@ export class Card {
     this.hasFigure = Boolean(this.parts);
     this.box.hidden = !this.hasFigure;
     this.words.hidden = this.hasFigure;
-    writeKey(this.key, this.parts, dark);
+    // What a card says of its figure changes together with the figure: a busy page draws late.
+    this.panel = this.untold = panel;
     if (this.hasFigure) {
       const follow = this.follows && this.parts.layout.meta?.follow;
       this.element.classList.toggle("fb-clickable", Boolean(follow));
       this.box.tabIndex = follow ? 0 : -1;
       this.box.setAttribute("role", follow ? "application" : "img");
-      this.box.setAttribute("aria-label", `${panel.title}. ${panel.moment}. ${panel.reading}${follow ? ". Arrow keys follow another factor." : ""}`);
+      if (!this.listening) writeKey(this.key, this.parts, dark); // its height is the plot's size
       this.plots.ask(this);
-    } else this.say(panel);
+    } else {
+      this.sayDrawn();
+      this.say(panel);
+    }
+  }
+
+  // The figure of the last update is drawn: say what it shows.
+  sayDrawn() {
+    const panel = this.untold;
+    if (!panel) return;
+    this.untold = null;
+    this.moment.textContent = this.moment.title = panel.moment;
+    write(this.reading, panel.reading);
+    this.reading.title = panel.reading;
+    writeKey(this.key, panel.figure, this.dark);
+    const arrows = this.hasFigure && this.follows && panel.figure.layout.meta?.follow ? ". Arrow keys follow another factor." : "";
+    this.box.setAttribute("aria-label", `${panel.title}. ${panel.moment}. ${panel.reading}${arrows}`);
   }
 
   say(panel) {
@@ -108,12 +129,13 @@ export class Card {
     panel.text.forEach(([label, value, help], index) => {
       const row = list.children[index];
       if (row.title !== help) row.title = help;
-      [label, value].forEach((text, at) => { if (row.children[at].textContent !== text) row.children[at].textContent = text; });
+      [label, value].forEach((text, at) => write(row.children[at], text));
     });
     return undefined;
   }
 
   fail(message) {
+    this.sayDrawn();
     this.box.hidden = true;
     this.words.hidden = false;
     this.words.replaceChildren(make("p", "fb-empty", message));
@@ -130,8 +152,10 @@ export class Card {
     return { data: withoutKey(data), layout: { ...layout, ...plainLayout(layout, !this.key.hidden) } };
   }
 
+  // A switch of the theme is followed at once, whatever the page is busy with.
   repaint(dark) {
     this.dark = dark;
+    this.drawn = -1e9;
     writeKey(this.key, this.parts, dark);
     if (this.hasFigure) this.plots.ask(this);
   }

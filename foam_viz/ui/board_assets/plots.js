@@ -161,6 +161,7 @@ export class Plots {
     card.ranges = drawing.ranges;
     card.next = card.nextShape = null;
     this.waiting.delete(card);
+    card.sayDrawn();
   }
 
   forget(card) {

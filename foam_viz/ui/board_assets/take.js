@@ -19,7 +19,7 @@ function picture(card, format) {
   layout.font = { ...layout.font, family: "Helvetica, Arial, sans-serif" };
   if (layout.legend) layout.legend.y = 1 - TITLE / height;
   for (const trace of data) if (trace.colorbar) trace.colorbar.y = 0.99 - TITLE / height;
-  layout.title = { text: `<b>${escape(card.title.textContent)}</b>`, subtitle: { text: escape([card.moment.textContent, card.reading.textContent].filter(Boolean).join(": ")), font: { size: 12 } },
+  layout.title = { text: `<b>${escape(card.title.textContent)}</b>`, subtitle: { text: escape([card.panel.moment, card.panel.reading].filter(Boolean).join(": ")), font: { size: 12 } },
     font: { size: 16, color: ink(card.dark) }, x: 0.02, xanchor: "left", y: 0.96, yanchor: "top", yref: "container" };
   window.Plotly.downloadImage({ data, layout }, { format, width, height, scale: format === "png" ? 2 : 1, filename: `foam_viz-${card.id}` });
 }
