@@ -18,7 +18,7 @@ from foam_viz.figures.panel import Drawing, Lane, View
 _POINTS = PIXELS
 """Checks that are drawn one by one; more become an envelope."""
 
-_LOW = 0.25
+_LOW = 0.4
 """Of a row lower than this share of the plot only decades fit as ticks: Plotly would label 1, 2 and 5 of each."""
 
 _TICKS = PIXELS

@@ -72,7 +72,8 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
         names.append(
             encode.note(
                 encode.escape(_shortened(lane.label, across)), sum(domain) / 2, top, xref="paper", yref="paper",
-                yanchor="bottom", yshift=4, font={"size": 12, "color": theme.lane(lane.position).colour},
+                xanchor="center", yanchor="bottom", yshift=4,
+                font={"size": 12, "color": theme.lane(lane.position).colour},
                 hovertext=encode.escape(lane.label), captureevents=True,
             )
         )  # fmt: skip

@@ -141,6 +141,17 @@ def test_a_lane_that_goes_by_r_has_an_axis_of_its_own() -> None:
         assert tau["yref"] == "y2", "the tolerance stands on the axis of the lane followed"
 
 
+def test_low_rows_name_decades_only() -> None:
+    """Plotly would label 1, 2 and 5 of each decade, over each other in a row of 40 pixels."""
+    both = [Lane(_sawtooth(60, 0), "FOAM", 0), Lane(_sawtooth(60, 1, optimizer="dr-shampoo"), "DR", 1)]
+    shown = damping.draw(both, View(factor=0)).figure["layout"]
+    rows = [shown[name] for name in shown if name.startswith("yaxis") and shown[name].get("type") == "log"]
+    assert len(rows) == 3
+    for row in rows:
+        decades = row["range"][1] - row["range"][0]
+        assert decades <= 1 or decades / row["dtick"] <= 3 and row["dtick"] % 1 == 0
+
+
 def test_lanes_of_one_measure_share_one_axis(lanes: list[Lane]) -> None:
     layout = damping.draw(lanes[:2], View(factor=0)).figure["layout"]
     assert "yaxis4" not in layout and layout["yaxis2"]["title"]["text"] == "drift h"

@@ -79,3 +79,16 @@ def test_the_floor_is_drawn_where_it_is_known() -> None:
     assert quadratic["shapes"] and "least possible" in str(quadratic["annotations"])
     digits = loss.draw([Lane(trained("digits-classifier", steps=2), "x", 0)], View()).figure["layout"]
     assert not digits["shapes"]
+
+
+def test_wide_pictures_of_four_runs_stand_in_two_rows_and_no_name_runs_into_another() -> None:
+    trace = trained("digits-autoencoder", steps=4)
+    lanes = [Lane(trace, f"lane {n} with {'many settings ' * 12}", n) for n in range(4)]
+    layout = picture.draw(lanes, View()).figure["layout"]
+    across = [layout[f"xaxis{number}"]["domain"] for number in ("", "2", "3", "4")]
+    down = [layout[f"yaxis{number}"]["domain"] for number in ("", "2", "3", "4")]
+    assert across[0] == across[2] and across[1] == across[3] and across[0][1] < across[1][0]
+    assert down[0] == down[1] and down[2] == down[3] and down[2][1] < down[0][0]
+    for note, place, lane in zip(layout["annotations"], across, lanes, strict=True):
+        assert (note["x"], note["xanchor"]) == (sum(place) / 2, "center")
+        assert len(note["text"]) <= 55 and note["text"].endswith("…") and note["hovertext"] == lane.label

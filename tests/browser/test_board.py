@@ -1,0 +1,118 @@
+"""The board of cards in a real browser: what only its own JavaScript and style sheet do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.server import Server
+from tests.browser.test_live_lab import click, eventually, open_lab, step_of
+from tests.browser.test_run_logs import drawn, open_logs
+
+INSPECT = "?tab=inspect&sample=digits-autoencoder-foam"
+
+# Pixels of the raster's image as it stands on the screen, drawn by Plotly and then moved in place.
+BOTH_WAYS = """
+async () => {
+  const plot = document.querySelector('[data-panel="raster"] .js-plotly-plot');
+  const sheet = document.head.querySelector("link[data-foam-board]").href;
+  const { quick } = await import(sheet.replace("board.css", "quick.js"));
+  const pixels = async () => {
+    const element = plot.querySelector(".heatmaplayer image");
+    const size = (name) => Math.round(Number(element.getAttribute(name)));
+    const picture = new Image();
+    picture.src = element.getAttribute("href") ?? element.getAttributeNS("http://www.w3.org/1999/xlink", "href");
+    await picture.decode();
+    const canvas = Object.assign(document.createElement("canvas"), { width: size("width"), height: size("height") });
+    const context = canvas.getContext("2d");
+    context.imageSmoothingEnabled = false;
+    context.drawImage(picture, 0, 0, canvas.width, canvas.height);
+    const data = context.getImageData(0, Math.floor(canvas.height / 2), canvas.width, 1).data;
+    return { x: size("x"), width: canvas.width, row: Array.from(data) };
+  };
+  await Plotly.react(plot, plot.data, plot.layout);
+  const whole = await pixels();
+  const moved = quick(plot, { data: plot.data, layout: plot.layout });
+  return { moved, whole, quick: await pixels(), columns: Number(plot.data[0].z.shape.split(",")[1]) };
+}
+"""
+
+
+def test_columns_of_unequal_width_are_moved_to_where_plotly_draws_them(page, server: Server) -> None:
+    open_lab(page, server, "?batch_size=16&lane=splus:period=30")
+    for step in (1, 30, 60):
+        click(page, "To check")
+        eventually(lambda step=step: step_of(page) == step)
+        eventually(lambda: page.get_by_role("button", name="Start", exact=True).is_enabled())
+    click(page, "Step")
+    eventually(lambda: step_of(page) == 61)
+    raster = page.locator('[data-panel="raster"]')
+    raster.scroll_into_view_if_needed()
+    eventually(lambda: "61" in raster.locator(".fb-moment").inner_text())
+    seen = page.evaluate(BOTH_WAYS)
+    assert seen["moved"] and seen["columns"] == 3  # to step 30, to step 60, and one step more
+    whole, moved = (np.array(seen[way]["row"]).reshape(-1, 4) for way in ("whole", "quick"))
+    assert (seen["whole"]["x"], len(whole)) == pytest.approx((seen["quick"]["x"], len(moved)), abs=1)
+    length = min(len(whole), len(moved))
+    differ = (np.abs(whole[:length] - moved[:length]).max(axis=1) > 2).sum()
+    assert differ <= 4, "but for a pixel at the edge of each column"
+
+
+def test_the_card_of_a_second_metric_follows_the_first(page, server: Server) -> None:
+    open_logs(page, server)
+    drawn(page, "sides")
+    order = "() => [...document.querySelectorAll('.fb-grid [data-panel]')].map((card) => card.dataset.panel)"
+    assert page.evaluate(order) == ["compare-0", "rates", "sides"]
+    page.get_by_role("combobox", name="Metrics").click()
+    page.get_by_role("option", name="held_out_loss").click()
+    eventually(lambda: page.evaluate(order) == ["compare-0", "compare-1", "rates", "sides"])
+
+
+def test_a_switch_of_the_theme_reaches_every_figure(page, server: Server) -> None:
+    """Those out of sight and those whose marks are an image too, while nothing runs."""
+    open_logs(page, server, INSPECT)
+    drawn(page, "picture")
+    colours = """() => [...document.querySelectorAll(".js-plotly-plot")].map((plot) => [plot.layout.font.color,
+        ...plot.data.filter((trace) => trace.type === "heatmap").map((trace) => JSON.stringify(trace.colorscale))])"""
+    images = "() => [...document.querySelectorAll('.heatmaplayer image')].map((image) => image.outerHTML)"
+    light, before = page.evaluate(colours), page.evaluate(images)
+    page.emulate_media(color_scheme="dark")
+
+    def every_one_changed() -> bool:
+        dark, after = page.evaluate(colours), page.evaluate(images)
+        pairs = [*zip(light, dark, strict=True), *zip(before, after, strict=True)]
+        return all(one != other for one, other in pairs)
+
+    eventually(every_one_changed, 15)
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_a_card_cuts_off_no_moment_and_covers_no_reading(page, server: Server, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(f"{server.url}/run-logs{INSPECT}")
+    drawn(page, "spectrum")
+    cut = """() => [...document.querySelectorAll(".fb-moment")].filter((moment) => moment.clientWidth > 0
+        && moment.scrollWidth > moment.clientWidth + 1).map((moment) => moment.textContent)"""
+    long = """() => document.querySelectorAll(".fb-moment").forEach((moment) => {
+        moment.textContent = "snapshot of step 12,260; last check 12,261"; })"""
+    page.evaluate(long)  # as long as they come
+    assert page.evaluate(cut) == []
+    covered = """() => [...document.querySelectorAll(".fb-card")].filter((card) => {
+        const [actions, reading] = [".fb-actions", ".fb-reading"].map((name) => card.querySelector(name));
+        const [upper, lower] = [actions, reading].map((element) => element.getBoundingClientRect());
+        return getComputedStyle(actions).opacity === "1" && upper.bottom > lower.top + 1;
+    }).map((card) => card.dataset.panel)"""
+    assert page.evaluate(covered) == []
+
+
+def test_a_number_is_never_broken_over_two_lines(page, server: Server) -> None:
+    open_logs(page, server, INSPECT)
+    drawn(page, "damping")
+    broken = """() => [...document.querySelectorAll(".fb-whole")].filter((whole) => whole.getClientRects().length > 1)
+        .map((whole) => whole.textContent)"""
+    whole = page.locator(".fb-whole").all_inner_texts()
+    assert "ε = 1.0e-9;" in whole and any(text.startswith("h = 0.934 > τ = 0.75") for text in whole)
+    for width in (1280, 1000, 400):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(500)
+        assert page.evaluate(broken) == []
