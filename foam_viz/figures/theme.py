@@ -71,7 +71,7 @@ def lane(position: int) -> LaneStyle:
     return LaneStyle(LANES[position % len(LANES)].colour, turned.dash, turned.symbol)
 
 
-VERMILION, PURPLE, RED = "#D55E00", "#8A3FA0", "#C8102E"
+VERMILION, PURPLE, RED = "#D55E00", "#8A3FA0", "#C2160A"
 """Colours of meaning: no lane has one of them."""
 
 DECISIONS: dict[str, str] = {
@@ -121,7 +121,7 @@ MAGNITUDE: list[list] = [[0.0, "#F4F1EA"], [0.5, "#A9D3CC"], [1.0, "#5FB3A6"]]
 DARK_OF: dict[str, str] = (
     {getattr(LIGHT, f.name): getattr(DARK, f.name) for f in fields(Palette)}
     | {lane.colour: dark for lane, dark in zip(LANES, LANES_DARK, strict=True)}
-    | {VERMILION: "#FF8F4D", PURPLE: "#B584F0", RED: "#FF6B6B"}
+    | {VERMILION: "#FF8F4D", PURPLE: "#B584F0", RED: "#FF291A"}
     | dict(zip([c for _, c in DIVERGING], ["#28689E", "#264E6B", "#26313A", "#6B4431", "#A84C1B"], strict=True))
     | {"#A9D3CC": "#1F4F4D", "#5FB3A6": "#1D6F66"}
     | dict(zip([c for _, c in SINGLE_HUE], ["#182128", "#1B3136", "#1F5456", "#2C9790", "#B5FFF6"], strict=True))

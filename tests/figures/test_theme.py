@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from foam_viz.figures import theme
+from foam_viz.ui import assets
 
 CONFIG = tomllib.loads((Path(__file__).parents[2] / ".streamlit" / "config.toml").read_text())
 
@@ -139,3 +140,38 @@ def test_colours_of_lanes_and_colours_of_meaning_never_meet(dark: bool) -> None:
     for lane in lanes:
         assert min(math.dist(_lab(lane), _lab(colour)) for colour in meaning) > 25, lane
         assert min(math.dist(_lab(lane), _lab(other)) for other in lanes if other != lane) > 22, lane
+
+
+# Machado, Oliveira and Fernandes (2009), "A physiologically-based model for simulation of color vision deficiency":
+# the whole deficiency, on linear RGB.
+_DEFICIENCIES = {
+    "protan": [(0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)],
+    "deutan": [(0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881)],
+    "tritan": [(1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.303900)],
+}
+
+
+def _seen(colour: str, deficiency: str) -> str:
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    mixed = [
+        min(1.0, max(0.0, sum(a * b for a, b in zip(row, linear, strict=True)))) for row in _DEFICIENCIES[deficiency]
+    ]
+    shown = [12.92 * c if c <= 0.0031308 else 1.055 * c ** (1 / 2.4) - 0.055 for c in mixed]
+    return "#{:02X}{:02X}{:02X}".format(*(round(255 * c) for c in shown))
+
+
+@pytest.mark.parametrize("deficiency", list(_DEFICIENCIES))
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_colour_of_failure_is_no_lane_for_the_colour_blind(dark: bool, deficiency: str) -> None:
+    """The brown lane beside the red of a failure above all."""
+    lanes = list(theme.LANES_DARK) if dark else [lane.colour for lane in theme.LANES]
+    red = theme.DARK_OF[theme.RED] if dark else theme.RED
+    for lane in lanes:
+        assert math.dist(_lab(_seen(lane, deficiency)), _lab(_seen(red, deficiency))) > 15, lane
+    assert _contrast(red, theme.DARK.card if dark else theme.LIGHT.card) >= 4.5
+
+
+def test_the_style_sheet_has_the_same_red() -> None:
+    sheet = (assets.SOURCES / "board.css").read_text()
+    assert sheet.count(theme.RED) == sheet.count(theme.DARK_OF[theme.RED]) == 1
