@@ -79,6 +79,16 @@ BLOCKS: tuple[Block, ...] = (
         names={"E": "epoch", "#": "step"},
     ),
     Block(
+        name="detector's evaluation",
+        hint="mAP50",
+        opens=r"^\s*Class\s+Images\s+(?:Instances|Labels)\s+Box\(P\s+R\s+mAP50\s+mAP50-95\)(?!\s+Mask)",
+        inside=r"^\s*all\s+\d+\s+\d+\s+(?P<precision>[\d.]+)\s+(?P<recall>[\d.]+)\s+(?P<mAP50>[\d.]+)\s+"
+        r"(?P<mAP50_95>[\d.]+)\s*$",
+        lands="before",
+        split="val",
+        rest=False,
+    ),
+    Block(
         name="table row",
         hint="|",
         opens=r"^\s*\|(?:\s*[A-Za-z#][^|:=]{0,60}\|){3,60}\s*$",
@@ -124,6 +134,16 @@ BLOCKS: tuple[Block, ...] = (
     Block(
         name="training line",
         opens=r"(?i)^\W{0,3}(?:train(?:ing)?\W{1,3})?epoch\W{0,3}(?P<epoch>\d+)\W{1,4}\[?\s*(?P<step>\d+)\s*/\s*(?P<step_total>\d+)\b(?!\.)",
+    ),
+    Block(
+        name="training line",
+        hint="[",
+        opens=r"^\s*\[\s*(?P<epoch>\d+)\s*,\s*(?P<step>\d+)\s*\]\s*(?=[A-Za-z])",
+    ),
+    Block(
+        name="training line",
+        opens=r"(?i)^\W{0,3}(?:after|at)\s+(?P<step>\d[\d,]*)(?:\s*/\s*(?P<step_total>\d+))?\s+(?:training\s+)?"
+        r"(?:iterations|iters|steps|updates|batches)\b",
     ),
     Block(
         name="Marian line",

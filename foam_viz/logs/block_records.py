@@ -268,6 +268,8 @@ class Records:
                 cells = {name: value for name, value in cells.items() if role_of(name).kind not in ("step", "epoch")}
                 lands = "before"
             elif bar.counts_epochs:
+                if not cells:  # a bar around those of the epochs
+                    return Record("epoch heading", number, {"epoch": place}, only_epoch=True)
                 cells.setdefault("epoch", place)
             elif not steps:
                 cells["step"] = place

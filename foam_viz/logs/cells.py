@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from foam_viz.logs.column_names import SECONDS
+from foam_viz.logs.column_names import COUNTS, SECONDS
 from foam_viz.logs.columns import Series
 
-BLANK = frozenset({"", "null", "NULL", "None", "none", "NA", "N/A", "n/a", "#N/A", "-", "--", "<NA>"})
+BLANK = frozenset({"", "null", "NULL", "None", "none", "NA", "N/A", "n/a", "#N/A", "-", "--", "<NA>", "No log"})
 """What stands for "not logged" in text. NaN does not: it is a value of a run."""
 
 _WORDS = {
@@ -21,10 +21,11 @@ _WORDS = {
     "inf": np.inf, "+inf": np.inf, "-inf": -np.inf, "infinity": np.inf, "+infinity": np.inf, "-infinity": -np.inf,
     "1.#inf": np.inf, "-1.#inf": -np.inf, "true": 1.0, "false": 0.0,
 }  # fmt: skip
+_COUNTS = {unit: COUNTS[unit.lower()] for unit in ("k", "K", "M", "B")}
 _LONGEST_NUMBER = 1000
 # An exponent, a fraction and digits share no character that two parts could take: no text makes these slow.
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
-_BETWEEN = "'’ \u00a0\u202f"
+_BETWEEN = "'’_ \u00a0\u202f"
 _THOUSANDS = re.compile(rf"[+-]?\d{{1,3}}(?:[,{_BETWEEN}]\d{{3}})+(?:\.\d+)?")
 _COMMA = re.compile(rf"[+-]?(?:\d{{1,3}}(?:[.{_BETWEEN}]\d{{3}})+|\d*),\d+(?:[eE][+-]?\d+)?")
 _DOTS = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+")
@@ -226,6 +227,13 @@ def _plain_numbers(name: str, cells: Sequence[str | None]) -> Series | None:
 def _one_unit(name: str, values: np.ndarray, cells: Sequence[str | None], units: Counter[str], notes: list[str]) -> str:
     """Settle the unit of a column; a mix of units of time becomes seconds."""
     named = [unit for unit in units if unit]
+    if len(units) > 1 and all(unit in _COUNTS for unit in named):
+        for index, cell in enumerate(cells):
+            parsed = parse_number(cell) if cell is not None and cell.strip() not in BLANK else None
+            if parsed is not None:
+                values[index] = parsed[0] * (_COUNTS[parsed[1]] if parsed[1] else 1.0)
+        notes.append(f"{name!r} mixes {', '.join(sorted(named))} and plain numbers; all became plain numbers.")
+        return ""
     if len(named) == 1 and (units[""] == 0 or named[0] != "date"):
         return named[0]
     if len(named) > 1 and all(unit in SECONDS for unit in named):

@@ -120,10 +120,11 @@ def words(name: str) -> list[str]:
 def bracketed_unit(name: str) -> str:
     """Return what stands in brackets at the end of a name, ``"GB"`` of ``"memory (GB)"``; empty without.
 
-    ``(B)`` and ``(M)`` right behind a name are boxes and masks of detectors, no bytes and metres.
+    ``(B)`` and ``(M)`` right behind a name are boxes and masks of detectors, no bytes and metres; ``(2)`` counts
+    columns of one name.
     """
     found = _BRACKETS.search(name[:300])
-    if found is None or re.fullmatch(r"\([A-Z]\)", found.group()):
+    if found is None or re.fullmatch(r"\s*(?:\([A-Z]\)|[(\[]\d+[)\]])", found.group()):
         return ""
     return found.group(1).strip()
 

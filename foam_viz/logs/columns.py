@@ -9,7 +9,7 @@ import numpy as np
 
 from foam_viz.logs.column_names import COUNTS, SECONDS, Role, bracketed_unit, role_of, unit_of_rate, words
 from foam_viz.logs.reader import ColumnRule
-from foam_viz.logs.step_column import LARGEST_STEP, can_be_steps, choose_step
+from foam_viz.logs.step_column import LARGEST_STEP, can_be_steps, choose_step, step_scale
 from foam_viz.trace.schema import STEPS
 
 __all__ = ["LARGEST_STEP", "Guess", "Series", "can_be_steps", "guess", "is_clock_since_1970", "own_name"]
@@ -163,7 +163,10 @@ def _take_step(draft: _Draft, series: Sequence[Series]) -> tuple[str, int]:
     draft.notes += [f"{name!r} could be the step too; {choice.name!r} was taken." for name in choice.others]
     draft.rules.update({name: ColumnRule(target="") for name in choice.plans})
     if choice.name:
-        draft.rules[choice.name] = ColumnRule(target="step", unit="step")
+        scale = step_scale(draft.series[choice.name])
+        draft.rules[choice.name] = ColumnRule(target="step", unit="step", scale=scale)
+        if scale != 1:
+            draft.notes.append(f"{choice.name!r} is written in units of {scale:,.0f} steps.")
         draft.won["step"] = choice.name
     return choice.name, choice.planned
 

@@ -100,7 +100,9 @@ def _points(metric: Mapping[str, object]) -> Points | None:
     values = next((metric[key] for key in _VALUES if key in metric), None)
     if not isinstance(steps, list) or not isinstance(values, list) or len(steps) != len(values) or not values:
         return None
-    if not all(isinstance(step, int | float) for step in steps) or not all(
+    if all(step is None for step in steps):
+        steps = [0] * len(steps)  # numbered in order, as those of a metric logged without steps
+    if not all(isinstance(step, int | float | None) for step in steps) or not all(
         is_number(value) or value is None for value in values
     ):
         return None

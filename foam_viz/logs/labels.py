@@ -29,6 +29,14 @@ _METRIC_NAMES = frozenset({"metric", "metric_name", "key", "tag", "name", "varia
 _METRIC_VALUES = frozenset({"value", "val", "metric_value", "values"})
 _SETTINGS = ("config/", "params/", "hparams/", "hyperparameters/", "args/")
 _SPLITS = TRAIN | HELD_OUT | TEST
+_SPLIT_FILLER = frozenset(
+    {"step", "epoch", "iter", "iteration", "batch", "end", "log", "logs", "metrics", "set", "loop"}
+)
+_SPLIT_COLUMNS = frozenset(
+    {"type", "split", "phase", "mode", "kind", "event", "stage", "set", "subset", "partition", "dataset", "loop",
+     "_type", "event_type", "log_type", "record_type", "row_type"}
+)  # fmt: skip
+"""Columns in which a row may also be of neither training nor evaluation: a summary, settings."""
 _SHARED = frozenset({"step", "epoch", "tokens", "optimizer_seconds", "total_seconds", "timestamp", "learning_rate"})
 
 
@@ -145,12 +153,15 @@ def _splits(table: Table) -> Table:
     for name in list(table.texts):
         labels, codes = _codes(table, name)
         step = _step_of(table)
-        if step is None or not all(
-            set(words(label)) <= _SPLITS and words(label) for label in labels if label != "None"
-        ):
+        splits = {label for label in labels if words(label) and set(words(label)) <= _SPLITS | _SPLIT_FILLER}
+        splits = {label for label in splits if set(words(label)) & _SPLITS}
+        others = set(labels) - splits - {"None"}
+        if step is None or not splits or others and _plain(name) not in _SPLIT_COLUMNS:
             continue
         targets = {
-            (one.name, code): one.name if label == "None" or set(words(one.name)) & _SPLITS else f"{label}/{one.name}"
+            (one.name, code): f"{label}/{one.name}"
+            if label in splits and not set(words(one.name)) & _SPLITS
+            else one.name
             for one in table.series
             if role_of(one.name).kind not in _SHARED
             for code, label in enumerate(labels)

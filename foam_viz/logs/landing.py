@@ -190,13 +190,14 @@ def _at_steps(records: Sequence[Record], marks: Sequence[int], landed: Landed) -
     known = {name for row in rows for name in row}
     loose = _loose(records)
     mode = _mode(records, marks, loose)
+    mode_of_epochs = _mode_of_epochs(records, marks, loose)
     where: Counter[Lands] = Counter()
     for index in loose:
         record = records[index]
         behind = int(np.searchsorted(marks, index))
         lands: Lands = record.lands if record.lands in ("before", "after") else mode  # type: ignore[assignment]
         if record.has_epoch():
-            lands = "before"
+            lands = mode_of_epochs
         if lands == "after" and (behind == len(marks) or behind and _another_epoch(rows[behind - 1], rows[behind])):
             lands = "before"
         if lands == "before" and behind == 0:
@@ -241,6 +242,15 @@ def _mode(records: Sequence[Record], marks: Sequence[int], loose: Sequence[int])
     free = [index for index in loose if records[index].lands is None and not records[index].has_epoch()]
     scored = [index for index in free if _scores(records[index])]
     return "after" if scored and scored[0] < marks[0] else "before"
+
+
+def _mode_of_epochs(records: Sequence[Record], marks: Sequence[int], loose: Sequence[int]) -> Lands:
+    """Lines that tell an epoch close it, unless one stands before every step: a trainer's line before its bar."""
+    told = [index for index in loose if records[index].lands is None and records[index].has_epoch()]
+    told = [index for index in told if _scores(records[index])]
+    places = np.searchsorted(marks, told)
+    each = len(told) >= 3 and len(set(places.tolist())) == len(told)
+    return "after" if each and places[0] == 0 and places[-1] < len(marks) else "before"
 
 
 def _scores(record: Record) -> bool:

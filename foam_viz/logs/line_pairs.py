@@ -14,11 +14,13 @@ from foam_viz.logs.line_shapes import ShapeCache, shape_of
 _PAIR = re.compile(
     r"""
     (?<![\w./])
-    (?P<key>[A-Za-z_][\w./@%-]{0,60}(?:[ ][A-Za-z_][\w./@%-]{0,60}){0,5}(?:[ ]?[(\[][A-Za-z/%]{1,12}[)\]])?)
+    (?P<key>[A-Za-z_][\w./@%-]{0,60}(?:[ ](?!(?:nan|inf|infinity)\b)[A-Za-z_][\w./@%-]{0,60}){0,5}
+        (?:[ ]?[(\[][A-Za-z/%]{1,12}[)\]])?)
     (?P<mark>["']?\s{0,8}(?:=>|->|[:=])\s{0,24}|["']?\s{1,12})
     (?:["'(\[]{0,2}(?:(?:tensor|np\.float\d\d|np\.int\d\d)\()?)
     (?P<value>
-        [+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)
+        [+-]?\d{1,3}(?:[,_]\d{3})+(?:\.\d+)?(?!\d)
+        | (?:\d{1,3}[ ]days?,[ ])?\d{1,3}:\d\d:\d\d(?:\.\d{1,9})?(?![\d:])
         | [+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?
         | [+-]?(?:nan|inf|infinity)(?![A-Za-z])
     )
@@ -36,6 +38,7 @@ _SHARED = ("step", "epoch", "tokens", "optimizer_seconds", "total_seconds", "tim
 _LEVELS = frozenset(
     {"info", "debug", "warning", "warn", "error", "critical", "notice", "trace", "at", "and", "with", "is"}
 )
+_COPULAS = frozenset({"is", "was", "of", "at", "equals"})
 _WORD = re.compile(r"[A-Za-z]+")
 
 
@@ -108,6 +111,7 @@ _plans: ShapeCache[_Plan] = ShapeCache()
 
 def _plan(line: str, split: str) -> _Plan:
     found: dict[str, tuple[int, int, str, int, int]] = {}
+    whole: dict[str, str] = {}
     end, covered, start, last = 0, 0, len(line), ""
     for match in _PAIR.finditer(line):
         name, rest = _name(match["key"], not match["mark"].strip("\"' \t"))
@@ -124,8 +128,12 @@ def _plan(line: str, split: str) -> _Plan:
         if name.lower() in _SPLITS and last in ("loss", "held_out_loss"):
             name = f"{name}/loss"  # "loss train: 3.1, val: 3.2"
         last = role_of(name).kind
-        if name in found and rest:
-            name = match["key"]  # "D loss: 0.7, G loss: 1.2"
+        if name in found and rest:  # "D loss: 0.7, G loss: 1.2": neither is the loss alone
+            if name in whole:
+                found = {whole[name] if other == name else other: place for other, place in found.items()}
+            name = match["key"]
+        elif rest:
+            whole[name] = match["key"]
         second = "total" if match["total"] else "unit"
         begin, close = match.span(second)
         begin += (match[second] or "").startswith(" ")
@@ -146,6 +154,10 @@ def _name(phrase: str, plain: bool) -> tuple[str, str]:
         if role_of(" ".join(parts[place:])).kind:
             return " ".join(parts[place:]), " ".join(parts[:place])
     if plain:
+        while len(parts) > 1 and parts[-1].lower() in _COPULAS:  # "the training loss is 3.1"
+            parts = parts[:-1]
+            if role_of(" ".join(parts[-2:])).kind or role_of(parts[-1]).kind:
+                return _name(" ".join(parts), plain)
         return ("", phrase) if parts[-1].lower() in _LEVELS else (parts[-1], " ".join(parts[:-1]))
     while parts and parts[0].lower() in _LEVELS:
         parts = parts[1:]

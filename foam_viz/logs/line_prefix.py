@@ -17,7 +17,7 @@ _NAMED = re.compile(
     r"(?:\s+(?P<day>\d\d?),?)?(?:\s+(?P<year>\d{4}),?)?\s+" + _TIME + r"(?:\s+(?P<last>\d{4})\b)?",
     re.IGNORECASE,
 )  # fmt: skip
-_CLOCK = re.compile(r"(?<![\d:])\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?![\d:])")
+_CLOCK = re.compile(r"(?<![\d:=])(?<![A-Za-z]: )(?<![A-Za-z]:)\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?![\d:])")
 _LOOKED_AT = 80
 _LEVEL = r"info|debug|warning|warn|error|critical|notice|trace|fatal"
 _MARK = re.compile(

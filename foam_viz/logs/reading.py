@@ -17,7 +17,7 @@ from foam_viz.logs.limits import Limits
 from foam_viz.logs.mask import masked
 from foam_viz.logs.reader import Group, LogError, LogFile, Options, Problem, Reader, Reading
 from foam_viz.logs.same_run import united
-from foam_viz.logs.text_lines import looks_like_text
+from foam_viz.logs.text_lines import looks_like_text, were
 from foam_viz.trace import Trace, strict_json
 from foam_viz.trace.soundness import sound
 
@@ -253,29 +253,35 @@ def _settled(trace: Trace, options: Options) -> Trace:
     """The last word on every run, whoever read it: secrets masked, texts that can be shown, values in their ranges."""
     manifest = trace.manifest
     notes: list[str] = []
+    long: list[str] = []
     changes: dict[str, Any] = {}
     for name in _SETTLED_FIELDS:
-        value = _plain(getattr(manifest, name))
+        value = _plain(getattr(manifest, name), long)
         if not options.show_secrets:
             value, hidden = masked(value)
             notes += hidden
         changes[name] = tuple(value) if isinstance(value, list) else value
+    if long:
+        which = ", ".join(dict.fromkeys(long[:3])) + (" and others" if len(long) > 3 else "")
+        notes.append(f"{were(len(long), 'whole number')} too long for a number and kept as text: {which}.")
     trace.manifest = manifest.with_(**changes).with_notes(notes)
     return sound(trace)
 
 
-def _plain(value: Any) -> Any:
-    """The same as JSON has it: null for NaN, words for what JSON has no form for."""
+def _plain(value: Any, long: list[str], key: str = "(no name)") -> Any:
+    """The same as JSON has it: null for NaN, words for what it has no form for; ``long`` gets keys of long numbers."""
     if isinstance(value, str):
         return value
     if isinstance(value, Mapping):
-        return {_plain(str(key)): _plain(item) for key, item in value.items()}
+        return {_plain(str(key), long): _plain(item, long, str(key)[:60]) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
+        return [_plain(item, long, key) for item in value]
+    if isinstance(value, int) and strict_json.is_too_long(value):
+        long.append(repr(key))
     try:
         return strict_json.plain(value)
     except TypeError:
-        return _plain(str(value))
+        return str(value)
 
 
 def _unclaimed(files: list[LogFile]) -> list[Problem]:

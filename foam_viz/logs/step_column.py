@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from foam_viz.logs.column_names import STEP_NAMES, Role, words
+from foam_viz.logs.column_names import COUNTS, STEP_NAMES, Role, words
 
 if TYPE_CHECKING:
     from foam_viz.logs.columns import Series
@@ -47,12 +47,17 @@ class StepChoice:
 
 def can_be_steps(one: Series) -> bool:
     """Say whether nearly all values of a column are whole numbers from 0, as steps are."""
-    values = one.present()
+    values = one.present() * step_scale(one)
     if not len(values):
         return False
     with np.errstate(invalid="ignore"):
-        good = (values >= 0) & (values < LARGEST_STEP) & (values == np.floor(values))
-    return bool(good.mean() >= 0.9) and not one.unit
+        good = (values >= 0) & (values < LARGEST_STEP) & (np.abs(values - np.round(values)) < 1e-6)
+    return bool(good.mean() >= 0.9) and (not one.unit or step_scale(one) > 1)
+
+
+def step_scale(one: Series) -> float:
+    """Return how many steps one of a column's is: 1,000 where they are written ``1.2k``."""
+    return COUNTS.get(one.unit.lower(), 1.0)
 
 
 def choose_step(series: Sequence[Series], roles: Mapping[str, Role], settled: Mapping[str, object]) -> StepChoice:

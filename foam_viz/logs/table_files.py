@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
@@ -12,6 +13,9 @@ from foam_viz.logs.dialect import Dialect, Section, fields_of, find_dialect, log
 from foam_viz.logs.reader import LogFile
 from foam_viz.logs.table_model import Table, stacked
 from foam_viz.logs.text_lines import decode, were
+
+_RULE = re.compile(r"^\s{0,8}\|(?:\s*:?-{2,}:?\s*\|)+[ \t\r]*$", re.MULTILINE)
+_BARRED = re.compile(r"\s*\|.*\|\s*")
 
 
 def read_delimited(file: LogFile) -> Table:
@@ -24,6 +28,9 @@ def read_delimited(file: LogFile) -> Table:
     plain = data.isascii() and b"\0" not in data
     text, notes = ("", []) if plain else decode(data)
     head = data[:262144].decode() if plain else text[:262144]
+    if _RULE.search(head):
+        text = _without_rules(text or data.decode())
+        data, head = text.encode(errors="replace"), text[:262144]
     dialect = find_dialect(head)
     if dialect is None:
         raise file.problem("", "is no table with numbers in it", "a table needs a header and rows of equal length")
@@ -38,6 +45,12 @@ def read_delimited(file: LogFile) -> Table:
     whole = stacked(tables)
     _say_headers(parts, whole.notes)
     return whole
+
+
+def _without_rules(text: str) -> str:
+    """Take the outer bars and the rules out of a table in Markdown; what was a rule is a blank line."""
+    lines = ("" if _RULE.fullmatch(line) else line for line in text.splitlines())
+    return "\n".join(line.strip()[1:-1] if _BARRED.fullmatch(line) else line for line in lines) + "\n"
 
 
 def _section(file: LogFile, part: Section, notes: list[str]) -> Table:

@@ -15,6 +15,7 @@ import numpy as np
 _DEEPEST = 100
 _LONGEST_NUMBER = 300
 """Digits; a longer number would not fit into a double."""
+_TOO_LONG = 10 ** (_LONGEST_NUMBER - 1)
 _QUOTED = 20
 _EXPECTED = {
     "Expecting value": "expected a value",
@@ -33,7 +34,8 @@ _EXPECTED = {
 def plain(value: object) -> object:
     """Return ``value`` built of dict, list, str, int, float, bool and None only, with NaN and inf as None.
 
-    Numpy scalars and arrays become numbers and lists; mapping keys become text.
+    Numpy scalars and arrays become numbers and lists; mapping keys become text, and so do whole numbers that
+    :func:`loads` would refuse.
 
     Raises:
         TypeError: The value, or a part of it, has no place in JSON.
@@ -43,7 +45,7 @@ def plain(value: object) -> object:
     if isinstance(value, np.ndarray | np.generic):
         return plain(value.tolist())
     if isinstance(value, int):
-        return int(value)
+        return digits_of(int(value)) if is_too_long(value) else int(value)
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, Mapping):
@@ -51,6 +53,19 @@ def plain(value: object) -> object:
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(item) for item in value]
     raise TypeError(f"{type(value).__name__} cannot be written as JSON: {value!r:.80}")
+
+
+def is_too_long(number: int) -> bool:
+    """Say whether a whole number has more digits than are read."""
+    return abs(number) >= _TOO_LONG
+
+
+def digits_of(number: int) -> str:
+    """Return a whole number as text; in hexadecimal digits where Python refuses to write decimal ones."""
+    try:
+        return str(number)
+    except ValueError:  # more than sys.get_int_max_str_digits()
+        return hex(number)
 
 
 def dumps(value: object, *, indent: int | None = 2) -> str:
