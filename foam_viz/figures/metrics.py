@@ -92,5 +92,6 @@ def draw(lanes: Sequence[Lane], view: View, *, metric: str) -> Drawing:
         y_axis = encode.axis(title, range=[low - room, high + room], tickformat="~g")
     x_axis = encode.axis("step", range=encode.time_range(max(ends), 0.02), tickformat=",", hoverformat=",")
     layout = encode.layout(f"metric {metric}", margin={"l": 62, "r": 14, "t": 8, "b": 40}, xaxis=x_axis, yaxis=y_axis)
-    extremes = f"from {theme.number(low)} to {theme.number(high)} over the run"
+    # Not "from ... to ...", which would say in which order they came.
+    extremes = f"lowest {theme.number(low)}, highest {theme.number(high)}" if high > low else "the same all along"
     return Drawing(figure={"data": data, "layout": layout}, reading=f"{'; '.join(words)}; {extremes}")

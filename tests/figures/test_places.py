@@ -47,7 +47,11 @@ def test_metrics_are_drawn_as_logged_each_on_its_own_axis() -> None:
     accuracy, perplexity = (spec.draw([Lane(log, "log", 2)], View()) for spec in metrics.cards([Lane(log, "log", 2)]))
     drawn = trace(accuracy.figure, "accuracy")
     assert values(drawn["x"]).tolist() == [10, 30] and "markers" in drawn["mode"]
-    assert accuracy.reading == "0.700 at step 30; from 0.100 to 0.700 over the run"
+    assert accuracy.reading == "0.700 at step 30; lowest 0.100, highest 0.700"
+    (constant,) = metrics.cards([Lane(_log(step=[1, 2], rate=[0.5, 0.5]), "log", 0)])
+    assert constant.draw([Lane(_log(step=[1, 2], rate=[0.5, 0.5]), "log", 0)], View()).reading.endswith(
+        "the same all along"
+    )
     assert perplexity.figure["layout"]["yaxis"]["type"] == "log" and "5.00 at step 30" in perplexity.reading
 
 
