@@ -124,6 +124,7 @@ class Writer:
         self._numbers = {info.id: info for info in self._manifest.factors}
         self._observers: dict[int, Observer] = {}
         self._hooks: list[Any] = []
+        self._depths: dict[int, int] = {}  # calls of step that have begun and not ended, by optimizer
         self._told: set[tuple[str, str]] = set()
         self._process = os.getpid()
         self._began = self._flushed = time.monotonic()
@@ -156,6 +157,7 @@ class Writer:
         step = int(step)
         if step < 0:
             raise ValueError(f"step = {step}: must be a whole number from 0")
+        self._depths.clear()  # a step that raised has not ended
         self._last_step = max(self._last_step, step)
         self._rows.add(step, {**(values or {}), **scalars}, self._defaults())
         self._flush_in_time()
@@ -184,7 +186,7 @@ class Writer:
             observer = self._watch(optimizer, model)
             observer.start(self._start_step, counted=step is None or self._continued)
             if step is None:
-                self._hooks.append(optimizer.register_step_post_hook(self._hook(observer)))
+                self._hook(optimizer, observer)
             self._observers[id(optimizer)] = observer
         if step is not None:
             self._observed(observer, int(step))
@@ -283,15 +285,24 @@ class Writer:
             self._describe(optimizer=type(optimizer).__name__, config=config)
         return observer
 
-    def _hook(self, observer: Observer) -> Callable[..., None]:
-        steps = self._start_step
+    def _hook(self, optimizer: Any, observer: Observer) -> None:
+        # A class whose step calls that of its parent runs the hooks of both: the outermost call counts.
+        steps, key = self._start_step, id(optimizer)
+
+        def before_step(*_: Any) -> None:
+            self._depths[key] = self._depths.get(key, 0) + 1
 
         def after_step(*_: Any) -> None:
             nonlocal steps
-            steps += 1
-            self._observed(observer, steps)
+            self._depths[key] = self._depths.get(key, 1) - 1
+            if self._depths[key] <= 0:
+                self._depths[key] = 0
+                steps += 1
+                self._observed(observer, steps)
 
-        return after_step
+        if callable(getattr(optimizer, "register_step_pre_hook", None)):
+            self._hooks.append(optimizer.register_step_pre_hook(before_step))
+        self._hooks.append(optimizer.register_step_post_hook(after_step))
 
     @_never_raises
     def _observed(self, observer: Observer, step: int) -> None:

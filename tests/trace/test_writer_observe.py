@@ -400,6 +400,37 @@ def test_the_foam_artifact(tmp_path: Path):
     assert snapshot["true_error"] > 0
 
 
+def test_a_step_that_calls_its_parents_step_counts_once(tmp_path: Path):
+    class Nested(layouts.DistributedShampoo):
+        failures = 0
+
+        def step(self, closure=None):
+            if self.state[self.param_groups[0]["params"][0]]["step"] == 3 and not self.failures:
+                self.failures = 1
+                raise ArithmeticError
+            super().step()
+
+    torch.manual_seed(0)
+    # Torch hooks the step of each class that was ever made an instance of.
+    layouts.DistributedShampoo([torch.zeros(2, 2, requires_grad=True)], precondition_frequency=5)
+    net = model()
+    optimizer = Nested(net.parameters(), precondition_frequency=5)
+    with Writer(tmp_path / "run") as writer:
+        writer.observe(optimizer, model=net)
+        step = 0
+        while step < 10:
+            net(torch.randn(8, 6)).square().mean().backward()
+            try:
+                optimizer.step()
+                step += 1
+            except ArithmeticError:
+                pass
+            writer.log(step, loss=1.0)
+    assert [(row["step"], row["decision"]) for row in rows(bundle.read(tmp_path / "run"), 0)] == [
+        (5, "first"), (10, "cadence")
+    ]  # fmt: skip
+
+
 def test_an_optimizer_without_factors_is_named_once(tmp_path: Path, caplog):
     trace = train(tmp_path / "run", lambda p: torch.optim.AdamW(p, lr=1e-3), 20)
     events = trace.events.to_pylist()
