@@ -12,7 +12,7 @@ from foam_viz.logs.cells import parse_number
 from foam_viz.logs.column_names import role_of, words
 from foam_viz.logs.line_bars import Bar, bar_of
 from foam_viz.logs.line_pairs import needs_split, values_of
-from foam_viz.logs.line_prefix import split_prefix
+from foam_viz.logs.line_prefix import rank_of, split_prefix
 from foam_viz.logs.line_shapes import ShapeCache, shape_of
 from foam_viz.logs.patterns import Pattern, PatternMatch
 from foam_viz.logs.text_lines import LogText
@@ -20,8 +20,10 @@ from foam_viz.logs.text_lines import LogText
 Match = re.Match[str] | PatternMatch
 
 STEP_LINE, EPOCH_LINE, LOOSE_LINE = "line with a step", "line with an epoch", "line without a step"
+TOKENS_LINE = "line with tokens"
 BAR, EVALUATION_BAR = "state of a progress bar", "state of an evaluation bar"
 _SAYS_HOW_IT_GOES = frozenset({"loss", "held_out_loss", "accuracy", "learning_rate", "gradient_norm", "tokens"})
+_SCORES = frozenset({"loss", "held_out_loss"})
 _PLANNED = re.compile(
     r"(?:.*_)?max_.*|num_train(?:ing)?_steps|num_iterations|(?:num|n)_batches|frames?|steps_planned|"
     r"total_(?:steps|iterations|iters?|updates|batches)"
@@ -52,6 +54,7 @@ class Record:
         last: See :attr:`Block.last`.
         only_epoch: See :attr:`Block.only_epoch`.
         bar: The state of a progress bar that it is.
+        rank: The process that wrote it, where its logger says so.
         spans: For a preview: of each line its number, the line, and where in it values were found.
     """
 
@@ -63,6 +66,7 @@ class Record:
     last: bool = False
     only_epoch: bool = False
     bar: Bar | None = None
+    rank: int | None = None
     spans: list[tuple[int, str, list[tuple[int, int]]]] = field(default_factory=list)
 
     def has_step(self) -> bool:
@@ -150,6 +154,8 @@ class Records:
         record = self._loose_record(number, rest, shape, date) if self._loose else None
         self._in_a_row = record is not None
         if record is not None:
+            if "rank" in line[:80].lower() or line[:1].isdecimal():
+                record.rank = rank_of(line, has_step=record.has_step())
             yield record
 
     def _that_open(self, shape: str, rest: str, blocks: Sequence[Block]) -> tuple[Block, ...]:
@@ -284,6 +290,8 @@ class Records:
                 if not kinds:
                     return None
                 kind = EPOCH_LINE
+            elif "tokens" in kinds and kinds & _SCORES and pairs.share >= _MOSTLY_VALUES:
+                return Record(TOKENS_LINE, number, {**cells, **({"timestamp": date} if date else {})}, lands="own")
             elif (kinds & _SAYS_HOW_IT_GOES or self._in_a_row) and pairs.share >= _MOSTLY_VALUES:
                 kind = LOOSE_LINE
             else:

@@ -40,6 +40,8 @@ HELD_OUT = frozenset(
 )
 TEST = frozenset({"test", "testing"})
 _LOSS = frozenset({"loss", "losses", "objective", "ce", "nll", "xent", "crossentropy"})
+_LOSS_PARTS = frozenset({"ce", "nll", "xent", "crossentropy"})
+"""Beside the word loss a part of it, where another column holds the whole."""
 _LOSS_FILLER = {
     **dict.fromkeys(
         ("step", "batch", "iter", "lm", "cross", "entropy", "online", "mean", "avg", "average", "total", "reduced"), 1
@@ -194,7 +196,8 @@ def _loss(parts: list[str], unit: str) -> Role | None:
     filler = [part for part in rest if part in _LOSS_FILLER]
     if not named or unit:
         return None
-    penalty = sum(_LOSS_FILLER[part] for part in filler)
+    penalty = sum(_LOSS_FILLER[part] for part in filler if part != "total" or len(filler) > 1)
+    penalty += 2 * bool({"loss", "losses"} & set(parts) and _LOSS_PARTS & set(parts))
     rest = [part for part in rest if part not in _LOSS_FILLER]
     if all(part in TRAIN for part in rest):
         return Role("loss", penalty)

@@ -105,6 +105,34 @@ def passes(steps: np.ndarray, planned: int, loss: np.ndarray) -> np.ndarray | No
     return np.repeat(np.arange(float(len(parts))), np.diff(bounds))
 
 
+def through_fractions(steps: np.ndarray, epochs: np.ndarray) -> EpochSteps | None:
+    """Count steps on where they start again while the epoch, with a fraction, goes on: 0.75, 1.0, 1.25.
+
+    How many steps an epoch has follows from how far step and epoch move together.
+
+    Args:
+        steps: (n,) whole numbers from 0, in order of logging.
+        epochs: (n,) epochs; NaN where a row has none.
+
+    Returns:
+        None where epochs are whole or fall, or the step does not start again.
+    """
+    moves = np.diff(steps)
+    falls = np.concatenate([[0], np.cumsum(moves < 0)])
+    if not falls.any() or not np.isfinite(epochs).all() or (np.diff(epochs) < 0).any():
+        return None
+    if (epochs == np.floor(epochs)).all() or falls[-1] > epochs[-1] - epochs[0] + 1:
+        return None
+    together = (moves > 0) & (np.diff(epochs) > 0)
+    if not together.any():
+        return None
+    per_epoch = int(np.round(np.median(moves[together] / np.diff(epochs)[together])))
+    if per_epoch < steps.max() or float(falls[-1] + 1) * per_epoch >= LARGEST_STEP:
+        return None
+    note = f"The step starts again in each epoch; it was counted on: by its fractions {per_epoch:,} steps an epoch."
+    return EpochSteps(falls.astype(np.int64) * per_epoch + steps.astype(np.int64), per_epoch, note)
+
+
 def _filled(epochs: np.ndarray) -> np.ndarray | None:
     """Give rows without an epoch that of the row before, the first ones that of the row behind; None if not whole."""
     known = np.flatnonzero(np.isfinite(epochs))

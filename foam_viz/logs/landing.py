@@ -45,7 +45,7 @@ def land(records: Sequence[Record]) -> Landed:
         records: In the order of the log; their cells may be changed.
     """
     landed = Landed()
-    kept = _only_last(_evaluation_bars_told(list(records)), landed)
+    kept = _only_last(_evaluation_bars_told(_of_one_rank(list(records), landed)), landed)
     _without_stale(kept, landed)
     told = {name for record in kept if record.kind != EVALUATION_BAR for name in record.cells}
     landed.unsure = frozenset(name for record in kept for name in record.cells) - told
@@ -55,6 +55,33 @@ def land(records: Sequence[Record]) -> Landed:
     else:
         _by_epoch(kept, landed)
     return landed
+
+
+def _of_one_rank(records: list[Record], landed: Landed) -> list[Record]:
+    """Several processes that write the same names at the same steps: the values of the lowest rank count."""
+    ranks = Counter(record.rank for record in records if record.rank is not None and record.has_step())
+    if len(ranks) < 2 or min(ranks.values()) < 2 or max(ranks) > 100_000:
+        return records
+    first = min(ranks)
+    told = {frozenset(record.cells) for record in records if record.rank == first}
+    steps = {_step_text(record) for record in records if record.rank == first}
+    left = [
+        record
+        for record in records
+        if record.rank not in (None, first) and frozenset(record.cells) in told and _step_text(record) in steps
+    ]
+    if len(left) < 0.5 * sum(count for rank, count in ranks.items() if rank != first):
+        return records
+    landed.notes.append(
+        f"{len(ranks):,} processes write the same names: the values of rank {first} count; "
+        f"{counted(len(left), 'line')} of other ranks left out."
+    )
+    gone = set(map(id, left))
+    return [record for record in records if id(record) not in gone]
+
+
+def _step_text(record: Record) -> str:
+    return next((value for name, value in record.cells.items() if role_of(name).kind == "step"), "")
 
 
 def _evaluation_bars_told(records: list[Record]) -> list[Record]:

@@ -26,7 +26,7 @@ _PAIR = re.compile(
     )
     (?P<unit>%|[A-Za-zµ]{1,4}(?:/[A-Za-z]{1,6})?|[ ](?:ms|us|ns|sec|secs|s|min|mins|h|%)(?![\w/]))?
     (?!\w|\.\d|[-:]\d)
-    (?:\s?/\s{0,12}(?P<total>\d{1,15})(?![\w.]))?
+    (?:(?:\s?/\s{0,12}|\sof\s)(?P<total>\d{1,15})(?![\w.]))?
     """,
     re.VERBOSE | re.IGNORECASE,
 )

@@ -37,6 +37,26 @@ _MARK = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 
+_RANK = re.compile(
+    r"(?:^|[\s\[(<])(?:(?:global|local)[ _])?rank\s?[=:]?\s?(?P<rank>\d{1,5})(?=[\])>:,|\s])"
+    r"|^\s{0,4}(?P<bare>\d{1,4}):\s",
+    re.IGNORECASE,
+)
+
+
+def rank_of(line: str, *, has_step: bool) -> int | None:
+    """Return the rank that a logger put before a line, ``[rank3]:``, ``(RANK 3)``; None without one.
+
+    Args:
+        line: The whole line.
+        has_step: Whether a step stands in it under a name; only then is ``3:`` at its start a rank.
+    """
+    found = _RANK.search(line[:_LOOKED_AT])
+    if found is None or found["rank"] is None and not has_step:
+        return None
+    return int(found["rank"] or found["bare"])
+
+
 _DASH = re.compile(r"[-|]\s")
 _WORD = re.compile(r"\S")
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from foam_viz.logs.column_names import role_of
 from foam_viz.logs.columns import LARGEST_STEP, Guess, Series
-from foam_viz.logs.epochs import Planned, global_steps, passes
+from foam_viz.logs.epochs import Planned, global_steps, passes, through_fractions
 from foam_viz.logs.text_lines import were
 
 MOST_RUNS = 500
@@ -167,7 +167,7 @@ def _through_epochs(
     epochs = _values_of("epoch", series, guessed, rows)
     found = None
     if epochs is not None:
-        found = global_steps(steps, epochs, planned.steps)
+        found = global_steps(steps, epochs, planned.steps) or through_fractions(steps, epochs)
     elif planned.steps:
         loss = _values_of("loss", series, guessed, rows)
         numbers = None if loss is None else passes(steps, planned.steps, loss)

@@ -1,11 +1,13 @@
 """Two files of one run - a CSV and its event file, ``result.json`` and ``progress.csv`` - become one run.
 
-Files are of one run where they lie in one folder, or one below the other, are of different kinds, and hold a curve of
-several values in common. The run keeps the steps of the file that has steps, and columns of both.
+Files are of one run where they lie in one folder, or one below the other, are of different kinds, have names that may
+be those of one run (:func:`_may_be_one`), and hold a curve in common, at most of the steps of the shorter one. The run
+keeps the steps of the file that has steps, and columns of both.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,6 +25,13 @@ _NO_PROOF = frozenset(
     {"step", "epoch", "tokens", "optimizer_seconds", "total_seconds", "learning_rate", "decompositions"}
 )
 _FEWEST, _AGREE, _NEAR = 3, 0.95, 1e-3
+_KINDS_OF_FILES = frozenset(
+    {"metrics", "metric", "progress", "result", "results", "history", "log", "logs", "events", "scalars", "train",
+     "training", "trainer", "state", "output", "stdout", "stderr", "summary", "all", "eval", "monitor", "stats", "data"}
+)  # fmt: skip
+_WORD = re.compile(r"[a-z0-9]+")
+_MOST_OF = 0.5
+"""So large a part of the steps of the shorter file must be in both."""
 _NUMBERED = "the number of the row"
 _LEVELS = 2
 _MOST_IN_FOLDER = 24
@@ -53,7 +62,7 @@ def _join(places: Sequence[int], slots: list[Trace | None]) -> None:
             if one is None or two is None or _kind(one) == _kind(two):
                 continue
             main, added = _ordered(one, two)
-            rows = _rows_in_common(main, added)
+            rows = _rows_in_common(main, added) if _may_be_one(one, two) else None
             if rows is not None:
                 slots[first], slots[other] = _merged(main, added, rows), None
 
@@ -62,6 +71,23 @@ def _kind(trace: Trace) -> tuple[str, str]:
     """What tells two files of one run from two runs: their format, and how their names end."""
     base = trace.manifest.files[0].rpartition("/")[2]
     return trace.manifest.format, base.rpartition(".")[2].lower() if trace.manifest.format == "table" else ""
+
+
+def _may_be_one(first: Trace, other: Trace) -> bool:
+    """Say whether two files may be of one run by their names: alike, or one of them says only what kind of file it is.
+
+    Runs of a sweep lie beside each other as ``adam.csv`` and ``foam.jsonl``, and begin alike where they share a seed.
+    """
+    stems = [_stem(trace) for trace in (first, other)]
+    return not all(stems) or stems[0] == stems[1] or any(b.startswith(f"{a}_") for a, b in (stems, stems[::-1]))
+
+
+def _stem(trace: Trace) -> str:
+    """The words of a file's name, without its endings and those that only say what kind of file it is."""
+    base = trace.manifest.files[0].rpartition("/")[2].lower()
+    if "tfevents" in base:
+        return ""
+    return "_".join(word for word in _WORD.findall(base.partition(".")[0]) if word not in _KINDS_OF_FILES)
 
 
 def _ordered(first: Trace, other: Trace) -> tuple[Trace, Trace]:
@@ -106,7 +132,7 @@ def _present(trace: Trace, name: str) -> np.ndarray:
 def _agree(main: Trace, added: Trace, steps: np.ndarray, curves: Sequence[str]) -> bool:
     """Say whether curves have the same values at the same steps: one that varies, and none that differs."""
     common, ours, theirs = np.intersect1d(np.asarray(main.values("steps", "step")), steps, return_indices=True)
-    if len(common) < _FEWEST:
+    if len(common) < max(_FEWEST, _MOST_OF * min(len(steps), main.rows("steps"))):
         return False
     proven = False
     for name in curves:

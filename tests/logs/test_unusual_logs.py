@@ -171,3 +171,64 @@ def test_a_number_that_is_too_long_is_kept_as_text_and_said(tmp_path: Path) -> N
     assert digits in strict_json.dumps(trace.manifest.config) and said(
         trace, "too long for a number", "train_batch_size"
     )
+
+
+def _pair(folder: Path, first: str, second: str, differs_from: int = 12) -> int:
+    table = "step,loss\n" + "".join(f"{10 * i},{loss(i)}\n" for i in ROWS)
+    rows = ({"step": 10 * i, "loss": loss(i) if i < differs_from else 9.5 - i, "lr": 0.1 / (i + 1)} for i in ROWS)
+    for name, text in ((first, table), (second, "".join(json.dumps(row) + "\n" for row in rows))):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return len(read_all([folder]).traces)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "count"),
+    [
+        ("x/progress.csv", "x/result.json", 1),
+        ("x/foam.csv", "x/foam.jsonl", 1),
+        ("x/foam_metrics.csv", "x/foam.jsonl", 1),
+        ("x/adam.csv", "x/foam.jsonl", 2),
+        ("x/seed_1.csv", "x/seed_2.jsonl", 2),
+        ("x/metrics.csv", "y/metrics.jsonl", 2),
+    ],
+)
+def test_files_are_joined_only_where_their_names_allow_it(tmp_path: Path, first: str, second: str, count: int) -> None:
+    assert _pair(tmp_path, first, second) == count
+
+
+def test_files_that_are_equal_at_a_few_steps_stay_apart(tmp_path: Path) -> None:
+    assert _pair(tmp_path, "x/metrics.csv", "x/result.jsonl", differs_from=3) == 2
+
+
+@pytest.mark.parametrize("prefix", ["[rank{r}]: ", "{r}: ", "(RANK {r}) ", "2026-01-01 12:00:00 [rank={r}] "])
+def test_of_several_processes_the_first_counts(tmp_path: Path, prefix: str) -> None:
+    lines = [f"{prefix.format(r=r)}step {10 * i} loss {loss(i) + r:.3f}\n" for i in ROWS for r in (3, 1, 0, 2)]
+    trace = only(tmp_path, "a.log", "".join(lines))
+    assert curve(trace, "loss") == {10 * i: loss(i) for i in ROWS}
+    assert said(trace, "4 processes", "rank 0", "36 lines")
+
+
+@pytest.mark.parametrize("tokens", ["{i}.5M", "{i}500000"])
+def test_tokens_alone_tell_the_place(tmp_path: Path, tokens: str) -> None:
+    lines = (f"tokens: {tokens.format(i=i)}, loss: {loss(i)}, lr: 3.0e-4\n" for i in range(1, 10))
+    trace = only(tmp_path, "a.log", "".join(lines))
+    assert trace.steps["tokens"].to_pylist() == [1e6 * i + 5e5 for i in range(1, 10)]
+    assert trace.steps["loss"].to_pylist() == [loss(i) for i in range(1, 10)]
+
+
+def test_a_step_that_starts_again_in_epochs_with_fractions(tmp_path: Path) -> None:
+    text = "epoch,step,loss\n" + "".join(f"{0.25 * i},{25 * (i % 4)},{loss(i)}\n" for i in range(1, 12))
+    assert curve(only(tmp_path, "a.csv", text), "loss") == {25 * i: loss(i) for i in range(1, 12)}
+
+
+def test_a_total_in_words(tmp_path: Path) -> None:
+    trace = only(tmp_path, "a.log", "".join(f"Iteration {100 * i} of 1200, train loss = {loss(i)}\n" for i in ROWS))
+    assert curve(trace, "loss") == {100 * i: loss(i) for i in ROWS}
+    assert trace.manifest.config["steps_planned"] == 1200 and not trace.has("steps", "of")
+
+
+def test_the_whole_loss_goes_before_a_part(tmp_path: Path) -> None:
+    rows = ({"iteration": i, "losses": {"ce": loss(i) - 1, "total_loss": loss(i)}} for i in ROWS)
+    trace = only(tmp_path, "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    assert curve(trace, "loss") == {i: loss(i) for i in ROWS}
