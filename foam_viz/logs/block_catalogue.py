@@ -179,6 +179,12 @@ BLOCKS: tuple[Block, ...] = (
         opens=r"^\W{0,3}Progress:\s*(?P<progress>[\d.]+)\s?%",
     ),
     Block(
+        name="counter line",
+        hint="/",
+        opens=r"^\s*\[\s*(?P<step>\d+)\s*/\s*(?P<step_total>\d+)\s*\]\W{0,3}\s"
+        r"(?=[A-Za-z][\w./-]{0,40}\s?[:= ]\s?[-+.\d])",
+    ),
+    Block(
         name="boosting line",
         hint="[",
         opens=r"^\s*\[(?P<step>\d+)\]\s*(?=[A-Za-z])",

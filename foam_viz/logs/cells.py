@@ -258,7 +258,7 @@ def uses_decimal_comma(cells: Sequence[str]) -> bool | None:
         if "," not in cell:
             continue
         text = cell.strip()
-        if _THOUSANDS.fullmatch(text):
+        if _THOUSANDS.fullmatch(text) and text.lstrip("+-")[0] != "0":
             if "." in text or text.count(",") > 1:
                 return False
             open_question = True

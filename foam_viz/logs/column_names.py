@@ -46,6 +46,7 @@ _LOSS_FILLER = {
     **dict.fromkeys(
         ("step", "batch", "iter", "lm", "cross", "entropy", "online", "mean", "avg", "average", "total", "reduced"), 1
     ),
+    **dict.fromkeys(("metrics", "metric"), 1),
     **dict.fromkeys(("full", "hard", "per", "epoch", "smooth", "smoothed", "running", "ema"), 2),
 }
 _LEARNER = frozenset({"info", "learner", "learners", "stats"})

@@ -16,7 +16,7 @@ import numpy as np
 from foam_viz.logs.block_catalogue import BLOCKS
 from foam_viz.logs.block_records import Record, Records, is_step
 from foam_viz.logs.blocks import Block, parse
-from foam_viz.logs.cells import parse_column
+from foam_viz.logs.cells import parse_column, uses_decimal_comma
 from foam_viz.logs.column_names import role_of
 from foam_viz.logs.columns import Series
 from foam_viz.logs.epochs import Planned
@@ -31,6 +31,7 @@ from foam_viz.trace import Trace
 PREVIEWED = 20
 """Matches that a preview shows."""
 _PREVIEWED_CHARACTERS = 300
+_LOSSES = frozenset({"loss", "held_out_loss"})
 _ENOUGH_LINES, _ENOUGH_ROWS = 3, 2
 _FEW_LINES, _SMALL_PART = 10, 0.05
 _LOOKED_AT = 3000
@@ -128,8 +129,9 @@ def read(group: Group, options: Options) -> list[Trace]:
     cells, totals = _columns(landed.rows, table.notes)
     for kind in ("step", "epoch", "timestamp"):
         _unite(cells, kind)
+    comma = _decimal_comma(cells, table.notes)
     for key, column in sorted(cells.items(), key=lambda item: item[0] in landed.unsure):
-        _add_column(table, key, column)
+        _add_column(table, key, column, comma)
     planned = Planned(_total_of("step", table, totals), _total_of("epoch", table, totals))
     traces = traces_of_tables([table], group, READER.name, options, planned=planned)
     for trace in traces if matches else ():
@@ -187,12 +189,27 @@ def _without_total(key: str, number: str, total: int, totals: dict[str, Counter[
     return number
 
 
-def _add_column(table: Table, key: str, column: list[str | None]) -> None:
+def _decimal_comma(cells: dict[str, list[str | None]], notes: list[str]) -> bool:
+    """Say whether commas in the numbers of a log are decimal; a loss of ``3,812`` is hardly above a thousand."""
+    texts = [cell for column in cells.values() for cell in column if cell is not None and "," in cell]
+    if not texts:
+        return False
+    found = uses_decimal_comma(texts)
+    if found is None:
+        losses = [cell for key, column in cells.items() if role_of(key).kind in _LOSSES for cell in column if cell]
+        found = bool(losses) and all("," in cell for cell in losses)
+        notes += ["Losses such as 3,812 were taken for numbers with a decimal comma. This is a guess."] if found else []
+    elif found:
+        notes.append("Numbers are written with a decimal comma.")
+    return found
+
+
+def _add_column(table: Table, key: str, column: list[str | None], comma: bool) -> None:
     if role_of(key).kind == "timestamp" and any(cell is not None and cell.startswith("--") for cell in column):
         table.series.append(_without_year(key, column))
         table.notes.append(f"{key!r}: the dates have no year; the wall clock counts from the first of them.")
         return
-    parsed = parse_column(key, column)
+    parsed = parse_column(key, column, decimal_comma=comma)
     if parsed is None:
         table.texts[key] = np.array(column, object)
     else:

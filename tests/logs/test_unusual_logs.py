@@ -232,3 +232,28 @@ def test_the_whole_loss_goes_before_a_part(tmp_path: Path) -> None:
     rows = ({"iteration": i, "losses": {"ce": loss(i) - 1, "total_loss": loss(i)}} for i in ROWS)
     trace = only(tmp_path, "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     assert curve(trace, "loss") == {i: loss(i) for i in ROWS}
+
+
+@pytest.mark.parametrize("digits", [1, 3, 4])
+def test_decimal_commas_in_lines_of_text(tmp_path: Path, digits: int) -> None:
+    lines = (f"step {10 * i}: loss {loss(i):.{digits}f} lr 0.1\n".replace(".", ",") for i in ROWS)
+    trace = only(tmp_path, "a.log", "".join(lines))
+    assert curve(trace, "loss") == {10 * i: loss(i) for i in ROWS}
+    assert trace.steps["learning_rate"].to_pylist() == [0.1] * 12 and said(trace, "decimal comma")
+
+
+def test_thousands_with_commas_in_lines_of_text(tmp_path: Path) -> None:
+    lines = (f"step {1000 * i:,} loss {loss(i)} tokens {2_000_000 * i:,}\n" for i in range(1, 12))
+    trace = only(tmp_path, "a.log", "".join(lines))
+    assert curve(trace, "loss") == {1000 * i: loss(i) for i in range(1, 12)}
+
+
+def test_a_counter_in_brackets(tmp_path: Path) -> None:
+    trace = only(tmp_path, "a.log", "".join(f"[{10 * i}/1000] train_loss={loss(i)}, dt={i}.5ms\n" for i in ROWS))
+    assert curve(trace, "loss") == {10 * i: loss(i) for i in ROWS}
+    assert trace.manifest.config["steps_planned"] == 1000
+
+
+def test_a_loss_among_metrics(tmp_path: Path) -> None:
+    document = {"steps": [10 * i for i in ROWS], "metrics": {"loss": [loss(i) for i in ROWS]}}
+    assert curve(only(tmp_path, "a.json", json.dumps(document)), "loss") == {10 * i: loss(i) for i in ROWS}
