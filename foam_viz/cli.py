@@ -74,7 +74,24 @@ def _parser() -> argparse.ArgumentParser:
         "--json", action="store_true", help="strict JSON: a list with one object for each run, keys in docs/inspect.md"
     )
     inspect.add_argument("--show-secrets", action="store_true", help="do not mask secrets and e-mail addresses")
+    inspect.add_argument(
+        "--branch",
+        type=_branch,
+        metavar="NUMBER",
+        help="of a run that went on from an earlier step, what it recorded before: 0 is the first branch, default the "
+        "newest",
+    )
     return parser
+
+
+def _branch(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{_printable(text[:80])}: must be an integer from 0 to 1000000")
+    return number
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -103,6 +120,8 @@ def _train(options: argparse.Namespace) -> int:
     with cli_train.Interrupt() as interrupt:
         run = cli_train.build(chosen, options.device)
         target.create(run)
+        if target.folder != target.path and not options.quiet:
+            print(f"until it ends, the run is saved in {_printable(str(target.folder))}", file=sys.stderr)
         try:
             cli_train.train(run, target, interrupt, quiet=options.quiet)
         except BaseException:
@@ -157,7 +176,8 @@ def _inspect(options: argparse.Namespace) -> int:
         unpacked_mb=chosen.log_unpacked_mb,
         result_mb=chosen.log_kept_mb,
     )
-    reading = safe.read([Path(text) for text in options.paths], Options(show_secrets=options.show_secrets), limits)
+    chosen_options = Options(show_secrets=options.show_secrets, branch=options.branch)
+    reading = safe.read([Path(text) for text in options.paths], chosen_options, limits)
     for problem in reading.problems:
         print(_printable(str(problem)), file=sys.stderr)
     found = [summarize(trace) for trace in reading.traces]

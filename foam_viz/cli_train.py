@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import secrets
+import shutil
 import signal
 import sys
 import tempfile
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 DEFAULTS = {"steps": "600", "seed": "0"}
 """Options that are settings too, so ``--steps 900`` and ``--set steps=900`` mean the same."""
+
+UNFINISHED = ".unfinished"
+"""What the name of the folder beside a zip ends in, while its run trains."""
 
 _OPTIONS = ("task", "optimizer", "device", "out", "quiet")
 _SAVE_SECONDS = 1.0
@@ -66,7 +70,9 @@ def run_config(options: argparse.Namespace) -> dict[str, Any]:
 
 
 class Target:
-    """Where a run goes: a bundle directory that grows while it trains, or a zip file written at the end.
+    """Where a run goes: a bundle directory that grows while it trains, or a zip file made of one at the end.
+
+    The directory of a zip lies beside it, so a run that is killed leaves what it had recorded.
 
     Args:
         text: What was asked for.
@@ -87,6 +93,11 @@ class Target:
         if self.path.is_symlink() or (self.path.exists() and not empty):
             allowed = "a directory that is new or empty, or a .zip that does not exist"
             raise FieldError("--out", str(self.path), allowed)
+        self.folder = self.path.with_name(self.path.name + UNFINISHED) if self.as_zip else self.path
+        if self.as_zip and self.folder.exists():
+            allowed = f"a .zip that no other run is making or was making when it ended: {self.folder} is there"
+            remedy = "inspect that folder, then move or delete it; or choose another name"
+            raise FieldError("--out", str(self.path), allowed, remedy)
         self._autosave: Autosave | None = None
         self._trace: Trace | None = None
         self._told = False
@@ -95,27 +106,22 @@ class Target:
         """Write the run's beginning, so that a place that cannot be written to is known before it trains.
 
         Raises:
-            BundleError, AutosaveError: It cannot.
+            AutosaveError: It cannot.
         """
         self._trace = Trace.empty(run.manifest(name=self.name))
-        if self.as_zip:
-            bundle.write(self._trace, self.path)
-        else:
-            self._autosave = Autosave(self.path, self._trace.manifest)
+        self._autosave = Autosave(self.folder, self._trace.manifest)
 
     def save(self, run: Run) -> None:
         """Take the new rows. A disk that is full now may have room again later; it is said once."""
         for table, rows in run.drain().items():
             self._trace.append(table, rows)
-            if self._autosave is not None:
-                self._autosave.append(table, rows)
-        if self._autosave is not None:
-            try:
-                self._autosave.flush()
-            except AutosaveError as error:
-                if not self._told:
-                    print(f"\nwarning: {error} Training goes on; saving is tried again.", file=sys.stderr)
-                self._told = True
+            self._autosave.append(table, rows)
+        try:
+            self._autosave.flush()
+        except AutosaveError as error:
+            if not self._told:
+                print(f"\nwarning: {error} Training goes on; saving is tried again.", file=sys.stderr)
+            self._told = True
 
     def finish(self, run: Run) -> tuple[Trace, Path]:
         """Write what is left and how the run ended; into a temporary folder where its own place fails.
@@ -129,17 +135,25 @@ class Target:
         self.save(run)
         self._trace.manifest = run.manifest(name=self.name)
         try:
-            if self._autosave is not None:
-                self._autosave.flush()
-                self._autosave.write_manifest(self._trace.manifest)
-            else:
-                bundle.write(self._trace, self.path)
-        except (AutosaveError, BundleError) as error:
+            self._autosave.flush()
+            self._autosave.write_manifest(self._trace.manifest)
+        except AutosaveError as error:
             elsewhere = Path(tempfile.mkdtemp(prefix="foam_viz-")) / "run"
             bundle.write(self._trace, elsewhere)
-            print(f"\nerror: {error} The run was saved as {elsewhere} instead.", file=sys.stderr)
-            return self._trace, elsewhere
+            return self._saved_instead(error, elsewhere)
+        if self.as_zip:
+            try:
+                if self.path.exists():
+                    raise BundleError(self.path, "is there by now", "It is left as it is.")
+                bundle.write(self._trace, self.path)
+            except BundleError as error:
+                return self._saved_instead(error, self.folder)
+            shutil.rmtree(self.folder, ignore_errors=True)
         return self._trace, self.path
+
+    def _saved_instead(self, error: Exception, place: Path) -> tuple[Trace, Path]:
+        print(f"\nerror: {error} The run was saved as {place} instead.", file=sys.stderr)
+        return self._trace, place
 
 
 class Interrupt:

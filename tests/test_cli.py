@@ -99,6 +99,7 @@ def test_a_zip_is_a_bundle_too(tmp_path: Path) -> None:
     assert train(tmp_path / "run.zip", "adamw").returncode == 0
     (entry,) = strict(run("inspect", str(tmp_path / "run.zip"), "--json").stdout)
     assert (entry["rows"], entry["checks"], entry["decompositions"]) == (30, None, None)
+    assert os.listdir(tmp_path) == ["run.zip"]
 
 
 def test_a_folder_of_bundles_gives_one_object_each(tmp_path: Path) -> None:
@@ -137,6 +138,9 @@ def test_a_diverged_run_is_kept_and_says_so(tmp_path: Path) -> None:
         (["--seed", "3", "--set", "seed=4"], "--set seed = 4: must be the same as --seed 3, or left out"),
         (["--steps", "9", "--set", "steps=10"], "--set steps = 10: must be the same as --steps 9, or left out"),
         (["--set", "lr=1", "--set", "lr=2"], "--set lr = 2: must be given once; lr = 1 came before"),
+        (["--set", f"period={10**30}"], "must be an integer from 1 to 10000000"),
+        (["--set", f"start={'9' * 5000}"], "must be an integer from 1 to 10000000, or none"),
+        (["--set", "max_preconditioner_dim=1e30"], "must be an integer from 1 to 1000000"),
         (["--set", "lr=1e308"], "lr = 1e308: must be a number from 0 to 1000000"),
         (["--set", "lr="], "lr = : must be"),
         (["--set", ""], "--set = '': must be KEY=VALUE"),
@@ -344,6 +348,48 @@ def test_an_interrupt_saves_what_there_is(tmp_path: Path, name: str, number: sig
     assert trace.manifest.status == "interrupted"
     assert f"step {trace.rows('steps'):,} of" in last
     assert list(trace.values("steps", "step")) == list(range(1, trace.rows("steps") + 1))
+
+
+def test_a_killed_run_leaves_what_it_recorded_beside_its_zip(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, folder = tmp_path / "run.zip", tmp_path / "run.zip.unfinished"
+    arguments = ["train", "--optimizer", "adamw", "--steps", "1000000", "--out", str(out)]
+    process = subprocess.Popen([sys.executable, "-m", "foam_viz", *arguments], cwd=ROOT, stderr=subprocess.PIPE)
+    try:
+        told = b""
+        while b"steps/s" not in told:
+            told += os.read(process.stderr.fileno(), 1000)
+        process.kill()
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert f"saved in {folder}" in told.decode()
+    assert not out.exists()
+    before = bundle.read(folder).rows("steps")
+    assert before > 0
+    code, _, told = here(capsys, *arguments)
+    assert code == 2
+    assert f"{folder} is there" in told
+    assert bundle.read(folder).rows("steps") == before
+
+
+def test_a_zip_that_came_meanwhile_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, training = tmp_path / "run.zip", cli.cli_train.train
+
+    def train_meanwhile(run, target, interrupt, **options) -> None:
+        training(run, target, interrupt, **options)
+        out.write_text("mine")
+
+    monkeypatch.setattr(cli.cli_train, "train", train_meanwhile)
+    code, _, told = here(capsys, "train", "--optimizer", "sgd", "--steps", "3", "--quiet", "--out", str(out))
+    assert code == 2
+    assert out.read_text() == "mine"
+    assert f"saved as {out}.unfinished instead" in told
+    assert bundle.read(tmp_path / "run.zip.unfinished").rows("steps") == 3
 
 
 def test_a_reader_that_goes_away(tmp_path: Path) -> None:

@@ -32,10 +32,13 @@ from foam_viz.trace.bundle import BundleError
 from foam_viz.trace.model import Trace
 
 COMMANDS = ("start", "pause", "step", "check", "refresh", "speed", "follow", "reset")
+_TRAINS = ("start", "step", "check", "refresh")
 _CRASHES = 3
 # A group that holds a shared engine up for so long is taken to one of its own; the others are back in seconds.
 _HELD_UP_SECONDS = 5.0
 _REMEMBERED = 256
+# A page that shows a run that trains asks for it every second; one that has not for so long shows something else.
+_SHOWN_SECONDS = 60.0
 _MISREAD = 3
 
 _log = logging.getLogger(__name__)
@@ -55,10 +58,12 @@ class _Viewer:
 
     Attributes:
         connected: When it was connected last.
+        shown: When its page drew the run last.
         hidden: Whether its page is out of sight: another tab, a window that is minimized.
     """
 
     connected: float
+    shown: float
     hidden: bool = False
 
 
@@ -159,6 +164,11 @@ class Hub:
     def _reap(self) -> None:
         """Ends runs that nobody has watched for the grace time, and pauses those that nobody has seen for long."""
         self._free_held_up()
+        for run in list(self._runs.values()):
+            if run.awaited is not None and not self._pool.leaves(run.awaited):
+                with run.lock:
+                    run.awaited = None
+                    self._take_over(run)
         if self._is_active is None:
             return
         now = time.monotonic()
@@ -167,7 +177,7 @@ class Hub:
                 for session, viewer in list(viewers.items()):
                     if self._is_active(session):
                         viewer.connected = now
-                        if not viewer.hidden:
+                        if not viewer.hidden and now - viewer.shown < _SHOWN_SECONDS:
                             self._seen[view_id] = now
                 if all(now - viewer.connected > self.settings.grace_seconds for viewer in viewers.values()):
                     self._drop(view_id)
@@ -204,8 +214,7 @@ class Hub:
         if run.engine >= len(self._pool):
             self._pool.remove(run.engine)
             self._busy.pop(run.engine, None)
-            return
-        self._ended_on[view_id] = run.engine
+        self._ended_on[view_id] = run.engine if run.awaited is None else run.awaited
         while len(self._ended_on) > _REMEMBERED:
             self._ended_on.popitem(last=False)
 
@@ -296,6 +305,8 @@ class Hub:
             trace.manifest = manifest
             traces.append(trace)
         run.traces = traces
+        if step == 0 and run.recovering and run.reached:
+            run.notice += " Nothing of it could be restored, so it is trained again from step 0."
 
     def _saved(self, view_id: str, lane: int) -> Trace | None:
         directory = store.run_directory(self.settings.data_directory, view_id)
@@ -402,9 +413,14 @@ class Hub:
             )
         load = [sum(run.engine == index for run in self._runs.values()) for index in range(len(self._pool))]
         engine = self._ended_on.pop(view_id, load.index(min(load)))
+        awaited = engine if self._pool.leaves(engine) else None
+        if engine >= len(self._pool):  # it had one of its own, which is gone or about to go
+            engine = load.index(min(load))
         run = LabRun(view_id, experiment, device, fingerprint, engine, session, epoch=next(self._epochs))
+        run.awaited, run.moving = awaited, awaited is not None
         self._runs[view_id] = run
-        self._viewers[view_id] = {session: _Viewer(time.monotonic())}
+        now = time.monotonic()
+        self._viewers[view_id] = {session: _Viewer(now, now)}
         return run
 
     def _keep_fingerprint(self, run: LabRun) -> None:
@@ -426,7 +442,8 @@ class Hub:
             run = self._runs.get(view_id)
             if run is None and (run := self._reopened(view_id, session)) is None:
                 return None
-            self._viewers[view_id].setdefault(session, _Viewer(time.monotonic()))
+            now = time.monotonic()
+            self._viewers[view_id].setdefault(session, _Viewer(now, now)).shown = now
         self._data.mark_seen(view_id)
         return run
 
@@ -441,7 +458,8 @@ class Hub:
         except (ValueError, KeyError, TypeError, HubFull):
             return None
         run.saved = True
-        self._pool.send(run.engine, self._create(run, restore=True))
+        if run.awaited is None:
+            self._pool.send(run.engine, self._create(run, restore=True))
         run.notice = "Reopened from its autosave, paused. Press Start to continue."
         return run
 
@@ -470,7 +488,8 @@ class Hub:
         run = self._runs[view_id]
         if not self.controls(view_id, control_key):
             raise ControlRefused("This run belongs to somebody else: watch it, or take a copy of your own.")
-        needs_own = False
+        # One that was opened again may stand on a shared engine until somebody trains it.
+        needs_own = name in _TRAINS and run.engine < len(self._pool) and self._needs_own(run.experiment, run.device)
         if isinstance(experiment := arguments.get("experiment"), Experiment):
             cost.require(experiment, self.settings, on_cpu=self._on_cpu(run.device))
             needs_own = self._needs_own(experiment, run.device)

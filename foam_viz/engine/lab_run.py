@@ -30,6 +30,7 @@ class LabRun:
         reached: Last step that an engine has told; one that takes over trains up to it at once.
         recovering: True until the engine that takes over has got there.
         moving: True while the run changes its engine: commands wait.
+        awaited: The engine of its own that still writes what is left of the run; it is opened after that.
         gone: True where no engine holds the run, as it could not be trained on; the next command opens it again.
         misread: Messages of its engine that could not be read, since somebody steered.
         saved: True where the run may be on disk, so that whoever opens it continues from there.
@@ -52,6 +53,7 @@ class LabRun:
     reached: int = 0
     recovering: bool = False
     moving: bool = False
+    awaited: int | None = None
     gone: bool = False
     saved: bool = False
     misread: int = 0

@@ -7,8 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 
 _STATUS = Path("/proc/self/status")
-# How the allocators of torch say that there was no room.
-_WORDS = ("can't allocate memory", "not enough memory", "out of memory")
+# How the allocators of torch and Arrow say that there was no room.
+_WORDS = ("can't allocate memory", "cannot allocate memory", "not enough memory", "out of memory", "malloc of size")
+# A thread needs a stack; threads are short of nothing else here.
+_THREAD = "can't start new thread"
 
 
 def limit(size: int) -> bool:
@@ -33,4 +35,4 @@ def limit(size: int) -> bool:
 
 def is_exhausted(error: BaseException) -> bool:
     """Says whether an error means that memory could not be had, on the host or on a device."""
-    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in _WORDS)
+    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in (*_WORDS, _THREAD))

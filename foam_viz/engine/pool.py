@@ -30,7 +30,7 @@ _MAXIMUM_CALLERS = 32
 _CRASH_SECONDS, _MANY_CRASHES = 60.0, 3
 _TEND_SECONDS = 0.5
 # What an engine may take to import torch and to train a first step, on a machine that is busy.
-_START_SECONDS = 180.0
+_START_SECONDS = 600.0
 # How long the reader of a dead engine may take over what it had sent: those rows are worth waiting for.
 _LAST_WORDS_SECONDS = 3.0
 _RETRY_SECONDS = 1.0
@@ -148,6 +148,11 @@ class EnginePool:
         engine.outgoing.put(None)
         if engine.connection is None and engine.process is not None:
             engine.process.terminate()
+
+    def leaves(self, index: int) -> bool:
+        """True while an engine that was removed still writes what is left."""
+        with self._lock:
+            return any(engine.index == index for engine, _ in self._leaving)
 
     def end(self, index: int, why: str) -> None:
         """Kills the process of an engine, so that another takes its place."""

@@ -81,7 +81,9 @@ class Engine:
         try:
             while True:
                 self._commands.put(protocol.receive(self._connection)[0])
-        except (OSError, EOFError, ValueError):
+        except Exception as error:  # an engine that hears nothing is of no use, whatever made it deaf
+            if not isinstance(error, OSError | EOFError):
+                traceback.print_exc()
             self._commands.put(None)
 
     def _say_alive(self) -> None:
@@ -224,9 +226,12 @@ class Engine:
         group = self._groups.pop(view_id, None)
         if memory.is_exhausted(error):
             size = self._settings.engine_memory / 2**20
+            others = len(self._groups)
+            shared = f", which it shared with {others:,} other run{'s'[: others > 1]}" if others else ""
             message = (
-                f"Ended at step {step:,}: the run needs more memory than the {size:,.0f} MiB that a training process "
-                "may take here (engine_memory_mb). Fewer optimizers, or a smaller width, depth or batch, need less."
+                f"Ended at step {step:,}: there was no memory left of the {size:,.0f} MiB that a training process may "
+                f"take here (engine_memory_mb){shared}. Fewer optimizers, or a smaller width, depth or batch, need "
+                "less. What it recorded is saved."
             )
         elif isinstance(error, cost.TooCostly):
             message = str(error)

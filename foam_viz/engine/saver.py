@@ -18,11 +18,14 @@ from foam_viz.engine.config import MAXIMUM_LANES
 from foam_viz.trace.autosave import Autosave, AutosaveError
 from foam_viz.trace.lock import FileLock, LockHeld
 from foam_viz.trace.manifest import Manifest
+from foam_viz.trace.thin import thinned
 
 FIRST_RETRY_SECONDS = 1.0
 LAST_RETRY_SECONDS = 60.0
 _SIZE_SECONDS = 30.0
 _AFTER_THINNING = 0.8
+# What may wait in memory while nothing can be written; an hour and more of a fast run.
+_WAITING_MIB = 64
 _MIB = 2**20
 
 
@@ -74,7 +77,8 @@ class Saver:
     """The one writer of a run's folder.
 
     A write that fails is tried again, first soon and then about once a minute; until it succeeds everything waits in
-    memory. The folder is touched for the first time by the first row, so a run that is only opened is never written to.
+    memory, thinned where it becomes too much. The folder is touched for the first time by the first row, so a run that
+    is only opened is never written to.
 
     Args:
         directory: The folder of the run.
@@ -94,6 +98,7 @@ class Saver:
         self._checkpoint_bytes = 0
         self._step = 0
         self._failed_step: int | None = None
+        self._waiting_thinned = 0
         self._delay = FIRST_RETRY_SECONDS
         self._retry_at = 0.0
         self._thinned: list[tuple[int, str]] = []
@@ -107,6 +112,7 @@ class Saver:
         with self._changed:
             self._next.absorb(_Work(opening=opening))
             self._step, self._failed_step, self._retry_at = opening.step or 0, None, 0.0
+            self._waiting_thinned = 0
             self.problem = self.notice = ""
             self._ask(opening.step is None)
 
@@ -204,6 +210,8 @@ class Saver:
                 return  # opened, and not trained yet: it is only being read
             self._open(work.opening)
             work.opening = None
+        for autosave in self._autosaves:
+            autosave.flush()  # what failed before: the rows that wait stay here, where they can be thinned
         for lanes in work.rows:
             for autosave, tables in zip(self._autosaves, lanes, strict=False):
                 for name, table in tables.items():
@@ -288,12 +296,38 @@ class Saver:
                 f"Autosave is off since step {self._failed_step:,}: {reason}. Training goes on, what it records waits "
                 f"in memory, and saving is tried again about every minute; {remedy}."
             )
+            self._thin_waiting()
+            if self._waiting_thinned:
+                self.problem += (
+                    f" More than {_WAITING_MIB} MiB waited, so rows up to step {self._waiting_thinned:,} were thinned; "
+                    "what the page shows has them all."
+                )
             self._asked, self._writing = True, False
             self._retry_at = time.monotonic() + self._delay
             self._delay = min(2 * self._delay, LAST_RETRY_SECONDS)
             self._changed.notify_all()
 
+    def _thin_waiting(self) -> None:
+        """Every second of the waiting rows goes, again and again, until they are within the limit; totals stay."""
+        while len(self._now.rows) and _bytes(self._now.rows) > _WAITING_MIB * _MIB:
+            before = _bytes(self._now.rows)
+            lanes: list[dict[str, pa.Table]] = []
+            for lane in range(len(self._now.rows[0])):
+                names = {name: None for entry in self._now.rows for name in entry[lane]}
+                joined = {n: pa.concat_tables(e[lane][n] for e in self._now.rows if n in e[lane]) for n in names}
+                lanes.append({name: thinned(name, rows) for name, rows in joined.items()})
+            self._now.rows = [lanes]
+            if _bytes(self._now.rows) >= before:
+                return
+            self._waiting_thinned = self._step
+
     def _succeeded(self) -> None:
+        if self._waiting_thinned:
+            self._tell_thinned(
+                f"Saved rows up to step {self._waiting_thinned:,} were thinned: nothing could be written for so long "
+                f"that more than {_WAITING_MIB} MiB waited in memory."
+            )
+            self._waiting_thinned = 0
         with self._changed:
             if self._failed_step is not None:
                 self.notice = (
@@ -308,3 +342,7 @@ class Saver:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+
+def _bytes(waiting: Sequence[Sequence[Mapping[str, pa.Table]]]) -> int:
+    return sum(rows.nbytes for lanes in waiting for tables in lanes for rows in tables.values())

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 
 from foam_viz.trace import checkpoints
+from foam_viz.trace.branches import parse_branches
 from foam_viz.trace.checkpoints import Checkpoint
-from foam_viz.trace.parts import TABLES_FOLDER, parse_name
+from foam_viz.trace.parts import BRANCHES_NAME, TABLES_FOLDER, parse_name
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ def newest(lanes: Sequence[Path]) -> Restored:
                 break
             states.append(state)
         else:
-            return Restored(step, states, _message(step, damaged) if _incomplete(saved, step) else "")
-    return Restored(0, (), _message(0, damaged) if any(map(_has_rows, lanes)) else "")
+            return Restored(step, states, _message(step, damaged, lanes) if _incomplete(saved, step) else "")
+    return Restored(0, (), _message(0, damaged, lanes) if any(map(_has_rows, lanes)) else "")
 
 
 def _usable(lane: Path) -> list[Checkpoint]:
@@ -88,12 +89,28 @@ def _incomplete(saved: Sequence[Sequence[Checkpoint]], step: int) -> bool:
     return any(found.step > step for lane in saved for found in lane)
 
 
-def _message(step: int, damaged: Sequence[str]) -> str:
+def _message(step: int, damaged: Sequence[str], lanes: Sequence[Path]) -> str:
     cause = f" ({'; '.join(damaged)})" if damaged else ""
+    # The data directory is the server's own affair: the command is for whoever sits there.
+    places: dict[int, list[str]] = {}
+    for lane in filter(_has_rows, lanes):
+        places.setdefault(_branch(lane), []).append("/".join(("runs", *lane.parts[-2:])))
+    shown = " and ".join(
+        f"`python -m foam_viz inspect {' '.join(folders)} --branch {branch}`" for branch, folders in places.items()
+    )
     return (
         f"Not every lane has a later checkpoint that can be read{cause}: training goes on from step {step:,}. The rows "
-        "saved beyond it stay on the disk, in an earlier branch of the run."
+        f"saved beyond it stay on the disk, in an earlier branch of the run: {shown}, in the data directory of the "
+        "server, shows them."
     )
+
+
+def _branch(lane: Path) -> int:
+    """The number of the branch that is the newest now."""
+    try:
+        return len(parse_branches((lane / BRANCHES_NAME).read_bytes()))
+    except (OSError, ValueError):
+        return 0
 
 
 def _has_rows(lane: Path) -> bool:

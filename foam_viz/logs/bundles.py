@@ -52,7 +52,7 @@ def _read(group: Group, options: Options) -> list[Trace]:
     notes = []
     for file in manifests:
         try:
-            trace = bundle.read(file.path.parent)
+            trace = bundle.read(file.path.parent, branch=options.branch)
         except BundleError as error:
             if len(manifests) == 1:
                 raise file.problem("", error.reason, error.remedy) from error

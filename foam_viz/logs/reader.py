@@ -102,12 +102,14 @@ class Options:
             simplest case a regular expression with named groups. Empty for the built-in styles.
         show_matches: Keep the first lines that the pattern takes in the manifest, as ``matches``.
         show_secrets: Keep what looks like a secret or an e-mail address in configurations.
+        branch: Which branch of a run that went on from an earlier step: 0 is the first, None the newest.
     """
 
     columns: Mapping[str, ColumnRule] = field(default_factory=dict)
     line_pattern: str = ""
     show_matches: bool = False
     show_secrets: bool = False
+    branch: int | None = None
 
 
 Group = tuple[LogFile, ...]

@@ -50,8 +50,8 @@ GRAFTING_EPSILON = Field(
     symbol="ε_g", unit="gradient", logarithmic=True, help="ε_g: added to Adam grafting's denominator",
 )  # fmt: skip
 MAX_DIM = Field(
-    name="max_preconditioner_dim", kind="integer", default=1024, low=1, label="Largest factor", unit="rows",
-    help="Dimensions larger than this are cut into blocks, each with its own factors",
+    name="max_preconditioner_dim", kind="integer", default=1024, low=1, high=1_000_000, label="Largest factor",
+    unit="rows", help="Dimensions larger than this are cut into blocks, each with its own factors",
 )  # fmt: skip
 MERGE_DIMS = Field(
     name="merge_dims", kind="boolean", default=False, label="Merge small dimensions",

@@ -5,12 +5,13 @@ from __future__ import annotations
 from foam_viz.optim.fields import Constraint, Field
 
 PERIOD = Field(
-    name="period", kind="integer", default=10, low=1, label="Check period", symbol="f", unit="steps",
+    name="period", kind="integer", default=10, low=1, high=10_000_000, label="Check period", symbol="f", unit="steps",
     logarithmic=True, help="f: every f-th step each factor is checked; the policy decides whether to decompose",
 )  # fmt: skip
 START = Field(
-    name="start", kind="integer", default=None, low=1, optional=True, label="First decomposition",
-    symbol="t₀", unit="step", help="Step of the first check, which always decomposes; none means one period",
+    name="start", kind="integer", default=None, low=1, high=10_000_000, optional=True,
+    label="First decomposition", symbol="t₀", unit="step",
+    help="Step of the first check, which always decomposes; none means one period",
 )  # fmt: skip
 TAU = Field(
     name="tau", kind="real", default=0.75, low=0, high=1, low_open=True, high_open=True, label="Tolerance",

@@ -78,6 +78,8 @@ def assemble(
     after: Cut | None = None
     if branch is not None and branch < len(cuts):
         cuts, after = cuts[:branch], cuts[branch]
+    elif branch is not None and branch > len(cuts):
+        notes.append(f"there is no branch {branch}; this is the newest, {len(cuts)}")
     trace = Trace.empty(manifest)
     for table, (chosen, missing) in read_parts(names, load, size_limit).items():
         notes += missing

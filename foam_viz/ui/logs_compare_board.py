@@ -69,7 +69,7 @@ def draw(state: LogsState, runs: list[Run], baseline: int | None, highlight: int
         )
         if len(lanes) > _MOST_CHIPS:
             _long_table(runs, lanes, rows, state, withheld=time and not allowed)
-        if any(run.live for run in runs) and not state.training:
+        if any(run.live for run in runs) and (not state.training or state.replaced(runs)):
             st.rerun()
 
     panels()

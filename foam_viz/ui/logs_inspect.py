@@ -172,7 +172,7 @@ def _panels(state: LogsState, run: Run, axis: str, log: bool, moment: int | None
         )
         if words := without_place(PANELS, [Lane(now.trace, run.label, 0)]):
             st.caption(words)
-        if state.factor != shown or (run.live and not state.training):
+        if state.factor != shown or (run.live and (not state.training or state.replaced([run]))):
             st.rerun()  # the choice of the factor outside shows another one, or there is nothing more to wait for
 
     draw()

@@ -7,7 +7,7 @@ import secrets
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -325,6 +325,11 @@ class LogsState:
         """Whether the live run that is shown trains now."""
         run = self.live_run() if self.with_live else None
         return run is not None and run.running
+
+    def replaced(self, runs: Iterable[Run]) -> bool:
+        """Whether a live run began anew or was opened again meanwhile, so that what is shown of it no longer grows."""
+        now = {run.key: run.trace for run in self._live()}
+        return any(run.live and now.get(run.key) is not run.trace for run in runs)
 
     def _samples(self) -> Iterator[Run]:
         for name in self.samples:

@@ -276,3 +276,35 @@ def test_an_engine_that_dies_is_replaced_and_the_page_says_so(page, server: Serv
     eventually(lambda: step_of(page) > seen, 120)  # a new process imports torch first, at a low priority
     click(page, "Pause")
     eventually(lambda: page.get_by_role("button", name="Start", exact=True).is_enabled())
+
+
+# Chromium without a window never hides a page, so the page is told what a browser tells that hides one.
+SIGHT = """
+(hidden) => {
+  Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
+  Object.defineProperty(document, "visibilityState", {value: hidden ? "hidden" : "visible", configurable: true});
+  document.dispatchEvent(new Event("visibilitychange"));
+}
+"""
+
+
+def test_a_hidden_page_pauses_its_run_in_time_and_a_visible_one_does_not(browser, tmp_path: Path) -> None:
+    with Server(tmp_path, FOAM_VIZ_ENGINES="1", FOAM_VIZ_IDLE_PAUSE_SECONDS="6") as own:
+        context = browser.new_context(viewport={"width": 1280, "height": 1400})
+        page = context.new_page()
+        open_lab(page, own, "?batch_size=16&lane=adamw")
+        click(page, "Start")
+        eventually(lambda: step_of(page) > 5, 120)
+        time.sleep(9)
+        before = step_of(page)
+        eventually(lambda: step_of(page) > before, 60)  # in sight: it trains on
+        page.evaluate(SIGHT, True)
+        page.get_by_text("no page has shown this run").wait_for(timeout=60_000)
+        eventually(lambda: page.get_by_role("button", name="Start", exact=True).is_enabled())
+        page.evaluate(SIGHT, False)
+        click(page, "Start")
+        before = step_of(page)
+        eventually(lambda: step_of(page) > before, 60)
+        time.sleep(9)
+        assert page.get_by_text("no page has shown this run").count() == 0
+        context.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from foam_viz.engine import hub as hubs
 from foam_viz.engine import store
 from foam_viz.engine.hub import Hub
 from foam_viz.engine.lab_run import LabRun
@@ -208,6 +210,42 @@ def test_a_run_that_no_page_shows_is_paused_and_said(settings: Settings) -> None
         until(lambda: run.running and not run.pending)
     finally:
         hub.close()
+
+
+def test_a_page_that_shows_something_else_does_not_keep_a_run_training(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its browser is connected and in sight, but asks for the run no more: another page of the app is open."""
+    monkeypatch.setattr(hubs, "_SHOWN_SECONDS", 2.0)
+    hub = Hub(Settings(**{**vars(settings), "idle_pause_seconds": 2.0}), is_active=lambda _: True)
+    try:
+        run, _ = started(hub)
+        until(lambda: hub.find(run.view_id, session="s") and run.step >= 3, 120)
+        end = time.monotonic() + 6
+        until(lambda: hub.find(run.view_id, session="s") and time.monotonic() > end)
+        assert run.running
+        until(lambda: not run.running, 60)
+        assert "idle_pause_seconds" in run.notice
+    finally:
+        hub.close()
+
+
+def test_a_run_of_which_nothing_was_saved_begins_anew_after_a_crash_and_says_so(hub: Hub, settings: Settings) -> None:
+    (settings.data_directory / "runs").mkdir(parents=True, exist_ok=True)
+    run, key = hub.create(experiment("adamw"), session="s")
+    folder = store.run_directory(settings.data_directory, run.view_id)
+    until(lambda: run.header)
+    shutil.rmtree(folder)
+    folder.write_text("in the way: nothing can be saved")
+    hub.command(run.view_id, key, "speed", steps_per_second=20.0)
+    hub.command(run.view_id, key, "start")
+    until(lambda: run.step > 10, 120)
+    hub._pool.end(0, "was ended by a test")
+    until(lambda: "trained again from step 0" in run.notice, 300)
+    assert "Nothing of it could be restored" in run.notice
+    until(lambda: not run.recovering, 120)
+    steps = run.traces[0].values("steps", "step")
+    assert steps.tolist() == list(range(1, len(steps) + 1))
 
 
 def test_commands_come_before_the_rest_of_a_round(hub: Hub) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import builtins
 import errno
+import json
 import os
+import re
 import shutil
 import threading
 import time
@@ -15,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 
+from foam_viz import cli
 from foam_viz.engine import saver as savers
 from foam_viz.engine import states, store
 from foam_viz.engine.group import Group
@@ -23,6 +26,7 @@ from foam_viz.engine.saver import Opening, Saver, States
 from foam_viz.settings import Settings
 from foam_viz.trace import Manifest, autosave, bundle, parts, record_batch
 from foam_viz.trace.checkpoints import usable
+from foam_viz.trace.thin import thinned
 from tests.engine.conftest import experiment, until
 from tests.engine.test_group import VIEW, advance, killed, lane, save
 
@@ -124,11 +128,17 @@ def test_opening_a_link_writes_nothing(group: Group, settings: Settings, folder:
 
 @pytest.mark.parametrize("damage", [lambda path: path.write_bytes(path.read_bytes()[:99]), Path.unlink])
 def test_one_lane_without_a_readable_checkpoint_costs_no_rows(
-    group: Group, settings: Settings, folder: Path, damage: Callable[[Path], object]
+    group: Group,
+    settings: Settings,
+    folder: Path,
+    damage: Callable[[Path], object],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     for checkpoint in usable(lanes(folder)[1]):
         damage(checkpoint.path)
     again = reopened(settings)
+    told = again.autosave_notice
     assert again.step == 0
     assert "training goes on from step 0" in again.autosave_notice
     assert steps_of(folder) == [list(range(1, 21))] * 2
@@ -136,6 +146,16 @@ def test_one_lane_without_a_readable_checkpoint_costs_no_rows(
     again.close()
     assert steps_of(folder) == [[1, 2, 3]] * 2
     assert steps_of(folder, branch=0) == [list(range(1, 21))] * 2
+    # The page names the command that shows them; here it is given from the data directory.
+    command = re.search(r"`python -m foam_viz (inspect .*?)`", told)[1].split()
+    assert command[-2:] == ["--branch", "0"]
+    monkeypatch.chdir(settings.data_directory)
+    assert cli.main([*command, "--json"]) == 0
+    assert [entry["last_step"] for entry in json.loads(capsys.readouterr().out)] == [20, 20]
+    assert cli.main(command[:-2]) == 0
+    assert capsys.readouterr().out.count("steps 1 to 3") == 2
+    assert cli.main([*command[:-1], "7"]) == 0
+    assert capsys.readouterr().out.count("there is no branch 7; this is the newest, 1") == 2
     # And again from the newest of the new branch: the checkpoints that lane 1 had at steps 10 and 20 are of the old.
     once_more = reopened(settings)
     assert (once_more.step, once_more.autosave_notice) == (3, "")
@@ -480,3 +500,88 @@ def test_a_link_without_its_key_leaves_a_damaged_run_as_it_is(group: Group, sett
     finally:
         hub.close()
     assert content(folder) == before
+
+
+def test_what_waits_for_a_full_disk_has_a_limit_and_totals_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(savers, "_WAITING_MIB", 0.25)
+    monkeypatch.setattr(savers, "FIRST_RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(savers, "LAST_RETRY_SECONDS", 0.02)
+    folder, full, write = tmp_path / "run", True, parts.write_atomically
+
+    def full_disk(path: Path, *arguments: object, **named: object) -> None:
+        if full and path.suffix == ".arrow":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, *arguments, **named)
+
+    for module in ("foam_viz.trace.part_files", "foam_viz.trace.parts"):
+        monkeypatch.setattr(f"{module}.write_atomically", full_disk)
+    saver = opened(folder)
+    for start in range(1, 40_000, 1000):
+        steps = np.arange(start, start + 1000)
+        checks = {"step": steps, "factor": steps % 3, "proxy": steps / 1e6, "decision": ["threshold"] * 1000}
+        checks |= {"checks": np.ones(1000, int), "decompositions": np.ones(1000, int)}
+        tables = {
+            "steps": bundle.pa.Table.from_batches([record_batch("steps", {"step": steps, "loss": 1 / steps})]),
+            "checks": bundle.pa.Table.from_batches([record_batch("checks", checks)]),
+        }
+        saver.add([tables] * LANES, int(steps[-1]))
+        saver.write()
+        time.sleep(0.01)
+    end = time.monotonic() + 20
+
+    def within_limit() -> bool:
+        with saver._changed:
+            return not saver._next.rows and savers._bytes(saver._now.rows) <= 0.25 * 2**20
+
+    while not ("were thinned" in saver.problem and within_limit()):
+        assert time.monotonic() < end, saver.problem
+        time.sleep(0.02)
+    assert sum(pending.table.nbytes for one in saver._autosaves for pending in one._pending.values()) < 2**20
+    assert "No space left on device" in saver.problem
+    full = False
+    settle(saver)
+    assert "nothing could be written" in saver.take_thinned()[-1][1]
+    for path in lanes(folder):
+        found = bundle.read(path)
+        assert found.rows("steps") < 30_000
+        assert int(found.values("steps", "step")[-1]) == 40_000
+        saved = [parts.decode("checks", part.read_bytes()) for part in (path / "tables").glob("checks.*")]
+        for name in ("checks", "decompositions"):
+            assert sum(sum(rows[name].to_pylist()) for rows in saved) == 40_000
+    saver.close()
+
+
+def test_thinning_keeps_the_totals_of_every_factor() -> None:
+    """Checks, decompositions, reuses and refreshes at the cap: those of each factor are the same however often rows
+    are thinned."""
+    rng = np.random.default_rng(1)
+    count = 5000
+    decomposed = rng.random(count) < 0.3
+    batch = record_batch(
+        "checks",
+        {
+            "step": np.arange(1, count + 1) // 4 + 1,
+            "factor": rng.integers(0, 7, count),
+            "decision": np.where(decomposed, "threshold", "reuse").tolist(),
+            "checks": np.where(rng.random(count) < 0.5, 1, rng.integers(1, 9, count)),
+            "decompositions": decomposed.astype(int),
+            "reuses": (~decomposed).astype(int),
+            "cap_refreshes": (decomposed & (rng.random(count) < 0.5)).astype(int),
+        },
+    )
+    rows = bundle.pa.Table.from_batches([batch])
+
+    def totals(table: bundle.pa.Table) -> dict[int, tuple[int, ...]]:
+        counted = ("checks", "decompositions", "reuses", "cap_refreshes")
+        sums = table.group_by("factor").aggregate([(name, "sum") for name in counted]).to_pylist()
+        return {row["factor"]: tuple(row[f"{name}_sum"] for name in counted) for row in sums}
+
+    wanted = totals(rows)
+    for _ in range(8):
+        fewer = thinned("checks", rows)
+        assert len(fewer) < len(rows) or len(rows) < 64
+        rows = fewer
+        assert totals(rows) == wanted
+    assert len(rows) < count / 50

@@ -33,7 +33,7 @@ def lenient(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub
     monkeypatch.setattr(hubs, "_HELD_UP_SECONDS", 2.0)
     changes = {"maximum_factors": 1_000_000, "step_seconds": 600.0, "runs_per_session": 16, "engine_memory_mb": 65536}
     hub = Hub(Settings(**{**vars(settings), **changes}))
-    assert hub.ready(180)
+    assert hub.ready(600)
     yield hub
     hub.close()
 
@@ -161,3 +161,65 @@ def test_memory_beyond_the_limit_is_refused_where_it_is_asked_for() -> None:
         "else:\n    raise SystemExit('it had the memory')\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=180)
+
+
+def test_a_run_that_left_its_own_engine_is_opened_when_that_has_written_everything(settings: Settings) -> None:
+    """Reopened at once, the run goes on from its last step, and nobody takes its old engine for another server."""
+    active = {"a": True}
+    changes = {"own_engines": 1, "checkpoint_seconds": 600.0, "grace_seconds": 1.0}
+    hub = Hub(Settings(**{**vars(settings), **changes}), is_active=lambda session: active.get(session, False))
+    try:
+        made, key = hub.create(experiment("adamw"), session="a")
+        until(lambda: made.header, 180)
+        hub.command(made.view_id, key, "start")
+        until(lambda: made.step > 20, 180)
+        with made.lock:
+            hub._move(made)
+        until(lambda: made.engine >= 1 and not made.recovering and made.step > 40, 180)
+        hub.command(made.view_id, key, "pause")
+        until(lambda: not made.pending, 60)
+        last, own = made.step, made.engine
+        active["a"] = False
+        until(lambda: made.view_id not in hub._runs, 60)
+        again = hub.find(made.view_id, session="b")
+        active["b"] = True
+        assert again.awaited == own or not hub._pool.leaves(own)
+        until(lambda: again.header, 120)
+        assert again.step == last
+        hub.command(made.view_id, key, "step")
+        until(lambda: again.step == last + 1 and not again.pending, 60)
+        time.sleep(1.5)
+        assert "another server" not in again.header["autosave_problem"]
+    finally:
+        hub.close()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux alone tells what a process has")
+def test_a_run_without_memory_ends_alone_and_says_so(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For real: an engine that several share has a small limit; one run after the other begins until none is left."""
+    monkeypatch.setattr(cost, "OWN_ENGINE_SECONDS", float("inf"))
+    changes = {"engine_memory_mb": 400, "own_engines": 0, "runs_per_session": 64, "silent_seconds": 60.0}
+    hub = Hub(Settings(**{**vars(settings), **changes}))
+    large = ("digits-vit", {"width": 192, "depth": 2, "batch_size": 64}, [("adamw", {})])
+    try:
+        assert hub.ready(600)
+        small, key = hub.create(experiment("adamw"), session="s")
+        hub.command(small.view_id, key, "start")
+        until(lambda: small.step > 5, 120)
+        process, runs = hub.engine_processes(), []
+        while not any(run.gone for run in runs):
+            assert len(runs) < 30, "there is no end of memory"
+            run, its_key = hub.create(hostile(*large), session="s")
+            runs.append(run)
+            hub.command(run.view_id, its_key, "start")
+            until(lambda: runs[-1].step >= 2 or any(run.gone for run in runs), 180)
+        ended = [run for run in runs if run.gone]
+        assert len(ended) == 1
+        assert "no memory left of the 400 MiB" in ended[0].notice and "engine_memory_mb" in ended[0].notice
+        assert len(runs) > 1
+        before = [run.step for run in (small, *runs)]
+        until(lambda: all(run.step > step or run.gone for run, step in zip((small, *runs), before, strict=True)), 120)
+        assert not small.gone
+        assert hub.engine_processes() == process  # nobody else lost anything
+    finally:
+        hub.close()

@@ -137,6 +137,16 @@ def test_settings_reach_the_optimizer() -> None:
     assert group["betas"] == (0.9, 0.95) and group["eps"] == 1e-6
 
 
+def test_every_integer_has_a_range() -> None:
+    """A number without an end would be a setting that no run can obey."""
+    fields = {field.name: field for spec in OPTIMIZERS.values() for field in spec.all_fields if field.kind == "integer"}
+    assert fields
+    for field in fields.values():
+        assert field.low is not None and field.high is not None, field.name
+        with pytest.raises(FieldError, match=f"to {field.high}"):
+            field.parse(str(10**30))
+
+
 def test_review_keeps_the_rest() -> None:
     settings, errors = find("foam").review({"tau": 1.5, "epsilon": 1e-6, "lr": 0.1, "tua": 0.5})
     assert (settings["tau"], settings["lr"]) == (0.75, 0.1)

@@ -325,7 +325,7 @@ def test_roots_are_rebuilt_only_where_something_moved(monkeypatch: pytest.Monkey
         ({"grafting": "adagrad"}, "grafting = adagrad: must be one of none, sgd, adam"),
         ({"root": 0}, "root = 0: must be an integer from 1 to 8, or none"),
         ({"precondition": "some"}, "precondition = some: must be one of all, matrices, none"),
-        ({"max_preconditioner_dim": 0}, "max_preconditioner_dim = 0: must be an integer at least 1"),
+        ({"max_preconditioner_dim": 0}, "max_preconditioner_dim = 0: must be an integer from 1 to 1000000"),
         ({"merge_dims": 1}, "merge_dims = 1: must be true or false"),
         ({"refresh": "foam"}, "refresh = foam: must be a policy"),
     ],

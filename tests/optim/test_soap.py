@@ -236,7 +236,7 @@ def test_observer_sees_bases_and_no_damping() -> None:
         ({"lr": -1.0}, "lr = -1.0: must be"),
         ({"betas": (0.9, 1.0)}, "beta2 = 1.0: must be"),
         ({"betas": 0.9}, "betas = 0.9: must be a pair of numbers"),
-        ({"period": 0}, "period = 0: must be an integer at least 1"),
+        ({"period": 0}, "period = 0: must be an integer from 1 to 10000000"),
         ({"shampoo_beta": 1.0}, "shampoo_beta = 1.0"),
         ({"refresh": Foam()}, "must be EveryCheck or DiagonalizationResidual, since no damping could adapt, or none"),
         ({"refresh": 10}, "refresh = 10: must be"),

@@ -10,10 +10,14 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from foam_viz.engine import config
 from foam_viz.engine.hub import Hub
+from foam_viz.engine.lab_run import LabRun
 from foam_viz.logs.reader import ColumnRule
 from foam_viz.settings import Settings
+from foam_viz.trace import Manifest, Trace
 from foam_viz.ui import logs_address, logs_sources, logs_state, server
+from foam_viz.ui.logs_state import LogsState
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = b"iteration,train_loss,elapsed\n" + b"".join(b"%d,%.3f,%d\n" % (i, 5 / i, 100 * i) for i in range(1, 60))
@@ -237,6 +241,21 @@ def test_a_live_run_is_laid_over_the_logs() -> None:
     names = app.multiselect(key="logs.chosen").options
     assert sum(name.startswith("live: ") for name in names) == 2
     assert names[0].startswith("live: FOAM") and len(names) == 2 + len(logs_state.OPENS_WITH)
+
+
+def test_a_live_run_that_began_anew_is_shown_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reset puts other traces in the place of those that the panels hold; the page is drawn again then."""
+    experiment = config.build(lanes=[("adamw", {})])[0]
+    lab = LabRun("v" * 32, experiment, "cpu", "", 0, "s", header={"running": True})
+    lab.traces = [Trace.empty(Manifest(run_id="a", name="a"))]
+    logs = LogsState({}, [], with_live=True)
+    monkeypatch.setattr(LogsState, "live_run", lambda self: lab)
+    shown = list(logs._live())
+    assert not logs.replaced(shown)
+    lab.traces = [Trace.empty(Manifest(run_id="a", name="a"))]
+    assert logs.replaced(shown)
+    lab.traces = []
+    assert logs.replaced(shown)
 
 
 def test_a_link_reopens_the_view() -> None:
