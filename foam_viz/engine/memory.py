@@ -34,5 +34,11 @@ def limit(size: int) -> bool:
 
 
 def is_exhausted(error: BaseException) -> bool:
-    """Says whether an error means that memory could not be had, on the host or on a device."""
+    """Says whether an error means that memory could not be had, on the host or on a device.
+
+    What was raised while another error was handled is judged by that one too: ``torch.save`` ends in an error of its own.
+    """
+    before = error.__cause__ or error.__context__
+    if before is not None and is_exhausted(before):
+        return True
     return isinstance(error, MemoryError) or any(word in str(error).lower() for word in (*_WORDS, _THREAD))

@@ -268,7 +268,9 @@ class Engine:
     def _fail(self, group: Group, error: Exception) -> None:
         traceback.print_exc()
         if memory.is_exhausted(error):
-            error.__traceback__ = None  # it holds the tensors of the step
+            # They hold the tensors of the step.
+            error.__traceback__ = error.__cause__ = error.__context__ = None
+            error = MemoryError(str(error))
             self._end(group.view_id, group.epoch, group.step, error)
             return
         group.recovering = 0
