@@ -36,7 +36,7 @@ def limit(size: int) -> bool:
 def is_exhausted(error: BaseException) -> bool:
     """Says whether an error means that memory could not be had, on the host or on a device.
 
-    What was raised while another error was handled is judged by that one too: ``torch.save`` ends in an error of its own.
+    An error that another one led to is judged by that one too: ``torch.save`` ends in an error of its own.
     """
     before = error.__cause__ or error.__context__
     if before is not None and is_exhausted(before):
