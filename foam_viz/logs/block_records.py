@@ -154,7 +154,7 @@ class Records:
         record = self._loose_record(number, rest, shape, date) if self._loose else None
         self._in_a_row = record is not None
         if record is not None:
-            if "rank" in line[:80].lower() or line[:1].isdecimal():
+            if "rank" in line[:80].lower() or line[:6].partition(": ")[0].strip().isdecimal():
                 record.rank = rank_of(line, has_step=record.has_step())
             yield record
 
