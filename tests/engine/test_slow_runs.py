@@ -204,3 +204,34 @@ def test_a_want_of_memory_is_known_by_what_it_led_to() -> None:
     assert memory.is_exhausted(caught.value)
     assert memory.is_exhausted(RuntimeError("can't start new thread"))
     assert not memory.is_exhausted(RuntimeError("unexpected pos 9531520 vs 9531412"))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux alone tells what a process has")
+def test_a_run_without_memory_ends_alone_and_says_so(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For real: an engine that several share has a small limit; one run after the other begins until none is left."""
+    monkeypatch.setattr(cost, "OWN_ENGINE_SECONDS", float("inf"))
+    changes = {"engine_memory_mb": 400, "own_engines": 0, "runs_per_session": 64, "silent_seconds": 60.0}
+    hub = Hub(Settings(**{**vars(settings), **changes}))
+    large = ("digits-vit", {"width": 192, "depth": 2, "batch_size": 64}, [("adamw", {})])
+    try:
+        assert hub.ready(600)
+        small, key = hub.create(experiment("adamw"), session="s")
+        hub.command(small.view_id, key, "start")
+        until(lambda: small.step > 5, 120)
+        process, runs = hub.engine_processes(), []
+        while not any(run.gone for run in runs):
+            assert len(runs) < 30, "there is no end of memory"
+            run, its_key = hub.create(hostile(*large), session="s")
+            runs.append(run)
+            hub.command(run.view_id, its_key, "start")
+            until(lambda: runs[-1].step >= 2 or any(run.gone for run in runs), 180)
+        ended = [run for run in runs if run.gone]
+        assert len(ended) == 1
+        assert "no memory left of the 400 MiB" in ended[0].notice and "engine_memory_mb" in ended[0].notice
+        assert len(runs) > 1
+        before = [run.step for run in (small, *runs)]
+        until(lambda: all(run.step > step or run.gone for run, step in zip((small, *runs), before, strict=True)), 120)
+        assert not small.gone
+        assert hub.engine_processes() == process  # nobody else lost anything
+    finally:
+        hub.close()
