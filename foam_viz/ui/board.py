@@ -23,8 +23,8 @@ from foam_viz.figures.panel import Drawing, PanelSpec
 from foam_viz.ui import assets
 from foam_viz.ui.isolation import isolated
 
-_LEVEL = 4
-"""Of deflation: an eighth fewer bytes than the lowest for a fifth of a millisecond more."""
+_LEVEL = 6
+"""Of deflation, from 1 to 9: a full board of a long run stays under its bytes."""
 
 LaneState = Literal["waiting", "running", "paused", "finished", "diverged", "interrupted"]
 

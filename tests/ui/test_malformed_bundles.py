@@ -32,7 +32,8 @@ def draw_everything(trace: Trace) -> None:
     run = Run("key", trace.manifest.name, trace, "upload")
     json.dumps(summarize(trace), allow_nan=False)
     findings(trace)
-    logs_inspect._chip(run)
+    for moment in (None, 0, 3):
+        logs_inspect._chip(run, moment)
     steps = trace.values("steps", "step")
     assert not len(steps) or 0 <= int(steps.min()) <= int(steps.max()) <= LARGEST_STEP, "beyond what the slider can"
     for factor in range(min(2, len(trace.manifest.factors))) or (None,):
