@@ -192,7 +192,7 @@ def test_the_link_restores_the_configuration(page, server: Server) -> None:
 
 
 def test_a_lane_is_named_by_its_settings_and_stays_open_when_they_change(page, server: Server) -> None:
-    open_lab(page, server, "?lane=foam&lane=shampoo&lane=shampoo")
+    open_lab(page, server, "?v=2&lane=foam&lane=shampoo&lane=shampoo")
     page.get_by_text("3 · Shampoo (2)").wait_for(timeout=20_000)
     page.get_by_text("2 · Shampoo (1)").click()
     eventually(lambda: page.locator("details[open] input[aria-label^='Check period']").count() == 2)
