@@ -58,8 +58,8 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
         domain = [left + (_GAP / 2 if column else 0), right - (_GAP / 2 if column + 1 < across else 0)]
         top = 1 - row / down - (_ROW_GAP if row else 0)
         y_axis = {**y_axis, "domain": [1 - (row + 1) / down, top]}
-        if row + 1 < down:
-            x_axis = {**x_axis, "title": ""}  # the row below says it
+        if row + 1 < down and x_axis.items() >= _BARE.items():
+            x_axis = {**x_axis, "visible": False}  # it shows its title alone, and the row below has it
         data += [{**trace, "xaxis": f"x{number}", "yaxis": f"y{number}"} for trace in traces]
         # Of its part of the card a picture keeps the top, below its name.
         shape = {"scaleanchor": f"x{number}", "constrain": "domain", "constraintoward": "top"}
