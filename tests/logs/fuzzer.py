@@ -201,8 +201,6 @@ def run_case(case: Path) -> list[str]:
 
 def child(seed: int, examples: Path | None) -> None:
     """Run the cases whose numbers come in, one a line, and print a JSON line for each."""
-    import resource
-
     warnings.simplefilter("ignore")
     limit_memory(2 * MEMORY, 86_400)
     with tempfile.TemporaryDirectory(prefix="foam_viz_fuzz_") as folder:
@@ -215,11 +213,25 @@ def child(seed: int, examples: Path | None) -> None:
             began = time.perf_counter()
             bad = run_case(case)
             seconds = time.perf_counter() - began
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+            peak = _peak_memory()
             shutil.rmtree(place)
             print(
                 json.dumps({"number": number, "what": what, "seconds": seconds, "peak": peak, "bad": bad}), flush=True
             )
+
+
+def _peak_memory() -> int:
+    """Return the most memory that this process held, bytes.
+
+    Linux carries ``ru_maxrss`` over from the process that started this one: a large test run would count as the
+    reader's. ``VmHWM`` starts anew.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        return 1024 * next(int(line.split()[1]) for line in status.read_text().splitlines() if "VmHWM" in line)
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def run(numbers: list[int], seed: int, examples: Path | None = None) -> Iterator[dict[str, Any]]:
