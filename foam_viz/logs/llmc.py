@@ -38,11 +38,12 @@ def read(group: Group, options: Options) -> list[Trace]:
     other = 0
     for _, line in text.lines():
         found = _LINE.match(line.strip())
-        if found is None:
+        pairs = _PAIR.findall(found[2]) if found else []
+        if found is None or len(dict(pairs)) < len(pairs):  # a key told twice: two lines that became one
             other += bool(line.strip())
             continue
         steps.append(float(found[1]))
-        for key, value in _PAIR.findall(found[2]):
+        for key, value in pairs:
             column = cells.setdefault(key, [])
             column += [None] * (len(steps) - 1 - len(column))
             column.append(value)

@@ -27,6 +27,12 @@ def test_other_lines_are_passed_over_and_counted(tmp_path: Path) -> None:
     )
 
 
+def test_two_lines_that_became_one_are_passed_over(tmp_path: Path) -> None:
+    (trace,) = read(READER, written(tmp_path, "x", "s:0 trl:2.5\ns:1 trl:2.4\ns:2 trl:2.3 trl:2.2\ns:3 trl:2.1\n"))
+    assert column(trace, "step") == [0, 1, 3] and column(trace, "loss") == [2.5, 2.4, 2.1]
+    assert said(trace, "1 line was passed over")
+
+
 def test_real_logs() -> None:
     (main,) = read(READER, log_file(examples("llmc", "main.log")))
     assert (
