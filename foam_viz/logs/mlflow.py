@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 import numpy as np
 
 from foam_viz.logs.columns import Series
+from foam_viz.logs.dates import iso_date
 from foam_viz.logs.mask import masked
 from foam_viz.logs.metric_points import Points, side_by_side
 from foam_viz.logs.naming import optimizer_of
@@ -85,7 +85,7 @@ def _read(group: Group, options: Options) -> list[Trace]:
         run_id=run_id,
         name=tags.get("mlflow.runName") or str(meta.get("run_name") or run_id),
         format=READER.name,
-        created=_date(meta.get("start_time")),
+        created=iso_date(meta.get("start_time"), per_second=1000),
         task=str(_mapping(experiment).get("name", "")) if experiment else "",
         optimizer=optimizer_of(parameters),
         config=config,
@@ -147,13 +147,6 @@ def _mapping(file: LogFile) -> dict[str, object]:
 
 def _text(file: LogFile) -> str:
     return file.head[:_MOST_TEXT].decode("utf-8", "replace").strip()
-
-
-def _date(milliseconds: object) -> str:
-    try:
-        return datetime.fromtimestamp(float(str(milliseconds)) / 1000, UTC).isoformat(timespec="seconds")
-    except (ValueError, OverflowError, OSError):
-        return ""
 
 
 READER = Reader(

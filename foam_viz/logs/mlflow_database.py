@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 import numpy as np
 
+from foam_viz.logs.dates import iso_date
 from foam_viz.logs.mask import masked
 from foam_viz.logs.metric_points import Points, side_by_side
 from foam_viz.logs.naming import optimizer_of
@@ -97,7 +97,7 @@ def _traces(database: sqlite3.Connection, group: Group, options: Options) -> lis
             run_id=identity,
             name=name[:300],
             format=READER.name,
-            created=_date(run[4]),
+            created=iso_date(run[4], per_second=1000),
             task=tasks.get(str(run[1]), ""),
             optimizer=optimizer_of(parameters.get(identity, {})),
             config=config,
@@ -164,13 +164,6 @@ def _texts(database: sqlite3.Connection, table: str) -> dict[str, dict[str, obje
     for run, key, value in database.execute(f"SELECT run_uuid, key, value FROM {table} LIMIT 1000000"):
         found.setdefault(str(run), {})[str(key)] = str(value)[:_MOST_TEXT]
     return found
-
-
-def _date(milliseconds: object) -> str:
-    try:
-        return datetime.fromtimestamp(float(str(milliseconds)) / 1000, UTC).isoformat(timespec="seconds")
-    except (ValueError, OverflowError, OSError):
-        return ""
 
 
 READER = Reader(

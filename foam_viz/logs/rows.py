@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
 
 from foam_viz.logs.columns import Guess, Series, guess, is_clock_since_1970
+from foam_viz.logs.dates import iso_date
 from foam_viz.logs.epochs import Planned
 from foam_viz.logs.reader import Options
 from foam_viz.logs.row_steps import run_starts, steps_of_rows, without_repeats
@@ -163,7 +163,7 @@ def _from_first(values: np.ndarray, missing: np.ndarray | None, manifest: Manife
     if not len(present):
         return values, manifest
     first = float(present[0])
-    created = manifest.created or datetime.fromtimestamp(first, UTC).isoformat(timespec="seconds")
+    created = manifest.created or iso_date(first)
     return values - first, manifest.with_(created=created)
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 
 from foam_viz.logs.columns import Series
+from foam_viz.logs.dates import iso_date
 from foam_viz.logs.event_file import EventFile, is_event_file, read_event_file, read_head
 from foam_viz.logs.mask import masked
 from foam_viz.logs.naming import optimizer_of, run_id
@@ -146,7 +146,7 @@ def read(group: Group, options: Options) -> list[Trace]:
         run_id=run_id(group),
         name=_name(home, group[0]),
         format=READER.name,
-        created=_date(found.first),
+        created=iso_date(found.first),
         optimizer=optimizer_of(config),
         config=config,
         files=tuple(file.name for file in group),
@@ -275,13 +275,6 @@ def _name(home: str, file: LogFile) -> str:
     if not telling:
         return file.base
     return "/".join(telling[-2:]) if re.fullmatch(r"(version|trial|run|seed)?_?\d+", telling[-1]) else telling[-1]
-
-
-def _date(seconds: float) -> str:
-    try:
-        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds") if seconds > 0 else ""
-    except (OverflowError, OSError, ValueError):
-        return ""
 
 
 READER = Reader(

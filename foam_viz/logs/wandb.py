@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
+from foam_viz.logs.dates import iso_date
 from foam_viz.logs.mask import masked
 from foam_viz.logs.naming import optimizer_of, run_id
 from foam_viz.logs.reader import ColumnRule, Group, LogError, LogFile, Options, Reader
@@ -76,7 +76,7 @@ def _read(group: Group, options: Options) -> list[Trace]:
         run_id=log.run.get("run_id") or run_id(group),
         name=log.run.get("name") or name,
         format=READER.name,
-        created=datetime.fromtimestamp(log.started, UTC).isoformat(timespec="seconds") if _is_time(log.started) else "",
+        created=iso_date(log.started),
         task=log.run.get("project", ""),
         optimizer=optimizer_of(config),
         config=config,
@@ -119,10 +119,6 @@ def _listed(summary: Mapping[str, object]) -> str:
     text = ", ".join(f"{key} = {value:.6g}" for key, value in list(numbers.items())[:_LISTED])
     more = f" and {len(numbers) - _LISTED} more" if len(numbers) > _LISTED else ""
     return f"{text}{more}" or "no numbers"
-
-
-def _is_time(seconds: float | None) -> bool:
-    return seconds is not None and 0 <= seconds < 253_402_300_800  # the year 10000
 
 
 READER = Reader(
