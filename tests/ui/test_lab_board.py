@@ -11,34 +11,34 @@ from foam_viz.figures.catalogue import PANELS, panels_for
 from foam_viz.figures.panel import Lane, without_place
 from foam_viz.optim.catalogue import OPTIMIZERS
 from foam_viz.trace import Trace
-from foam_viz.ui.lab_board import _cells, awaited
+from foam_viz.ui.lab_head import awaited, cells
 from tests.synthetic import SyntheticRun
 
 
 def test_a_chip_tells_the_step_of_what_is_older() -> None:
     trace = SyntheticRun("shampoo").advance(250).trace.view()
-    cells = {label: (text, words) for label, text, words in _cells(trace, 250)}
-    assert cells["Held out"][0].endswith("step\u00a0200") and "step" not in cells["Loss"][0]
-    assert "Mean of steps 231 to 250." in cells["Loss"][1]
-    behind = {label: text for label, text, _ in _cells(trace, 400)}
+    shown = {label: (text, words) for label, text, words in cells(trace, 250)}
+    assert shown["Held out"][0].endswith("step\u00a0200") and "step" not in shown["Loss"][0]
+    assert "Mean of steps 231 to 250." in shown["Loss"][1]
+    behind = {label: text for label, text, _ in cells(trace, 400)}
     assert behind["Loss"].endswith("step\u00a0250") and behind["Optimizer"].endswith("step\u00a0250")
 
 
 def test_a_chip_states_what_a_factor_costs_and_not_how_its_checks_end() -> None:
     trace = SyntheticRun("shampoo").advance(250).trace.view()
-    cells = {label: (text, words) for label, text, words in _cells(trace, 250)}
+    shown = {label: (text, words) for label, text, words in cells(trace, 250)}
     done = int(trace.values("checks", "decompositions").sum())
-    assert cells["Decompositions"][0] == f"{done:,}"
-    text, words = cells["Per factor, 100 steps"]
+    assert shown["Decompositions"][0] == f"{done:,}"
+    text, words = shown["Per factor, 100 steps"]
     assert float(text) == round(100 * done / 18 / 250, 2)
     assert f"in {trace.rows('checks'):,} checks" in words and "Up to step 250" in words
-    assert "EVD rate" not in cells and not any("%" in shown for shown, _ in cells.values())
+    assert "EVD rate" not in shown and not any("%" in text for text, _ in shown.values())
 
 
 def test_an_empty_chip_has_the_same_columns() -> None:
     trace = SyntheticRun("adamw").advance(50).trace.view()
-    assert [label for label, *_ in _cells(None)] == [label for label, *_ in _cells(trace, 50)]
-    assert dict((label, text) for label, text, _ in _cells(trace, 50))["Per factor, 100 steps"] == "–"
+    assert [label for label, *_ in cells(None)] == [label for label, *_ in cells(trace, 50)]
+    assert dict((label, text) for label, text, _ in cells(trace, 50))["Per factor, 100 steps"] == "–"
 
 
 def _experiment(*optimizers: str, task: str = "digits-autoencoder") -> Experiment:
