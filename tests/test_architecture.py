@@ -48,7 +48,7 @@ THIRD_PARTY = {
     "analysis": {"numpy", "pyarrow", "tsdownsample"},
     "logs": {"numpy", "pyarrow", "pandas", "torch", "yaml", "google_crc32c", "re2"},
     "figures": {"numpy", "pyarrow"},
-    "ui": {"streamlit", "numpy", "pyarrow", "plotly", "orjson"},
+    "ui": {"streamlit", "starlette", "numpy", "pyarrow", "plotly", "orjson"},
 }
 
 

@@ -20,6 +20,10 @@ from foam_viz.engine.data_folder import DataFolderInUse
 from foam_viz.engine.hub import Hub
 from foam_viz.settings import SettingsError, load
 from foam_viz.ui.assets import published
+from foam_viz.ui.feed import presence
+from foam_viz.ui.feed.feed import Feed
+from foam_viz.ui.feed.route import FeedRoute
+from foam_viz.ui.feed.sources import Sources
 
 # Not st.cache_resource: "clear cache" in somebody's browser must not start a second set of engines.
 _lock = threading.Lock()
@@ -37,8 +41,17 @@ def hub() -> Hub:
 
 
 def is_active(session: str) -> bool:
-    """Says whether a browser session is connected."""
+    """Says whether a browser session is connected, to Streamlit or to the feed."""
+    if presence.is_active(session):
+        return True
     return runtime.exists() and runtime.get_instance().is_active_session(session)
+
+
+feed = Feed(Sources(hub))
+"""What the board of every page is drawn from."""
+
+routes = [FeedRoute(feed.serve)]
+"""Addresses beside Streamlit's."""
 
 
 def session_id() -> str:
@@ -64,4 +77,5 @@ async def lifespan(_: Any) -> AsyncIterator[None]:
     gc.collect()
     gc.freeze()
     yield
+    feed.close()
     await asyncio.to_thread(started.close)

@@ -1,0 +1,1 @@
+"""The feed: one way from any run to the screen, served beside Streamlit. See docs/feed.md."""

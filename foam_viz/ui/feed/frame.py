@@ -1,0 +1,206 @@
+"""From a moment and a look to the bytes of a frame: panels are drawn and deflated once for all who see them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from foam_viz.figures.panel import Drawing, Lane, PanelSpec, View
+from foam_viz.ui.feed.deflated import Part, deflated, joined, stored
+from foam_viz.ui.feed.once import Once
+from foam_viz.ui.feed.protocol import Look, Refused
+from foam_viz.ui.feed.source import Moment
+from foam_viz.ui.isolation import drawing, isolated
+
+_ROOM = 64 * 2**20
+"""Bytes of drawn panels that are kept."""
+_PASTS = 16
+"""Sets of lanes at earlier steps that are kept."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A piece of a frame.
+
+    Attributes:
+        revision: Of the content.
+        part: The content, deflated.
+    """
+
+    revision: str
+    part: Part
+
+
+class Frames:
+    """Makes frames. All calls come from one event loop.
+
+    Args:
+        pool: Where panels are drawn.
+    """
+
+    def __init__(self, pool: Executor) -> None:
+        self.drawn: Once[Encoded] = Once(pool, _ROOM, lambda panel: len(panel.part.content))
+        self._lanes: Once[tuple[Lane, ...]] = Once(pool, _PASTS)
+
+    async def content(self, moment: Moment, look: Look, panels: Sequence[str]) -> Content:
+        """Return what a look at a moment shows.
+
+        Args:
+            moment: Of the source.
+            look: Of the reader.
+            panels: Ids of those in view.
+
+        Raises:
+            Refused: There is no such lane or factor.
+        """
+        look = settled(look, moment)
+        key = moment.key_at(look.at)
+        lanes = moment.lanes
+        if look.at is not None:
+            lanes = await self._lanes.get(key, lambda: moment.lanes_at(look.at))
+        view = View(look.factor, look.lane, look.loss_axis, look.loss_log, moment.points)
+        wanted = [spec for spec in moment.panels if spec.id in panels]
+        head, *made = await asyncio.gather(
+            self.drawn.get((*moment.key, look.at, look.lane), partial(_head, moment, lanes, look)),
+            *(self.drawn.get((key, look, spec.id), partial(_panel, spec, lanes, view)) for spec in wanted),
+        )
+        return Content(moment, head, {spec.id: panel for spec, panel in zip(wanted, made, strict=True)})
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a look at a moment shows.
+
+    Attributes:
+        moment: Of the source.
+        head: Status and table.
+        panels: Those in view, by id.
+    """
+
+    moment: Moment
+    head: Encoded
+    panels: Mapping[str, Encoded]
+
+    def revisions(self) -> dict[str, str]:
+        """Return the revision of each panel in view."""
+        return {name: panel.revision for name, panel in self.panels.items()}
+
+    def frame(self, own: Mapping[str, Any], have: Mapping[str, str]) -> bytes:
+        """Return a frame: deflated JSON.
+
+        Args:
+            own: Fields that are of this client alone.
+            have: Revision of each panel that the client holds; those are not sent again.
+        """
+        parts = [stored(_json(own)[:-1] + b","), self.head.part, stored(b',"panels":[')]
+        for place, spec in enumerate(self.moment.panels):
+            if place:
+                parts.append(_COMMA)
+            panel = self.panels.get(spec.id)
+            if panel is None:
+                parts.append(_place(spec.id, spec.title, spec.help, spec.columns, spec.height))
+            elif have.get(spec.id) == panel.revision:
+                parts.append(stored(_json({"id": spec.id, "revision": panel.revision})))
+            else:
+                parts.append(panel.part)
+        return joined([*parts, _END])
+
+
+def problem(k: int, n: int, words: str, again: bool) -> bytes:
+    """Return a frame that has a sentence to show.
+
+    Args:
+        k: Number of the frame.
+        n: Number of the request that it answers.
+        words: For the reader.
+        again: Whether it may go better when the client asks again.
+    """
+    return joined([deflated(_json({"k": k, "n": n, "problem": words, "again": again}))])
+
+
+def settled(look: Look, moment: Moment) -> Look:
+    """Return a look with the run's own choice of the factor where the reader made none.
+
+    Raises:
+        Refused: There is no such lane or factor.
+    """
+    if look.lane >= len(moment.lanes):
+        raise Refused(f"lane must be from 0 to {len(moment.lanes) - 1}: there is no other.")
+    if look.factor is None:
+        chosen = moment.followed[look.lane] if look.lane < len(moment.followed) else None
+        return replace(look, factor=chosen)
+    factors = len(moment.lanes[look.lane].trace.manifest.factors)
+    if look.factor >= factors:
+        return replace(look, factor=None) if not factors or not moment.follows else _no_factor(factors)
+    return look
+
+
+def _no_factor(factors: int) -> Look:
+    raise Refused(f"factor must be from 0 to {factors - 1:,}: the run has no other.")
+
+
+def _head(moment: Moment, lanes: Sequence[Lane], look: Look) -> Encoded:
+    chips, status = isolated(
+        "The table of runs", lambda: moment.head(lanes, look.at), lambda line: ([], [("", line, line)])
+    )
+    text = _json(
+        {
+            "incarnation": moment.incarnation,
+            "revision": moment.revision,
+            "at": look.at,
+            "first": moment.first,
+            "last": moment.last,
+            "lanes": [{"position": c.position, "label": c.label, "cells": c.cells, "state": c.state} for c in chips],
+            "status": status,
+            "focus": look.lane if moment.follows else None,
+            "follows": moment.follows,
+            "outline": moment.outline,
+            "absent": moment.absent,
+        }
+    )
+    return Encoded("", deflated(text[1:-1]))
+
+
+def _panel(spec: PanelSpec, lanes: Sequence[Lane], view: View) -> Encoded:
+    drawn = drawing(spec, lanes, view)
+    body = isolated(
+        f"The panel {spec.title}", lambda: _body(spec, drawn), lambda line: _body(spec, Drawing(empty=line))
+    )
+    revision = blake2b(body, digest_size=8).hexdigest()
+    return Encoded(revision, deflated(_json({"id": spec.id, "revision": revision})[:-1] + b"," + body[1:]))
+
+
+def _body(spec: PanelSpec, drawing: Drawing) -> bytes:
+    return _json(
+        {
+            "title": drawing.title or spec.title,
+            "help": spec.help,
+            "columns": spec.columns,
+            "height": spec.height,
+            "reading": drawing.reading,
+            "moment": drawing.moment,
+            "empty": drawing.empty,
+            "text": drawing.text,
+            "figure": drawing.figure,
+        }
+    )
+
+
+@lru_cache(maxsize=512)
+def _place(name: str, title: str, words: str, columns: int, height: int) -> Part:
+    return deflated(_json({"id": name, "title": title, "help": words, "columns": columns, "height": height}))
+
+
+def _json(value: Any) -> bytes:
+    """Plain values and numpy scalars as JSON; NaN and infinity, which JSON lacks, as null: a gap in a figure."""
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+_COMMA, _END = stored(b","), stored(b"]}")

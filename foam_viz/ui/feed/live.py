@@ -1,0 +1,113 @@
+"""A run that trains here, and an experiment that has no run yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from foam_viz.engine.config import Experiment
+from foam_viz.engine.hub import Hub
+from foam_viz.engine.lab_run import LabRun
+from foam_viz.figures.panel import Lane
+from foam_viz.ui import lab_head
+from foam_viz.ui.board import LaneChip
+from foam_viz.ui.feed import presence
+from foam_viz.ui.feed.source import Gone, Moment, Status, incarnation_of, moment_of
+
+_GONE = "The run of this link is no longer kept here."
+
+
+class LiveSource:
+    """A run of the hub. Whoever knows its view id may look, and can do nothing else with it here.
+
+    Args:
+        hub: Holds the run.
+        view_id: Of the run.
+
+    Raises:
+        Gone: The hub has no such run, and can open none.
+    """
+
+    def __init__(self, hub: Hub, view_id: str) -> None:
+        self.id = view_id
+        self._hub = hub
+        self._run = self._found()
+
+    def _found(self) -> LabRun:
+        run = self._hub.find(self.id, session=presence.session(self.id))
+        if run is None:
+            raise Gone(_GONE)
+        return run
+
+    def watch(self, *, hidden: bool) -> None:
+        """See :class:`foam_viz.ui.feed.source.Source`."""
+        self._run = self._found()  # another one, where it was closed and opened again
+        self._hub.show(self.id, session=presence.session(self.id), hidden=hidden)
+
+    def urgent(self) -> object:
+        """See :class:`foam_viz.ui.feed.source.Source`."""
+        run = self._run
+        return id(run), lab_head.phase(run), run.notice, run.handled, len(run.traces)
+
+    def changed(self, moment: Moment) -> bool:
+        """See :class:`foam_viz.ui.feed.source.Source`."""
+        return self._run.revision != moment.revision or id(self._run) != moment.run
+
+    def moment(self) -> Moment:
+        """See :class:`foam_viz.ui.feed.source.Source`."""
+        run = self._run
+        labels = run.experiment.labels()
+        with run.lock:  # only while the lanes and the state are taken: the run goes on while they are drawn
+            lanes = [Lane(trace, labels[place], place) for place, trace in enumerate(run.traces)]
+            states, status, revision = run.header.get("lanes", ()), lab_head.status(run), run.revision
+            outline, epoch, step = lab_head.outline(run), run.epoch, run.step
+
+        def head(shown: Sequence[Lane], at: int | None) -> tuple[list[LaneChip], Status]:
+            if not lanes:
+                return lab_head.waiting(run.experiment)[0], status
+            if at is None or at >= step:
+                return lab_head.chips(shown, states), status
+            then = ("Step", f"{at:,}", f"The step looked at. Every lane has made {step:,}.")
+            return lab_head.chips(shown, states), [then, *status[1:]]
+
+        return moment_of(
+            self.id,
+            incarnation_of([lane.trace for lane in lanes], epoch),
+            revision,
+            lanes or lab_head.awaited(run.experiment),
+            head,
+            followed=[state.get("followed") for state in states],
+            follows=bool(lanes),
+            outline=outline,
+            run=id(run),
+        )
+
+
+class AwaitedSource:
+    """An experiment that has no run yet: all panels have their places."""
+
+    def __init__(self, source: str, experiment: Experiment) -> None:
+        self.id = source
+        lanes = lab_head.awaited(experiment)
+        self._moment = moment_of(
+            source,
+            incarnation_of([lane.trace for lane in lanes]),
+            0,
+            lanes,
+            lambda shown, at: lab_head.waiting(experiment),
+            follows=False,
+        )
+
+    def watch(self, *, hidden: bool) -> None:
+        """See :class:`foam_viz.ui.feed.source.Source`."""
+
+    def urgent(self) -> object:
+        """See :class:`foam_viz.ui.feed.source.Source`."""
+        return None
+
+    def changed(self, moment: Moment) -> bool:
+        """See :class:`foam_viz.ui.feed.source.Source`."""
+        return False
+
+    def moment(self) -> Moment:
+        """See :class:`foam_viz.ui.feed.source.Source`."""
+        return self._moment

@@ -1,0 +1,214 @@
+"""The messages of the feed: every field that may come from a client is checked here. docs/feed.md documents them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any, get_args
+
+import orjson
+
+from foam_viz.figures.panel import LossAxis
+
+MESSAGE_BYTES = 2048
+"""Of one message of a client, at most."""
+
+_MOST_WHOLE = 2**53 - 1
+_MOST_PANELS = 64
+_SOURCE = re.compile(r"[0-9A-Za-z][0-9A-Za-z:+._-]{0,199}")
+_REVISION = re.compile(r"[0-9a-f]{16}")
+
+
+class Refused(ValueError):
+    """A message that is not of the protocol; the text says which field, and what it must be. It quotes no value."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a reader looks at.
+
+    Attributes:
+        factor: Index of the factor followed; None leaves the choice to the run.
+        lane: Position of the lane whose factor is followed.
+        loss_axis: What the loss is drawn against.
+        loss_log: Whether on a logarithmic axis.
+        at: The step looked at; None for the newest.
+        window: The part of the horizontal axis looked at, in its units; None for all of it.
+    """
+
+    factor: int | None = None
+    lane: int = 0
+    loss_axis: LossAxis = "step"
+    loss_log: bool = True
+    at: int | None = None
+    window: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """All that a client wants: the newest one holds.
+
+    Attributes:
+        n: Number of the request; it rises.
+        source: What is looked at.
+        look: How.
+        panels: Panels that are in view; others are not drawn.
+        have: Revision of each panel that the client holds.
+        hidden: Whether the page is out of sight; it is sent nothing then.
+    """
+
+    n: int
+    source: str
+    look: Look = Look()
+    panels: frozenset[str] = frozenset()
+    have: Mapping[str, str] | None = None
+    hidden: bool = False
+
+
+@dataclass(frozen=True)
+class Got:
+    """The client has applied a frame.
+
+    Attributes:
+        k: Number of the frame.
+    """
+
+    k: int
+
+
+def _whole(least: int, most: int) -> Callable[[str, Any], int]:
+    def check(name: str, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise Refused(f"{name} must be a whole number from {least:,} to {most:,}.")
+        return value
+
+    return check
+
+
+def _or_none(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    def checked(name: str, value: Any) -> Any:
+        return None if value is None else check(name, value)
+
+    return checked
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise Refused(f"{name} must be true or false.")
+    return value
+
+
+def _loss_axis(name: str, value: Any) -> LossAxis:
+    if value not in get_args(LossAxis):
+        raise Refused(f"{name} must be one of {', '.join(get_args(LossAxis))}.")
+    return value
+
+
+def _window(name: str, value: Any) -> tuple[float, float]:
+    numbers = [
+        float(item)
+        for item in (value if isinstance(value, list) else ())
+        if isinstance(item, int | float) and not isinstance(item, bool) and abs(item) < 1e300 and isfinite(item)
+    ]
+    if len(numbers) != 2 or len(value) != 2 or not numbers[0] < numbers[1]:
+        raise Refused(f"{name} must be two rising numbers, or null.")
+    return numbers[0], numbers[1]
+
+
+def _source(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not _SOURCE.fullmatch(value):
+        raise Refused(f"{name} must be the id of a source.")
+    return value
+
+
+def _panels(name: str, value: Any) -> frozenset[str]:
+    if not isinstance(value, list) or len(value) > _MOST_PANELS or not all(isinstance(item, str) for item in value):
+        raise Refused(f"{name} must be a list of at most {_MOST_PANELS} ids of panels.")
+    return frozenset(value)
+
+
+def _have(name: str, value: Any) -> dict[str, str]:
+    if (
+        not isinstance(value, dict)
+        or len(value) > _MOST_PANELS
+        or not all(isinstance(item, str) and _REVISION.fullmatch(item) for item in value.values())
+    ):
+        raise Refused(f"{name} must give the revision, 16 hexadecimal digits, of at most {_MOST_PANELS} panels.")
+    return value
+
+
+LOOK: Mapping[str, Callable[[str, Any], Any]] = {
+    "factor": _or_none(_whole(0, 999_999)),
+    "lane": _whole(0, 63),
+    "loss_axis": _loss_axis,
+    "loss_log": _flag,
+    "at": _or_none(_whole(0, _MOST_WHOLE)),
+    "window": _or_none(_window),
+}
+"""Fields of a look, each with its check."""
+
+
+def _look(name: str, value: Any) -> Look:
+    return Look(**_checked(name, value, LOOK))
+
+
+REQUEST: Mapping[str, Callable[[str, Any], Any]] = {
+    "n": _whole(0, _MOST_WHOLE),
+    "source": _source,
+    "look": _look,
+    "panels": _panels,
+    "have": _have,
+    "hidden": _flag,
+}
+"""Fields of a request, each with its check; the first two must be there."""
+
+GOT: Mapping[str, Callable[[str, Any], Any]] = {"got": _whole(0, _MOST_WHOLE)}
+"""The one field of the message that a frame was applied."""
+
+FRAME = (
+    "k", "n", "incarnation", "revision", "pace", "busy", "at", "first", "last", "lanes", "status", "focus", "follows",
+    "outline", "absent", "panels",
+)  # fmt: skip
+"""Fields of a frame."""
+
+LANE = ("position", "label", "cells", "state")
+"""Fields of a lane in a frame."""
+
+PANEL = ("id", "revision", "title", "help", "columns", "height", "reading", "moment", "empty", "text", "figure")
+"""Fields of a panel in a frame."""
+
+PLACE = ("id", "title", "help", "columns", "height")
+"""Those of a panel that is out of view."""
+
+PROBLEM = ("k", "n", "problem", "again")
+"""Fields of a frame that has nothing to show but a sentence."""
+
+
+def parse(message: str) -> Request | Got:
+    """Return what a message of a client says.
+
+    Raises:
+        Refused: It is longer than allowed, no JSON object, or a field is unknown, missing or not what it must be.
+    """
+    if len(message) > MESSAGE_BYTES or len(message.encode()) > MESSAGE_BYTES:
+        raise Refused(f"A message may have {MESSAGE_BYTES:,} bytes at most.")
+    try:
+        told = orjson.loads(message)
+    except orjson.JSONDecodeError:
+        raise Refused("A message must be a JSON object.") from None
+    if isinstance(told, dict) and "got" in told:
+        return Got(_checked("the message", told, GOT)["got"])
+    found = _checked("the message", told, REQUEST)
+    if "n" not in found or "source" not in found:
+        raise Refused("A request must have n and source.")
+    return Request(**found)
+
+
+def _checked(name: str, told: Any, fields: Mapping[str, Callable[[str, Any], Any]]) -> dict[str, Any]:
+    if not isinstance(told, dict):
+        raise Refused(f"{name[:1].upper()}{name[1:]} must be a JSON object.")
+    if not told.keys() <= fields.keys():
+        raise Refused(f"{name[:1].upper()}{name[1:]} has an unknown field; known are {', '.join(fields)}.")
+    return {field: fields[field](field, value) for field, value in told.items()}

@@ -1,0 +1,67 @@
+"""The address of the feed among those of the app."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from starlette.datastructures import Headers, URLPath
+from starlette.responses import PlainTextResponse
+from starlette.routing import BaseRoute, Match, NoMatchFound
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+from streamlit import config
+
+from foam_viz.ui.feed.guard import refusal
+
+ADDRESS = "feed"
+
+
+class FeedRoute(BaseRoute):
+    """``<base path>/feed`` and everything below it. What an app adds to Streamlit is neither checked nor based by it.
+
+    Args:
+        serve: Answers a client whose Host and Origin were checked.
+    """
+
+    path = f"/{ADDRESS}"
+
+    def __init__(self, serve: Callable[[WebSocket], Awaitable[None]]) -> None:
+        self._serve = serve
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """See :class:`starlette.routing.BaseRoute`."""
+        return (Match.NONE if self._below(scope) is None else Match.FULL), {}
+
+    def _below(self, scope: Scope) -> str | None:
+        """What follows the address in the path; None where the path is another one."""
+        if scope["type"] not in ("http", "websocket"):
+            return None
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        base = (config.get_option("server.baseUrlPath") or "").strip("/")
+        address = f"/{base}/{ADDRESS}" if base else self.path
+        rest = path.removeprefix(address)
+        return rest if path.startswith(address) and rest[:1] in ("", "/") else None
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See :class:`starlette.routing.BaseRoute`."""
+        headers = Headers(scope=scope)
+        if words := refusal(headers.get("host"), headers.get("origin")):
+            await _deny(403, words, scope, receive, send)
+        elif self._below(scope):
+            await _deny(404, "There is nothing at this address.", scope, receive, send)
+        elif scope["type"] == "http":
+            await _deny(426, "This address speaks WebSocket.", scope, receive, send)
+        else:
+            await self._serve(WebSocket(scope, receive, send))
+
+    def url_path_for(self, name: str, /, **path_params: object) -> URLPath:
+        """See :class:`starlette.routing.BaseRoute`."""
+        raise NoMatchFound(name, path_params)
+
+
+async def _deny(status: int, words: str, scope: Scope, receive: Receive, send: Send) -> None:
+    response = PlainTextResponse(words + "\n", status, headers={"Cache-Control": "no-store"})
+    if scope["type"] == "http":
+        await response(scope, receive, send)
+    else:
+        await WebSocket(scope, receive, send).send_denial_response(response)

@@ -1,0 +1,125 @@
+"""Every source by its id."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from functools import lru_cache
+from hashlib import blake2b
+from pathlib import Path
+
+from foam_viz.engine import store
+from foam_viz.engine.config import Experiment
+from foam_viz.engine.hub import Hub
+from foam_viz.figures.panel import Lane
+from foam_viz.trace import Trace, bundle
+from foam_viz.trace.visible import shortened
+from foam_viz.ui.feed.live import AwaitedSource, LiveSource
+from foam_viz.ui.feed.recorded import RecordedSource
+from foam_viz.ui.feed.source import Gone, Source
+
+_SAMPLES = Path(__file__).resolve().parents[3] / "sample_runs"
+_SAMPLE = "sample:"
+_MOST_LANES = 6
+_GONE = "What this page showed is no longer kept here."
+
+
+class Sources:
+    """Finds sources. Any thread may call.
+
+    Args:
+        hub: Gives the hub of live runs.
+    """
+
+    def __init__(self, hub: Callable[[], Hub]) -> None:
+        self._hub = hub
+        self._lock = threading.Lock()
+        self._shared: dict[str, Source] = {}
+        self._owners: dict[str, str] = {}
+
+    def find(self, source: str) -> Source:
+        """Return the source of an id.
+
+        Raises:
+            Gone: There is none.
+        """
+        if store.is_identity(source):
+            return LiveSource(self._hub(), source)
+        with self._lock:
+            if source in self._shared:
+                return self._shared[source]
+        if source.startswith(_SAMPLE):
+            return self._sample(source)
+        raise Gone(_GONE)
+
+    def _sample(self, source: str) -> Source:
+        names = source.removeprefix(_SAMPLE).split("+")
+        if len(names) > _MOST_LANES or not all(name in samples() for name in names):
+            raise Gone("There is no such sample.")
+        traces = [_read(name) for name in names]
+        lanes = [Lane(trace, shortened(trace.manifest.name), place) for place, trace in enumerate(traces)]
+        return RecordedSource(source, lanes)
+
+    def register(self, owner: str, make: Callable[[str], Source]) -> str:
+        """Keep a source under an id that nobody can guess: knowing it is the right to look.
+
+        Args:
+            owner: Whose it is, for :meth:`forget_all`.
+            make: Given the id, returns the source.
+        """
+        name = f"set:{store.new_identity()}"
+        source = make(name)
+        with self._lock:
+            self._shared[name] = source
+            self._owners[name] = owner
+        return name
+
+    def forget(self, source: str) -> None:
+        """Let go of a source that was registered; pages that show it are told."""
+        with self._lock:
+            self._shared.pop(source, None)
+            self._owners.pop(source, None)
+
+    def forget_all(self, owner: str) -> None:
+        """Let go of all that is an owner's."""
+        with self._lock:
+            names = [name for name, whose in self._owners.items() if whose == owner]
+        for name in names:
+            self.forget(name)
+
+    def share(self, name: str, make: Callable[[str], Source]) -> str:
+        """Keep a source under a public name; all who see it share its drawings. The first one stays.
+
+        Args:
+            name: Of the source.
+            make: Given the id, returns the source.
+        """
+        source = f"shared:{name}"
+        with self._lock:
+            known = source in self._shared
+        if not known:
+            made = make(source)
+            with self._lock:
+                self._shared.setdefault(source, made)
+        return source
+
+    def awaited(self, experiment: Experiment) -> str:
+        """Return the id of the source that stands for an experiment without a run."""
+        text = json.dumps(experiment.to_json(), sort_keys=True)
+        name = f"awaited:{blake2b(text.encode(), digest_size=12).hexdigest()}"
+        with self._lock:
+            if name not in self._shared:
+                self._shared[name] = AwaitedSource(name, experiment)
+        return name
+
+
+@lru_cache(maxsize=1)
+def samples() -> frozenset[str]:
+    """The names of the recorded runs that come with the app."""
+    return frozenset(path.stem for path in _SAMPLES.glob("*.zip"))
+
+
+@lru_cache(maxsize=8)
+def _read(name: str) -> Trace:
+    return bundle.read(_SAMPLES / f"{name}.zip")
