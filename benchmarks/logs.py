@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks.report import Report
 from foam_viz.analysis.smoothing import Smoothing
 from foam_viz.figures import compare
-from foam_viz.figures.panel import Lane
+from foam_viz.figures.scene import Lane
 from foam_viz.trace import Manifest, Trace, record_batch
 
 SCALARS, CURVES, CSV_BYTES, RUNS, RUN_STEPS, ROUNDS = 1_000_000, 10, 20 * 10**6, 200, 1_000, 3

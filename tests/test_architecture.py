@@ -26,7 +26,8 @@ ALLOWED = {
     "analysis": {"foam_viz.trace"},
     # FOAM's snapshots hold matrices; their error and overlap are computed where live ones are.
     "logs": {"foam_viz.trace", "foam_viz.optim.linalg"},
-    "figures": {"foam_viz.trace", "foam_viz.analysis"},
+    # What a reader may choose is written in the one schema of settings.
+    "figures": {"foam_viz.trace", "foam_viz.analysis", "foam_viz.optim.fields"},
     "ui": {
         "foam_viz.figures",
         "foam_viz.analysis",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from foam_viz.figures import damping, decision, factor_map, loss, metrics, overlap, picture, raster, spectrum
-from foam_viz.figures.panel import Lane, Need, PanelSpec
+from foam_viz.figures.panel import Need, PanelSpec
+from foam_viz.figures.scene import Lane
 
 _LOSSES = Need(
     "a training or held-out loss",

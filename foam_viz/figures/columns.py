@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from foam_viz.analysis.configuration import goes_by_residual, optimizer_setting
-from foam_viz.figures.panel import Lane, View
+from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import Manifest, Snapshot, Trace, TraceView
 from foam_viz.trace.view import Source
 
@@ -283,21 +283,6 @@ def factor_name(lane: Lane, factor: int) -> str:
     return lane.trace.manifest.factor_names[factor].text
 
 
-def focus(lanes: Sequence[Lane], view: View) -> Lane | None:
-    """The lane whose factor is followed: the one at `view.lane`, else the first that has factors."""
-    with_factors = [lane for lane in lanes if lane.trace.manifest.factors]
-    chosen = [lane for lane in with_factors if lane.position == view.lane]
-    return (chosen or with_factors or [None])[0]
-
-
-def followed(lanes: Sequence[Lane], view: View) -> tuple[Lane, int] | None:
-    """The focused lane and the index of the followed factor in it; None if nothing can be followed."""
-    lane = focus(lanes, view)
-    if lane is None or view.factor is None or not 0 <= view.factor < len(lane.trace.manifest.factors):
-        return None
-    return lane, view.factor
-
-
 def same_factor(lane: Lane, other: Lane, factor: int) -> int | None:
     """Index in `other` of the factor that `factor` is in `lane`, matched by id and size."""
     info = lane.trace.manifest.factors[factor]
@@ -307,26 +292,24 @@ def same_factor(lane: Lane, other: Lane, factor: int) -> int | None:
     return None
 
 
-def why_empty(lanes: Sequence[Lane], view: View, what: str) -> str:
-    """What a single-factor panel says while it has nothing to show.
+def why_empty(scene: Scene, what: str, *, single: bool = True) -> str:
+    """What a panel of factors says while it has nothing to show.
 
     Args:
-        lanes: all lanes of the page.
-        view: what the reader chose.
+        scene: what the panel was to draw.
         what: the thing that will appear, capitalized, e.g. "The spectrum of the followed factor".
+        single: whether the panel shows the followed factor alone.
     """
-    if not lanes:
+    if not scene.lanes:
         return f"{what} appears here once a run starts."
-    lane = focus(lanes, view)
-    if lane is None and lanes[0].trace.rows("checks"):
-        return f"{what} appears here where a log tells factors apart; {lanes[0].label} counts them all together."
-    if lane is None and lanes[0].trace.manifest.format != "foam_viz":
-        return f"{what} appears here where a log tells of single factors; that of {lanes[0].label} does not."
+    lane, first = scene.focus, scene.lanes[0]
+    if lane is None and first.trace.rows("checks"):
+        return f"{what} appears here where a log tells factors apart; {first.label} counts them all together."
+    if lane is None and first.trace.manifest.format != "foam_viz":
+        return f"{what} appears here where a log tells of single factors; that of {first.label} does not."
     if lane is None:
-        return (
-            f"{what} appears here for an optimizer with factors, such as FOAM or Shampoo; {lanes[0].label} keeps none."
-        )
-    if followed(lanes, view) is None:
+        return f"{what} appears here for an optimizer with factors, such as FOAM or Shampoo; {first.label} keeps none."
+    if single and scene.followed is None:
         return f"{what} appears here once you click a factor in the factor map."
     if lane.trace.manifest.status not in ("running", "paused"):
         return f"{what} appears here where a run recorded it; {lane.label} did not."

@@ -17,7 +17,8 @@ from foam_viz.analysis.smoothing import Smoothing
 from foam_viz.figures import compare_marks as marks
 from foam_viz.figures import encode, theme
 from foam_viz.figures.compare_curves import Curve, curve
-from foam_viz.figures.panel import Drawing, Lane
+from foam_viz.figures.panel import Drawing
+from foam_viz.figures.scene import Lane
 
 _POINTS_IN_ALL = 80_000
 """Points of all curves together: what a browser redraws at once."""

@@ -12,7 +12,8 @@ from foam_viz.analysis.series import divergence_step
 from foam_viz.figures import columns, encode, theme
 from foam_viz.figures.columns import Checks
 from foam_viz.figures.compare_sides import ALL, RateView, drawing, nothing, points, sides
-from foam_viz.figures.panel import Drawing, Lane
+from foam_viz.figures.panel import Drawing
+from foam_viz.figures.scene import Lane
 
 
 def draw(lanes: Sequence[Lane], view: RateView) -> Drawing:

@@ -9,7 +9,7 @@ import numpy as np
 from foam_viz.analysis.groups import Band
 from foam_viz.figures import encode, theme
 from foam_viz.figures.compare_curves import Curve
-from foam_viz.figures.panel import Lane
+from foam_viz.figures.scene import Lane
 
 _BACK = 0.22
 """Opacity of what is not brought forward."""

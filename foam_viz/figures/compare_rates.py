@@ -10,7 +10,8 @@ import numpy as np
 from foam_viz.analysis.totals import intervals
 from foam_viz.figures import encode, theme
 from foam_viz.figures.compare_sides import ALL, RateView, drawing, nothing, points, sides
-from foam_viz.figures.panel import Drawing, Lane
+from foam_viz.figures.panel import Drawing
+from foam_viz.figures.scene import Lane
 from foam_viz.trace.counts import PER_FACTOR, refreshes
 
 

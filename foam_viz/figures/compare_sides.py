@@ -12,7 +12,8 @@ from foam_viz.analysis.axes import BY_ID, at_steps
 from foam_viz.analysis.totals import side_factors
 from foam_viz.figures import encode, theme
 from foam_viz.figures.compare_marks import places, shade
-from foam_viz.figures.panel import Drawing, Lane
+from foam_viz.figures.panel import Drawing
+from foam_viz.figures.scene import Lane
 
 ALL = "all"
 _MOST_WORDS = 3

@@ -13,7 +13,8 @@ from foam_viz.analysis.downsample import PIXELS, bin_width, bins_of, envelope_wi
 from foam_viz.analysis.extent import extent
 from foam_viz.figures import columns, encode, theme
 from foam_viz.figures.columns import DECISION_ORDER, Checks, Settings
-from foam_viz.figures.panel import Drawing, Lane, View
+from foam_viz.figures.panel import Drawing
+from foam_viz.figures.scene import Lane, Scene
 
 _POINTS = PIXELS
 """Checks that are drawn one by one; more become an envelope."""
@@ -68,16 +69,16 @@ class _Curve:
         return self.lane.trace.manifest.diverged_step
 
 
-def draw(lanes: Sequence[Lane], view: View) -> Drawing:
+def draw(scene: Scene) -> Drawing:
     """Damping above, refreshes as ticks between, drift below; one time axis. Each measure has an axis of its own."""
-    target = columns.followed(lanes, view)
+    target = scene.followed
     rows = columns.checks_of(*target) if target else None
     if target is None or rows is None or len(rows) == 0:
-        return Drawing(empty=columns.why_empty(lanes, view, "The damping of the followed factor"))
+        return Drawing(empty=columns.why_empty(scene, "The damping of the followed factor"))
     lane, factor = target
     chosen = columns.settings(lane)
     curves = []
-    for other in lanes:
+    for other in scene.lanes:
         index = columns.same_factor(lane, other, factor) if other is not lane else None
         if index is not None:
             style = theme.lane(other.position)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
 from foam_viz.figures import columns, theme
 from foam_viz.figures.columns import DECISION_ORDER, Checks, Settings
-from foam_viz.figures.panel import Drawing, Lane, View
+from foam_viz.figures.panel import Drawing
+from foam_viz.figures.scene import Scene
 from foam_viz.trace.counts import refreshes
 
 
-def draw(lanes: Sequence[Lane], view: View) -> Drawing:
+def draw(scene: Scene) -> Drawing:
     """A sentence with the decision, and the numbers behind it."""
-    target = columns.followed(lanes, view)
+    target = scene.followed
     rows = columns.checks_of(*target) if target else None
     if target is None or rows is None or len(rows) == 0:
-        return Drawing(empty=columns.why_empty(lanes, view, "The last decision about the followed factor"))
+        return Drawing(empty=columns.why_empty(scene, "The last decision about the followed factor"))
     lane, factor = target
     chosen = columns.settings(lane)
     at = len(rows) - 1

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from foam_viz.figures import columns, encode, theme
 from foam_viz.figures.columns import Checks, Settings
-from foam_viz.figures.panel import Drawing, Lane, View
+from foam_viz.figures.panel import Drawing
+from foam_viz.figures.scene import Lane, Scene
 
 _ROOMY = 8
 """Layers across whose cells hold a number of two digits on a small screen."""
@@ -22,13 +22,13 @@ _NAMES_ACROSS = 40
 """Letters that fit under the map of a card on a small screen."""
 
 
-def draw(lanes: Sequence[Lane], view: View) -> Drawing:
+def draw(scene: Scene) -> Drawing:
     """The newest measurement of every factor of the focused lane."""
-    lane = columns.focus(lanes, view)
+    lane = scene.focus
     rows = columns.checks(lane) if lane else None
     if lane is None or rows is None or not (rows.factor >= 0).any():
         what = "A cell for every factor"
-        return Drawing(empty=columns.why_empty(lanes, View(factor=0, lane=view.lane), what))
+        return Drawing(empty=columns.why_empty(scene, what, single=False))
     chosen = columns.settings(lane)
     newest = _newest(rows, len(lane.trace.manifest.factors))
     measured_by = rows.residual if chosen.residual else rows.proxy
@@ -78,7 +78,7 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
             margin={"l": 82, "r": 14, "t": 32, "b": 44},
             xaxis=_layers(grid),
             yaxis=encode.axis("", **_side(grid.down), range=[shape[0] - 0.5, -0.5]),
-            shapes=[encode.cell_borders(*shape, width=3), *_outline(grid.cells, view.factor, lane, view)],
+            shapes=[encode.cell_borders(*shape, width=3), *_outline(grid.cells, scene.look.factor)],
             annotations=[
                 encode.note(
                     symbol,
@@ -93,7 +93,7 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
                     yshift=-1,
                 )
             ],
-            meta={"follow": {"lane": lane.position, "factor": view.factor}},
+            meta={"follow": {"lane": lane.position, "factor": scene.look.factor}},
         ),
     }
     word = _WORDS[chosen.residual]
@@ -237,8 +237,8 @@ def _hover(lane: Lane, factor: int, rows: Checks, at: int, settings: Settings, d
     return "<br>".join([*lines, "click to follow"])
 
 
-def _outline(cells: list[tuple[int, int]], factor: int | None, lane: Lane, view: View) -> list[dict]:
-    if factor is None or not 0 <= factor < len(cells) or columns.followed([lane], view) is None:
+def _outline(cells: list[tuple[int, int]], factor: int | None) -> list[dict]:
+    if factor is None or not 0 <= factor < len(cells):
         return []
     row, place = cells[factor]
     return [

@@ -14,7 +14,9 @@ from foam_viz.analysis.series import divergence_step
 from foam_viz.analysis.smoothing import centred_mean
 from foam_viz.figures import encode, theme
 from foam_viz.figures.columns import column, of_steps
-from foam_viz.figures.panel import Drawing, Lane, View
+from foam_viz.figures.look import Look
+from foam_viz.figures.panel import Drawing
+from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace.final import Final, final_of, rows_in_order
 
 TITLES = {
@@ -59,12 +61,13 @@ class _Curve:
         return float(x[-1]), float(y[-1])
 
 
-def draw(lanes: Sequence[Lane], view: View) -> Drawing:
+def draw(scene: Scene) -> Drawing:
     """Raw loss thin, its centred mean on top, held-out loss as markers; a cross where a run diverged."""
-    log = view.loss_log
-    curves = [curve for lane in lanes if (curve := _curve(lane, view)) is not None]
+    lanes, look = scene.lanes, scene.look
+    log = look.loss_log
+    curves = [curve for lane in lanes if (curve := _curve(lane, look)) is not None]
     if not curves:
-        missing = TITLES[view.loss_x]
+        missing = TITLES[look.loss_axis]
         wait = any(column(lane.trace, "steps", "loss") is not None for lane in lanes)
         return Drawing(
             empty=f"No run here has recorded {missing}; choose another horizontal axis."
@@ -85,30 +88,30 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
     span = encode.log_range(low, high, per_decade=4) if log else [min(0.0, low), encode.nice_ceiling(max(high, 1e-12))]
     y_axis = (encode.log_axis if log else encode.axis)("loss", range=span, uirevision="log" if log else "linear")
     x_axis = encode.axis(
-        TITLES[view.loss_x],
+        TITLES[look.loss_axis],
         range=encode.time_range(furthest, 0.16 if labelled else 0.02),
-        uirevision=view.loss_x,
-        tickformat=",~g" if view.loss_x == "optimizer_seconds" else ",",
-        hoverformat=",.3~f" if view.loss_x == "optimizer_seconds" else ",",
+        uirevision=look.loss_axis,
+        tickformat=",~g" if look.loss_axis == "optimizer_seconds" else ",",
+        hoverformat=",.3~f" if look.loss_axis == "optimizer_seconds" else ",",
     )
     top = (10.0 ** span[1] if log else span[1]) * (1 + 1e-6)
     data: list[dict[str, Any]] = []
     for curve in curves:
         if len(curve.x):
-            data += _lines(curve, view)
+            data += _lines(curve, look)
         if len(curve.held[0]):
-            data.append(_markers(curve.lane, *curve.held, view))
+            data.append(_markers(curve.lane, *curve.held, look))
         if curve.diverged is not None:
-            data.append(_divergence(curve, top, view))
+            data.append(_divergence(curve, top, look))
         elif (curve.loss > top).any():
-            data.append(_beyond(curve, top, view))
+            data.append(_beyond(curve, top, look))
     figure = {
         "data": data,
         "layout": encode.layout(
             "loss",
             xaxis=x_axis,
             yaxis=y_axis,
-            hovermode="x unified" if view.loss_x == "step" else "closest",
+            hovermode="x unified" if look.loss_axis == "step" else "closest",
             annotations=[*(_labels(curves, span, log) if labelled else []), *_floor_name(floor, log)],
             shapes=_floor_line(floor),
         ),
@@ -117,14 +120,14 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
     return Drawing(figure=figure, reading=_reading(curves, top), moment=f"steps to {max(lasts):,.0f}" if lasts else "")
 
 
-def _curve(lane: Lane, view: View) -> _Curve | None:
+def _curve(lane: Lane, look: Look) -> _Curve | None:
     """The curve of a lane; None without a value that has a place on the axes."""
-    step, x, loss = _values(lane, "loss", view)
-    _, held_x, held = _values(lane, "held_out_loss", view)
+    step, x, loss = _values(lane, "loss", look)
+    _, held_x, held = _values(lane, "held_out_loss", look)
     if not len(x) and not len(held_x):
         return None
     shown = minmax(held, _MARKERS)
-    mean = of_steps(lane.trace, ("mean", view.loss_x, view.loss_log), lambda known: _mean(step, loss, known))
+    mean = of_steps(lane.trace, ("mean", look.loss_axis, look.loss_log), lambda known: _mean(step, loss, known))
     return _Curve(
         lane=lane,
         x=x,
@@ -161,25 +164,25 @@ def _mean(step: np.ndarray, loss: np.ndarray, known: _Mean | None) -> _Mean:
     return _Mean(step, loss, np.concatenate([known.values[:kept], tail]), width)
 
 
-def _values(lane: Lane, name: str, view: View) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _values(lane: Lane, name: str, look: Look) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Steps, places and values of a column that have a place on the axes, in order of step; (n,) each."""
-    values, x = column(lane.trace, "steps", name), column(lane.trace, "steps", view.loss_x)
+    values, x = column(lane.trace, "steps", name), column(lane.trace, "steps", look.loss_axis)
     if values is None or x is None:
         return (np.empty(0),) * 3
     rows = rows_in_order(lane.trace, name)
-    keep = np.isfinite(values[rows]) & np.isfinite(x[rows]) & ((values[rows] > 0) | (not view.loss_log))
+    keep = np.isfinite(values[rows]) & np.isfinite(x[rows]) & ((values[rows] > 0) | (not look.loss_log))
     rows = rows[keep]
     return lane.trace.values("steps", "step")[rows], x[rows], values[rows]
 
 
-def _where(x: np.ndarray, view: View) -> dict[str, str]:
-    return encode.typed(x) if view.loss_x == "optimizer_seconds" else encode.integers(x)
+def _where(x: np.ndarray, look: Look) -> dict[str, str]:
+    return encode.typed(x) if look.loss_axis == "optimizer_seconds" else encode.integers(x)
 
 
-def _lines(curve: _Curve, view: View) -> list[dict[str, Any]]:
+def _lines(curve: _Curve, look: Look) -> list[dict[str, Any]]:
     lane, x, loss, smooth = curve.lane, curve.x, curve.loss, curve.smooth
     style = theme.lane(lane.position)
-    raw, line = minmax(loss, view.max_points), minmax(smooth, view.max_points // 2)
+    raw, line = minmax(loss, look.max_points), minmax(smooth, look.max_points // 2)
     return [
         {
             "type": "scatter",
@@ -187,7 +190,7 @@ def _lines(curve: _Curve, view: View) -> list[dict[str, Any]]:
             "mode": "lines" if len(loss) > _FEW else "lines+markers",
             "name": encode.escape(lane.label),
             "meta": {"series": "raw", "lane": lane.position},
-            "x": _where(x[raw], view),
+            "x": _where(x[raw], look),
             "y": encode.typed(loss[raw]),
             "line": {"color": theme.alpha(style.colour, 0.45), "width": 1},
             "marker": {"symbol": style.symbol, "size": 4, "color": style.colour},
@@ -198,7 +201,7 @@ def _lines(curve: _Curve, view: View) -> list[dict[str, Any]]:
             "mode": "lines",
             "name": encode.escape(lane.label),
             "meta": {"series": "mean", "lane": lane.position},
-            "x": _where(x[line], view),
+            "x": _where(x[line], look),
             "y": encode.typed(smooth[line]),
             "line": {"color": style.colour, "width": 2, "dash": style.dash},
             "hovertemplate": "%{y:.3g}",
@@ -206,21 +209,21 @@ def _lines(curve: _Curve, view: View) -> list[dict[str, Any]]:
     ]
 
 
-def _markers(lane: Lane, x: np.ndarray, loss: np.ndarray, view: View) -> dict[str, Any]:
+def _markers(lane: Lane, x: np.ndarray, loss: np.ndarray, look: Look) -> dict[str, Any]:
     style = theme.lane(lane.position)
     return {
         "type": "scatter",
         "mode": "markers",
         "name": f"{encode.escape(lane.label)}, held out",
         "meta": {"series": "held-out", "lane": lane.position},
-        "x": _where(x, view),
+        "x": _where(x, look),
         "y": encode.typed(loss),
         "marker": {"symbol": f"{style.symbol}-open", "size": 6, "color": style.colour, "line": {"width": 1.3}},
         "hovertemplate": "%{y:.3g}",
     }
 
 
-def _divergence(curve: _Curve, top: float, view: View) -> dict[str, Any]:
+def _divergence(curve: _Curve, top: float, look: Look) -> dict[str, Any]:
     """A cross at the last loss before a divergence; at the upper edge where that left the plot."""
     style = theme.lane(curve.lane.position)
     x, y = curve.x[-1:], curve.loss[-1:]
@@ -232,7 +235,7 @@ def _divergence(curve: _Curve, top: float, view: View) -> dict[str, Any]:
         "mode": "markers",
         "name": words,
         "meta": {"series": "diverged", "lane": curve.lane.position},
-        "x": _where(x, view),
+        "x": _where(x, look),
         "y": encode.typed(np.minimum(y, top)),
         "marker": {"symbol": "x", "size": 10, "color": style.colour},
         "hovertemplate": f"{words}, last loss {theme.number(float(y[0]))}<extra></extra>",
@@ -240,7 +243,7 @@ def _divergence(curve: _Curve, top: float, view: View) -> dict[str, Any]:
     }
 
 
-def _beyond(curve: _Curve, top: float, view: View) -> dict[str, Any]:
+def _beyond(curve: _Curve, top: float, look: Look) -> dict[str, Any]:
     """An arrow at the upper edge where a loss that explodes leaves the plot."""
     style = theme.lane(curve.lane.position)
     at = np.flatnonzero(curve.loss > top)[:1]
@@ -250,7 +253,7 @@ def _beyond(curve: _Curve, top: float, view: View) -> dict[str, Any]:
         "mode": "markers",
         "name": words,
         "meta": {"series": "beyond", "lane": curve.lane.position},
-        "x": _where(curve.x[at], view),
+        "x": _where(curve.x[at], look),
         "y": encode.typed(np.full(1, top)),
         "marker": {"symbol": "arrow-up", "size": 12, "color": style.colour},
         "hovertemplate": f"{words}, highest {theme.number(float(curve.loss.max()))}<extra></extra>",

@@ -11,7 +11,8 @@ import numpy as np
 from foam_viz.analysis.downsample import minmax
 from foam_viz.analysis.series import Missing, metrics, series
 from foam_viz.figures import encode, theme
-from foam_viz.figures.panel import Drawing, Lane, PanelSpec, View
+from foam_viz.figures.panel import Drawing, PanelSpec
+from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import TraceView
 
 MOST = 6
@@ -50,9 +51,9 @@ def cards(lanes: Sequence[Lane]) -> list[PanelSpec]:
     ]
 
 
-def draw(lanes: Sequence[Lane], view: View, *, metric: str) -> Drawing:
+def draw(scene: Scene, *, metric: str) -> Drawing:
     """One metric of every run that has it."""
-    found = [(lane, series(lane.trace, metric)) for lane in lanes]
+    found = [(lane, series(lane.trace, metric)) for lane in scene.lanes]
     drawn = [(lane, curve) for lane, curve in found if not isinstance(curve, Missing) and curve.finite.any()]
     if not drawn:
         return Drawing(empty=f"{metric} appears here once a run logs it.")

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from foam_viz.figures import columns, encode, theme
-from foam_viz.figures.panel import Drawing, Lane, View
+from foam_viz.figures.panel import Drawing
+from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import Snapshot
 
 
-def draw(lanes: Sequence[Lane], view: View) -> Drawing:
+def draw(scene: Scene) -> Drawing:
     """The newest recorded overlap matrix, always on the same 0..1 scale."""
-    target = columns.followed(lanes, view)
+    target = scene.followed
     snapshot = columns.latest_snapshot(*target) if target else None
     if target is None or snapshot is None or snapshot.overlap is None:
-        return Drawing(empty=columns.why_empty(lanes, view, "The overlap of the stale and the current eigenbasis"))
+        return Drawing(empty=columns.why_empty(scene, "The overlap of the stale and the current eigenbasis"))
     lane, factor = target
     size = len(snapshot.overlap)
     directions = len(snapshot.eigenvalues) if snapshot.eigenvalues is not None else _size(lane, factor)

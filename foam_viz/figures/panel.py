@@ -1,6 +1,6 @@
-"""What a panel is: the traces it is given, what the reader chose, and what it hands back.
+"""What a panel is: an entry of a catalogue that turns a scene into a drawing.
 
-A panel is a pure function from traces to a drawing. It knows nothing of Streamlit, of the browser or of
+A panel is a pure function of its scene. It knows nothing of Streamlit, of the browser or of
 where a trace came from, so live, recorded and imported runs draw alike.
 """
 
@@ -8,50 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
 
-if TYPE_CHECKING:
-    from foam_viz.trace import Trace, TraceView
-
-LossAxis = Literal["step", "optimizer_seconds", "decompositions"]
-
-
-@dataclass(frozen=True)
-class Lane:
-    """One run on the page, at the moment when the lane was made: it is drawn while it grows.
-
-    Attributes:
-        trace: everything recorded of the run by then; made of a trace or a view of it.
-        label: the name the reader sees ("FOAM", "Shampoo f = 50").
-        position: 0 to 5; fixes colour, dash and marker on every panel.
-    """
-
-    trace: Trace | TraceView
-    label: str
-    position: int
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "trace", self.trace.view())
-
-
-@dataclass(frozen=True)
-class View:
-    """What the reader chose to look at.
-
-    Attributes:
-        factor: index into ``manifest.factors`` of the factor followed by the single-factor panels; None
-            follows nothing.
-        lane: ``Lane.position`` of the lane whose factor is followed ("the focused lane").
-        loss_x: what the loss is drawn against.
-        loss_log: logarithmic loss axis.
-        max_points: points at most in one drawn curve.
-    """
-
-    factor: int | None = None
-    lane: int = 0
-    loss_x: LossAxis = "step"
-    loss_log: bool = True
-    max_points: int = 400
+from foam_viz.figures.scene import Lane, Scene
+from foam_viz.trace import TraceView
 
 
 @dataclass(frozen=True)
@@ -114,7 +73,7 @@ class PanelSpec:
     id: str
     title: str
     help: str
-    draw: Callable[[Sequence[Lane], View], Drawing]
+    draw: Callable[[Scene], Drawing]
     columns: int
     height: int
     requires: Need | None = None

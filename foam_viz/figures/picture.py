@@ -6,14 +6,15 @@ The kinds of pictures and their arrays are defined in ``docs/trace.md``. A new k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from foam_viz.analysis.downsample import strided
 from foam_viz.figures import columns, encode, theme
-from foam_viz.figures.panel import Drawing, Lane, View
+from foam_viz.figures.panel import Drawing
+from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace.schema import PICTURE_KINDS
 
 Arrays = Mapping[str, np.ndarray]
@@ -41,9 +42,11 @@ def known(kind: str) -> bool:
     return kind in _KINDS
 
 
-def draw(lanes: Sequence[Lane], view: View) -> Drawing:
+def draw(scene: Scene) -> Drawing:
     """The newest picture of each run."""
-    pictured = [(lane, columns.of_picture(lane, _part)) for lane in lanes if lane.trace.manifest.picture in _KINDS]
+    pictured = [
+        (lane, columns.of_picture(lane, _part)) for lane in scene.lanes if lane.trace.manifest.picture in _KINDS
+    ]
     pictured = [(lane, part) for lane, part in pictured if part is not None]
     if not pictured:
         return Drawing(empty="What each model does appears here from its first step on, if its task can be pictured.")

@@ -6,7 +6,6 @@ its strength what share of the checks it stands for were decompositions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -14,7 +13,8 @@ import numpy as np
 
 from foam_viz.figures import columns, encode, theme
 from foam_viz.figures.columns import DECISION_ORDER, Checks
-from foam_viz.figures.panel import Drawing, Lane, View
+from foam_viz.figures.panel import Drawing
+from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace.counts import refreshes
 
 _COLUMNS = 200
@@ -29,13 +29,13 @@ _MOST_GAPS = 120
 """Marks are set apart only while there are few; more would be narrower than what sets them apart."""
 
 
-def draw(lanes: Sequence[Lane], view: View) -> Drawing:
+def draw(scene: Scene) -> Drawing:
     """All checks of the focused lane."""
-    lane = columns.focus(lanes, view)
+    lane = scene.focus
     rows = columns.checks(lane) if lane else None
     if lane is None or rows is None or not (rows.factor >= 0).any():
         what = "One mark for every check of every factor"
-        return Drawing(empty=columns.why_empty(lanes, View(factor=0, lane=view.lane), what))
+        return Drawing(empty=columns.why_empty(scene, what, single=False))
     if not (rows.factor >= 0).all():
         rows = rows.where(rows.factor >= 0)
     factors = len(lane.trace.manifest.factors)
@@ -68,8 +68,8 @@ def draw(lanes: Sequence[Lane], view: View) -> Drawing:
             showlegend=True,
             legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "top", "yref": "container", "itemclick": False,
                     "itemdoubleclick": False, "font": {"size": 11}, "bgcolor": theme.alpha(theme.LIGHT.card, 0)},
-            shapes=[_borders(factors, edges, span[1]), *_followed_row(lane, view)],
-            meta={"follow": {"lane": lane.position, "factor": view.factor, "rows": factors}},
+            shapes=[_borders(factors, edges, span[1]), *_followed_row(scene)],
+            meta={"follow": {"lane": lane.position, "factor": scene.look.factor, "rows": factors}},
         ),
     }  # fmt: skip
     reading = _reading(lane, rows, _checks_a_mark(edges, period))
@@ -290,12 +290,13 @@ def _grid(factors: int, between: tuple[int, ...], end: float) -> str:
     return path + "".join(f"M{at},-0.5V{factors - 0.5}" for at in between)
 
 
-def _followed_row(lane: Lane, view: View) -> list[dict[str, Any]]:
-    if columns.followed([lane], view) is None:
+def _followed_row(scene: Scene) -> list[dict[str, Any]]:
+    if scene.followed is None:
         return []
+    factor = scene.look.factor
     return [
         {
-            "type": "rect", "xref": "paper", "x0": 0, "x1": 1, "y0": view.factor - 0.5, "y1": view.factor + 0.5,
+            "type": "rect", "xref": "paper", "x0": 0, "x1": 1, "y0": factor - 0.5, "y1": factor + 0.5,
             "line": {"color": theme.LIGHT.accent, "width": 1.5}, "layer": "above",
         }
     ]  # fmt: skip

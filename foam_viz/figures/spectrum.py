@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from foam_viz.figures import columns, encode, theme
-from foam_viz.figures.panel import Drawing, Lane, View
+from foam_viz.figures.panel import Drawing
+from foam_viz.figures.scene import Scene
 
 _BELOW = 1e-3
 """The axis ends at this fraction of the smallest damping: what lies deeper is switched off whatever its value."""
 
 
-def draw(lanes: Sequence[Lane], view: View) -> Drawing:
+def draw(scene: Scene) -> Drawing:
     """Newest spectrum over the ghost of the one at the last decomposition, with the dampings across."""
-    target = columns.followed(lanes, view)
+    target = scene.followed
     snapshot = columns.latest_snapshot(*target) if target else None
     if target is None or snapshot is None or snapshot.eigenvalues is None:
-        return Drawing(empty=columns.why_empty(lanes, view, "The spectrum of the followed factor"))
+        return Drawing(empty=columns.why_empty(scene, "The spectrum of the followed factor"))
     lane, factor = target
     now, before = snapshot.eigenvalues, snapshot.basis_eigenvalues
     epsilon = snapshot.epsilon if snapshot.epsilon and np.isfinite(snapshot.epsilon) else None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeVar
 
-from foam_viz.figures.panel import Drawing, Lane, PanelSpec, View
+from foam_viz.figures.panel import Drawing, PanelSpec
+from foam_viz.figures.scene import Scene
 
 _LOG = logging.getLogger("foam_viz.ui")
 _Result = TypeVar("_Result")
@@ -30,6 +31,6 @@ def isolated(what: str, make: Callable[[], _Result], otherwise: Callable[[str], 
         )
 
 
-def drawing(spec: PanelSpec, lanes: Sequence[Lane], view: View) -> Drawing:
+def drawing(spec: PanelSpec, scene: Scene) -> Drawing:
     """Return a panel's drawing, or one that says that it failed."""
-    return isolated(f"The panel {spec.title}", lambda: spec.draw(lanes, view), lambda line: Drawing(empty=line))
+    return isolated(f"The panel {spec.title}", lambda: spec.draw(scene), lambda line: Drawing(empty=line))

@@ -8,7 +8,9 @@ import streamlit as st
 
 from foam_viz.engine.lab_run import LabRun
 from foam_viz.figures.catalogue import PANELS, panels_for
-from foam_viz.figures.panel import Lane, View, without_place
+from foam_viz.figures.look import Look
+from foam_viz.figures.panel import without_place
+from foam_viz.figures.scene import Lane, Scene
 from foam_viz.ui import lab_head
 from foam_viz.ui.board import Panel, board
 from foam_viz.ui.isolation import drawing
@@ -76,14 +78,14 @@ def panels(state: LabState, run: LabRun | None, shown: Outline, loss_axis: str, 
     def live() -> None:
         everything = st.session_state.pop("board-everything", False)
         points = _POINTS[len(state.experiment.lanes) if run is None else len(run.experiment.lanes)]
-        draw(state, run, View(followed(state, run), state.lane, loss_axis, loss_log, points), everything)
+        draw(state, run, Look(followed(state, run), state.lane, loss_axis, loss_log, points), everything)
         if outline(state, run) != shown:
             st.rerun()  # the run, or a click on a panel, changed what the controls around the panels show
 
     live()
 
 
-def draw(state: LabState, run: LabRun | None, view: View, everything: bool) -> None:
+def draw(state: LabState, run: LabRun | None, look: Look, everything: bool) -> None:
     """One update of the board."""
     experiment = state.experiment if run is None else run.experiment
     lanes: list[Lane] = []
@@ -110,7 +112,7 @@ def draw(state: LabState, run: LabRun | None, view: View, everything: bool) -> N
 
     board(
         key="board",
-        panels=[Panel(spec, drawing(spec, lanes, view)) for spec in specs],
+        panels=[Panel(spec, drawing(spec, Scene(lanes, look))) for spec in specs],
         lanes=chips,
         status=status,
         session=session,
@@ -118,7 +120,7 @@ def draw(state: LabState, run: LabRun | None, view: View, everything: bool) -> N
         on_follow=lambda factor, lane: follow(state, factor, lane),
         on_control=on_control,
         on_hidden=on_hidden,
-        focus=view.lane if lanes else None,
+        focus=look.lane if lanes else None,
     )
     if words := without_place(PANELS, shown):
         st.caption(words)

@@ -9,7 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from foam_viz.engine.lab_run import LabRun
-from foam_viz.figures.panel import LossAxis
+from foam_viz.figures.look import LossAxis
 from foam_viz.trace import bundle
 from foam_viz.trace.model import Trace
 from foam_viz.ui.lab_state import LabState

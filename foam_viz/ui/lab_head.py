@@ -12,7 +12,7 @@ import numpy as np
 from foam_viz.engine.config import Experiment
 from foam_viz.engine.lab_run import LabRun
 from foam_viz.figures import columns
-from foam_viz.figures.panel import Lane
+from foam_viz.figures.scene import Lane
 from foam_viz.optim.catalogue import OPTIMIZERS
 from foam_viz.tasks import catalogue as tasks
 from foam_viz.trace import FactorInfo, Manifest, Trace, TraceView

@@ -18,7 +18,8 @@ from foam_viz.figures import compare as compare_figure
 from foam_viz.figures import compare_damping, compare_rates
 from foam_viz.figures.compare import CompareView
 from foam_viz.figures.compare_rates import RateView
-from foam_viz.figures.panel import Drawing, Lane, PanelSpec, View
+from foam_viz.figures.panel import Drawing, PanelSpec
+from foam_viz.figures.scene import Lane, Scene
 from foam_viz.figures.theme import number
 from foam_viz.trace.visible import shortened
 from foam_viz.ui.board import LaneChip, Panel, board
@@ -95,7 +96,7 @@ def drawn(state: LogsState, lanes: Sequence[Lane], metrics: Sequence[str], highl
             columns=12 if single else 6,
             height=470 if single else 380,
         )
-        panels.append(Panel(spec, drawing(spec, lanes, View())))
+        panels.append(Panel(spec, drawing(spec, Scene(lanes))))
     if not any(lane.trace.rows("checks") for lane in lanes):
         return panels
     rates = RateView(x="relative" if view["x"] == "step" else view["x"], log_x=view["log_x"], highlight=highlight)
@@ -104,7 +105,7 @@ def drawn(state: LogsState, lanes: Sequence[Lane], metrics: Sequence[str], highl
         ("sides", "Damping, left and right", _DAMPING_HELP, compare_damping.draw),
     ):
         spec = PanelSpec(identity, title, words, partial(_sides, figure=figure, view=rates), columns=6, height=380)
-        panels.append(Panel(spec, drawing(spec, lanes, View())))
+        panels.append(Panel(spec, drawing(spec, Scene(lanes))))
     return panels
 
 
@@ -124,14 +125,12 @@ def _view(state: LogsState, metric: str, first: bool, highlight: int | None) -> 
     )
 
 
-def _metric(lanes: Sequence[Lane], _: View, *, view: CompareView, groups: Sequence[Sequence[int]]) -> Drawing:
-    return _linked(compare_figure.draw(lanes, view, groups), view.x, detail=True)
+def _metric(scene: Scene, *, view: CompareView, groups: Sequence[Sequence[int]]) -> Drawing:
+    return _linked(compare_figure.draw(scene.lanes, view, groups), view.x, detail=True)
 
 
-def _sides(
-    lanes: Sequence[Lane], _: View, *, figure: Callable[[Sequence[Lane], RateView], Drawing], view: RateView
-) -> Drawing:
-    return _linked(figure(lanes, view), view.x, detail=False)
+def _sides(scene: Scene, *, figure: Callable[[Sequence[Lane], RateView], Drawing], view: RateView) -> Drawing:
+    return _linked(figure(scene.lanes, view), view.x, detail=False)
 
 
 def _linked(drawing: Drawing, axis: str, *, detail: bool) -> Drawing:

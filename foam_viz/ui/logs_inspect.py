@@ -13,7 +13,9 @@ from foam_viz.analysis.findings import findings
 from foam_viz.analysis.series import Missing, series
 from foam_viz.analysis.targets import last as last_values
 from foam_viz.figures.catalogue import PANELS, panels_for
-from foam_viz.figures.panel import Drawing, Lane, View, without_place
+from foam_viz.figures.look import Look
+from foam_viz.figures.panel import Drawing, without_place
+from foam_viz.figures.scene import Lane, Scene
 from foam_viz.figures.theme import LIGHT, number
 from foam_viz.trace import Trace
 from foam_viz.trace.counts import refreshes
@@ -161,10 +163,10 @@ def _panels(state: LogsState, run: Run, axis: str, log: bool, moment: int | None
                 state.factor = factor
 
         now = replace(run, trace=run.trace.view())
-        view = View(factor=state.factor if run.trace.manifest.factors else None, loss_x=axis, loss_log=log)
+        look = Look(factor=state.factor if run.trace.manifest.factors else None, loss_axis=axis, loss_log=log)
         board(
             key="logs-inspect-board",
-            panels=drawn(now, view, moment),
+            panels=drawn(now, look, moment),
             lanes=[isolated("The row of the run", lambda: _chip(now, moment), lambda _: LaneChip(0, run.label, []))],
             everything=st.session_state.pop("logs-inspect-everything", False),
             on_follow=follow,
@@ -178,7 +180,7 @@ def _panels(state: LogsState, run: Run, axis: str, log: bool, moment: int | None
     draw()
 
 
-def drawn(run: Run, view: View, moment: int | None) -> list[Panel]:
+def drawn(run: Run, look: Look, moment: int | None) -> list[Panel]:
     """The panels of a run at a moment, None for its end.
 
     Those over time show the whole run, with a line at the moment; what they say in words is of the moment, too.
@@ -187,13 +189,13 @@ def drawn(run: Run, view: View, moment: int | None) -> list[Panel]:
     then = whole if moment is None else [Lane(run.trace.truncated(moment), shortened(run.label), 0)]
     panels = []
     for spec in panels_for(whole):
-        drawing_then = drawing(spec, then, view)
+        drawing_then = drawing(spec, Scene(then, look))
         if moment is not None and drawing_then.empty:
             drawing_then = Drawing(empty=f"Nothing of this was recorded up to step {moment:,}; later moments have it.")
         if moment is None or spec.id in _AT_MOMENT:
             panels.append(Panel(spec, drawing_then))
             continue
-        over_time = _with_line(drawing(spec, whole, view), run.trace, spec.id, view, moment)
+        over_time = _with_line(drawing(spec, Scene(whole, look)), run.trace, spec.id, look, moment)
         if over_time.figure is not None:
             words = drawing_then.reading or "nothing recorded up to this step"
             over_time = replace(over_time, reading=words, moment=drawing_then.moment or f"step {moment:,}")
@@ -201,11 +203,11 @@ def drawn(run: Run, view: View, moment: int | None) -> list[Panel]:
     return panels
 
 
-def _with_line(drawing: Drawing, trace: Trace, panel: str, view: View, moment: int | None) -> Drawing:
+def _with_line(drawing: Drawing, trace: Trace, panel: str, look: Look, moment: int | None) -> Drawing:
     """With a vertical line at the moment."""
     if moment is None or drawing.figure is None:
         return drawing
-    place = at_steps(trace, _AXES[view.loss_x] if panel == "loss" else "step", np.array([moment]))
+    place = at_steps(trace, _AXES[look.loss_axis] if panel == "loss" else "step", np.array([moment]))
     if place is None or not np.isfinite(place[0]):
         return drawing
     layout = drawing.figure["layout"]

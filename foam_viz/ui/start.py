@@ -9,7 +9,8 @@ import streamlit as st
 
 from foam_viz.engine.presets import PRESETS
 from foam_viz.figures.catalogue import BY_ID
-from foam_viz.figures.panel import Lane, View
+from foam_viz.figures.look import Look
+from foam_viz.figures.scene import Lane, Scene
 from foam_viz.figures.theme import number
 from foam_viz.trace import bundle
 from foam_viz.trace.final import final_of
@@ -71,8 +72,8 @@ def _recorded_until(step: int) -> tuple[tuple[Lane, ...], tuple[Panel, ...]]:
         Lane(trace.truncated(step), label, place)
         for place, (trace, (_, label)) in enumerate(zip(_recorded(), _RECORDED, strict=True))
     )
-    view = View(factor=_FACTOR)
-    return lanes, tuple(Panel(BY_ID[name], BY_ID[name].draw(lanes, view)) for name in _PANELS)
+    scene = Scene(lanes, Look(factor=_FACTOR))
+    return lanes, tuple(Panel(BY_ID[name], BY_ID[name].draw(scene)) for name in _PANELS)
 
 
 def _recording() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from foam_viz.figures.panel import Lane
+from foam_viz.figures.scene import Lane
 from tests.synthetic import SyntheticRun
 
 LABELS = {"foam": "FOAM", "shampoo": "Shampoo f = 50", "dr-shampoo": "DR", "adamw": "AdamW"}

@@ -13,7 +13,8 @@ from foam_viz.analysis.groups import group_runs
 from foam_viz.analysis.smoothing import Smoothing, ema
 from foam_viz.figures import compare, theme
 from foam_viz.figures.compare import CompareView
-from foam_viz.figures.panel import Drawing, Lane
+from foam_viz.figures.panel import Drawing
+from foam_viz.figures.scene import Lane
 from foam_viz.trace import Manifest, Trace, record_batch
 from tests.figures.reading import trace, traces, values
 

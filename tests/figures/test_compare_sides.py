@@ -11,7 +11,8 @@ import pytest
 from foam_viz.analysis.totals import side_factors
 from foam_viz.figures import compare_damping, compare_rates
 from foam_viz.figures.compare_sides import RateView
-from foam_viz.figures.panel import Drawing, Lane
+from foam_viz.figures.panel import Drawing
+from foam_viz.figures.scene import Lane
 from foam_viz.trace.counts import PER_FACTOR
 from tests.figures.imported import intervals, totals
 from tests.figures.reading import trace, traces, values

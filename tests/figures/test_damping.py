@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from foam_viz.analysis.downsample import bin_width
 from foam_viz.figures import columns, damping
-from foam_viz.figures.panel import Lane, View
+from foam_viz.figures.look import Look
+from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import Manifest, Trace, record_batch
 from tests.figures.reading import trace, traces, values
 from tests.synthetic import SyntheticRun, factor_infos
@@ -75,7 +76,7 @@ def _against_the_table(drawn: dict, step: np.ndarray, recorded: np.ndarray) -> N
 def test_what_is_drawn_is_what_was_recorded(checks: int, count: int, seed: int) -> None:
     """Found at about 130 checks with two lanes: steps joined thinned points and showed damping that never was."""
     lanes = [Lane(_sawtooth(checks, seed % 1000 + i), f"lane {i}", i) for i in range(count)]
-    figure = damping.draw(lanes, View(factor=0, max_points=(400, 260, 200, 160)[count - 1])).figure
+    figure = damping.draw(Scene(lanes, Look(factor=0, max_points=(400, 260, 200, 160)[count - 1]))).figure
     for lane in lanes:
         table = columns.checks_of(lane, 0)
         drawn = trace(figure, "epsilon", lane=lane.position)
@@ -94,7 +95,9 @@ def test_what_is_drawn_is_what_was_recorded(checks: int, count: int, seed: int) 
 
 
 def test_an_envelope_says_so() -> None:
-    few, many = (damping.draw([Lane(_sawtooth(count, 0), "FOAM", 0)], View(factor=0)).figure for count in (300, 3000))
+    few, many = (
+        damping.draw(Scene([Lane(_sawtooth(count, 0), "FOAM", 0)], Look(factor=0))).figure for count in (300, 3000)
+    )
     assert "lowest or highest" not in trace(few, "epsilon")["hovertemplate"]
     assert "lowest or highest of 16 checks" in trace(many, "epsilon")["hovertemplate"]
 
@@ -109,7 +112,7 @@ def test_intervals_too_many_for_the_plot_are_added_up_and_none_is_left_out() -> 
         "epsilon": np.full(count, 1e-9),
     }  # fmt: skip
     run.append("checks", record_batch("checks", rows))
-    drawn = trace(damping.draw([Lane(run, "log", 0)], View(factor=0)).figure, "counts")
+    drawn = trace(damping.draw(Scene([Lane(run, "log", 0)], Look(factor=0))).figure, "counts")
     assert values(drawn["customdata"])[:, 0].sum() == (np.arange(count) % 4).sum()
 
 
@@ -128,7 +131,7 @@ def test_a_lane_that_goes_by_r_has_an_axis_of_its_own() -> None:
     foam, residual = Lane(_sawtooth(60, 0), "FOAM", 0), Lane(_sawtooth(60, 1, optimizer="dr-shampoo"), "DR", 1)
     layouts = {}
     for followed, own, other in ((0, "h", "r"), (1, "r", "h")):
-        figure = damping.draw([foam, residual], View(factor=0, lane=followed)).figure
+        figure = damping.draw(Scene([foam, residual], Look(factor=0, lane=followed))).figure
         layout = layouts[own] = figure["layout"]
         for lane, measure, column in ((foam, "h", "proxy"), (residual, "r", "residual")):
             drawn = trace(figure, "drift", lane=lane.position)
@@ -144,7 +147,7 @@ def test_a_lane_that_goes_by_r_has_an_axis_of_its_own() -> None:
 def test_low_rows_name_decades_only() -> None:
     """Plotly would label 1, 2 and 5 of each decade, over each other in a row of 40 pixels."""
     both = [Lane(_sawtooth(60, 0), "FOAM", 0), Lane(_sawtooth(60, 1, optimizer="dr-shampoo"), "DR", 1)]
-    shown = damping.draw(both, View(factor=0)).figure["layout"]
+    shown = damping.draw(Scene(both, Look(factor=0))).figure["layout"]
     rows = [shown[name] for name in shown if name.startswith("yaxis") and shown[name].get("type") == "log"]
     assert len(rows) == 3
     for row in rows:
@@ -153,16 +156,16 @@ def test_low_rows_name_decades_only() -> None:
 
 
 def test_lanes_of_one_measure_share_one_axis(lanes: list[Lane]) -> None:
-    layout = damping.draw(lanes[:2], View(factor=0)).figure["layout"]
+    layout = damping.draw(Scene(lanes[:2], Look(factor=0))).figure["layout"]
     assert "yaxis4" not in layout and layout["yaxis2"]["title"]["text"] == "drift h"
 
 
 def test_without_damping_the_panel_is_of_the_residual_alone() -> None:
-    drawing = damping.draw([Lane(_soap(), "SOAP", 0)], View(factor=0))
+    drawing = damping.draw(Scene([Lane(_soap(), "SOAP", 0)], Look(factor=0)))
     assert "yaxis" not in drawing.figure["layout"] and not traces(drawing.figure, "epsilon")
     assert drawing.figure["layout"]["yaxis2"]["title"]["text"] == "residual r"
     assert drawing.title == "Basis drift" and "r = " in drawing.reading and "ε" not in drawing.reading
-    beside = damping.draw([Lane(_soap(), "SOAP", 0), Lane(_sawtooth(60, 0), "FOAM", 1)], View(factor=0))
+    beside = damping.draw(Scene([Lane(_soap(), "SOAP", 0), Lane(_sawtooth(60, 0), "FOAM", 1)], Look(factor=0)))
     assert beside.title == "" and beside.figure["layout"]["yaxis"]["title"]["text"] == "damping ε"
 
 
@@ -174,7 +177,7 @@ def test_a_diverged_lane_stretches_no_axis_and_is_marked_at_its_step(followed: i
     wild.trace.append("checks", record_batch("checks", last))
     wild.trace.manifest = wild.trace.manifest.with_(status="diverged", diverged_step=62)
     lanes = [Lane(run.trace, "FOAM", 0), Lane(wild.trace, "wild", 1)]
-    drawing = damping.draw(lanes, View(factor=0, lane=followed))
+    drawing = damping.draw(Scene(lanes, Look(factor=0, lane=followed)))
     layout = drawing.figure["layout"]
     assert layout["yaxis"]["range"][1] <= -5 and layout["yaxis2"]["range"][1] <= 1.5
     cross = trace(drawing.figure, "diverged")

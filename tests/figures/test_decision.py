@@ -6,7 +6,8 @@ import pytest
 
 from foam_viz.figures import decision
 from foam_viz.figures.columns import Settings
-from foam_viz.figures.panel import Lane, View
+from foam_viz.figures.look import Look
+from foam_viz.figures.scene import Lane, Scene
 
 FOAM = Settings(tau=0.75, epsilon=1e-9, epsilon_max=1e-5, period=10, start=10, residual=False)
 DR = Settings(tau=0.2, epsilon=1e-9, epsilon_max=None, period=10, start=10, residual=True)
@@ -39,7 +40,7 @@ def test_sentences(word: str, drift: float, before: float, after: float, setting
 
 
 def test_the_card_shows_the_last_check(lanes: list[Lane]) -> None:
-    drawing = decision.draw(lanes, View(factor=2))
+    drawing = decision.draw(Scene(lanes, Look(factor=2)))
     rows = {label: value for label, value, _ in drawing.text}
     assert drawing.moment == "check of step 700" and len(rows) <= 9, "more would not fit into the card"
     assert rows["τ"] == "0.75" and rows["εₘₐₓ"] == "3e-7"

@@ -14,7 +14,9 @@ import pytest
 
 from foam_viz.figures import theme
 from foam_viz.figures.catalogue import PANELS
-from foam_viz.figures.panel import Lane, PanelSpec, View
+from foam_viz.figures.look import Look
+from foam_viz.figures.panel import PanelSpec
+from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import Manifest, Trace, record_batch
 from tests.figures.conftest import LABELS
 from tests.synthetic import SyntheticRun, factor_infos
@@ -37,7 +39,7 @@ def _strings(value: Any) -> Iterator[str]:
 @EACH_PANEL
 @pytest.mark.parametrize("lane", range(4))
 def test_figures_are_valid_plain_and_coloured_by_the_theme(spec: PanelSpec, lane: int, lanes: list[Lane]) -> None:
-    drawing = spec.draw(lanes, View(factor=0, lane=lane))
+    drawing = spec.draw(Scene(lanes, Look(factor=0, lane=lane)))
     if spec.id == "decision":
         assert drawing.figure is None and drawing.text
         return
@@ -56,7 +58,7 @@ def test_figures_are_valid_plain_and_coloured_by_the_theme(spec: PanelSpec, lane
 
 @EACH_PANEL
 def test_axes_have_titles_and_marks_have_hover_texts(spec: PanelSpec, lanes: list[Lane]) -> None:
-    figure = spec.draw(lanes, View(factor=0)).figure
+    figure = spec.draw(Scene(lanes, Look(factor=0))).figure
     if figure is None:
         return
     axes = {name: axis for name, axis in figure["layout"].items() if name[:5] in ("xaxis", "yaxis")}
@@ -69,13 +71,13 @@ def test_axes_have_titles_and_marks_have_hover_texts(spec: PanelSpec, lanes: lis
 
 @EACH_PANEL
 def test_without_runs_every_panel_says_what_will_appear(spec: PanelSpec) -> None:
-    drawing = spec.draw([], View())
+    drawing = spec.draw(Scene())
     assert drawing.figure is None and "appear" in drawing.empty
 
 
 @EACH_PANEL
 def test_an_optimizer_without_factors_is_normal(spec: PanelSpec, lanes: list[Lane]) -> None:
-    drawing = spec.draw([lanes[3]], View(factor=0, lane=3))
+    drawing = spec.draw(Scene([lanes[3]], Look(factor=0, lane=3)))
     if spec.id in ("loss", "picture"):
         assert drawing.figure is not None
     else:
@@ -85,7 +87,7 @@ def test_an_optimizer_without_factors_is_normal(spec: PanelSpec, lanes: list[Lan
 @EACH_PANEL
 def test_a_run_that_has_not_begun_is_normal(spec: PanelSpec) -> None:
     run = SyntheticRun("foam")
-    drawing = spec.draw([Lane(run.trace, "FOAM", 0)], View(factor=0))
+    drawing = spec.draw(Scene([Lane(run.trace, "FOAM", 0)], Look(factor=0)))
     assert drawing.figure is None and drawing.empty
     if spec.id not in ("loss", "picture"):
         assert "step 10" in drawing.empty
@@ -94,7 +96,7 @@ def test_a_run_that_has_not_begun_is_normal(spec: PanelSpec) -> None:
 @EACH_PANEL
 @pytest.mark.parametrize("factor", [None, -1, 18, 10_000])
 def test_a_factor_that_does_not_exist_is_no_error(spec: PanelSpec, factor: int | None, lanes: list[Lane]) -> None:
-    drawing = spec.draw(lanes, View(factor=factor))
+    drawing = spec.draw(Scene(lanes, Look(factor=factor)))
     assert drawing.figure is not None or drawing.empty
 
 
@@ -104,7 +106,7 @@ def test_missing_columns_are_normal(spec: PanelSpec) -> None:
     trace.append("steps", record_batch("steps", {"step": np.arange(1, 30), "loss": np.linspace(2, 1, 29)}))
     trace.append("checks", record_batch("checks", {"step": [10, 20], "factor": [0, 0]}))
     trace.append("snapshots", record_batch("snapshots", {"step": [20], "factor": [0]}))
-    drawing = spec.draw([Lane(trace, "foreign", 0)], View(factor=0))
+    drawing = spec.draw(Scene([Lane(trace, "foreign", 0)], Look(factor=0)))
     if drawing.figure is not None:
         go.Figure(drawing.figure)
         json.dumps(drawing.figure, allow_nan=False)
@@ -122,7 +124,7 @@ def test_diverged_runs_are_drawn_up_to_where_they_diverged(spec: PanelSpec, bad:
     snapshot = {"step": [70], "factor": [0], "epsilon": [bad], "eigenvalues": [spectrum], "true_error": [bad]}
     run.trace.append("snapshots", record_batch("snapshots", snapshot))
     run.trace.manifest = run.trace.manifest.with_(status="diverged", diverged_step=61)
-    drawing = spec.draw([Lane(run.trace, "FOAM", 0)], View(factor=0))
+    drawing = spec.draw(Scene([Lane(run.trace, "FOAM", 0)], Look(factor=0)))
     if drawing.figure is not None:
         go.Figure(drawing.figure)
         json.dumps(drawing.figure, allow_nan=False)
@@ -133,13 +135,13 @@ def test_diverged_runs_are_drawn_up_to_where_they_diverged(spec: PanelSpec, bad:
 @EACH_PANEL
 def test_labels_from_people_are_never_markup(spec: PanelSpec) -> None:
     run = SyntheticRun("foam").advance(200)
-    drawing = spec.draw([Lane(run.trace, "<b>x</b>", 0), Lane(run.trace, "y", 1)], View(factor=0))
+    drawing = spec.draw(Scene([Lane(run.trace, "<b>x</b>", 0), Lane(run.trace, "y", 1)], Look(factor=0)))
     if drawing.figure is not None:
         assert "<b>x</b>" not in list(_strings(drawing.figure["data"])) + list(_strings(drawing.figure["layout"]))
 
 
 def _all(lanes: list[Lane]) -> list[dict | None]:
-    return [spec.draw(lanes, View(factor=0)).figure for spec in PANELS]
+    return [spec.draw(Scene(lanes, Look(factor=0))).figure for spec in PANELS]
 
 
 @pytest.mark.parametrize(("count", "limit"), [(1, 40_000), (4, 100_000)])

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from foam_viz.figures import factor_map, theme
-from foam_viz.figures.panel import Lane, View
+from foam_viz.figures.look import Look
+from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import FactorInfo, Manifest, Trace, record_batch
 from tests.figures.reading import trace, values
 
@@ -34,7 +35,7 @@ def _lane(layers: int, *, tau: float | None = 0.75, drift: float = 0.3, kinds: i
 @pytest.mark.parametrize("layers", [1, 6, 8, 9, 14, 15, 28, 40, 60, 200])
 def test_every_factor_has_a_cell_with_a_number_that_fits(layers: int) -> None:
     lane = _lane(layers)
-    figure = factor_map.draw([lane], View(factor=0)).figure
+    figure = factor_map.draw(Scene([lane], Look(factor=0))).figure
     drawn = trace(figure, "factors")
     index = np.array(drawn["customdata"])
     assert sorted(index[index >= 0]) == list(range(3 * layers))
@@ -52,7 +53,7 @@ def test_every_factor_has_a_cell_with_a_number_that_fits(layers: int) -> None:
 @pytest.mark.parametrize("drift", [0.0, 1e-9, 0.0041, 0.13, 0.96, 0.999, 1.04, 9.97, 12.3, 99.4, 1e3, 1e36, 3e300])
 @pytest.mark.parametrize("layers", [6, 14])
 def test_numbers_stay_within_their_cells_whatever_their_size(drift: float, layers: int) -> None:
-    drawn = trace(factor_map.draw([_lane(layers, tau=None, drift=drift)], View(factor=0)).figure, "factors")
+    drawn = trace(factor_map.draw(Scene([_lane(layers, tau=None, drift=drift)], Look(factor=0))).figure, "factors")
     columns = values(drawn["z"]).shape[1]
     for line in drawn["text"]:
         assert all(len(word) <= (3 if columns <= 8 else 2) for word in line)
@@ -60,13 +61,13 @@ def test_numbers_stay_within_their_cells_whatever_their_size(drift: float, layer
 
 @pytest.mark.parametrize("tau", [None, 0.75])
 def test_numbers_have_one_ink_that_every_shade_of_the_map_carries(tau: float | None) -> None:
-    drawn = trace(factor_map.draw([_lane(6, tau=tau)], View(factor=0)).figure, "factors")
+    drawn = trace(factor_map.draw(Scene([_lane(6, tau=tau)], Look(factor=0))).figure, "factors")
     assert drawn["textfont"]["color"] == theme.LIGHT.ink
     assert {colour for _, colour in drawn["colorscale"]} <= {c for _, c in theme.DIVERGING + theme.MAGNITUDE}
 
 
 def test_rows_of_a_map_that_continues_below_say_which_layers_they_hold() -> None:
-    figure = factor_map.draw([_lane(20, kinds=2)], View(factor=0)).figure
+    figure = factor_map.draw(Scene([_lane(20, kinds=2)], Look(factor=0))).figure
     assert figure["layout"]["yaxis"]["ticktext"] == [
         "left 1–7", "right 1–7", "left 8–14", "right 8–14", "left 15–20", "right 15–20",
     ]  # fmt: skip
@@ -81,5 +82,5 @@ def test_two_parameters_of_one_name_have_a_cell_each() -> None:
     )
     run = Trace.empty(Manifest(run_id="r", name="r", factors=infos))
     run.append("checks", record_batch("checks", {"step": [1] * 4, "factor": range(4), "proxy": [0.1, 0.2, 0.3, 0.4]}))
-    drawn = trace(factor_map.draw([Lane(run, "log", 0)], View(factor=0)).figure, "factors")
+    drawn = trace(factor_map.draw(Scene([Lane(run, "log", 0)], Look(factor=0))).figure, "factors")
     assert sorted(np.array(drawn["customdata"]).ravel()) == [0, 1, 2, 3]

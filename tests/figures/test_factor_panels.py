@@ -10,7 +10,8 @@ import pytest
 
 from foam_viz.figures import columns, damping, factor_map, overlap, raster, spectrum
 from foam_viz.figures.columns import DECISION_ORDER, checks
-from foam_viz.figures.panel import Lane, View
+from foam_viz.figures.look import Look
+from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import Manifest, Trace, record_batch
 from foam_viz.trace.numbers import percent
 from tests.figures.reading import trace, traces, values
@@ -22,7 +23,7 @@ def _rows(lane: Lane, factor: int) -> np.ndarray:
 
 
 def test_damping_draws_the_recorded_steps(lanes: list[Lane]) -> None:
-    figure = damping.draw(lanes[:1], View(factor=4)).figure
+    figure = damping.draw(Scene(lanes[:1], Look(factor=4))).figure
     rows = _rows(lanes[0], 4)
     drawn = trace(figure, "epsilon")
     assert drawn["line"]["shape"] == "hv"
@@ -33,7 +34,7 @@ def test_damping_draws_the_recorded_steps(lanes: list[Lane]) -> None:
 
 
 def test_refresh_ticks_carry_their_reason(lanes: list[Lane]) -> None:
-    figure = damping.draw(lanes[:1], View(factor=4)).figure
+    figure = damping.draw(Scene(lanes[:1], Look(factor=4))).figure
     rows = _rows(lanes[0], 4)
     words = np.array(lanes[0].trace.values("checks", "decision"))[rows]
     steps = lanes[0].trace.values("checks", "step")[rows]
@@ -42,14 +43,14 @@ def test_refresh_ticks_carry_their_reason(lanes: list[Lane]) -> None:
 
 
 def test_thresholds_are_drawn_where_the_optimizer_has_them(lanes: list[Lane]) -> None:
-    foam = damping.draw(lanes[:1], View(factor=0)).figure["layout"]
+    foam = damping.draw(Scene(lanes[:1], Look(factor=0))).figure["layout"]
     assert {shape["y0"] for shape in foam["shapes"]} == {1e-9, 3e-7, 0.75}
-    shampoo = damping.draw(lanes[1:2], View(factor=0, lane=1)).figure["layout"]
+    shampoo = damping.draw(Scene(lanes[1:2], Look(factor=0, lane=1))).figure["layout"]
     assert {shape["y0"] for shape in shampoo["shapes"]} == {1e-9}
 
 
 def test_the_residual_takes_the_place_of_the_proxy(lanes: list[Lane]) -> None:
-    drawing = damping.draw(lanes[2:3], View(factor=0, lane=2))
+    drawing = damping.draw(Scene(lanes[2:3], Look(factor=0, lane=2)))
     rows = _rows(lanes[2], 0)
     residual = lanes[2].trace.values("checks", "residual")[rows]
     np.testing.assert_array_equal(
@@ -59,19 +60,19 @@ def test_the_residual_takes_the_place_of_the_proxy(lanes: list[Lane]) -> None:
 
 
 def test_other_lanes_are_thin_lines_of_the_same_factor(lanes: list[Lane]) -> None:
-    figure = damping.draw(lanes, View(factor=0)).figure
+    figure = damping.draw(Scene(lanes, Look(factor=0))).figure
     widths = {line["meta"]["lane"]: line["line"]["width"] for line in traces(figure, "drift")}
     assert widths == {0: 2, 1: 1, 2: 1}
 
 
 def test_true_errors_stand_beside_the_proxy(lanes: list[Lane]) -> None:
-    drawn = trace(damping.draw(lanes[:1], View(factor=0)).figure, "true error")
+    drawn = trace(damping.draw(Scene(lanes[:1], Look(factor=0))).figure, "true error")
     recorded = lanes[0].trace.factor_rows("snapshots", 0).column("true_error").to_numpy().astype("f4")
     assert drawn["mode"] == "markers" and set(values(drawn["y"])) <= set(recorded)
 
 
 def test_spectrum_counts_what_is_damped_away(lanes: list[Lane]) -> None:
-    drawing = spectrum.draw(lanes[:1], View(factor=0))
+    drawing = spectrum.draw(Scene(lanes[:1], Look(factor=0)))
     snapshot = lanes[0].trace.latest_snapshot(0)
     np.testing.assert_array_equal(values(trace(drawing.figure, "eigenvalues")["y"]), snapshot.eigenvalues)
     np.testing.assert_array_equal(values(trace(drawing.figure, "ghost")["y"]), snapshot.basis_eigenvalues)
@@ -95,14 +96,14 @@ def test_the_spectrum_says_whether_damping_does_anything(
 ) -> None:
     shown = replace(lanes[0].trace.latest_snapshot(0), epsilon=1e-6, eigenvalues=np.array(eigenvalues, "f4"))
     monkeypatch.setattr(columns, "latest_snapshot", lambda *target: shown)
-    assert words in spectrum.draw(lanes[:1], View(factor=0)).reading
+    assert words in spectrum.draw(Scene(lanes[:1], Look(factor=0))).reading
 
 
 def test_the_range_of_the_spectrum_only_grows() -> None:
     run = SyntheticRun("foam")
     before = None
     for _ in range(10):
-        span = spectrum.draw([Lane(run.advance(60).trace, "FOAM", 0)], View(factor=0)).figure["layout"]["yaxis"][
+        span = spectrum.draw(Scene([Lane(run.advance(60).trace, "FOAM", 0)], Look(factor=0))).figure["layout"]["yaxis"][
             "range"
         ]
         assert before is None or (span[0] <= before[0] and span[1] >= before[1])
@@ -110,7 +111,7 @@ def test_the_range_of_the_spectrum_only_grows() -> None:
 
 
 def test_overlap_is_drawn_as_recorded_on_a_fixed_scale(lanes: list[Lane]) -> None:
-    drawing = overlap.draw(lanes[:1], View(factor=0))
+    drawing = overlap.draw(Scene(lanes[:1], Look(factor=0)))
     drawn = trace(drawing.figure, "overlap")
     assert drawn["z"]["dtype"] == "u1" and (drawn["zmin"], drawn["zmax"]) == (0, 100)
     recorded = lanes[0].trace.latest_snapshot(0)
@@ -122,7 +123,7 @@ def test_overlap_is_drawn_as_recorded_on_a_fixed_scale(lanes: list[Lane]) -> Non
 
 
 def test_every_direction_of_the_overlap_is_named_once_and_counted_from_one(lanes: list[Lane]) -> None:
-    drawn = trace(overlap.draw(lanes[:1], View(factor=0)).figure, "overlap")
+    drawn = trace(overlap.draw(Scene(lanes[:1], Look(factor=0))).figure, "overlap")
     assert drawn["x"] == drawn["y"] and len(set(drawn["x"])) == 64
     assert (drawn["x"][0], drawn["x"][1], drawn["x"][-1]) == ("1–2", "3–4", "127–128")
     assert "of 128, largest first" in drawn["hovertemplate"]
@@ -138,12 +139,12 @@ def test_every_direction_of_the_overlap_is_named_once_and_counted_from_one(lanes
 def test_an_older_run_without_a_turn_says_what_it_lacks(lanes: list[Lane]) -> None:
     held = lanes[0].trace
     bare = Trace(held.manifest, checks=held.checks, snapshots=held.snapshots.drop_columns(["turn", "top_angles"]))
-    reading = overlap.draw([Lane(bare, "old", 0)], View(factor=0)).reading
+    reading = overlap.draw(Scene([Lane(bare, "old", 0)], Look(factor=0))).reading
     assert "how far it has turned was not recorded" in reading and "%" not in reading
 
 
 def test_factor_map_has_a_cell_for_every_factor(lanes: list[Lane]) -> None:
-    figure = factor_map.draw(lanes[:1], View(factor=5)).figure
+    figure = factor_map.draw(Scene(lanes[:1], Look(factor=5))).figure
     drawn = trace(figure, "factors")
     factors = np.array(drawn["customdata"])
     assert sorted(factors[factors >= 0]) == list(range(18)) and factors.shape == (3, 6)
@@ -157,14 +158,14 @@ def test_factor_map_has_a_cell_for_every_factor(lanes: list[Lane]) -> None:
 
 
 def test_without_tau_the_map_shows_plain_drift(lanes: list[Lane]) -> None:
-    drawing = factor_map.draw(lanes[1:2], View(factor=0, lane=1))
+    drawing = factor_map.draw(Scene(lanes[1:2], Look(factor=0, lane=1)))
     newest = lanes[1].trace.values("checks", "proxy")[-18:]
     assert np.nanmax(values(trace(drawing.figure, "factors")["z"])) == pytest.approx(np.log10(newest.max()), abs=1e-5)
     assert "largest drift h" in drawing.reading
 
 
 def test_raster_marks_every_check_with_its_decision(lanes: list[Lane]) -> None:
-    drawing = raster.draw(lanes[:1], View(factor=0))
+    drawing = raster.draw(Scene(lanes[:1], Look(factor=0)))
     drawn = trace(drawing.figure, "raster")
     codes, rows = values(drawn["z"]), checks(lanes[0])
     assert codes.shape == (18, 70) and values(drawn["x"]).tolist() == list(range(0, 701, 10))
@@ -177,12 +178,12 @@ def test_raster_marks_every_check_with_its_decision(lanes: list[Lane]) -> None:
 
 
 def test_crowded_checks_become_strips(long_lanes: list[Lane]) -> None:
-    drawing = raster.draw(long_lanes[:1], View(factor=0))
+    drawing = raster.draw(Scene(long_lanes[:1], Look(factor=0)))
     codes = values(trace(drawing.figure, "raster")["z"])
     assert codes.shape[1] <= 200 and "a mark stands for 8 checks" in drawing.reading
     reuse, first, cap, cadence = 1, 2, 2 + 4 * 2, 2 + 4 * 1
     assert set(np.unique(codes)) == {reuse, first, cap}, "one of eight checks decomposed: the weakest strength"
-    every = raster.draw(long_lanes[1:2], View(factor=0, lane=1))
+    every = raster.draw(Scene(long_lanes[1:2], Look(factor=0, lane=1)))
     assert np.unique(values(trace(every.figure, "raster")["z"])).tolist() == [cadence + 3], "all of them: the strongest"
 
 
@@ -197,19 +198,19 @@ def test_intervals_of_imported_logs_fill_the_steps_they_cover() -> None:
         "cap_refreshes": [0, 1],
     }
     trace_.append("checks", record_batch("checks", rows))
-    codes = values(trace(raster.draw([Lane(trace_, "log", 0)], View(factor=0)).figure, "raster")["z"])[0]
+    codes = values(trace(raster.draw(Scene([Lane(trace_, "log", 0)], Look(factor=0))).figure, "raster")["z"])[0]
     cadence, cap = 2 + 4 * 1, 2 + 4 * 2
     assert codes.tolist() == [cadence + 3, cap], "ten of ten checks, then one of ten"
 
 
 def test_a_first_check_before_the_period_leaves_no_gaps(lanes: list[Lane]) -> None:
-    codes = values(trace(raster.draw(lanes[1:2], View(factor=0, lane=1)).figure, "raster")["z"])
+    codes = values(trace(raster.draw(Scene(lanes[1:2], Look(factor=0, lane=1))).figure, "raster")["z"])
     assert codes.shape == (18, 14) and codes.min() > 0
 
 
 def test_clicks_know_their_factor(lanes: list[Lane]) -> None:
     for panel in (factor_map, raster):
-        meta = panel.draw(lanes, View(factor=3, lane=2)).figure["layout"]["meta"]
+        meta = panel.draw(Scene(lanes, Look(factor=3, lane=2))).figure["layout"]["meta"]
         assert meta["follow"]["lane"] == 2 and meta["follow"]["factor"] == 3
 
 
@@ -233,7 +234,7 @@ def test_an_optimizer_without_a_proxy_is_judged_by_its_residual() -> None:
         place = checks.column_names.index(name)
         checks = checks.set_column(place, checks.schema.field(name), pa.nulls(len(checks), pa.float64()))
     bare = Trace(trace.manifest, steps=trace.steps, checks=checks, snapshots=trace.snapshots)
-    drawing = factor_map.draw([Lane(bare, "SOAP", 0)], View(factor=0))
+    drawing = factor_map.draw(Scene([Lane(bare, "SOAP", 0)], Look(factor=0)))
     assert drawing.figure is not None
     assert "no drift measured" not in drawing.reading
     assert any("r = " in text for row in drawing.figure["data"][0]["hovertext"] for text in row)
@@ -246,7 +247,7 @@ def test_an_optimizer_without_a_proxy_is_judged_by_its_residual() -> None:
 def test_the_map_is_coloured_by_the_lane_s_own_measure_and_says_which(
     lane: int, key: str, column: str, word: str, lanes: list[Lane]
 ) -> None:
-    drawing = factor_map.draw(lanes[:3], View(factor=0, lane=lane))
+    drawing = factor_map.draw(Scene(lanes[:3], Look(factor=0, lane=lane)))
     drawn = trace(drawing.figure, "factors")
     assert drawn["name"] == drawing.figure["layout"]["annotations"][0]["text"] == key
     assert word in drawing.reading and drawing.moment == "checks of step 700"
@@ -260,7 +261,7 @@ def test_the_map_is_coloured_by_the_lane_s_own_measure_and_says_which(
 
 
 def test_names_of_the_map_are_unique_for_a_table(lanes: list[Lane]) -> None:
-    cells = trace(factor_map.draw(lanes[:1], View(factor=0)).figure, "factors")["meta"]["cells"]
+    cells = trace(factor_map.draw(Scene(lanes[:1], Look(factor=0))).figure, "factors")["meta"]["cells"]
     told = [name for row in cells for name in row if name]
     assert len(told) == len(set(told)) == 18
 
@@ -271,7 +272,9 @@ def test_a_residual_without_threshold_has_a_scale_that_ends_at_one() -> None:
     for name in ("proxy", "epsilon", "epsilon_before"):
         place = checks.column_names.index(name)
         checks = checks.set_column(place, checks.schema.field(name), pa.nulls(len(checks), pa.float64()))
-    drawing = factor_map.draw([Lane(Trace(run.manifest, steps=run.steps, checks=checks), "SOAP", 0)], View(factor=0))
+    drawing = factor_map.draw(
+        Scene([Lane(Trace(run.manifest, steps=run.steps, checks=checks), "SOAP", 0)], Look(factor=0))
+    )
     drawn = trace(drawing.figure, "factors")
     assert drawn["name"] == "r" and 10 ** drawn["zmax"] == 1 and drawn["colorbar"]["ticktext"][-1] == "1"
     assert "largest residual r" in drawing.reading
@@ -281,6 +284,6 @@ def test_a_residual_without_threshold_has_a_scale_that_ends_at_one() -> None:
 @pytest.mark.parametrize("kind", ["foam", "shampoo"])
 def test_no_mark_of_the_raster_lies_beyond_the_last_step(kind: str, steps: int, long_lanes: list[Lane]) -> None:
     run = SyntheticRun(kind).advance(max(steps, 10))
-    drawn = trace(raster.draw([Lane(run.trace, "run", 0)], View(factor=0)).figure, "raster")
+    drawn = trace(raster.draw(Scene([Lane(run.trace, "run", 0)], Look(factor=0))).figure, "raster")
     edges = values(drawn["x"])
     assert len(edges) == values(drawn["z"]).shape[1] + 1 and edges[-1] <= max(steps, 10)

@@ -11,7 +11,9 @@ import pytest
 from foam_viz.figures import damping, decision, factor_map, loss, overlap, raster, spectrum
 from foam_viz.figures.catalogue import PANELS
 from foam_viz.figures.columns import settings
-from foam_viz.figures.panel import Lane, PanelSpec, View
+from foam_viz.figures.look import Look
+from foam_viz.figures.panel import PanelSpec
+from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import Manifest, Trace, record_batch
 from tests.figures.imported import intervals, totals
 from tests.figures.reading import trace, traces, values
@@ -21,7 +23,7 @@ LANE = Lane(intervals(), "log", 0)
 
 @pytest.mark.parametrize("spec", PANELS, ids=lambda spec: spec.id)
 def test_no_panel_draws_a_step_line_between_intervals(spec: PanelSpec) -> None:
-    drawing = spec.draw([LANE], View(factor=1))
+    drawing = spec.draw(Scene([LANE], Look(factor=1)))
     assert drawing.figure or drawing.empty or drawing.text
     if drawing.figure is None:
         return
@@ -34,7 +36,7 @@ def test_no_panel_draws_a_step_line_between_intervals(spec: PanelSpec) -> None:
 
 
 def test_damping_of_intervals_is_points_at_their_ends() -> None:
-    figure = damping.draw([LANE], View(factor=1)).figure
+    figure = damping.draw(Scene([LANE], Look(factor=1))).figure
     for series in ("epsilon", "drift"):
         drawn = trace(figure, series)
         assert drawn["mode"] == "markers"
@@ -43,16 +45,16 @@ def test_damping_of_intervals_is_points_at_their_ends() -> None:
 
 
 def test_decompositions_of_intervals_are_counted_bars() -> None:
-    drawn = trace(damping.draw([LANE], View(factor=1)).figure, "counts")
+    drawn = trace(damping.draw(Scene([LANE], Look(factor=1))).figure, "counts")
     np.testing.assert_allclose(values(drawn["x"]), [16.5, 80.5])
     np.testing.assert_allclose(values(drawn["error_x"]["array"]), 15.5)
     assert drawn["text"] == ["3", "3"]
     assert values(drawn["customdata"]).tolist() == [[3, 16], [3, 16]]
-    assert traces(damping.draw([LANE], View(factor=1)).figure, "refresh") == []
+    assert traces(damping.draw(Scene([LANE], Look(factor=1))).figure, "refresh") == []
 
 
 def test_the_raster_says_that_reasons_are_not_told() -> None:
-    drawing = raster.draw([LANE], View(factor=0))
+    drawing = raster.draw(Scene([LANE], Look(factor=0)))
     assert [entry["name"] for entry in traces(drawing.figure, "legend")] == [
         "all reused",
         "decomposed, reason not told",
@@ -63,7 +65,7 @@ def test_the_raster_says_that_reasons_are_not_told() -> None:
 
 def test_intervals_are_bars_with_their_counts_and_no_invented_checks() -> None:
     """Four intervals of 32 steps with 16 checks each: four columns, not 64 marks."""
-    figure = raster.draw([LANE], View(factor=1)).figure
+    figure = raster.draw(Scene([LANE], Look(factor=1))).figure
     drawn = trace(figure, "raster")
     assert values(drawn["z"]).shape == (3, 4)
     assert values(drawn["x"]).tolist() == [0, 32, 64, 96, 128]
@@ -78,13 +80,13 @@ def test_intervals_are_bars_with_their_counts_and_no_invented_checks() -> None:
 @pytest.mark.parametrize("epochs", [1, 3, 250])
 def test_bars_of_intervals_end_with_the_log(length: int, epochs: int) -> None:
     lane = Lane(intervals(epochs=epochs, length=length), "log", 0)
-    drawn = trace(raster.draw([lane], View(factor=0)).figure, "raster")
+    drawn = trace(raster.draw(Scene([lane], Look(factor=0))).figure, "raster")
     edges = values(drawn["x"])
     assert len(edges) == values(drawn["z"]).shape[1] + 1 <= 201 and edges[0] >= 0 and edges[-1] == epochs * length
 
 
 def test_the_decision_card_speaks_of_the_interval() -> None:
-    card = {label: value for label, value, _ in decision.draw([LANE], View(factor=1)).text}
+    card = {label: value for label, value, _ in decision.draw(Scene([LANE], Look(factor=1))).text}
     assert card["last interval"] == "0 of 16 checks decomposed" and card["interval"] == "steps 97 to 128"
     assert "decision" not in card and "because" not in card
     assert card["spent so far"].startswith("6 of 64 checks")
@@ -92,23 +94,23 @@ def test_the_decision_card_speaks_of_the_interval() -> None:
 
 @pytest.mark.parametrize("panel", [spectrum, overlap])
 def test_without_snapshots_panels_say_that_the_run_recorded_none(panel: object) -> None:
-    drawing = panel.draw([LANE], View(factor=1))
+    drawing = panel.draw(Scene([LANE], Look(factor=1)))
     assert drawing.figure is None and "log did not" in drawing.empty and "step" not in drawing.empty
 
 
 @pytest.mark.parametrize("panel", [damping, factor_map, raster, decision, spectrum, overlap])
 def test_totals_of_all_factors_are_not_taken_for_a_run_that_has_not_begun(panel: object) -> None:
-    without = panel.draw([Lane(totals(), "all", 0)], View(factor=0))
+    without = panel.draw(Scene([Lane(totals(), "all", 0)], Look(factor=0)))
     assert without.figure is None and "all factors" not in without.reading
     assert "counts them all together" in without.empty
-    named = panel.draw([Lane(totals(with_factors=True), "all", 0)], View(factor=0))
+    named = panel.draw(Scene([Lane(totals(with_factors=True), "all", 0)], Look(factor=0)))
     assert named.figure is None and "all did not" in named.empty
 
 
 def test_a_foreign_log_without_factors_is_not_said_to_keep_none() -> None:
     bare = Trace.empty(Manifest(run_id="t", name="t", format="table", optimizer=""))
     bare.append("steps", record_batch("steps", {"step": [1, 2], "loss": [1.0, 0.5]}))
-    empty = damping.draw([Lane(bare, "table", 0)], View(factor=0)).empty
+    empty = damping.draw(Scene([Lane(bare, "table", 0)], Look(factor=0))).empty
     assert "tells of single factors" in empty and "keeps none" not in empty
 
 
@@ -125,7 +127,7 @@ def test_settings_of_the_artifact_are_those_of_the_run_s_own_optimizer(
 
 
 def test_few_losses_are_points_and_not_called_steps() -> None:
-    drawing = loss.draw([LANE], View())
+    drawing = loss.draw(Scene([LANE]))
     assert trace(drawing.figure, "raw")["mode"] == "lines+markers"
     assert "at step 128" in drawing.reading and "steps" not in drawing.reading
 
@@ -133,6 +135,6 @@ def test_few_losses_are_points_and_not_called_steps() -> None:
 def test_a_log_with_held_out_losses_alone_is_drawn() -> None:
     bare = Trace.empty(Manifest(run_id="t", name="t", format="table"))
     bare.append("steps", record_batch("steps", {"step": [100, 200], "held_out_loss": [1.0, 0.5]}))
-    drawing = loss.draw([Lane(bare, "held", 0)], View())
+    drawing = loss.draw(Scene([Lane(bare, "held", 0)]))
     np.testing.assert_array_equal(values(trace(drawing.figure, "held-out")["y"]), [1.0, 0.5])
     assert "0.500" in drawing.reading and "held out, at step 200" in drawing.reading

@@ -9,7 +9,8 @@ from foam_viz.analysis.findings import findings
 from foam_viz.analysis.series import Missing, series
 from foam_viz.figures import columns, compare
 from foam_viz.figures.catalogue import PANELS
-from foam_viz.figures.panel import Lane, View
+from foam_viz.figures.look import Look
+from foam_viz.figures.scene import Lane, Scene
 from tests.synthetic import SyntheticRun
 
 SECONDS, READERS = 2.0, 8
@@ -26,7 +27,7 @@ def test_a_run_that_grows_at_full_speed_is_drawn_by_eight_threads() -> None:
             while time.monotonic() < end:
                 lane = Lane(run.trace, "FOAM", 0)
                 spec = PANELS[(number + drawn[number]) % len(PANELS)]
-                spec.draw([lane], View(factor=number % 18))
+                spec.draw(Scene([lane], Look(factor=number % 18)))
                 checks = columns.checks(lane)
                 assert len(checks.decision) == len(checks.step) == lane.trace.rows("checks")
                 assert (checks.decision >= 0).all()

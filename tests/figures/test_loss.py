@@ -6,7 +6,8 @@ import pytest
 from foam_viz.analysis.downsample import smoothing_width
 from foam_viz.analysis.smoothing import centred_mean
 from foam_viz.figures import loss
-from foam_viz.figures.panel import Lane, View
+from foam_viz.figures.look import Look
+from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import Manifest, Trace, record_batch
 from tests.figures.reading import trace, traces, values
 from tests.synthetic import SyntheticRun
@@ -18,7 +19,7 @@ def _column(lane: Lane, name: str) -> np.ndarray:
 
 @pytest.mark.parametrize("axis", ["step", "optimizer_seconds", "decompositions"])
 def test_raw_points_are_values_of_the_trace(axis: str, long_lanes: list[Lane]) -> None:
-    figure = loss.draw(long_lanes, View(loss_x=axis)).figure
+    figure = loss.draw(Scene(long_lanes, Look(loss_axis=axis))).figure
     for lane in long_lanes:
         if not lane.trace.has("steps", axis):
             continue
@@ -32,25 +33,25 @@ def test_raw_points_are_values_of_the_trace(axis: str, long_lanes: list[Lane]) -
 
 
 def test_a_short_run_is_drawn_point_for_point(lanes: list[Lane]) -> None:
-    figure = loss.draw(lanes[:1], View(max_points=1000)).figure
+    figure = loss.draw(Scene(lanes[:1], Look(max_points=1000))).figure
     np.testing.assert_array_equal(values(trace(figure, "raw")["y"]), _column(lanes[0], "loss").astype("f4"))
     np.testing.assert_array_equal(values(trace(figure, "raw")["x"]), _column(lanes[0], "step"))
 
 
 def test_the_mean_is_of_the_last_twenty_steps(lanes: list[Lane]) -> None:
-    drawing = loss.draw(lanes[:1], View())
+    drawing = loss.draw(Scene(lanes[:1]))
     expected = _column(lanes[0], "loss")[-20:].mean()
     assert f"{expected:.3f}, mean of steps 681 to 700" in drawing.reading
 
 
 def test_held_out_losses_are_markers(lanes: list[Lane]) -> None:
-    drawn = trace(loss.draw(lanes[:1], View()).figure, "held-out")
+    drawn = trace(loss.draw(Scene(lanes[:1])).figure, "held-out")
     assert drawn["mode"] == "markers"
     np.testing.assert_array_equal(values(drawn["x"]), [100, 200, 300, 400, 500, 600, 700])
 
 
 def test_every_lane_keeps_its_colour_dash_and_label(lanes: list[Lane]) -> None:
-    figure = loss.draw(lanes, View()).figure
+    figure = loss.draw(Scene(lanes)).figure
     lines = traces(figure, "mean")
     assert len({(line["line"]["color"], line["line"]["dash"]) for line in lines}) == 4
     assert sorted(note["text"] for note in figure["layout"]["annotations"]) == ["AdamW", "DR", "FOAM", "Shampoo f = 50"]
@@ -58,21 +59,23 @@ def test_every_lane_keeps_its_colour_dash_and_label(lanes: list[Lane]) -> None:
 
 def test_ranges_hold_still_while_a_run_grows(lanes: list[Lane]) -> None:
     shorter = [Lane(lane.trace.truncated(690), lane.label, lane.position) for lane in lanes]
-    before, after = (loss.draw(group, View()).figure["layout"] for group in (shorter, lanes))
+    before, after = (loss.draw(Scene(group)).figure["layout"] for group in (shorter, lanes))
     assert before["xaxis"]["range"] == after["xaxis"]["range"]
     assert before["yaxis"]["range"] == after["yaxis"]["range"]
 
 
 def test_changing_the_axis_forgets_the_zoom_of_that_axis_only() -> None:
     lane = Lane(SyntheticRun("foam").advance(50).trace, "FOAM", 0)
-    by_step, by_time = (loss.draw([lane], View(loss_x=x)).figure["layout"] for x in ("step", "optimizer_seconds"))
+    by_step, by_time = (
+        loss.draw(Scene([lane], Look(loss_axis=x))).figure["layout"] for x in ("step", "optimizer_seconds")
+    )
     assert by_step["uirevision"] == by_time["uirevision"]
     assert by_step["xaxis"]["uirevision"] != by_time["xaxis"]["uirevision"]
     assert by_step["yaxis"]["uirevision"] == by_time["yaxis"]["uirevision"]
 
 
 def test_linear_axis(lanes: list[Lane]) -> None:
-    axis = loss.draw(lanes, View(loss_log=False)).figure["layout"]["yaxis"]
+    axis = loss.draw(Scene(lanes, Look(loss_log=False))).figure["layout"]["yaxis"]
     assert axis.get("type") != "log" and axis["range"][0] == 0
 
 
@@ -87,7 +90,7 @@ def _bursty(burst: int = 400, steps: int = 600) -> Lane:
 
 
 def test_a_burst_stays_at_its_step_with_the_raw_peak_in_sight() -> None:
-    figure = loss.draw([_bursty()], View()).figure
+    figure = loss.draw(Scene([_bursty()])).figure
     raw, mean = trace(figure, "raw"), trace(figure, "mean")
     assert values(raw["y"]).max() == np.float32(15.5) and values(raw["x"])[values(raw["y"]).argmax()] == 400
     x, y = values(mean["x"]).astype(float), values(mean["y"])
@@ -98,7 +101,7 @@ def test_a_burst_stays_at_its_step_with_the_raw_peak_in_sight() -> None:
 
 def test_the_mean_is_biased_neither_at_the_start_nor_at_the_end() -> None:
     lane = _bursty()
-    figure = loss.draw([lane], View()).figure
+    figure = loss.draw(Scene([lane])).figure
     mean = trace(figure, "mean")
     x, y = values(mean["x"]).astype(int), values(mean["y"])
     recorded = _column(lane, "loss")[x - 1]
@@ -111,7 +114,9 @@ def test_the_mean_is_biased_neither_at_the_start_nor_at_the_end() -> None:
 def test_a_mean_that_grows_with_its_run_is_the_mean_of_the_whole(log: bool) -> None:
     run = SyntheticRun("foam")
     for steps in (1, 3, 30, 5, 500, 1, 7, 3600, 4, 100):
-        drawn = loss.draw([Lane(run.advance(steps).trace, "FOAM", 0)], View(max_points=20_000, loss_log=log)).figure
+        drawn = loss.draw(
+            Scene([Lane(run.advance(steps).trace, "FOAM", 0)], Look(max_points=20_000, loss_log=log))
+        ).figure
         step, losses = (_column(Lane(run.trace, "", 0), name) for name in ("step", "loss"))
         whole = centred_mean(step, losses, smoothing_width(step))
         np.testing.assert_allclose(values(trace(drawn, "mean")["y"]), whole, rtol=1e-6)
@@ -124,8 +129,8 @@ def test_a_diverged_lane_leaves_the_axis_to_the_finite_ones(log: bool, lanes: li
     run = Trace.empty(Manifest(run_id="d", name="d", status="diverged", diverged_step=90))
     run.append("steps", record_batch("steps", {"step": at, "loss": losses}))
     bad = Lane(run, "steep", 3)
-    drawing = loss.draw([*lanes[:2], bad], View(loss_log=log))
-    alone = loss.draw(lanes[:2], View(loss_log=log)).figure["layout"]["yaxis"]["range"]
+    drawing = loss.draw(Scene([*lanes[:2], bad], Look(loss_log=log)))
+    alone = loss.draw(Scene(lanes[:2], Look(loss_log=log))).figure["layout"]["yaxis"]["range"]
     span = drawing.figure["layout"]["yaxis"]["range"]
     assert span[1] <= alone[1] + (1 if log else 0.3 * alone[1]), "the finite lanes keep their height"
     cross = trace(drawing.figure, "diverged")
@@ -137,7 +142,7 @@ def test_a_diverged_lane_leaves_the_axis_to_the_finite_ones(log: bool, lanes: li
 
 def test_held_out_losses_are_all_drawn_while_they_are_few() -> None:
     lane = Lane(SyntheticRun("foam").advance(6000).trace, "FOAM", 0)
-    drawn = trace(loss.draw([lane], View()).figure, "held-out")
+    drawn = trace(loss.draw(Scene([lane])).figure, "held-out")
     np.testing.assert_array_equal(values(drawn["x"]), np.arange(100, 6001, 100))
 
 
@@ -147,8 +152,8 @@ def test_a_lane_that_explodes_at_once_and_stays_finite_leaves_the_plot_and_is_ma
     run = Trace.empty(Manifest(run_id="e", name="e"))
     held = [7e8 if step % 100 == 0 else None for step in at]
     run.append("steps", record_batch("steps", {"step": at, "loss": losses, "held_out_loss": held}))
-    drawing = loss.draw([*lanes[:2], Lane(run, "lr = 300", 3)], View())
-    alone = loss.draw(lanes[:2], View()).figure["layout"]["yaxis"]["range"]
+    drawing = loss.draw(Scene([*lanes[:2], Lane(run, "lr = 300", 3)]))
+    alone = loss.draw(Scene(lanes[:2])).figure["layout"]["yaxis"]["range"]
     assert drawing.figure["layout"]["yaxis"]["range"][1] <= alone[1] + 0.5
     assert values(trace(drawing.figure, "beyond")["x"])[0] == 3
     assert (

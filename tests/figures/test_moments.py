@@ -10,7 +10,9 @@ import pytest
 from foam_viz.figures import damping, decision, overlap, spectrum
 from foam_viz.figures.catalogue import PANELS
 from foam_viz.figures.columns import checks_of
-from foam_viz.figures.panel import Lane, PanelSpec, View
+from foam_viz.figures.look import Look
+from foam_viz.figures.panel import PanelSpec
+from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import Trace, record_batch
 from foam_viz.trace.numbers import number
 from tests.figures.imported import intervals
@@ -19,7 +21,7 @@ from tests.synthetic import SyntheticRun
 
 @pytest.mark.parametrize("spec", PANELS, ids=lambda spec: spec.id)
 def test_every_card_states_its_moment(spec: PanelSpec, lanes: list[Lane]) -> None:
-    drawing = spec.draw(lanes, View(factor=0))
+    drawing = spec.draw(Scene(lanes, Look(factor=0)))
     assert re.search(r"steps? (to )?\d", drawing.moment), drawing.moment
 
 
@@ -28,7 +30,7 @@ def test_damping_and_drift_of_a_sentence_are_of_one_check(steps: int) -> None:
     lane = Lane(SyntheticRun("foam").advance(steps).trace, "FOAM", 0)
     for factor in (0, 4, 7):
         rows = checks_of(lane, factor)
-        drawing = damping.draw([lane], View(factor=factor))
+        drawing = damping.draw(Scene([lane], Look(factor=factor)))
         assert drawing.moment == f"check of step {rows.step[-1]:,}"
         if np.isfinite(rows.proxy[-1]):
             assert f"h = {number(float(rows.proxy[-1]))} " in drawing.reading
@@ -43,7 +45,7 @@ def test_a_decision_to_decompose_is_not_told_as_a_drift_at_the_new_damping() -> 
     trace.append(
         "checks", record_batch("checks", {**check, "proxy": [3.31], "epsilon_before": [2e-7], "epsilon": [1e-9]})
     )
-    drawing = damping.draw([Lane(trace, "FOAM", 0)], View(factor=0))
+    drawing = damping.draw(Scene([Lane(trace, "FOAM", 0)], Look(factor=0)))
     assert "h = 3.31 > τ = 0.75 with ε = 2.0e-7; then ε = 1.0e-9, 1.00 × ε₀" in drawing.reading
     assert drawing.moment == "check of step 30"
 
@@ -52,9 +54,9 @@ def test_a_snapshot_older_than_the_last_check_says_so() -> None:
     run = SyntheticRun("foam").advance(410)
     lane = Lane(run.trace, "FOAM", 0)
     for panel in (spectrum, overlap):
-        moment = panel.draw([lane], View(factor=3)).moment
+        moment = panel.draw(Scene([lane], Look(factor=3))).moment
         assert moment == "snapshot of step 400; last check 410"
-    assert decision.draw([lane], View(factor=3)).moment == "check of step 410"
+    assert decision.draw(Scene([lane], Look(factor=3))).moment == "check of step 410"
 
 
 def test_a_snapshot_at_a_check_that_decomposed_is_of_before() -> None:
@@ -63,7 +65,7 @@ def test_a_snapshot_at_a_check_that_decomposed_is_of_before() -> None:
     trace.append("checks", record_batch("checks", {**check, "last_decomposition_step": [100]}))
     shot = {"step": [100], "factor": [0], "last_decomposition_step": [60], "eigenvalues": [np.ones(4, np.float32)]}
     trace.append("snapshots", record_batch("snapshots", shot))
-    drawing = spectrum.draw([Lane(trace, "FOAM", 0)], View(factor=0))
+    drawing = spectrum.draw(Scene([Lane(trace, "FOAM", 0)], Look(factor=0)))
     assert (
         drawing.moment == "snapshot of step 100, before its check decided" and "basis from step 60" in drawing.reading
     )
@@ -71,12 +73,12 @@ def test_a_snapshot_at_a_check_that_decomposed_is_of_before() -> None:
 
 def test_the_end_of_an_interval_is_named_as_that() -> None:
     lane = Lane(intervals(), "log", 0)
-    assert damping.draw([lane], View(factor=1)).moment == "end of steps 97 to 128"
-    assert decision.draw([lane], View(factor=1)).moment == "steps 97 to 128"
+    assert damping.draw(Scene([lane], Look(factor=1))).moment == "end of steps 97 to 128"
+    assert decision.draw(Scene([lane], Look(factor=1))).moment == "steps 97 to 128"
 
 
 def test_counts_are_whole_and_what_a_factor_pays_is_told(lanes: list[Lane]) -> None:
-    rows = {label: value for label, value, _ in decision.draw(lanes, View(factor=2, lane=1)).text}
+    rows = {label: value for label, value, _ in decision.draw(Scene(lanes, Look(factor=2, lane=1))).text}
     done, checked = re.match(r"(\d+) of (\d+) checks", rows["spent so far"]).groups()
     assert (done, checked) == ("15", "15") and rows["per 100 steps"] == "2.14"
 
@@ -85,7 +87,7 @@ def test_a_run_truncated_to_a_moment_says_that_moment() -> None:
     whole = SyntheticRun("foam").advance(700).trace
     lane = Lane(whole.truncated(333) if isinstance(whole, Trace) else whole, "FOAM", 0)
     for spec in PANELS:
-        drawing = spec.draw([lane], View(factor=0))
+        drawing = spec.draw(Scene([lane], Look(factor=0)))
         if drawing.empty:
             continue
         told = [int(text.replace(",", "")) for text in re.findall(r"[\d,]+", drawing.moment)]

@@ -12,7 +12,7 @@ from foam_viz.engine import config
 from foam_viz.engine.run import Run
 from foam_viz.figures import loss, picture
 from foam_viz.figures.catalogue import BY_ID
-from foam_viz.figures.panel import Lane, View
+from foam_viz.figures.scene import Lane, Scene
 from foam_viz.tasks.catalogue import TASKS
 from foam_viz.trace import Trace
 
@@ -42,7 +42,7 @@ def test_each_pictured_task_is_drawn_for_two_runs_side_by_side(task: str) -> Non
     trace = trained(task)
     lanes = [Lane(trace, "AdamW", 0), Lane(trace, "<b>again</b>", 1)]
     assert BY_ID["picture"].has_place(lanes)
-    drawing = picture.draw(lanes, View())
+    drawing = picture.draw(Scene(lanes))
     go.Figure(drawing.figure)
     domains = [drawing.figure["layout"][f"xaxis{number}"]["domain"] for number in ("", "2")]
     assert domains[0][1] < domains[1][0]
@@ -54,7 +54,7 @@ def test_each_pictured_task_is_drawn_for_two_runs_side_by_side(task: str) -> Non
 def test_a_task_without_pictures_has_no_card() -> None:
     lanes = [Lane(trained("digits-classifier", steps=2), "AdamW", 0)]
     assert not BY_ID["picture"].has_place(lanes)
-    assert picture.draw(lanes, View()).figure is None
+    assert picture.draw(Scene(lanes)).figure is None
 
 
 def test_arrays_that_do_not_change_are_recorded_once() -> None:
@@ -70,21 +70,21 @@ def test_arrays_that_do_not_change_are_recorded_once() -> None:
 def test_the_decision_is_the_most_probable_class() -> None:
     trace = trained("spirals")
     probability = trace.latest_picture()["probability"]
-    codes = values(picture.draw([Lane(trace, "x", 0)], View()).figure["data"][0]["z"])
+    codes = values(picture.draw(Scene([Lane(trace, "x", 0)])).figure["data"][0]["z"])
     assert np.array_equal(codes // 6, probability.argmax(0))
 
 
 def test_the_floor_is_drawn_where_it_is_known() -> None:
-    quadratic = loss.draw([Lane(trained("rotating-quadratic"), "x", 0)], View()).figure["layout"]
+    quadratic = loss.draw(Scene([Lane(trained("rotating-quadratic"), "x", 0)])).figure["layout"]
     assert quadratic["shapes"] and "least possible" in str(quadratic["annotations"])
-    digits = loss.draw([Lane(trained("digits-classifier", steps=2), "x", 0)], View()).figure["layout"]
+    digits = loss.draw(Scene([Lane(trained("digits-classifier", steps=2), "x", 0)])).figure["layout"]
     assert not digits["shapes"]
 
 
 def test_wide_pictures_of_four_runs_stand_in_two_rows_and_no_name_runs_into_another() -> None:
     trace = trained("digits-autoencoder", steps=4)
     lanes = [Lane(trace, f"lane {n} with {'many settings ' * 12}", n) for n in range(4)]
-    layout = picture.draw(lanes, View()).figure["layout"]
+    layout = picture.draw(Scene(lanes)).figure["layout"]
     across = [layout[f"xaxis{number}"]["domain"] for number in ("", "2", "3", "4")]
     down = [layout[f"yaxis{number}"]["domain"] for number in ("", "2", "3", "4")]
     assert across[0] == across[2] and across[1] == across[3] and across[0][1] < across[1][0]

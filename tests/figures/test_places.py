@@ -10,7 +10,8 @@ import pytest
 
 from foam_viz.figures import metrics
 from foam_viz.figures.catalogue import PANELS, panels_for
-from foam_viz.figures.panel import Lane, View, without_place
+from foam_viz.figures.panel import without_place
+from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import Manifest, Trace, record_batch
 from tests.figures.imported import intervals, totals
 from tests.figures.reading import trace, values
@@ -33,7 +34,7 @@ def test_a_log_without_factors_shows_what_it_has_and_no_empty_card() -> None:
     assert _ids(log) == ["loss", "metric-learning_rate", "metric-gradient_norm", "metric-accuracy"]
     lanes = [Lane(log, "<i>log</i>", 0)]
     for spec in panels_for(lanes):
-        drawing = spec.draw(lanes, View())
+        drawing = spec.draw(Scene(lanes))
         assert drawing.figure is not None and "step" in drawing.moment + drawing.reading, spec.id
         go.Figure(drawing.figure)
         json.dumps(drawing.figure, allow_nan=False)
@@ -44,12 +45,12 @@ def test_a_log_without_factors_shows_what_it_has_and_no_empty_card() -> None:
 
 def test_metrics_are_drawn_as_logged_each_on_its_own_axis() -> None:
     log = _log(step=[10, 20, 30], accuracy=[0.1, np.nan, 0.7], perplexity=[1e6, 1e3, 5.0])
-    accuracy, perplexity = (spec.draw([Lane(log, "log", 2)], View()) for spec in metrics.cards([Lane(log, "log", 2)]))
+    accuracy, perplexity = (spec.draw(Scene([Lane(log, "log", 2)])) for spec in metrics.cards([Lane(log, "log", 2)]))
     drawn = trace(accuracy.figure, "accuracy")
     assert values(drawn["x"]).tolist() == [10, 30] and "markers" in drawn["mode"]
     assert accuracy.reading == "0.700 at step 30; lowest 0.100, highest 0.700"
     (constant,) = metrics.cards([Lane(_log(step=[1, 2], rate=[0.5, 0.5]), "log", 0)])
-    assert constant.draw([Lane(_log(step=[1, 2], rate=[0.5, 0.5]), "log", 0)], View()).reading.endswith(
+    assert constant.draw(Scene([Lane(_log(step=[1, 2], rate=[0.5, 0.5]), "log", 0)])).reading.endswith(
         "the same all along"
     )
     assert perplexity.figure["layout"]["yaxis"]["type"] == "log" and "5.00 at step 30" in perplexity.reading

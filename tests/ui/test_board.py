@@ -12,7 +12,9 @@ from streamlit.testing.v1 import AppTest
 
 from foam_viz.figures import theme
 from foam_viz.figures.catalogue import BY_ID, PANELS
-from foam_viz.figures.panel import Drawing, Lane, View
+from foam_viz.figures.look import Look
+from foam_viz.figures.panel import Drawing
+from foam_viz.figures.scene import Lane, Scene
 from foam_viz.ui import assets
 from foam_viz.ui.board import Panel, Sent, _window, payload
 from tests.synthetic import SyntheticRun
@@ -77,7 +79,7 @@ def test_a_nan_is_a_gap() -> None:
 )
 def test_the_first_payload_of_a_long_run_is_small(kinds: list[str], limit: int) -> None:
     lanes = [Lane(SyntheticRun(kind, seed=i).advance(3000).trace, kind, i) for i, kind in enumerate(kinds)]
-    panels = [Panel(spec, spec.draw(lanes, View(factor=0))) for spec in PANELS]
+    panels = [Panel(spec, spec.draw(Scene(lanes, Look(factor=0)))) for spec in PANELS]
     assert len(payload(panels, {}, Sent())) < 0.6 * limit
 
 

@@ -8,7 +8,8 @@ from foam_viz.engine import config
 from foam_viz.engine.config import Experiment
 from foam_viz.engine.run import Run
 from foam_viz.figures.catalogue import PANELS, panels_for
-from foam_viz.figures.panel import Lane, without_place
+from foam_viz.figures.panel import without_place
+from foam_viz.figures.scene import Lane
 from foam_viz.optim.catalogue import OPTIMIZERS
 from foam_viz.trace import Trace
 from foam_viz.ui.lab_head import awaited, cells

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from foam_viz.analysis.findings import findings
 from foam_viz.figures.catalogue import PANELS
-from foam_viz.figures.panel import Drawing, Lane, PanelSpec, View
+from foam_viz.figures.look import Look
+from foam_viz.figures.panel import Drawing, PanelSpec
+from foam_viz.figures.scene import Lane, Scene
 from foam_viz.logs.reading import read_all
 from foam_viz.trace import TABLES, Trace, summarize
 from foam_viz.trace.schema import LARGEST_STEP
@@ -37,10 +39,10 @@ def draw_everything(trace: Trace) -> None:
     steps = trace.values("steps", "step")
     assert not len(steps) or 0 <= int(steps.min()) <= int(steps.max()) <= LARGEST_STEP, "beyond what the slider can"
     for factor in range(min(2, len(trace.manifest.factors))) or (None,):
-        view = View(factor=factor)
+        view = Look(factor=factor)
         for moment in (None, 50):
             then = trace if moment is None else trace.truncated(moment)
-            drawn = [Panel(spec, spec.draw([Lane(then, run.label, 0)], view)) for spec in PANELS]
+            drawn = [Panel(spec, spec.draw(Scene([Lane(then, run.label, 0)], view))) for spec in PANELS]
             payload(drawn, {}, Sent())
             payload(logs_inspect.drawn(run, view, moment), {}, Sent())
 
@@ -113,17 +115,17 @@ def _panel(draw) -> PanelSpec:
 
 
 def test_a_panel_that_fails_says_so_in_its_card_and_in_the_log(caplog):
-    def fail(lanes, view):
+    def fail(scene):
         raise OverflowError("/srv/secret/place")
 
     with caplog.at_level(logging.ERROR):
-        drawing = isolation.drawing(_panel(fail), [], View())
+        drawing = isolation.drawing(_panel(fail), Scene())
     assert drawing.empty.startswith("The panel Broken cannot be drawn from these runs (OverflowError).")
     assert "secret" not in drawing.empty and "secret" in caplog.text
 
 
 def test_a_panel_that_cannot_be_sent_costs_its_own_card_only(caplog):
-    spec = _panel(lambda lanes, view: Drawing())
+    spec = _panel(lambda scene: Drawing())
     panels = [Panel(spec, Drawing(figure={"data": [2**70], "layout": {}})), Panel(spec, Drawing(reading="good"))]
     with caplog.at_level(logging.ERROR):
         text = zlib.decompress(payload(panels, {}, Sent())).decode()

@@ -1,0 +1,76 @@
+"""What a panel draws: the runs, what the reader chose, and what the runs are held against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from foam_viz.figures.look import Look
+from foam_viz.trace import Trace, TraceView
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One run on the page, at the moment when the lane was made: it is drawn while it grows.
+
+    Attributes:
+        trace: everything recorded of the run by then; made of a trace or a view of it.
+        label: the name the reader sees ("FOAM", "Shampoo f = 50").
+        position: 0 to 5; fixes colour, dash and marker on every panel.
+    """
+
+    trace: Trace | TraceView
+    label: str
+    position: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "trace", self.trace.view())
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A value that a metric is held against: a line across its plot.
+
+    Attributes:
+        metric: Column of steps, such as ``loss``.
+        value: Where the line is, in the unit of the metric.
+        words: What it is, as the reader sees it beside the line.
+    """
+
+    metric: str
+    value: float
+    words: str
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that a panel is drawn of; two equal scenes are drawn alike.
+
+    Attributes:
+        lanes: The runs, in order.
+        look: What the reader chose.
+        references: Lines to hold the runs against, besides those that the runs and the look bring.
+    """
+
+    lanes: Sequence[Lane] = ()
+    look: Look = Look()
+    references: Sequence[Reference] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lanes", tuple(self.lanes))
+        object.__setattr__(self, "references", tuple(self.references))
+
+    @property
+    def focus(self) -> Lane | None:
+        """The lane whose factor is followed: the one that the look names, else the first that has factors."""
+        with_factors = [lane for lane in self.lanes if lane.trace.manifest.factors]
+        chosen = [lane for lane in with_factors if lane.position == self.look.lane]
+        return (chosen or with_factors or [None])[0]
+
+    @property
+    def followed(self) -> tuple[Lane, int] | None:
+        """The focused lane and the index of the followed factor in it; None if nothing can be followed."""
+        lane, factor = self.focus, self.look.factor
+        if lane is None or factor is None or not 0 <= factor < len(lane.trace.manifest.factors):
+            return None
+        return lane, factor
