@@ -67,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--out", required=True, action=_Once, help="where the run bundle goes: a new directory or a .zip"
     )
+    train.add_argument(
+        "--stream", action="store_true", help="keep the factors of every check too, for replay and calibrate"
+    )
     train.add_argument("--quiet", action="store_true", help="no progress bar")
     inspect = commands.add_parser("inspect", help="say what is in logs and run bundles")
     inspect.add_argument("paths", nargs="+", metavar="PATH", help="a log, a run bundle, a folder, an archive")
@@ -118,7 +121,7 @@ def _train(options: argparse.Namespace) -> int:
     chosen = cli_train.run_config(options)
     target = cli_train.Target(options.out)
     with cli_train.Interrupt() as interrupt:
-        run = cli_train.build(chosen, options.device)
+        run = cli_train.build(chosen, options.device, stream=options.stream)
         target.create(run)
         if target.folder != target.path and not options.quiet:
             print(f"until it ends, the run is saved in {_printable(str(target.folder))}", file=sys.stderr)

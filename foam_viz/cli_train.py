@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from foam_viz import settings
 from foam_viz.engine import config, cost
+from foam_viz.optim.catalogue import OPTIMIZERS
 from foam_viz.optim.fields import FieldError
-from foam_viz.trace import bundle
+from foam_viz.trace import bundle, stream
 from foam_viz.trace.autosave import Autosave, AutosaveError
 from foam_viz.trace.bundle import BundleError
 from foam_viz.trace.model import Trace
+from foam_viz.trace.stream import RUN_BYTES, Sample, StreamFile
 
 if TYPE_CHECKING:
     from foam_viz.engine.run import Run
@@ -30,7 +32,7 @@ DEFAULTS = {"steps": "600", "seed": "0"}
 UNFINISHED = ".unfinished"
 """What the name of the folder beside a zip ends in, while its run trains."""
 
-_OPTIONS = ("task", "optimizer", "device", "out", "quiet")
+_OPTIONS = ("task", "optimizer", "device", "out", "quiet", "stream")
 _SAVE_SECONDS = 1.0
 _BAR = 30
 
@@ -66,6 +68,12 @@ def run_config(options: argparse.Namespace) -> dict[str, Any]:
     on_cpu = (options.device or installation.device) in ("auto", "cpu")
     for error in cost.review(experiment, installation, on_cpu=on_cpu):
         print(f"warning: the live lab would not train this: {error}", file=sys.stderr)
+    if options.stream:
+        kept = cost.stream(experiment, 0, RUN_BYTES)
+        if kept is None:
+            remedy = "leave it out, or choose one of " + ", ".join(n for n, s in OPTIMIZERS.items() if s.is_replayable)
+            raise FieldError("--stream", options.optimizer, "used with an optimizer that has damped factors", remedy)
+        print(kept.words, file=sys.stderr)
     return experiment.lane_config(0)
 
 
@@ -101,6 +109,8 @@ class Target:
         self._autosave: Autosave | None = None
         self._trace: Trace | None = None
         self._told = False
+        self._stream: StreamFile | None = None
+        self._samples: list[list[Sample]] = []
 
     def create(self, run: Run) -> None:
         """Write the run's beginning, so that a place that cannot be written to is known before it trains.
@@ -110,18 +120,49 @@ class Target:
         """
         self._trace = Trace.empty(run.manifest(name=self.name))
         self._autosave = Autosave(self.folder, self._trace.manifest)
+        if run.streams:
+            try:
+                self._stream = StreamFile(self.folder, RUN_BYTES, every=run.config["optimizer_settings"]["period"])
+            except OSError as error:
+                raise AutosaveError(self.folder, str(error.strerror or error), "Choose another place.") from error
 
     def save(self, run: Run) -> None:
         """Take the new rows. A disk that is full now may have room again later; it is said once."""
+        try:
+            self._save_stream(run)
+        except OSError as error:
+            self._tell(f"The factor stream cannot be written: {error.strerror or error}.")
         for table, rows in run.drain().items():
             self._trace.append(table, rows)
             self._autosave.append(table, rows)
         try:
             self._autosave.flush()
         except AutosaveError as error:
-            if not self._told:
-                print(f"\nwarning: {error} Training goes on; saving is tried again.", file=sys.stderr)
-            self._told = True
+            self._tell(str(error))
+
+    def _tell(self, problem: str) -> None:
+        if not self._told:
+            print(f"\nwarning: {problem} Training goes on; saving is tried again.", file=sys.stderr)
+        self._told = True
+
+    def _save_stream(self, run: Run) -> None:
+        """Write the samples; where they were thinned out the run's own events say so.
+
+        Raises:
+            OSError: They cannot be written; they are kept for the next time.
+        """
+        if self._stream is None:
+            return
+        before = self._stream.spacing.stride
+        self._samples += run.drain_stream()
+        while self._samples:
+            self._stream.add(self._samples.pop(0))
+        if (stride := self._stream.spacing.stride) > before:
+            message = f"{RUN_BYTES:,} bytes are the cap of the factor stream: it keeps one check of {stride}."
+            run.recorder.events.add(
+                {"step": run.step, "kind": "stream-thinned", "factor": None, "value": float(stride), "message": message}
+            )
+        self._stream.flush()
 
     def finish(self, run: Run) -> tuple[Trace, Path]:
         """Write what is left and how the run ended; into a temporary folder where its own place fails.
@@ -146,6 +187,8 @@ class Target:
                 if self.path.exists():
                     raise BundleError(self.path, "is there by now", "It is left as it is.")
                 bundle.write(self._trace, self.path)
+                if self._stream is not None:
+                    stream.add_to(self.path, self.folder)
             except BundleError as error:
                 return self._saved_instead(error, self.folder)
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -178,7 +221,7 @@ class Interrupt:
         self.number = number
 
 
-def build(chosen: dict[str, Any], device: str | None) -> Run:
+def build(chosen: dict[str, Any], device: str | None, *, stream: bool = False) -> Run:
     """The run, on a device that is there.
 
     Raises:
@@ -199,7 +242,7 @@ def build(chosen: dict[str, Any], device: str | None) -> Run:
         )
         raise FieldError("--device" if named else "device", device, allowed)
     torch.set_num_threads(1)  # small matrices: more threads cost more than they give, and runs stay reproducible
-    return Run(chosen, run_id=secrets.token_hex(16), device=device)
+    return Run(chosen, run_id=secrets.token_hex(16), device=device, stream=stream)
 
 
 def train(run: Run, target: Target, interrupt: Interrupt, *, quiet: bool) -> None:

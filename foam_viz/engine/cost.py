@@ -115,6 +115,59 @@ def _lane(outline: Outline, lane: LaneConfig) -> Cost:
     )
 
 
+@dataclass(frozen=True)
+class StreamCost:
+    """What the factor stream of a run takes on the disk.
+
+    Attributes:
+        checks: Checks of each factor, in all steps of the run.
+        bytes_a_check: Bytes of numbers that one check of all factors adds.
+        stride: Of so many checks one stays, the others are thinned out to stay within the cap.
+    """
+
+    checks: int
+    bytes_a_check: int
+    stride: int
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of numbers in the end."""
+        return self.bytes_a_check * -(-self.checks // self.stride)
+
+    @property
+    def words(self) -> str:
+        """What it takes, in a sentence."""
+        size = f"{self.bytes / _MIB:,.1f} MiB"
+        if self.stride == 1:
+            return f"The factor stream takes about {size}: {self.checks:,} checks of all factors."
+        return (
+            f"The factor stream takes about {size}: of {self.checks:,} checks one in {self.stride:,} stays, the others "
+            "are thinned out to stay within its cap."
+        )
+
+
+def stream(experiment: Experiment, lane: int, cap: int) -> StreamCost | None:
+    """What the factor stream of a lane takes; None where its optimizer has no inverse roots to replay.
+
+    Args:
+        experiment: What is trained.
+        lane: Position of the lane.
+        cap: Bytes of numbers a run, at most.
+    """
+    settings = experiment.lanes[lane].settings
+    if not experiment.lanes[lane].spec.is_replayable:
+        return None
+    sizes = factor_sizes(tasks.find(experiment.task).outline(experiment.task_settings).parameters, settings)
+    if not sizes:
+        return None
+    checks = max(experiment.run_settings["steps"] // settings["period"], 1)
+    size = sum(count * _BYTES * rows * (rows + 1) // 2 for rows, count in sizes.items())
+    stride = 1
+    while size * -(-checks // stride) > cap and stride < checks:
+        stride *= 2
+    return StreamCost(checks, size, stride)
+
+
 class TooCostly(ValueError):
     """A run that goes beyond what this installation allows.
 

@@ -16,12 +16,15 @@ from torch import Tensor
 from foam_viz import __version__
 from foam_viz.engine import device as devices
 from foam_viz.engine.config import learning_rate_factor
+from foam_viz.engine.factor_stream import FactorStream
 from foam_viz.engine.recorder import Recorder, Schedule
 from foam_viz.optim import catalogue as optimizers
 from foam_viz.optim.factored import FactoredOptimizer
 from foam_viz.optim.grouping import hidden_matrices
+from foam_viz.optim.shampoo import Shampoo
 from foam_viz.tasks import catalogue as tasks
 from foam_viz.trace.manifest import FactorInfo, Manifest
+from foam_viz.trace.stream import Sample
 
 # On a GPU losses stay on the device until this many have gathered: reading each would make the host wait for the
 # device at every step. It is a count of steps, so a run's rows do not depend on the clock.
@@ -38,6 +41,7 @@ class Run:
         schedule: When what is recorded.
         followed: Position of the followed factor; None follows the largest factor of the first matrix.
         recording: False measures nothing but the loss: what the recorder costs is measured against this.
+        stream: Whether the factor stream is kept, where the optimizer has inverse roots: see ``engine.factor_stream``.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class Run:
         schedule: Schedule | None = None,
         followed: int | None = None,
         recording: bool = True,
+        stream: bool = False,
     ) -> None:
         self.config = dict(config)
         self.run_id = run_id
@@ -78,6 +83,11 @@ class Run:
         self._recording = recording
         if self.factors and recording:
             self.optimizer.observer = self.recorder.on_check
+        self._stream = (
+            FactorStream(self.optimizer, self.factors, config["optimizer_settings"]["period"])
+            if stream and isinstance(self.optimizer, Shampoo) and self.factors
+            else None
+        )
         self._pictured = tasks.find(config["task"]).picture
         self._losses: list[tuple[int, Tensor, float, float | None, float, int | None]] = []
         self._gather = 1 if self.device == "cpu" else _DEVICE_LOSSES
@@ -133,6 +143,8 @@ class Run:
         self.step = step
         if self.factors and self._recording:
             self.recorder.after_step(step, self.optimizer)
+        if self._stream is not None:
+            self._stream.after_step(step)
         self.refreshed = self.recorder.decompositions > before
         held_out = None
         if self._recording and (step == 1 or step % self.recorder.schedule.held_out_period == 0):
@@ -204,6 +216,15 @@ class Run:
         """The rows since the last drain."""
         self._read_losses()
         return self.recorder.drain()
+
+    @property
+    def streams(self) -> bool:
+        """Whether the factor stream is kept."""
+        return self._stream is not None
+
+    def drain_stream(self) -> list[list[Sample]]:
+        """The samples of the factor stream since the last drain, a list a step; empty where none is kept."""
+        return [] if self._stream is None else self._stream.drain()
 
     def manifest(self, *, name: str | None = None, shared_machine: bool = False) -> Manifest:
         """What the trace says of the run as a whole, now."""

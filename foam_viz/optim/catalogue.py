@@ -128,6 +128,7 @@ SPLUS_FIELDS = (
 
 # Longer than the library's default (one period): comparisons deceive unless all lanes start preconditioning together.
 EQUAL_START = 10
+SHAMPOO_FACTORY = "foam_viz.optim.shampoo:Shampoo"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +162,11 @@ class OptimizerSpec:
     policy_settings: tuple[tuple[str, Any], ...] = ()
     has_factors: bool = False
     is_ours: bool = False
+
+    @property
+    def is_replayable(self) -> bool:
+        """Whether a policy decides about damped inverse roots, so that recorded factors say what it would decide."""
+        return self.factory == SHAMPOO_FACTORY
 
     @property
     def all_fields(self) -> tuple[Field, ...]:
@@ -223,7 +229,7 @@ def _shampoo(
     fields = tuple(field for field in _policy_fields(policy) if field.name != STAGGER.name)
     return OptimizerSpec(
         name=name, label=label, summary=summary, source=source, fields=SHAMPOO_FIELDS,
-        factory="foam_viz.optim.shampoo:Shampoo", policy=policy, policy_fields=fields,
+        factory=SHAMPOO_FACTORY, policy=policy, policy_fields=fields,
         policy_settings=((STAGGER.name, True),) if stagger else (),
         constraints=POLICIES[policy].constraints, has_factors=True, is_ours=is_ours,
     )  # fmt: skip

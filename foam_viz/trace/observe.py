@@ -223,10 +223,14 @@ class Observer:
             check["residual"] = residual
 
     def _sample(self, step: int) -> None:
+        before = self._stream_file.spacing.stride
         self._stream_file.add(self._samples(step))
+        cap, stride = f"{self._stream.byte_cap:,} bytes are its cap", self._stream_file.spacing.stride
         if self._stream_file.full:
-            message = f"the factor stream ends before step {step}: {self._stream.byte_cap:,} bytes are its cap"
-            self._tell("stream-full", None, message)
+            self._tell("stream-full", None, f"the factor stream ends before step {step}: {cap}")
+        elif stride > before:
+            message = f"the factor stream keeps every {stride * self._stream.every} steps: {cap}"
+            self._tell("stream-thinned", None, message)
 
     def _samples(self, step: int) -> Iterator[Sample]:
         parameters = {}
@@ -239,8 +243,9 @@ class Observer:
             values = kept.astype(matrices.precision, copy=False)
             yield Sample(step, "factor", info.id, values, root, matrices.epsilon, matrices.beta, matrices.steps)
             parameters[info.parameter] = seen.view.parameter
+        wanted = self._stream.gradients and step // self._stream.every % self._stream.gradients_every == 0
         for name, parameter in parameters.items():
-            if self._stream.gradients and getattr(parameter, "grad", None) is not None:
+            if wanted and getattr(parameter, "grad", None) is not None:
                 yield Sample(step, "gradient", name, to_host(parameter.grad).astype(precision(parameter.grad)))
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +24,14 @@ from foam_viz.trace.parts import TEMPORARY_SUFFIX, write_atomically
 
 STREAM_FOLDER = "stream"
 DEFAULT_SIZE_LIMIT = 2 * 2**30
+RUN_BYTES = 64 * 2**20
+"""Bytes of numbers that a run of our own keeps at most."""
 PART_BYTES = 4 * 2**20
 """So much is gathered before a part is written; a kill loses what is gathered."""
 
 _NAME = re.compile(r"stream\.(\d{8})\.arrow")
-_ADDED = ("beta", "steps", "dtype")  # since the first release
+_ADDED = ("beta", "steps", "dtype", "mirror")  # since the first release
+_SPACING = ("every", "stride", "first")
 _SCHEMA = pa.schema(
     [
         pa.field("step", pa.int64(), nullable=False),
@@ -40,8 +44,28 @@ _SCHEMA = pa.schema(
         pa.field("steps", pa.int64()),
         pa.field("dtype", pa.string()),
         pa.field("values", pa.binary(), nullable=False),
+        pa.field("mirror", pa.binary()),
     ]
 )
+
+
+@dataclass(frozen=True)
+class Spacing:
+    """Which steps a stream keeps: of every ``stride`` checks one, and the first, which always decomposes.
+
+    Attributes:
+        every: Steps between two samples before any was thinned out: the check period.
+        stride: A power of 2; 1 where nothing was thinned out.
+        first: The first step; None before any.
+    """
+
+    every: int = 1
+    stride: int = 1
+    first: int | None = None
+
+    def keeps(self, step: int) -> bool:
+        """Whether the samples of a step stay."""
+        return step == self.first or (step // self.every) % self.stride == 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +75,9 @@ class Stream:
     Attributes:
         factors: Ids, or patterns with ``*``, of factors: ``"0.block_0.0"``.
         every: Steps between two samples; the check period, or a divisor of it, allows an exact replay.
-        byte_cap: Bytes of numbers that are kept at most; the stream ends before the sample that would pass it.
+        byte_cap: Bytes of numbers that are kept at most; before it is passed, every second sample is thinned out.
         gradients: Whether the gradients of the factors' parameters are kept too.
+        gradients_every: They are kept with one of so many samples.
 
     Raises:
         ValueError: A value is outside its range.
@@ -62,11 +87,12 @@ class Stream:
     every: int = 10
     byte_cap: int = 50_000_000
     gradients: bool = True
+    gradients_every: int = 1
 
     def __post_init__(self) -> None:
         if isinstance(self.factors, str) or not self.factors or not all(isinstance(f, str) for f in self.factors):
             raise ValueError(f"Stream.factors = {self.factors!r}: must be a tuple of factor ids, like ('0.block_0.0',)")
-        for name in ("every", "byte_cap"):
+        for name in ("every", "byte_cap", "gradients_every"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"Stream.{name} = {value!r}: must be a whole number from 1")
@@ -109,49 +135,73 @@ class Record:
 
     Attributes:
         samples: In the order in which they were recorded.
-        notes: Parts that could not be read, and why.
+        notes: Parts that could not be read, and why; and that samples were thinned out.
+        spacing: Which steps were kept.
     """
 
     samples: tuple[Sample, ...]
     notes: tuple[str, ...] = ()
+    spacing: Spacing = Spacing()
 
 
 class StreamFile:
     """Writes the stream of one run, as its only writer.
 
+    A stream that would pass its cap is thinned: every second check goes, of those that are kept and of those that
+    follow, so that it still spans the whole run.
+
     Args:
         directory: The bundle directory.
         byte_cap: Bytes of numbers at most, those of an earlier writer included.
         after: Samples beyond this step are dropped first; None drops none.
+        every: Steps between two samples of a factor: the check period.
 
     Attributes:
         bytes: Bytes of numbers so far.
-        full: Whether a sample was refused because of the cap; none is taken after.
+        spacing: Which steps are kept.
+        full: Whether the samples of one step alone pass the cap; none is taken after.
     """
 
-    def __init__(self, directory: Path, byte_cap: int, after: int | None = None) -> None:
+    def __init__(self, directory: Path, byte_cap: int, after: int | None = None, every: int = 1) -> None:
         self._folder = directory / STREAM_FOLDER
         self._cap = byte_cap
         self._pending: list[dict[str, object]] = []
         self._pending_bytes = self.bytes = self._next = 0
+        self.spacing = Spacing(every)
         self.full = False
         self._folder.mkdir(parents=True, exist_ok=True)
+        found = []
         for path in sorted(self._folder.iterdir()):
             if path.name.endswith(TEMPORARY_SUFFIX):
                 path.unlink()
             elif match := _NAME.fullmatch(path.name):
                 self._next = max(self._next, int(match[1]) + 1)
-                self._keep(path, after)
+                found.append(path)
+        for path in found:
+            self._widen(path)
+        for path in found:
+            self._keep(path, after)
 
-    def _keep(self, path: Path, after: int | None) -> None:
+    def _widen(self, path: Path) -> None:
+        try:
+            told = _spacing(_decode(path.read_bytes()).schema)
+        except ValueError:
+            return
+        if told is not None and told.stride >= self.spacing.stride:
+            self.spacing = told
+
+    def _keep(self, path: Path, after: int | None = None) -> None:
         try:
             rows = _decode(path.read_bytes())
         except ValueError:
             return  # torn: the reader reports it
-        kept = rows if after is None else rows.filter(pa.array([s <= after for s in rows["step"].to_pylist()]))
-        if len(kept) < len(rows):
-            write_atomically(path, _encode(kept), durable=True)
-        self.bytes += sum(len(value) for value in kept["values"].to_pylist())
+        steps = rows["step"].to_pylist()
+        kept = rows.filter(
+            pa.array([(after is None or s <= after) and self.spacing.keeps(s) for s in steps], pa.bool_())
+        )
+        if len(kept) < len(rows) or _spacing(rows.schema) != self.spacing:
+            write_atomically(path, _encode(kept, self.spacing), durable=True)
+        self.bytes += _size_of(kept["values"]) + _size_of(kept["mirror"])
 
     def add(self, samples: Iterable[Sample]) -> None:
         """Take the samples of one step, all or none of them.
@@ -160,15 +210,34 @@ class StreamFile:
             OSError: A part could not be written; its samples are kept for the next.
         """
         rows = [_pack(sample) for sample in samples]
-        size = sum(len(row["values"]) for row in rows)
-        if self.full or self.bytes + size > self._cap:
-            self.full = True
+        if self.full or not rows:
             return
+        step = rows[0]["step"]
+        if self.spacing.first is None:
+            self.spacing = replace(self.spacing, first=step)
+        if not self.spacing.keeps(step):
+            return
+        size = sum(map(_row_bytes, rows))
+        while self.bytes + size > self._cap:
+            if self.bytes == 0 or self.spacing.stride > step:
+                self.full = True
+                return
+            self._thin()
+            if not self.spacing.keeps(step):
+                return
         self._pending += rows
         self._pending_bytes += size
         self.bytes += size
         if self._pending_bytes >= PART_BYTES:
             self.flush()
+
+    def _thin(self) -> None:
+        self.spacing = replace(self.spacing, stride=2 * self.spacing.stride)
+        self._pending = [row for row in self._pending if self.spacing.keeps(row["step"])]
+        self._pending_bytes = self.bytes = sum(map(_row_bytes, self._pending))
+        for path in sorted(self._folder.iterdir()):
+            if _NAME.fullmatch(path.name):
+                self._keep(path)
 
     def flush(self) -> None:
         """Write what was gathered as one part.
@@ -179,7 +248,7 @@ class StreamFile:
         if not self._pending:
             return
         rows = pa.Table.from_pylist(self._pending, schema=_SCHEMA)
-        write_atomically(self._folder / f"stream.{self._next:08d}.arrow", _encode(rows), durable=False)
+        write_atomically(self._folder / f"stream.{self._next:08d}.arrow", _encode(rows, self.spacing), durable=False)
         self._next += 1
         self._pending, self._pending_bytes = [], 0
 
@@ -218,6 +287,15 @@ def pack(directory: str | os.PathLike[str], archive: str | os.PathLike[str]) -> 
     """
     directory, archive = Path(directory), Path(archive)
     bundle.write(bundle.read(directory), archive)
+    add_to(archive, directory)
+
+
+def add_to(archive: Path, directory: Path) -> None:
+    """Add the stream of a bundle directory, where there is one, to a zip file of the same bundle.
+
+    Raises:
+        OSError: The zip file cannot be written.
+    """
     folder = directory / STREAM_FOLDER
     if not folder.is_dir():
         return
@@ -233,20 +311,32 @@ def _in_stream(name: str) -> bool:
 
 
 def _assemble(parts: Iterable[tuple[str, object]]) -> Record:
-    samples, notes = [], []
+    samples, notes, spacing = [], [], Spacing()
     for name, load in parts:
         try:
-            samples += [_unpack(row) for row in _decode(load()).to_pylist()]
+            rows = _decode(load())
+            told = _spacing(rows.schema)
+            if told is not None and told.stride >= spacing.stride:
+                spacing = told
+            samples += [_unpack(row) for row in rows.to_pylist()]
         except ValueError as error:
             notes.append(f"{name} cannot be read, its samples are left out: {error}")
-    return Record(tuple(samples), tuple(notes))
+    if spacing.stride > 1:  # a writer that was killed while it thinned has thinned some parts only
+        samples = [sample for sample in samples if spacing.keeps(sample.step)]
+        notes.append(f"the stream was thinned to stay within its cap: it keeps one check of {spacing.stride}")
+    return Record(tuple(samples), tuple(notes), spacing)
 
 
 def _pack(sample: Sample) -> dict[str, object]:
-    """A row: a factor is symmetric, so only its lower triangle, which ``eigh`` reads, is stored."""
+    """A row: a factor is symmetric, so only its lower triangle, which ``eigh`` reads, is stored.
+
+    A sum of products may differ from its mirror image in the last bit. For a replay that gives every bit back, such a
+    factor keeps the bits in which they differ too.
+    """
     values = np.asarray(sample.values)
     kind = "<f8" if values.dtype == np.float64 else "<f4"
-    numbers = values[np.tril_indices(len(values))] if sample.kind == "factor" else values.reshape(-1)
+    factor = sample.kind == "factor"
+    numbers = np.ascontiguousarray(values[np.tril_indices(len(values))] if factor else values.reshape(-1), kind)
     return {
         "step": sample.step,
         "kind": sample.kind,
@@ -257,8 +347,17 @@ def _pack(sample: Sample) -> dict[str, object]:
         "beta": sample.beta,
         "steps": sample.steps,
         "dtype": kind,
-        "values": np.ascontiguousarray(numbers, kind).tobytes(),
+        "values": numbers.tobytes(),
+        "mirror": _mirror(values.astype(kind, copy=False)) if factor else None,
     }
+
+
+def _mirror(matrix: np.ndarray) -> bytes | None:
+    """The bits in which the upper triangle differs from the lower one, row by row of the lower; None where in none."""
+    below = np.tril_indices(len(matrix), -1)
+    bits = f"<u{matrix.itemsize}"
+    differ = np.ascontiguousarray(matrix[below]).view(bits) ^ np.ascontiguousarray(matrix.T[below]).view(bits)
+    return zlib.compress(differ.tobytes(), 1) if differ.any() else None
 
 
 def _unpack(row: dict[str, object]) -> Sample:
@@ -271,24 +370,63 @@ def _unpack(row: dict[str, object]) -> Sample:
     expected = shape[0] * (shape[0] + 1) // 2 if factor and square else int(np.prod(shape, dtype=np.int64))
     if min(shape, default=1) < 1 or (factor and not square) or len(numbers) != expected:
         raise ValueError(f"a {row['kind']} of step {row['step']} has {len(numbers)} numbers for the shape {shape}")
-    if factor:
-        values = np.zeros(shape, numbers.dtype)
-        values[np.tril_indices(shape[0])] = numbers
-        values = values + np.tril(values, -1).T
-    else:
-        values = numbers.reshape(shape).copy()
+    values = _whole(numbers, shape[0], row["mirror"], row["step"]) if factor else numbers.reshape(shape).copy()
     return Sample(row["step"], row["kind"], row["id"], values, row["root"], row["epsilon"], row["beta"], row["steps"])
 
 
-def _encode(rows: pa.Table) -> pa.Buffer:
+def _whole(numbers: np.ndarray, size: int, mirror: bytes | None, step: int) -> np.ndarray:
+    values = np.zeros((size, size), numbers.dtype)
+    values[np.tril_indices(size)] = numbers
+    below = np.tril_indices(size, -1)
+    above = values[below]
+    if mirror is not None:
+        unpacker = zlib.decompressobj()
+        try:
+            differ = unpacker.decompress(mirror, above.nbytes)
+        except zlib.error as error:
+            raise ValueError(f"a factor of step {step}: {error}") from error
+        if len(differ) != above.nbytes:
+            raise ValueError(f"a factor of step {step} has {len(differ)} bytes for its upper triangle")
+        bits = f"<u{above.itemsize}"
+        above = (above.view(bits) ^ np.frombuffer(differ, bits)).view(above.dtype)
+    values.T[below] = above
+    return values
+
+
+def _row_bytes(row: dict[str, object]) -> int:
+    return len(row["values"]) + len(row["mirror"] or b"")
+
+
+def _size_of(column: pa.ChunkedArray) -> int:
+    return sum(len(value) for value in column.to_pylist() if value is not None)
+
+
+def _spacing(schema: pa.Schema) -> Spacing | None:
+    """Which steps the writer of a part kept; None where the part does not tell.
+
+    Raises:
+        ValueError: What it tells is no spacing.
+    """
+    told = schema.metadata or {}
+    found = [told.get(name.encode()) for name in _SPACING]
+    if None in found:
+        return None
+    if not all(text.isdigit() and len(text) < 16 for text in found) or not int(found[0]) or not int(found[1]):
+        raise ValueError(f"spacing {[text.decode(errors='replace') for text in found]}: must be whole numbers")
+    return Spacing(*map(int, found))
+
+
+def _encode(rows: pa.Table, spacing: Spacing) -> pa.Buffer:
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, _SCHEMA, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
-        writer.write_table(rows)
+    told = {} if spacing.first is None else {name: str(getattr(spacing, name)) for name in _SPACING}
+    schema = _SCHEMA.with_metadata(told)
+    with pa.ipc.new_file(sink, schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(rows.replace_schema_metadata(told))
     return sink.getvalue()
 
 
 def _decode(data: bytes) -> pa.Table:
-    """Rows of a part.
+    """Rows of a part, with what the part tells of its spacing as metadata.
 
     Raises:
         ValueError: The bytes are no whole, valid part.
@@ -297,9 +435,10 @@ def _decode(data: bytes) -> pa.Table:
         with pa.ipc.open_file(pa.py_buffer(data)) as reader:
             rows = reader.read_all()
         rows.validate(full=True)
+        told = rows.schema.metadata
         for field in _SCHEMA:
             if field.name in _ADDED and field.name not in rows.column_names:
                 rows = rows.append_column(field, pa.nulls(len(rows), field.type))
-        return rows.select(_SCHEMA.names).cast(_SCHEMA)
+        return rows.select(_SCHEMA.names).cast(_SCHEMA).replace_schema_metadata(told)
     except (pa.ArrowException, OSError, KeyError, ValueError, MemoryError) as error:
         raise ValueError(str(error) or type(error).__name__) from error

@@ -116,7 +116,7 @@ class Writer:
         self._stream = stream
         self._stream_file = None
         if stream is not None:
-            self._stream_file = StreamFile(place.directory, stream.byte_cap, place.resume_step)
+            self._stream_file = StreamFile(place.directory, stream.byte_cap, place.resume_step, stream.every)
         self._schedule = {"snapshot_every": snapshot_every, "factors": factors}
         self._steps, self._checks = Rows("steps"), Rows("checks")
         self._snapshots, self._events = Rows("snapshots"), Rows("events")

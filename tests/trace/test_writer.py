@@ -355,7 +355,7 @@ def test_a_stream_comes_back_as_it_went(tmp_path: Path, trace):
     assert summarize(bundle.read(archive)) == summarize(trace)
 
 
-def test_a_stream_ends_cleanly_at_its_cap(tmp_path: Path):
+def test_a_stream_is_thinned_at_its_cap(tmp_path: Path):
     net = torch.nn.Linear(8, 8, bias=False)
     optimizer = Shampoo(net.parameters(), lr=1e-2)
     once = 2 * 8 * 9 // 2 * 4
@@ -366,9 +366,9 @@ def test_a_stream_ends_cleanly_at_its_cap(tmp_path: Path):
             net(torch.randn(2, 8)).square().mean().backward()
             optimizer.step()
             writer.log(step, loss=1.0)
-    assert [s.step for s in stream.read(tmp_path / "run").samples] == [2, 2, 4, 4, 6, 6]
+    assert [s.step for s in stream.read(tmp_path / "run").samples] == [2, 2, 8, 8, 16, 16]
     events = bundle.read(tmp_path / "run").events.to_pylist()
-    assert [(event["kind"], event["step"]) for event in events] == [("stream-full", 8)]
+    assert [(event["kind"], event["step"]) for event in events] == [("stream-thinned", 8), ("stream-thinned", 12)]
 
 
 def test_a_continued_stream_drops_what_is_beyond(tmp_path: Path):
