@@ -43,20 +43,26 @@ class Server:
     Args:
         home: Becomes ``FOAM_VIZ_HOME``; the log of the server lies there.
         port: Where it listens; a free one where None.
+        base: Path below which the app is, without slashes (``server.baseUrlPath``).
         environment: More variables.
     """
 
-    def __init__(self, home: Path, port: int | None = None, **environment: str) -> None:
+    def __init__(self, home: Path, port: int | None = None, base: str = "", **environment: str) -> None:
         self.home = home
         self.port = port or free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://127.0.0.1:{self.port}" + (f"/{base}" if base else "")
         self.log = home / "server.log"
         home.mkdir(parents=True, exist_ok=True)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(self.port)],
                 cwd=ROOT,
-                env={**os.environ, "FOAM_VIZ_HOME": str(home), **environment},
+                env={
+                    **os.environ,
+                    "FOAM_VIZ_HOME": str(home),
+                    **({"STREAMLIT_SERVER_BASE_URL_PATH": base} if base else {}),
+                    **environment,
+                },
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

@@ -31,12 +31,14 @@ class Channel:
     Attributes:
         moment: The newest; None until there is one, and while nobody sees it.
         gone: Why there is none any more; empty while there is.
+        failed: Whether the newest could not be taken; the next one may be.
     """
 
     def __init__(self, source: Source, pool: Executor, pace: Pace) -> None:
         self.source, self._pool, self._pace = source, pool, pace
         self.moment: Moment | None = None
         self.gone = ""
+        self.failed = False
         self._tell: dict[object, Callable[[], None]] = {}
         self._hidden: set[object] = set()
         self._seen = asyncio.Event()
@@ -75,6 +77,8 @@ class Channel:
                 self.gone = str(error)
             except Exception:  # a defect of ours: whoever looks keeps what there was, and the next moment may be good
                 _log.exception("no moment of source %s", self.source.id[:8])
+                self.failed = True
+                self._tell_all()
                 await asyncio.sleep(self._pace.seconds)
         self._tell_all()
 
@@ -93,7 +97,7 @@ class Channel:
             return
         urgent, took = self.source.urgent(), loop.time()
         if self.moment is None or self.source.changed(self.moment):
-            self.moment = await self._in_pool(self.source.moment)
+            self.moment, self.failed = await self._in_pool(self.source.moment), False
             self._tell_all()
         while loop.time() < self._watch_at and len(self._hidden) < len(self._tell):
             await asyncio.sleep(_LOOK_SECONDS)

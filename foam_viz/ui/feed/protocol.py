@@ -151,7 +151,7 @@ LOOK: Mapping[str, Callable[[str, Any], Any]] = {
 
 
 def _look(name: str, value: Any) -> Look:
-    return Look(**_checked(name, value, LOOK))
+    return Look(**_checked(f"the {name}", value, LOOK))
 
 
 REQUEST: Mapping[str, Callable[[str, Any], Any]] = {

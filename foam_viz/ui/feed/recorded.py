@@ -10,7 +10,9 @@ from foam_viz.figures.panel import Lane, PanelSpec
 from foam_viz.trace.counts import refreshes
 from foam_viz.trace.numbers import number
 from foam_viz.ui.board import LaneChip
-from foam_viz.ui.feed.source import Head, Moment, Status, incarnation_of, moment_of
+from foam_viz.ui.feed.source import Gone, Head, Moment, Status, incarnation_of, moment_of
+
+GONE = "What this page showed is no longer kept here."
 
 
 class RecordedSource:
@@ -41,6 +43,11 @@ class RecordedSource:
         self._fixed = fixed is not None
         self._head = head or recorded_head
         self._panels, self._follows, self._outline = panels, follows, outline
+        self._forgotten = False
+
+    def forget(self) -> None:
+        """Show nothing from now on; pages that show it are told."""
+        self._forgotten = True
 
     def watch(self, *, hidden: bool) -> None:
         """See :class:`foam_viz.ui.feed.source.Source`."""
@@ -51,10 +58,12 @@ class RecordedSource:
 
     def changed(self, moment: Moment) -> bool:
         """See :class:`foam_viz.ui.feed.source.Source`."""
-        return not self._fixed and self._key(self._lanes()) != (moment.incarnation, moment.revision)
+        return self._forgotten or not self._fixed and self._key(self._lanes()) != (moment.incarnation, moment.revision)
 
     def moment(self) -> Moment:
         """See :class:`foam_viz.ui.feed.source.Source`."""
+        if self._forgotten:
+            raise Gone(GONE)
         lanes = [Lane(lane.trace, lane.label, lane.position) for lane in self._lanes()]
         incarnation, revision = self._key(lanes)
         return moment_of(

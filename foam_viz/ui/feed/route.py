@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 
 from starlette.datastructures import Headers, URLPath
@@ -14,6 +15,8 @@ from streamlit import config
 from foam_viz.ui.feed.guard import refusal
 
 ADDRESS = "feed"
+
+_log = logging.getLogger("foam_viz.ui")
 
 
 class FeedRoute(BaseRoute):
@@ -45,7 +48,9 @@ class FeedRoute(BaseRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See :class:`starlette.routing.BaseRoute`."""
         headers = Headers(scope=scope)
-        if words := refusal(headers.get("host"), headers.get("origin")):
+        host, origin = headers.get("host"), headers.get("origin")
+        if words := refusal(host, origin):
+            _log.warning("a request to the feed was refused: %s Host %.100r, Origin %.100r", words, host, origin)
             await _deny(403, words, scope, receive, send)
         elif self._below(scope):
             await _deny(404, "There is nothing at this address.", scope, receive, send)
@@ -63,5 +68,7 @@ async def _deny(status: int, words: str, scope: Scope, receive: Receive, send: S
     response = PlainTextResponse(words + "\n", status, headers={"Cache-Control": "no-store"})
     if scope["type"] == "http":
         await response(scope, receive, send)
+    elif status == 403:  # as Streamlit's own socket: the server takes any other answer for a defect, and logs it
+        await WebSocket(scope, receive, send).close(1008)
     else:
         await WebSocket(scope, receive, send).send_denial_response(response)

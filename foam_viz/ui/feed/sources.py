@@ -16,13 +16,12 @@ from foam_viz.figures.panel import Lane
 from foam_viz.trace import Trace, bundle
 from foam_viz.trace.visible import shortened
 from foam_viz.ui.feed.live import AwaitedSource, LiveSource
-from foam_viz.ui.feed.recorded import RecordedSource
+from foam_viz.ui.feed.recorded import GONE, RecordedSource
 from foam_viz.ui.feed.source import Gone, Source
 
 _SAMPLES = Path(__file__).resolve().parents[3] / "sample_runs"
 _SAMPLE = "sample:"
 _MOST_LANES = 6
-_GONE = "What this page showed is no longer kept here."
 
 
 class Sources:
@@ -35,7 +34,7 @@ class Sources:
     def __init__(self, hub: Callable[[], Hub]) -> None:
         self._hub = hub
         self._lock = threading.Lock()
-        self._shared: dict[str, Source] = {}
+        self._shared: dict[str, AwaitedSource | RecordedSource] = {}
         self._owners: dict[str, str] = {}
 
     def find(self, source: str) -> Source:
@@ -51,7 +50,7 @@ class Sources:
                 return self._shared[source]
         if source.startswith(_SAMPLE):
             return self._sample(source)
-        raise Gone(_GONE)
+        raise Gone(GONE)
 
     def _sample(self, source: str) -> Source:
         names = source.removeprefix(_SAMPLE).split("+")
@@ -61,7 +60,7 @@ class Sources:
         lanes = [Lane(trace, shortened(trace.manifest.name), place) for place, trace in enumerate(traces)]
         return RecordedSource(source, lanes)
 
-    def register(self, owner: str, make: Callable[[str], Source]) -> str:
+    def register(self, owner: str, make: Callable[[str], RecordedSource]) -> str:
         """Keep a source under an id that nobody can guess: knowing it is the right to look.
 
         Args:
@@ -78,8 +77,10 @@ class Sources:
     def forget(self, source: str) -> None:
         """Let go of a source that was registered; pages that show it are told."""
         with self._lock:
-            self._shared.pop(source, None)
-            self._owners.pop(source, None)
+            if self._owners.pop(source, None) is None:
+                return
+            gone = self._shared.pop(source)
+        gone.forget()
 
     def forget_all(self, owner: str) -> None:
         """Let go of all that is an owner's."""
@@ -88,7 +89,7 @@ class Sources:
         for name in names:
             self.forget(name)
 
-    def share(self, name: str, make: Callable[[str], Source]) -> str:
+    def share(self, name: str, make: Callable[[str], RecordedSource]) -> str:
         """Keep a source under a public name; all who see it share its drawings. The first one stays.
 
         Args:

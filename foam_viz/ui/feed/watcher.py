@@ -21,6 +21,7 @@ _PATIENCE_SECONDS = 30.0
 _MESSAGE_SECONDS = 0.005
 """Between two messages of a client, at least: a flood of them waits in its own socket."""
 _MOST_REFUSED = 3
+_FAILED = "The server could not draw this; its log has the details."
 _POLICY = 1008
 
 _log = logging.getLogger("foam_viz.ui")
@@ -131,7 +132,7 @@ class Watcher:
             words, again = str(error), False
         except Exception:  # a defect of ours: the reader keeps what there is, and the next moment may be good
             _log.exception("no frame of source %s", request.source[:8])
-            words, again = "The server could not draw this; its log has the details.", True
+            words, again = _FAILED, True
         self._shown = None
         return problem(self._next(), request.n, words, again)
 
@@ -141,8 +142,13 @@ class Watcher:
         if channel.gone:
             raise Gone(channel.gone)
         moment = channel.moment
-        if moment is None or request.hidden:
+        if request.hidden or (moment is None and not channel.failed):
             return None
+        if moment is None:
+            if self._shown == _FAILED:
+                return None
+            self._shown = _FAILED
+            return problem(self._next(), request.n, _FAILED, again=True)
         content = await self._feed.frames.content(moment, request.look, request.panels)
         shown = (request.n, content.head, content.revisions())
         if shown == self._shown:

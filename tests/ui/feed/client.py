@@ -6,14 +6,17 @@ import asyncio
 import json
 import socket
 import threading
+import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from foam_viz.ui.feed.feed import Feed
@@ -61,7 +64,8 @@ class Client:
     """Shows what it is sent, as the board does."""
 
     def __init__(self, url: str, **more: Any) -> None:
-        self.socket: ClientConnection = connect(url, max_size=None, **more)
+        self._open = ExitStack()
+        self.socket: ClientConnection = self._open.enter_context(connect(url, max_size=None, **more))
         self.n = 0
         self.panels: dict[str, dict] = {}
         self.frames: list[dict] = []
@@ -92,6 +96,21 @@ class Client:
             self.say(got=frame["k"])
         return frame
 
+    def until(self, wanted: Callable[[dict], bool], seconds: float = 20.0) -> dict:
+        """Waits for a frame of a kind."""
+        end = time.monotonic() + seconds
+        while not wanted(frame := self.see(max(end - time.monotonic(), 0.01))):
+            pass
+        return frame
+
+    def closed(self, seconds: float = 20.0) -> int:
+        """Waits until the server has closed the connection; returns the code."""
+        try:
+            while True:
+                self.socket.recv(seconds)
+        except ConnectionClosed as error:
+            return error.rcvd.code
+
     def nothing(self, seconds: float = 0.8) -> None:
         """Asserts that no frame comes."""
         try:
@@ -101,4 +120,5 @@ class Client:
         raise AssertionError(f"a frame came: {frame}")
 
     def close(self) -> None:
-        self.socket.close()
+        """Goes away."""
+        self._open.close()

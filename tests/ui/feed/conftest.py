@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -48,6 +48,8 @@ class Growing:
     def __init__(self, feed: Feed) -> None:
         self.runs = [SyntheticRun("foam").advance(200), SyntheticRun("shampoo", seed=1).advance(200)]
         self.drawn: list[str] = []
+        self.broken: set[str] = set()
+        self._held: dict[str, threading.Event] = {}
         specs = [self._counted(spec) for spec in catalogue.PANELS]
         self.id = feed.sources.register("test", lambda name: RecordedSource(name, self.lanes, panels=specs))
 
@@ -58,9 +60,17 @@ class Growing:
         for run in self.runs:
             run.advance(steps)
 
+    def hold(self, panel: str) -> threading.Event:
+        """Drawing the panel waits until the event is set."""
+        return self._held.setdefault(panel, threading.Event())
+
     def _counted(self, spec: PanelSpec) -> PanelSpec:
         def draw(*given: object) -> Drawing:
             self.drawn.append(spec.id)
+            if spec.id in self.broken:
+                raise RuntimeError("a defect")
+            if spec.id in self._held:
+                assert self._held[spec.id].wait(20)
             return spec.draw(*given)
 
         return replace(spec, draw=draw)
@@ -69,8 +79,3 @@ class Growing:
 @pytest.fixture
 def growing(feed: Feed) -> Growing:
     return Growing(feed)
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"

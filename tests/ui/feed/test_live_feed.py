@@ -1,0 +1,151 @@
+"""The feed of runs that train: with an engine, and in a server of its own."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from benchmarks.server import Server
+from foam_viz.engine.hub import Hub
+from foam_viz.settings import Settings
+from foam_viz.ui.feed import presence
+from foam_viz.ui.feed.feed import Feed
+from foam_viz.ui.feed.sources import Sources
+from tests.engine.conftest import experiment, until
+from tests.ui.feed.client import Client, Served
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    settings = Settings(
+        data_directory=tmp_path_factory.mktemp("data"), engines=1, device="cpu", grace_seconds=1.0, part_seconds=0.2
+    )
+    made = Hub(settings, is_active=presence.is_active)
+    assert made.ready(600)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def served(hub: Hub) -> Iterator[Served]:
+    started = Served(Feed(Sources(lambda: hub)))
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def client(served: Served) -> Iterator[Client]:
+    one = served.client()
+    yield one
+    one.close()
+
+
+def step(frame: dict) -> int:
+    return int(frame["status"][0][1].replace(",", ""))
+
+
+def state(frame: dict) -> str:
+    return frame["status"][2][1]
+
+
+def test_a_run_is_watched_from_its_first_step_to_its_end(hub: Hub, client: Client) -> None:
+    run, key = hub.create(experiment("foam", "shampoo", steps=60), session="page")
+    client.ask(run.view_id, "loss", "damping", "spectrum")
+    waiting = client.see()
+    cards = [panel["id"] for panel in waiting["panels"]]
+    assert step(waiting) == 0 and len(waiting["lanes"]) == 2
+    hub.command(run.view_id, key, "start")
+    end = client.until(lambda frame: state(frame) == "ended", 60)
+    assert step(end) == end["last"] == 60
+    assert [panel["id"] for panel in end["panels"]] == cards, "no card came or went"
+    assert end["outline"] != waiting["outline"] and end["focus"] == 0
+    assert client.panels["spectrum"]["figure"] and "60" in client.panels["loss"]["reading"]
+    client.ask(run.view_id, "loss", look={"at": 30})
+    assert step(client.see()) == 30
+
+
+def test_a_click_is_seen_at_once_and_another_run_begins_another_incarnation(hub: Hub, client: Client) -> None:
+    run, key = hub.create(experiment("foam"), session="page")
+    client.ask(run.view_id, "loss")
+    client.see()
+    hub.command(run.view_id, key, "start")
+    before = client.until(lambda frame: step(frame) > 20, 60)
+    hub.command(run.view_id, key, "pause")
+    client.until(lambda frame: state(frame) == "paused", 10)
+    client.nothing(1.0)  # a run that stands is sent once
+    hub.command(run.view_id, key, "reset")
+    after = client.until(lambda frame: step(frame) == 0, 10)
+    assert after["incarnation"] != before["incarnation"]
+
+
+def test_whoever_looks_keeps_the_run_and_cannot_steer(hub: Hub, served: Served) -> None:
+    run, key = hub.create(experiment("foam"), session="a page that is gone")
+    hub.command(run.view_id, key, "start")
+    one = served.client()
+    one.ask(run.view_id, "loss")
+    one.see()
+    deadline = time.monotonic() + 2.5  # beyond the grace time
+    while time.monotonic() < deadline:
+        one.see()
+    assert run.view_id in hub._runs and run.running
+    for message in ({"command": "pause"}, {"control_key": key}):
+        one.say(n=2, source=run.view_id, **message)
+    one.until(lambda frame: "problem" in frame)
+    assert run.running and run.sent == 1
+    one.close()
+    until(lambda: run.view_id not in hub._runs, 20)
+
+
+def test_a_hidden_page_is_told_to_the_hub(hub: Hub, client: Client) -> None:
+    run, _ = hub.create(experiment("foam"), session="page")
+    client.ask(run.view_id, "loss", hidden=True)
+    viewers = hub._viewers[run.view_id]
+    until(lambda: presence.session(run.view_id) in viewers and viewers[presence.session(run.view_id)].hidden)
+    client.ask(run.view_id, "loss")
+    client.see()
+    until(lambda: not viewers[presence.session(run.view_id)].hidden)
+
+
+def test_a_run_on_disk_is_opened_and_an_unknown_one_is_a_sentence(hub: Hub, served: Served) -> None:
+    run, key = hub.create(experiment("foam", steps=40), session="page")
+    first = served.client()
+    first.ask(run.view_id, "loss")
+    hub.command(run.view_id, key, "start")
+    before = first.until(lambda frame: state(frame) == "ended", 60)
+    first.close()
+    until(lambda: run.view_id not in hub._runs)
+    one = served.client()
+    one.ask(run.view_id, "loss")
+    assert one.see()["incarnation"] != before["incarnation"]
+    assert one.until(lambda frame: frame["last"] == 40)["panels"][0]["figure"]
+    one.close()
+    other = served.client()
+    other.ask("0" * 32, "loss")
+    assert other.see()["problem"] == "The run of this link is no longer kept here."
+    other.close()
+
+
+@pytest.mark.parametrize("base", ["", "class/a"])
+def test_the_app_serves_it_under_its_base_path_to_its_own_pages(tmp_path: Path, base: str) -> None:
+    with Server(tmp_path, base=base, FOAM_VIZ_ENGINES="1") as server:
+        address = server.url.replace("http", "ws") + "/feed"
+        origin = f"http://127.0.0.1:{server.port}"
+        one = Client(address, origin=origin)
+        one.ask("sample:digits-autoencoder-foam", "loss")
+        assert one.see()["last"] == 600
+        one.close()
+        for host, more in (("127.0.0.1", {"origin": "http://evil.example"}), ("evil.example", {})):
+            with (
+                socket.create_connection(("127.0.0.1", server.port)) as connection,
+                pytest.raises(InvalidStatus) as refused,
+            ):
+                Client(address.replace("127.0.0.1", host), sock=connection, **more)
+            assert refused.value.response.status_code == 403
+        if base:
+            with pytest.raises(InvalidStatus):
+                Client(f"ws://127.0.0.1:{server.port}/feed")
