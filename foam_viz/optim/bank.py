@@ -258,11 +258,8 @@ class Bank:
         return dict(zip(rows, outcomes, strict=True))
 
     def _install(self, rows: list[int], basis: Tensor, eigenvalues: Tensor, epsilon: list[float]) -> None:
-        target = self.at(rows)
-        self.eigenvalues[target] = eigenvalues
-        self.inverse_root[target] = linalg.inverse_root(
-            basis, eigenvalues, self._vector(epsilon), self.root, self.floor
-        )
+        self.eigenvalues[self.at(rows)] = eigenvalues
+        self._write_roots(rows, basis, eigenvalues, self._vector(epsilon))
 
     def _keep(self, rows: list[int], basis: Tensor, keep: bool) -> None:
         for row in rows:
@@ -274,9 +271,15 @@ class Bank:
 
     def _rebuild(self, rows: list[int]) -> None:
         chosen = self.at(rows)
-        self.inverse_root[chosen] = linalg.inverse_root(
-            self.basis[chosen], self.eigenvalues[chosen], self._damping[chosen], self.root, self.floor
-        )
+        self._write_roots(rows, self.basis[chosen], self.eigenvalues[chosen], self._damping[chosen])
+
+    def _write_roots(self, rows: list[int], basis: Tensor, eigenvalues: Tensor, epsilon: Tensor) -> None:
+        """X of some rows, into its place where rows lie next to each other: one copy fewer."""
+        target = self.at(rows)
+        place = self.inverse_root[target] if isinstance(target, slice) else None
+        roots = linalg.inverse_root(basis, eigenvalues, epsilon, self.root, self.floor, place)
+        if place is None:
+            self.inverse_root[target] = roots
 
     @staticmethod
     def _count(factor: Factor, decision: Decision, step: int, seen: int) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from foam_viz.optim.gram import stripes
+
 if TYPE_CHECKING:
     from foam_viz.optim.bank import Bank
 
@@ -129,7 +131,7 @@ class Segment:
         blocks: The N blocks.
         momentum: m, (N, *shape).
         second_moment: v, (N, *shape), or ``None``.
-        statistics: Per dimension with factors the dimension, L, (N, n, n), and its rows as a list.
+        statistics: Per dimension with factors the dimension, L, (N, n, n), and its stripes.
         preconditioned: Whether any factor of these blocks has a basis.
         matrices: Per dimension what the momentum is contracted with, (N, n, n), or ``None`` for the identity.
     """
@@ -142,11 +144,11 @@ class Segment:
         self._places = [
             None if place is None else (place[0], slice(place[1] + start, place[1] + stop)) for place in bundle.factors
         ]
-        self.statistics: list[tuple[int, Tensor, list[Tensor]]] = []
+        self.statistics: list[tuple[int, Tensor, list[list[Tensor]]]] = []
         for dim, place in enumerate(self._places):
             if place is not None:
                 stack = place[0].statistics[place[1]]
-                self.statistics.append((dim, stack, list(stack.unbind(0))))
+                self.statistics.append((dim, stack, stripes(stack)))
         self.matrices = self._views()
 
     def _views(self) -> list[Tensor | None]:
@@ -157,15 +159,15 @@ class Segment:
         """The momentum contracted with X_k along every dimension, (N, *shape), in the scratch or new."""
         return contract(self.momentum, self.matrices, scratch)
 
-    def unit(self, correction: float, epsilon: float, scratch: Scratch) -> Tensor:
-        """What the length of a step is taken from, up to a number: m, or m / (sqrt(v) + c eps), with c the correction.
+    def unit(self, epsilon: float, scratch: Scratch | None) -> Tensor:
+        """What the length of a step is taken from, up to a number: m, or m / (sqrt(v) + eps), (N, *shape).
 
         In the scratch or new, or the momentum itself where there is no second moment.
         """
         if self.second_moment is None:
             return self.momentum
-        unit = torch.sqrt(self.second_moment, out=scratch.next(self.second_moment.shape))
-        return torch.div(self.momentum, unit.add_(correction * epsilon), out=unit)
+        unit = torch.sqrt(self.second_moment, out=scratch and scratch.next(self.second_moment.shape))
+        return torch.div(self.momentum, unit.add_(epsilon), out=unit)
 
 
 SMALL = 2**16  # entries of a model whose step is made of calls, not of arithmetic
@@ -185,7 +187,8 @@ class Scratch:
 
     def __init__(self, segments: Sequence[Segment]) -> None:
         size = max((segment.momentum.numel() for segment in segments), default=0)
-        self._buffers = [segments[0].momentum.new_empty(size) for _ in range(2)] if size > _SMALL else []
+        self._like = segments[0].momentum
+        self._buffers = [self._like.new_empty(size) for _ in range(2)] if size > _SMALL else []
 
     def next(self, shape: Sequence[int]) -> Tensor | None:
         """Where a result may be written, for ``out=``: what was handed out two calls before is lost. None: anywhere."""
@@ -193,6 +196,11 @@ class Scratch:
             return None
         self._buffers.reverse()
         return self._buffers[0][: math.prod(shape)].view(shape)
+
+    def zeros(self, shape: Sequence[int]) -> Tensor:
+        """As ``next``, with zeros; new where anywhere would do."""
+        place = self.next(shape)
+        return self._like.new_zeros(shape) if place is None else place.zero_()
 
 
 def contract(stack: Tensor, matrices: Sequence[Tensor | None], scratch: Scratch | None = None) -> Tensor:

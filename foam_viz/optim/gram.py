@@ -33,12 +33,23 @@ def unfold(gradient: Tensor, dim: int) -> Tensor:
     return gradient.movedim(dim, 0).reshape(gradient.shape[dim], -1)
 
 
-def accumulate(statistics: Tensor, rows: list[Tensor], gradients: list[Tensor], dim: int, beta: float) -> None:
+def stripes(statistics: Tensor) -> list[list[Tensor]]:
+    """Per matrix the stripes that ``accumulate`` writes: its upper block triangle, or all of it in one piece.
+
+    Args:
+        statistics: L, (N, n, n); what is returned are views, to be made once.
+    """
+    width = TRIANGLE_WIDTH if is_triangular(statistics) else max(1, statistics.shape[-1])
+    starts = range(0, statistics.shape[-1], width)
+    return [[matrix[i : i + width, i:] for i in starts] for matrix in statistics.unbind(0)]
+
+
+def accumulate(statistics: Tensor, parts: list[list[Tensor]], gradients: list[Tensor], dim: int, beta: float) -> None:
     """L <- beta L + (1 - beta) G_(k) G_(k)^T in place; beta = 1 means a plain sum.
 
     Args:
         statistics: L, (N, n, n). On a CPU only the upper block triangle is kept up to date: see ``complete``.
-        rows: ``statistics`` as a list of N views, made once by the caller.
+        parts: ``stripes(statistics)``.
         gradients: N gradients of one shape, in the dtype of the statistics.
         dim: The dimension k whose factor this is.
         beta: Decay of the statistics.
@@ -48,21 +59,21 @@ def accumulate(statistics: Tensor, rows: list[Tensor], gradients: list[Tensor], 
         unfolded = torch.stack([unfold(gradient, dim) for gradient in gradients])
         statistics.baddbmm_(unfolded, unfolded.mT, beta=beta, alpha=weight)
         return
-    triangular = is_triangular(statistics)
-    for matrix, gradient in zip(rows, gradients, strict=True):
+    for mine, gradient in zip(parts, gradients, strict=True):
         if gradient.dim() == 1:
-            matrix.addr_(gradient, gradient, beta=beta, alpha=weight)
-        elif triangular:
-            _add_triangle(matrix, unfold(gradient, dim), beta, weight)
+            start = 0
+            for stripe in mine:
+                stop = start + len(stripe)
+                stripe.addr_(gradient[start:stop], gradient[start:], beta=beta, alpha=weight)
+                start = stop
         else:
             unfolded = unfold(gradient, dim)
-            matrix.addmm_(unfolded, unfolded.t(), beta=beta, alpha=weight)
-
-
-def _add_triangle(matrix: Tensor, unfolded: Tensor, beta: float, weight: float) -> None:
-    for i in range(0, len(matrix), TRIANGLE_WIDTH):
-        stripe = matrix[i : i + TRIANGLE_WIDTH, i:]
-        stripe.addmm_(unfolded[i : i + TRIANGLE_WIDTH], unfolded[i:].t(), beta=beta, alpha=weight)
+            transposed = unfolded.t()
+            start = 0
+            for stripe in mine:
+                stop = start + len(stripe)
+                stripe.addmm_(unfolded[start:stop], transposed[:, start:], beta=beta, alpha=weight)
+                start = stop
 
 
 def is_triangular(statistics: Tensor) -> bool:
@@ -79,11 +90,17 @@ def complete(statistics: Tensor) -> Tensor:
     return statistics
 
 
-def symmetric_product(left: Tensor, right: Tensor) -> Tensor:
-    """``left @ right``, (..., n, n), for factors whose product is known to be symmetric."""
+def symmetric_product(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
+    """``left @ right``, (..., n, n), for factors whose product is known to be symmetric.
+
+    Args:
+        left: (..., n, n).
+        right: (..., n, n).
+        out: Where it is written, (..., n, n), contiguous; new by default.
+    """
     if not is_triangular(left):
-        return left @ right
-    result = torch.empty_like(right, memory_format=torch.contiguous_format)
+        return torch.matmul(left, right, out=out)
+    result = torch.empty_like(right, memory_format=torch.contiguous_format) if out is None else out
     size = left.shape[-1]
     stacks = (stack.reshape(-1, size, size) for stack in (result, left, right))
     for target, first, second in zip(*stacks, strict=True):

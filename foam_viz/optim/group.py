@@ -13,7 +13,8 @@ from torch import Tensor
 from foam_viz.optim.bank import Bank, Factor
 from foam_viz.optim.blocks import cut, matrix_shape
 from foam_viz.optim.bundle import SMALL, Block, Bundle, Scratch, Segment, contract
-from foam_viz.optim.gram import accumulate
+from foam_viz.optim.gram import accumulate, on_host
+from foam_viz.optim.moments import advance, advance_to_units, can_fuse
 
 
 class Cohort:
@@ -26,6 +27,7 @@ class Cohort:
         second_moments: v as views, one a block, in order; empty where there is none.
         whole: Whether no parameter is cut into blocks.
         is_small: Whether all its moments fit into the caches, so that calls cost more than what they compute.
+        lengths: || m / (sqrt(v) + eps) ||_F of each block, (N,); ``None`` where this step did not measure them yet.
     """
 
     def __init__(self, segments: list[Segment]) -> None:
@@ -35,7 +37,21 @@ class Cohort:
         stacks = [segment.second_moment for segment in segments if segment.second_moment is not None]
         self.second_moments = [view for stack in stacks for view in stack.unbind(0)]
         self.whole = all(block.slices is None for block in self.blocks)
-        self.is_small = sum(segment.momentum.numel() for segment in segments) <= SMALL
+        size = sum(segment.momentum.numel() for segment in segments)
+        self.is_small = size <= SMALL
+        self.lengths: Tensor | None = None
+        # Of a small model kept from step to step, with its views: making them costs as much as what is computed.
+        self._units = segments[0].momentum.new_empty(size if self.is_small else 0)
+        self._unit_views = (
+            [
+                part.view(view.shape)
+                for part, view in zip(
+                    self._units.split([view.numel() for view in self.momenta]), self.momenta, strict=True
+                )
+            ]
+            if self.is_small
+            else []
+        )
 
     @property
     def steps(self) -> int:
@@ -48,6 +64,35 @@ class Cohort:
         for segment in self.segments:
             yield segment, tensors[first : first + len(segment.blocks)]
             first += len(segment.blocks)
+
+    def advance_to_lengths(self, gradients: list[Tensor], beta1: float, beta2: float, epsilon: float) -> Tensor:
+        """Advances both moments by the gradients of all blocks and measures ``lengths``, in one pass.
+
+        Args:
+            gradients: Of all blocks in order.
+            beta1: Decay of m.
+            beta2: Decay of v, below 1.
+            epsilon: Added to the square root of v.
+        """
+        if self.is_small:
+            self._units.zero_()
+            advance_to_units(self._unit_views, self.momenta, self.second_moments, gradients, beta1, beta2, epsilon)
+            return torch.stack(torch._foreach_norm(self._unit_views))
+        lengths, scratch, first = [], Scratch(self.segments), 0
+        for segment in self.segments:
+            stop = first + len(segment.blocks)
+            units = scratch.zeros(segment.momentum.shape)
+            moments = self.momenta[first:stop], self.second_moments[first:stop]
+            advance_to_units(list(units.unbind(0)), *moments, gradients[first:stop], beta1, beta2, epsilon)
+            lengths.append(_lengths(units))
+            first = stop
+        return torch.cat(lengths)
+
+    def lengths_by_segment(self) -> list[Tensor | None]:
+        """``lengths`` of each segment; ``None`` where they are not known."""
+        if self.lengths is None:
+            return [None] * len(self.segments)
+        return list(self.lengths.split([len(segment.blocks) for segment in self.segments]))
 
     @contextmanager
     def updating(self, decay: float) -> Iterator[Iterator[tuple[Segment, list[Tensor]]]]:
@@ -212,22 +257,23 @@ class GroupState:
     def accumulate(self, group: Mapping[str, Any]) -> None:
         """The part of a step before the check: factor statistics, momentum, grafting statistics."""
         beta1, beta2 = group["betas"]
+        beta = _grafting_beta(group)
         for bank in self.banks:
             bank.beta = beta2
         for cohort in self._cohorts():
             dtype = cohort.momenta[0].dtype
             gradients = [block.gradient(dtype) for block in cohort.blocks]
-            torch._foreach_lerp_(cohort.momenta, gradients, 1 - beta1)
             for segment, mine in cohort.by_segment(gradients):
-                for dim, statistics, rows in segment.statistics:
-                    accumulate(statistics, rows, mine, dim, beta2)
-            if cohort.second_moments:
-                beta = _grafting_beta(group)
-                torch._foreach_mul_(cohort.second_moments, beta)
-                weight = 1 - beta if beta < 1 else 1.0
-                torch._foreach_addcmul_(cohort.second_moments, gradients, gradients, value=weight)
+                for dim, statistics, parts in segment.statistics:
+                    accumulate(statistics, parts, mine, dim, beta2)
             for block in cohort.blocks:
                 block.steps += 1
+            if group["grafting"] == "adam" and can_fuse(cohort.segments[0].second_moment, beta):
+                epsilon = group["grafting_epsilon"] * math.sqrt(1 - beta**cohort.steps)
+                cohort.lengths = cohort.advance_to_lengths(gradients, beta1, beta, epsilon)
+            else:
+                cohort.lengths = None
+                advance(cohort.momenta, cohort.second_moments, gradients, beta1, beta)
 
     def update(self, group: Mapping[str, Any]) -> None:
         """The part of a step after the check: direction, grafting, weight decay, new parameters.
@@ -240,54 +286,64 @@ class GroupState:
             beta = _grafting_beta(group) if cohort.second_moments else 1.0
             unit_correction = math.sqrt(1 - beta**cohort.steps) if beta < 1 else 1.0
             unit_scale = -group["lr"] * unit_correction / correction
+            epsilon = group["grafting_epsilon"] * unit_correction
             scratch = Scratch(cohort.segments)
             with cohort.updating(1 - group["lr"] * group["weight_decay"]) as parts:
                 if cohort.is_small and group["grafting"] == "adam":
-                    _graft_together(list(parts), group["grafting_epsilon"] * unit_correction, correction, unit_scale)
+                    _graft_together(list(parts), cohort.lengths, epsilon, correction, unit_scale)
                     continue
-                for segment, parameters in parts:
+                lengths = cohort.lengths_by_segment()
+                for (segment, parameters), length in zip(parts, lengths, strict=True):
                     if not segment.preconditioned:
-                        unit = segment.unit(unit_correction, group["grafting_epsilon"], scratch)
-                        add(parameters, unit, unit_scale)
+                        add(parameters, segment.unit(epsilon, scratch), unit_scale)
                     elif group["grafting"] is None:
                         add(parameters, segment.precondition(scratch), -group["lr"] / correction)
                     else:
                         direction = segment.precondition(scratch)
-                        unit = segment.unit(unit_correction, group["grafting_epsilon"], scratch)
+                        if length is None:
+                            length = _lengths(segment.unit(epsilon, scratch))
                         # The guard 1e-16 belongs to the norm of the direction with its bias correction, here without.
-                        ratio = _lengths(unit).div_(_lengths(direction).add_(1e-16 * correction))
-                        direction.mul_(ratio.view(-1, *[1] * (direction.dim() - 1)))
-                        add(parameters, direction, unit_scale)
+                        ratios = length / _lengths(direction).add_(1e-16 * correction)
+                        add(parameters, direction, unit_scale, ratios)
 
 
-def _graft_together(parts: list[tuple[Segment, list[Tensor]]], epsilon: float, correction: float, scale: float) -> None:
+def _graft_together(
+    parts: list[tuple[Segment, list[Tensor]]],
+    lengths: Tensor | None,
+    epsilon: float,
+    correction: float,
+    scale: float,
+) -> None:
     """Adam grafting of all segments at once: for small models calls cost more than what they compute.
 
     The same numbers as segment by segment, up to the rounding of norms.
 
     Args:
         parts: Segments, each with its blocks of parameters.
+        lengths: Of m / (sqrt(v) + eps) of all blocks, where they are known.
         epsilon: Added to the square root of v.
         correction: 1 - beta1^t, of the momentum.
         scale: What the direction is multiplied by.
     """
-    units = torch._foreach_sqrt([segment.second_moment for segment, _ in parts])
-    torch._foreach_add_(units, epsilon)
-    torch._foreach_reciprocal_(units)
-    torch._foreach_mul_(units, [segment.momentum for segment, _ in parts])
-    changes, grafted, lengths = [], [], []
-    for (segment, _), unit in zip(parts, units, strict=True):
+    changes, grafted, chosen = [], [], []
+    for segment, _ in parts:
+        first = len(changes)
         if segment.preconditioned:
-            direction = contract(segment.momentum, segment.matrices)
-            changes += direction.unbind(0)
-            grafted += direction.unbind(0)
-            lengths += unit.unbind(0)
+            changes += contract(segment.momentum, segment.matrices).unbind(0)
+            chosen += range(first, len(changes))
         else:
-            changes += unit.unbind(0)
-    if grafted:
-        ratios = torch.stack(torch._foreach_norm(lengths))
+            changes += segment.unit(epsilon, None).unbind(0)
+    if chosen:
+        if lengths is None:
+            units = torch._foreach_norm(
+                [unit for segment, _ in parts for unit in segment.unit(epsilon, None).unbind(0)]
+            )
+            lengths = torch.stack(units)
+        grafted = [changes[i] for i in chosen]
+        if len(chosen) < len(changes):
+            lengths = lengths[chosen]
         # The guard 1e-16 belongs to the norm of the direction with its bias correction, here without.
-        ratios /= torch.stack(torch._foreach_norm(grafted)).add_(1e-16 * correction)
+        ratios = lengths / torch.stack(torch._foreach_norm(grafted)).add_(1e-16 * correction)
         torch._foreach_mul_(grafted, list(ratios.unbind(0)))
     parameters = [parameter for _, mine in parts for parameter in mine]
     shaped = [change.view(parameter.shape) for change, parameter in zip(changes, parameters, strict=True)]
@@ -298,10 +354,24 @@ def _lengths(stack: Tensor) -> Tensor:
     return torch.linalg.vector_norm(stack.flatten(1), dim=1)
 
 
-def add(parameters: list[Tensor], change: Tensor, scale: float) -> None:
-    """W <- W + scale change for the blocks W of a segment, seen in any shape; ``change`` is (N, *shape)."""
+def add(parameters: list[Tensor], change: Tensor, scale: float, ratios: Tensor | None = None) -> None:
+    """W <- W + scale ratio change for the blocks W of a segment, seen in any shape.
+
+    Args:
+        parameters: W of N blocks.
+        change: (N, *shape); lost where ratios are given.
+        scale: One number for all.
+        ratios: One number a block, (N,), or ``None`` for 1.
+    """
     shaped = [row.view(parameter.shape) for row, parameter in zip(change.unbind(0), parameters, strict=True)]
-    torch._foreach_add_(parameters, shaped, alpha=scale)
+    if ratios is None:
+        torch._foreach_add_(parameters, shaped, alpha=scale)
+    elif on_host(change):
+        for parameter, row, ratio in zip(parameters, shaped, ratios.unbind(0), strict=True):
+            parameter.addcmul_(row, ratio, value=scale)
+    else:
+        torch._foreach_mul_(shaped, list(ratios.unbind(0)))
+        torch._foreach_add_(parameters, shaped, alpha=scale)
 
 
 def is_preconditioned(parameter: Tensor, precondition: str) -> bool:

@@ -7,6 +7,7 @@ and the eigenvalues in force, s = D + eps, p the root, B = Q^T A Q.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -112,11 +113,16 @@ def damped(eigenvalues: Tensor, epsilon: float | Tensor, floor: float | None = N
 
 
 def inverse_root(
-    basis: Tensor, eigenvalues: Tensor, epsilon: float | Tensor, root: int, floor: float | None = None
+    basis: Tensor,
+    eigenvalues: Tensor,
+    epsilon: float | Tensor,
+    root: int,
+    floor: float | None = None,
+    out: Tensor | None = None,
 ) -> Tensor:
-    """X = Q diag(s^(-1/p)) Q^T with s = D + eps, D floored, (..., n, n)."""
+    """X = Q diag(s^(-1/p)) Q^T with s = D + eps, D floored, (..., n, n); in ``out``, contiguous, where it is given."""
     scale = damped(eigenvalues, epsilon, floor).pow_(-1.0 / root)
-    return gram.symmetric_product(basis * scale.unsqueeze(-2), basis.mT)
+    return gram.symmetric_product(basis * scale.unsqueeze(-2), basis.mT, out)
 
 
 def rotate(basis: Tensor, matrices: Tensor) -> Tensor:
@@ -214,7 +220,7 @@ def diagonalization_residual(rotated: Tensor) -> Tensor:
 
 def _norm(matrices: Tensor) -> Tensor:
     """Frobenius norm of matrices (..., n, n), (...), scaled: squares of tiny and huge entries would leave float32."""
-    largest = matrices.abs().amax((-2, -1)).clamp_min_(torch.finfo(matrices.dtype).tiny)
+    largest = torch.linalg.vector_norm(matrices, math.inf, dim=(-2, -1)).clamp_min_(torch.finfo(matrices.dtype).tiny)
     return torch.linalg.matrix_norm(matrices / largest[..., None, None]).mul_(largest)
 
 

@@ -15,6 +15,7 @@ from foam_viz.optim.basis_bank import BasisBank, Turn
 from foam_viz.optim.bundle import Bundle, Scratch, Segment, contract
 from foam_viz.optim.gram import accumulate
 from foam_viz.optim.group import GroupState, add
+from foam_viz.optim.moments import advance, advance_to_units, can_fuse
 
 
 class RotatedSegment(Segment):
@@ -32,6 +33,15 @@ class RotatedSegment(Segment):
         else:
             stack = torch.stack(gradients, out=scratch.next(self.momentum.shape))
         return contract(stack, self.matrices, scratch)
+
+    def advance(self, rotated: Tensor, beta1: float, beta2: float, epsilon: float, scratch: Scratch) -> Tensor:
+        """Advances both moments by the rotated gradient; returns m / (sqrt(v) + eps), in the scratch or new."""
+        if can_fuse(self.second_moment, beta2):
+            unit = scratch.zeros(rotated.shape)
+            advance_to_units([unit], [self.momentum], [self.second_moment], [rotated], beta1, beta2, epsilon)
+            return unit
+        advance([self.momentum], [self.second_moment], [rotated], beta1, beta2)
+        return self.unit(epsilon, scratch)
 
     def rotate_back(self, stack: Tensor, scratch: Scratch) -> Tensor:
         """The inverse of ``rotate`` on (N, *shape), in the scratch or new; the stack itself where there is no basis."""
@@ -142,10 +152,8 @@ class RotatedGroup(GroupState):
                         add(parameters, own, -group["lr"] * (decay if self._decays_last else 1.0))
                         continue
                     rotated = segment.rotate(mine, scratch)
-                    segment.momentum.lerp_(rotated, 1 - beta1)
-                    weight = 1 - beta2 if beta2 < 1 else 1.0
-                    segment.second_moment.mul_(beta2).addcmul_(rotated, rotated, value=weight)
-                    unit = segment.unit(correction if self._corrects_eps else 1.0, group["eps"], scratch)
+                    epsilon = group["eps"] * (correction if self._corrects_eps else 1.0)
+                    unit = segment.advance(rotated, beta1, beta2, epsilon, scratch)
                     change = segment.rotate_back(unit, scratch)
                     add(parameters, change, scale * decay if self._decays_last else scale)
 

@@ -189,6 +189,8 @@ _ALL = (
             ),  # fmt: skip
             SHIFT_AT,
         ),
+        # Chosen like those of the digits autoencoder.
+        optimizer_defaults=(("epsilon", 1e-8), ("epsilon_max", 3e-5)),
         loss_unit="nats per character",
         local_fields=(
             TextField(
