@@ -12,10 +12,12 @@ from typing import Any
 
 import orjson
 
-from foam_viz.figures.panel import Drawing, Lane, PanelSpec, View
+from foam_viz.figures.look import Look
+from foam_viz.figures.panel import Drawing, PanelSpec
+from foam_viz.figures.scene import Lane, Scene
 from foam_viz.ui.feed.deflated import Part, deflated, joined, stored
 from foam_viz.ui.feed.once import Once
-from foam_viz.ui.feed.protocol import Look, Refused
+from foam_viz.ui.feed.protocol import Refused
 from foam_viz.ui.feed.source import Moment
 from foam_viz.ui.isolation import drawing, isolated
 
@@ -65,11 +67,11 @@ class Frames:
         lanes = moment.lanes
         if look.at is not None:
             lanes = await self._lanes.get(key, lambda: moment.lanes_at(look.at))
-        view = View(look.factor, look.lane, look.loss_axis, look.loss_log, moment.points)
+        scene = Scene(lanes, look)
         wanted = [spec for spec in moment.panels if spec.id in panels]
         head, *made = await asyncio.gather(
             self.drawn.get((*moment.key, look.at, look.lane), partial(_head, moment, lanes, look)),
-            *(self.drawn.get((key, look, spec.id), partial(_panel, spec, lanes, view)) for spec in wanted),
+            *(self.drawn.get((key, look, spec.id), partial(_panel, spec, scene)) for spec in wanted),
         )
         return Content(moment, head, {spec.id: panel for spec, panel in zip(wanted, made, strict=True)})
 
@@ -126,24 +128,25 @@ def problem(k: int, n: int, words: str, again: bool) -> bytes:
 
 
 def settled(look: Look, moment: Moment) -> Look:
-    """Return a look with the run's own choice of the factor where the reader made none.
+    """Return a look as the moment can be looked at: what is left to the run has the run's choice.
 
     Raises:
         Refused: There is no such lane or factor.
     """
-    if look.lane >= len(moment.lanes):
-        raise Refused(f"lane must be from 0 to {len(moment.lanes) - 1}: there is no other.")
+    positions = [lane.position for lane in moment.lanes]
+    if look.lane and look.lane not in positions:
+        raise Refused(f"lane must be one of {', '.join(map(str, positions))}: there is no other.")
+    look = replace(look, max_points=moment.points)
+    lane = Scene(moment.lanes, look).focus
+    if lane is None or not moment.follows:
+        return replace(look, factor=None)
     if look.factor is None:
-        chosen = moment.followed[look.lane] if look.lane < len(moment.followed) else None
-        return replace(look, factor=chosen)
-    factors = len(moment.lanes[look.lane].trace.manifest.factors)
+        place = moment.lanes.index(lane)
+        return replace(look, factor=moment.followed[place] if place < len(moment.followed) else None)
+    factors = len(lane.trace.manifest.factors)
     if look.factor >= factors:
-        return replace(look, factor=None) if not factors or not moment.follows else _no_factor(factors)
+        raise Refused(f"factor must be from 0 to {factors - 1:,}: the run has no other.")
     return look
-
-
-def _no_factor(factors: int) -> Look:
-    raise Refused(f"factor must be from 0 to {factors - 1:,}: the run has no other.")
 
 
 def _head(moment: Moment, lanes: Sequence[Lane], look: Look) -> Encoded:
@@ -168,8 +171,8 @@ def _head(moment: Moment, lanes: Sequence[Lane], look: Look) -> Encoded:
     return Encoded("", deflated(text[1:-1]))
 
 
-def _panel(spec: PanelSpec, lanes: Sequence[Lane], view: View) -> Encoded:
-    drawn = drawing(spec, lanes, view)
+def _panel(spec: PanelSpec, scene: Scene) -> Encoded:
+    drawn = drawing(spec, scene)
     body = isolated(
         f"The panel {spec.title}", lambda: _body(spec, drawn), lambda line: _body(spec, Drawing(empty=line))
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from foam_viz.engine.config import Experiment
 from foam_viz.engine.hub import Hub
 from foam_viz.engine.lab_run import LabRun
-from foam_viz.figures.panel import Lane
+from foam_viz.figures.scene import Lane
 from foam_viz.ui import lab_head
 from foam_viz.ui.board import LaneChip
 from foam_viz.ui.feed import presence

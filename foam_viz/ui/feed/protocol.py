@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import isfinite
-from typing import Any, get_args
+from typing import Any
 
 import orjson
 
-from foam_viz.figures.panel import LossAxis
+from foam_viz.figures.look import BY_NAME, Look
+from foam_viz.optim.fields import FieldError
 
 MESSAGE_BYTES = 2048
 """Of one message of a client, at most."""
@@ -23,27 +23,6 @@ _REVISION = re.compile(r"[0-9a-f]{16}")
 
 class Refused(ValueError):
     """A message that is not of the protocol; the text says which field, and what it must be. It quotes no value."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """What a reader looks at.
-
-    Attributes:
-        factor: Index of the factor followed; None leaves the choice to the run.
-        lane: Position of the lane whose factor is followed.
-        loss_axis: What the loss is drawn against.
-        loss_log: Whether on a logarithmic axis.
-        at: The step looked at; None for the newest.
-        window: The part of the horizontal axis looked at, in its units; None for all of it.
-    """
-
-    factor: int | None = None
-    lane: int = 0
-    loss_axis: LossAxis = "step"
-    loss_log: bool = True
-    at: int | None = None
-    window: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -87,34 +66,10 @@ def _whole(least: int, most: int) -> Callable[[str, Any], int]:
     return check
 
 
-def _or_none(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
-    def checked(name: str, value: Any) -> Any:
-        return None if value is None else check(name, value)
-
-    return checked
-
-
 def _flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise Refused(f"{name} must be true or false.")
     return value
-
-
-def _loss_axis(name: str, value: Any) -> LossAxis:
-    if value not in get_args(LossAxis):
-        raise Refused(f"{name} must be one of {', '.join(get_args(LossAxis))}.")
-    return value
-
-
-def _window(name: str, value: Any) -> tuple[float, float]:
-    numbers = [
-        float(item)
-        for item in (value if isinstance(value, list) else ())
-        if isinstance(item, int | float) and not isinstance(item, bool) and abs(item) < 1e300 and isfinite(item)
-    ]
-    if len(numbers) != 2 or len(value) != 2 or not numbers[0] < numbers[1]:
-        raise Refused(f"{name} must be two rising numbers, or null.")
-    return numbers[0], numbers[1]
 
 
 def _source(name: str, value: Any) -> str:
@@ -139,19 +94,15 @@ def _have(name: str, value: Any) -> dict[str, str]:
     return value
 
 
-LOOK: Mapping[str, Callable[[str, Any], Any]] = {
-    "factor": _or_none(_whole(0, 999_999)),
-    "lane": _whole(0, 63),
-    "loss_axis": _loss_axis,
-    "loss_log": _flag,
-    "at": _or_none(_whole(0, _MOST_WHOLE)),
-    "window": _or_none(_window),
-}
-"""Fields of a look, each with its check."""
-
-
 def _look(name: str, value: Any) -> Look:
-    return Look(**_checked(f"the {name}", value, LOOK))
+    if not isinstance(value, dict):
+        raise Refused("The look must be a JSON object.")
+    try:
+        return Look.of(value)
+    except FieldError as error:
+        if error.field not in BY_NAME:
+            raise Refused(f"The look has an unknown field; known are {', '.join(BY_NAME)}.") from None
+        raise Refused(f"{error.field} must be {error.allowed}.") from None
 
 
 REQUEST: Mapping[str, Callable[[str, Any], Any]] = {

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from foam_viz.analysis.series import Missing, series
 from foam_viz.analysis.targets import last as last_values
-from foam_viz.figures.panel import Lane, PanelSpec
+from foam_viz.figures.panel import PanelSpec
+from foam_viz.figures.scene import Lane
 from foam_viz.trace.counts import refreshes
 from foam_viz.trace.numbers import number
 from foam_viz.ui.board import LaneChip

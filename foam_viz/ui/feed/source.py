@@ -12,7 +12,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from foam_viz.figures.catalogue import PANELS, panels_for
-from foam_viz.figures.panel import Lane, PanelSpec, without_place
+from foam_viz.figures.panel import PanelSpec, without_place
+from foam_viz.figures.scene import Lane
 from foam_viz.trace import TraceView
 from foam_viz.ui.board import LaneChip
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from foam_viz.engine import store
 from foam_viz.engine.config import Experiment
 from foam_viz.engine.hub import Hub
-from foam_viz.figures.panel import Lane
+from foam_viz.figures.scene import Lane
 from foam_viz.trace import Trace, bundle
 from foam_viz.trace.visible import shortened
 from foam_viz.ui.feed.live import AwaitedSource, LiveSource

@@ -22,7 +22,8 @@ _MESSAGE_SECONDS = 0.005
 """Between two messages of a client, at least: a flood of them waits in its own socket."""
 _MOST_REFUSED = 3
 _FAILED = "The server could not draw this; its log has the details."
-_POLICY = 1008
+_POLICY, _LATER = 1008, 1013
+"""Codes of WebSocket: a client that does not keep to the protocol; one that may come again."""
 
 _log = logging.getLogger("foam_viz.ui")
 
@@ -115,7 +116,7 @@ class Watcher:
                         await self._socket.send_bytes(frame)
                         await self._applied.wait()
         except TimeoutError:
-            await self._socket.close(_POLICY)
+            await self._socket.close(_LATER)
 
     def _next(self) -> int:
         """The number of the next frame, which nobody has applied."""

@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from foam_viz.figures import catalogue
-from foam_viz.figures.panel import Drawing, Lane, PanelSpec
+from foam_viz.figures.panel import Drawing, PanelSpec
+from foam_viz.figures.scene import Lane, Scene
 from foam_viz.ui.feed.feed import Feed
 from foam_viz.ui.feed.recorded import RecordedSource
 from foam_viz.ui.feed.sources import Sources
@@ -65,13 +66,13 @@ class Growing:
         return self._held.setdefault(panel, threading.Event())
 
     def _counted(self, spec: PanelSpec) -> PanelSpec:
-        def draw(*given: object) -> Drawing:
+        def draw(scene: Scene) -> Drawing:
             self.drawn.append(spec.id)
             if spec.id in self.broken:
                 raise RuntimeError("a defect")
             if spec.id in self._held:
                 assert self._held[spec.id].wait(20)
-            return spec.draw(*given)
+            return spec.draw(scene)
 
         return replace(spec, draw=draw)
 

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foam_viz.figures.look import Look
 from foam_viz.ui.feed.deflated import deflated, joined, stored
 from foam_viz.ui.feed.once import Once
 from foam_viz.ui.feed.pace import FASTEST, SLOWEST, Pace
-from foam_viz.ui.feed.protocol import Got, Look, Refused, Request, parse
+from foam_viz.ui.feed.protocol import Got, Refused, Request, parse
 
 
 @given(st.lists(st.tuples(st.booleans(), st.binary(max_size=400) | st.integers(0, 200_000).map(bytes)), max_size=8))
@@ -33,14 +34,21 @@ def test_a_request_is_the_whole_state() -> None:
             {
                 "n": 7,
                 "source": "3f" * 16,
-                "look": {"factor": 3, "lane": 1, "loss_axis": "decompositions", "loss_log": False, "window": [1, 2.5]},
+                "look": {
+                    "factor": 3,
+                    "lane": 1,
+                    "loss_axis": "decompositions",
+                    "loss_log": False,
+                    "x_from": 1,
+                    "x_to": 2.5,
+                },
                 "panels": ["loss"],
                 "have": {"loss": "0123456789abcdef"},
                 "hidden": True,
             }
         )
     )
-    look = Look(3, 1, "decompositions", False, None, (1.0, 2.5))
+    look = Look(3, 1, "decompositions", False, x_from=1.0, x_to=2.5)
     assert said == Request(7, "3f" * 16, look, frozenset({"loss"}), {"loss": "0123456789abcdef"}, True)
     assert parse('{"got": 3}') == Got(3)
     assert parse('{"n": 1, "source": "sample:a+b"}') == Request(1, "sample:a+b")
@@ -60,11 +68,12 @@ GOOD = {"n": 1, "source": "a"}
                 {"n": -1}, {"n": 1.5}, {"n": True}, {"n": 2**53}, {"n": None}, {"source": ""}, {"source": "../x"},
                 {"source": "a b"}, {"source": 1}, {"source": "<b>"}, {"source": "a" * 300}, {"look": []},
                 {"look": None},
-                {"look": {"lane": None}}, {"look": {"lane": 64}}, {"look": {"loss_axis": "time"}},
-                {"look": {"loss_axis": []}}, {"look": {"loss_log": 1}}, {"look": {"at": -1}}, {"look": {"at": 1e3}},
-                {"look": {"window": [2, 1]}}, {"look": {"window": [1, 2, 3]}}, {"look": {"window": [1, "2", 3]}},
-                {"look": {"window": "12"}}, {"look": {"window": [0, 10**400]}}, {"look": {"at": 10**400}},
-                {"look": {"window": {"0": 1}}}, {"panels": "loss"}, {"panels": [1]}, {"panels": ["a"] * 65},
+                {"look": {"lane": None}}, {"look": {"lane": 2**31}}, {"look": {"loss_axis": "time"}},
+                {"look": {"loss_axis": []}}, {"look": {"loss_log": 1}}, {"look": {"at": -1}}, {"look": {"at": 1.5}},
+                {"look": {"x_from": 2, "x_to": 1}}, {"look": {"x_from": 2}}, {"look": {"x_from": "1", "x_to": 2}},
+                {"look": {"x_from": 0, "x_to": 10**400}}, {"look": {"at": 10**400}}, {"look": {"metrics": []}},
+                {"look": {"metrics": ["<b>"] * 5, "x": "<b>"}}, {"look": {"<b>": 1}},
+                {"panels": "loss"}, {"panels": [1]}, {"panels": ["a"] * 65},
                 {"have": []}, {"have": {"loss": 1}}, {"have": {"loss": "xyz"}}, {"have": {"loss": "A" * 16}},
                 {"hidden": 0}, {"control_key": "a" * 32}, {"command": "pause"},
             )

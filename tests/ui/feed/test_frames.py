@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from foam_viz.figures.scene import Lane
 from foam_viz.ui.feed import protocol, watcher
 from foam_viz.ui.feed.feed import Feed
 from foam_viz.ui.feed.recorded import RecordedSource
@@ -115,9 +116,9 @@ def test_the_newest_request_wins(client: Connect, growing: Growing) -> None:
     ("look", "words"),
     [
         ({"factor": 18}, "factor must be from 0 to 17"),
-        ({"lane": 2}, "lane must be from 0 to 1"),
-        ({"factor": -1}, "factor must be a whole number from 0 to 999,999"),
-        ({"at": "<img src=x>"}, "at must be a whole number"),
+        ({"lane": 2}, "lane must be one of 0, 1"),
+        ({"factor": -1}, "factor must be an integer from 0 to"),
+        ({"at": "<img src=x>"}, "at must be an integer"),
         ({"color": 1}, "The look has an unknown field"),
     ],
 )
@@ -185,7 +186,7 @@ def test_one_that_reads_slowly_or_never_costs_the_others_nothing(
     for _ in range(8):
         growing.advance()
         good.see(2.0)
-    assert deaf.closed() == 1008 and silent.closed() == 1008
+    assert deaf.closed() == 1013 and silent.closed() == 1013
     assert len(growing.drawn) <= 2 + 1 + 9, "what nobody takes is not drawn"
 
 
@@ -234,8 +235,6 @@ def test_text_of_any_kind_survives(feed: Feed, client: Connect) -> None:
     text = 'a "quoted" </script> ε₀ \u2028 {"panels":[]}'
     run = SyntheticRun("foam").advance(30)
     run.trace.manifest = run.trace.manifest.with_(name=text)
-    from foam_viz.figures.panel import Lane
-
     one = client()
     one.ask(feed.sources.register("test", lambda name: RecordedSource(name, [Lane(run.trace, text, 0)])), "loss")
     assert one.see()["lanes"][0]["label"] == text
