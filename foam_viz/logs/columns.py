@@ -291,7 +291,9 @@ def _own_rule(draft: _Draft, one: Series) -> ColumnRule:
     if role.kind == "timestamp" or one.unit == "date":
         return ColumnRule(target=target, unit="s since 1970", scale=role.scale or 1.0)
     if role.kind in ("duration", "optimizer_seconds", "total_seconds"):
-        scale = SECONDS.get(one.unit) or role.scale
+        scale = SECONDS.get(one.unit)
+        if scale is None and role.scale is not None:  # the name says ms: the numbers under it must be ms too
+            return ColumnRule(target=target, unit=_UNIT_WORDS[role.scale])
         if scale is None:
             draft.notes.append(f"{one.name!r} has no unit in its name; it was taken for seconds. This is a guess.")
         return ColumnRule(target=target, unit="s", scale=scale or 1.0)
