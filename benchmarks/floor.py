@@ -20,7 +20,7 @@ from benchmarks.peers import PATTERN, PERIOD, Family
 Shape = tuple[int, ...]
 
 
-def _milliseconds(run: Callable[[], object], rounds: int = 7) -> float:
+def milliseconds(run: Callable[[], object], rounds: int = 7) -> float:
     run()
     taken = []
     for _ in range(rounds):
@@ -30,7 +30,7 @@ def _milliseconds(run: Callable[[], object], rounds: int = 7) -> float:
     return statistics.median(taken)
 
 
-def _products(operands: list[tuple[Tensor, Tensor]]) -> float:
+def products(operands: list[tuple[Tensor, Tensor]]) -> float:
     """One pass over products of operands, each into a place of its own."""
     places = [(left, right, torch.empty(left.shape[0], right.shape[1])) for left, right in operands]
 
@@ -38,13 +38,13 @@ def _products(operands: list[tuple[Tensor, Tensor]]) -> float:
         for left, right, out in places:
             torch.mm(left, right, out=out)
 
-    return _milliseconds(run)
+    return milliseconds(run)
 
 
 def _solver(size: int, family: Family) -> float:
     root = torch.randn(size, 2 * size) * torch.logspace(0, -3, size)[:, None]
     matrix = root @ root.T
-    return _milliseconds(lambda: torch.linalg.qr(matrix) if family == "soap" else torch.linalg.eigh(matrix), rounds=3)
+    return milliseconds(lambda: torch.linalg.qr(matrix) if family == "soap" else torch.linalg.eigh(matrix), rounds=3)
 
 
 def floor(shapes: list[Shape], family: Family, workload: str) -> dict[str, float]:
@@ -63,14 +63,14 @@ def floor(shapes: list[Shape], family: Family, workload: str) -> dict[str, float
     applied += [(mine[0], g) for g, mine in zip(gradients, factors, strict=True) if len(mine) > 1]
     squares = [(factor, torch.randn_like(factor)) for mine in factors for factor in mine]
     # SOAP rotates the gradient and rotates the step back, and its momentum at a check.
-    contractions = _products(applied)
+    contractions = products(applied)
     # SOAP: A Q. FOAM: A Q, then half of Q^T (A Q), and half of X = Q s Q^T; a fixed period: X alone.
-    per_check = {"soap": 1.0, "foam": 2.0, "shampoo": 0.5}[family] * _products(squares)
+    per_check = {"soap": 1.0, "foam": 2.0, "shampoo": 0.5}[family] * products(squares)
     sizes = Counter(size for shape in shapes for size in shape)
     decompositions, checks = PATTERN[workload]
     rate = decompositions / checks if family == "foam" else 1.0
     return {
-        "statistics": _products(accumulated) / 2,
+        "statistics": products(accumulated) / 2,
         "apply": contractions * (2 if family == "soap" else 1),
         "check: products": (per_check + (2 * contractions if family == "soap" else 0.0)) / PERIOD,
         "check: eigh or QR": sum(n * rate * _solver(size, family) for size, n in sizes.items()) / PERIOD,

@@ -3,8 +3,9 @@
 FOAM stands beside the fixed period of its count, beside f = 20, which takes about its CPU time, and beside f = 10,
 whose loss it tries to keep: at a constant learning rate and under linear decay, in float32 by the shift and by the
 floor, and in float64. The learning rates are those that the comparison at equal decompositions chose. ``paper`` has
-eps0 = 1e-9 and eps_max = 3e-7, ``task`` the defaults of the digits autoencoder, eps0 = 3e-6 and eps_max = 3e-5, in all
-methods alike.
+eps0 = 1e-9 and eps_max = 3e-7, ``task`` the defaults of the digits autoencoder, eps0 = 3e-6 and eps_max = 3e-5, and
+``setting`` the paper's betas and check period too (.95, .995, f = 20), with the damping of ``task``; in all methods
+alike.
 
 Each run is kept in a file of its own in ``--cache=FOLDER``, so that an interrupted study goes on. ``--damping=paper``,
 ``--task=burst``, ``--schedule=constant``, ``--numeric=floor`` and ``--partners=20`` do a part; ``--known`` trains
@@ -37,8 +38,41 @@ KEPT = ("loss", "held_out", "after", "factors", "decompositions")
 FOAM = next(method for method in METHODS if method.name == "FOAM")
 PARTNERS = (20, 10)
 """Fixed periods beside the one of FOAM's count."""
-DAMPINGS = {"paper": (1e-9, 3e-7), "task": (3e-6, 3e-5)}
-"""eps0 and eps_max by name."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What FOAM and its partners have alike.
+
+    Attributes:
+        epsilon: eps0.
+        epsilon_max: eps_max.
+        period: Steps between two checks of FOAM.
+        betas: beta1 and beta2; the catalogue's where there are none.
+    """
+
+    epsilon: float
+    epsilon_max: float
+    period: int = 10
+    betas: tuple[float, ...] = ()
+
+    @property
+    def shared(self) -> tuple[tuple[str, Any], ...]:
+        """The settings of every method."""
+        return (*zip(("beta1", "beta2"), self.betas, strict=False), ("epsilon", self.epsilon))
+
+    @property
+    def label(self) -> str:
+        """``eps0 = 1e-9, eps_max = 3e-7``, and what else differs."""
+        told = f"eps0 = {setting_text(self.epsilon)}, eps_max = {setting_text(self.epsilon_max)}"
+        return told + (f", FOAM checks each {self.period} steps, betas {self.betas}" if self.betas else "")
+
+
+DAMPINGS = {
+    "paper": Choice(1e-9, 3e-7),
+    "task": Choice(3e-6, 3e-5),
+    "setting": Choice(3e-6, 3e-5, 20, (0.95, 0.995)),
+}
 LOSSES = {"loss": "Training loss", "held_out": "Held-out loss", "after": "Training loss, steps 431-450"}
 
 
@@ -59,17 +93,18 @@ class Setting:
 
     def foam(self, rate: float, seed: int) -> Trial:
         """A run of FOAM."""
-        epsilon, epsilon_max = DAMPINGS[self.damping]
-        settings = (("period", 10), ("tau", 0.75), ("epsilon_max", epsilon_max), *self._rest(epsilon))
+        choice = DAMPINGS[self.damping]
+        settings = (("period", choice.period), ("tau", 0.75), ("epsilon_max", choice.epsilon_max), *self._shared)
         return Trial(self.problem, "foam", settings, rate, self.schedule, seed, self.precision)
 
     def fixed(self, period: int, rate: float, seed: int) -> Trial:
         """A run with a fixed period."""
-        settings = (("period", period), *self._rest(DAMPINGS[self.damping][0]))
+        settings = (("period", period), *self._shared)
         return Trial(self.problem, "shampoo", settings, rate, self.schedule, seed, self.precision)
 
-    def _rest(self, epsilon: float) -> tuple[tuple[str, Any], ...]:
-        return (("epsilon", epsilon), ("eigenvalues", self.rule))
+    @property
+    def _shared(self) -> tuple[tuple[str, Any], ...]:
+        return (*DAMPINGS[self.damping].shared, ("eigenvalues", self.rule))
 
 
 def rates(problem: Problem, schedule: str) -> tuple[float, float]:
@@ -166,14 +201,13 @@ def compared(found: Sequence[Found], name: str) -> str:
 def text(found: Sequence[Found]) -> str:
     """The tables by damping and loss."""
     parts = []
-    for name, (epsilon, epsilon_max) in DAMPINGS.items():
+    for name, choice in DAMPINGS.items():
         for loss, title in LOSSES.items():
             told = [
                 one for one in found if one.setting.damping == name and (loss != "after" or one.setting.problem.after)
             ]
             if told:
-                label = f"{title}, eps0 = {setting_text(epsilon)}, eps_max = {setting_text(epsilon_max)}:"
-                parts += [label, compared(told, loss)]
+                parts += [f"{title}, {choice.label}:", compared(told, loss)]
     return "\n\n".join(parts)
 
 

@@ -89,11 +89,13 @@ def _without_compiling() -> None:
     utils.compile_mode = None
 
 
-def contenders(workload: str) -> Iterator[Contender]:
-    """Everybody who is timed on a workload; peers are imported here, since they are installed for this alone."""
-    import heavyball
-    import pytorch_optimizer
+def contenders(workload: str, peers: bool = True) -> Iterator[Contender]:
+    """Everybody who is timed on a workload, or the project's own and AdamW alone.
 
+    Args:
+        workload: A or B.
+        peers: Whether others' are timed too.
+    """
     betas = {"betas": (BETA1, BETA2)}
 
     def ours(
@@ -111,6 +113,11 @@ def contenders(workload: str) -> Iterator[Contender]:
     yield ours("FOAM f = 10, matrices", "foam", ForcedFoam(period=PERIOD), foam, "matrices")
     soap = {"lr": LR, "betas": (0.95, 0.95)}
     yield Contender("SOAP f = 10", "soap", "matrices", True, SOAP, {**soap, "period": PERIOD})
+    if not peers:
+        return
+    import heavyball  # imported here, since they are installed for this alone
+    import pytorch_optimizer
+
     # Its momentum is a feedback of its own preconditioned step, with which it diverges at a period of 10: left off,
     # as is its default. No grafting, root 2 x order (ours: 2), SVD instead of eigh: neither changes the other costs.
     yield Contender(

@@ -58,7 +58,16 @@ def test_numerics_and_dampings_are_those_of_the_run(setting: fresh_seeds.Setting
     }
     assert ("floor", "task", "float32", "floor") in told and ("float64", "paper", "float64", "shift") in told
     assert dict(setting.fixed(20, 1e-2, 20).settings)["epsilon"] == dict(setting.foam(1e-2, 20).settings)["epsilon"]
-    assert len(list(fresh_seeds.settings())) == 24
+    assert len(list(fresh_seeds.settings())) == 36
+
+
+def test_the_setting_of_the_paper_is_that_of_all_methods() -> None:
+    (one,) = fresh_seeds.settings("setting", "burst", "constant", "floor")
+    foam, fixed = (dict(trial.settings) for trial in (one.foam(1e-2, 20), one.fixed(40, 1e-2, 20)))
+    assert (foam["period"], fixed["period"]) == (20, 40)
+    assert [settings["beta1"] for settings in (foam, fixed)] == [0.95, 0.95]
+    assert [settings["beta2"] for settings in (foam, fixed)] == [0.995, 0.995]
+    assert [settings["epsilon"] for settings in (foam, fixed)] == [3e-6, 3e-6]
 
 
 def test_the_learning_rates_are_those_that_were_chosen(setting: fresh_seeds.Setting) -> None:
