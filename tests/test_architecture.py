@@ -22,8 +22,23 @@ ALLOWED = {
     "trace": set(),
     # The catalogue of tasks is written in the one schema of settings, which lives with the optimizers.
     "tasks": {"foam_viz.optim.fields"},
-    "engine": {"foam_viz.optim", "foam_viz.tasks", "foam_viz.trace", "foam_viz.settings", "foam_viz"},
-    "analysis": {"foam_viz.trace"},
+    "engine": {
+        "foam_viz.optim",
+        "foam_viz.tasks",
+        "foam_viz.trace",
+        "foam_viz.settings",
+        "foam_viz",
+        "foam_viz.analysis.replay",
+        "foam_viz.analysis.fronts",
+        "foam_viz.analysis.calibrate",
+    },
+    # What a replay is asked is written in the catalogue of optimizers and decided by their policies.
+    "analysis": {
+        "foam_viz.trace",
+        "foam_viz.optim.catalogue",
+        "foam_viz.optim.fields",
+        "foam_viz.optim.refresh",
+    },
     # FOAM's snapshots hold matrices; their error and overlap are computed where live ones are.
     "logs": {"foam_viz.trace", "foam_viz.optim.linalg"},
     # What a reader may choose is written in the one schema of settings.

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from foam_viz.optim import linalg
+from foam_viz.optim import check, linalg
 from foam_viz.optim.bundle import Block
 from foam_viz.optim.factor import STATE_FIELDS, Factor, FactorEvent
 from foam_viz.optim.gram import complete, portion
@@ -127,7 +126,7 @@ class Bank:
 
     def _correction(self, rows: list[int]) -> float | Tensor:
         counts = [self._blocks[i].steps for i in rows]
-        corrections = [1.0 if self.beta == 1 or t == 0 else 1 - self.beta**t for t in counts]
+        corrections = check.corrections(self.beta, counts)
         return corrections[0] if len(set(counts)) == 1 else self._vector(corrections).view(-1, 1, 1)
 
     def _vector(self, values: list[float]) -> Tensor:
@@ -184,16 +183,12 @@ class Bank:
         keeps = observed or kind is not None
         if keeps and self.basis is None:
             self.basis = self._identities()
-        # L is positive semidefinite, so a NaN or infinity anywhere in it shows in its trace.
-        values = [self.statistics[chosen].diagonal(dim1=-2, dim2=-1).sum(-1)]
+        values = [check.traces(self.statistics[chosen])]
         rotated = None
         if kind is not None and self.can_judge(rows[0], policy):
-            statistics = complete(self.statistics[chosen])
-            rotated = linalg.rotate(self.basis[chosen], statistics).div_(self._correction(rows))
-            if kind == "proxy":
-                values += linalg.proxy(rotated, self.eigenvalues[chosen], self._damping[chosen], self.root, self.floor)
-            else:
-                values.append(linalg.diagonalization_residual(rotated))
+            rotated = check.rotate(self.statistics[chosen], self.basis[chosen], self._correction(rows))
+            in_force = (self.eigenvalues[chosen], self._damping[chosen]) if kind == "proxy" else None
+            values += check.measure(rotated, in_force, self.root, self.floor)
         kept = rotated if observed or policy.refreshes_eigenvalues else None
         measured = kind if rotated is not None else None
         return Measurement(self, rows, measured, torch.stack(values), kept, keeps)
@@ -227,7 +222,7 @@ class Bank:
                 events += _event(factor, outcome, step, self.positions[row], finite[index])
             factor.told = not finite[index] and (factor.told or outcome == "failed")
             if outcome == "failed":
-                decision = replace(decision, decompose=False, epsilon=factor.epsilon, reason="failure")
+                decision = check.after_failure(decision, factor.epsilon)
             elif not decision.decompose and (decision.refresh_eigenvalues or decision.epsilon != factor.epsilon):
                 rebuild.append(row)
             if decision.refresh_eigenvalues:
@@ -235,8 +230,7 @@ class Bank:
             self._count(factor, decision, step, self._blocks[row].steps)
             done.append(decision)
         if refreshed and measured.rotated is not None:
-            diagonal = measured.rotated.diagonal(dim1=-2, dim2=-1)[self.at(refreshed)]
-            eigenvalues = diagonal if self.rule == "floor" else diagonal.clamp(min=0)
+            eigenvalues = check.refreshed(measured.rotated, self.rule)[self.at(refreshed)]
             self._refresh_eigenvalues([rows[index] for index in refreshed], eigenvalues)
         if rebuild or wanted:
             self._note_damping()

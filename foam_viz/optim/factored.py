@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from foam_viz.optim import gram
+from foam_viz.optim import check, gram
 from foam_viz.optim.bank import Bank
 from foam_viz.optim.factor import CheckObservation, Factor, FactorEvent
 from foam_viz.optim.fields import FieldError
@@ -168,10 +167,12 @@ class FactoredOptimizer(torch.optim.Optimizer):
         factors = [bank.factors[row] for row in rows]
         measured.note(numbers)
         decisions = [
-            policy.decide(
+            check.decide(
+                policy,
                 epsilon=factor.epsilon,
-                measure=_of_finite(numbers[1][i], numbers[0][i]) if measured.kind is not None else None,
-                has_basis=bank.can_judge(row, policy),
+                measured=numbers[1][i] if measured.kind is not None else None,
+                trace=numbers[0][i],
+                can_judge=bank.can_judge(row, policy),
             )
             for i, (row, factor) in enumerate(zip(rows, factors, strict=True))
         ]
@@ -225,11 +226,6 @@ class FactoredOptimizer(torch.optim.Optimizer):
         # torch keeps only its own three; copies need ours too, without the observer, which is somebody else's.
         ours = {"_step_count": self._step_count, "_states": self._states, "events": self.events, "observer": None}
         return {**super().__getstate__(), **ours}
-
-
-def _of_finite(measure: float, trace: float) -> float:
-    """A measure of statistics with that trace; NaN where they are not finite, whatever their measure came out as."""
-    return measure if math.isfinite(trace) else math.nan
 
 
 def _to_host(measures: list[Tensor]) -> list[list[list[float]]]:

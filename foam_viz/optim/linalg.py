@@ -50,14 +50,15 @@ def eigh_robust(matrices: Tensor, epsilon: float | Sequence[float], *, shift: bo
     """
     attempt = _eigh(matrices)
     if attempt is not None:
-        return Decomposition(_lifted(attempt[0], shift), attempt[1], ("plain",) * len(matrices))
+        return Decomposition(lifted(attempt[0]) if shift else attempt[0], attempt[1], ("plain",) * len(matrices))
     values, basis = torch.zeros_like(matrices[..., 0]), torch.zeros_like(matrices)
     outcomes: list[Outcome] = []
     for i, matrix in enumerate(matrices):
         jitter = epsilon if isinstance(epsilon, float) else epsilon[i]
         one, outcome = _eigh_escalating(matrix, jitter)
         if one is not None:
-            values[i], basis[i] = _lifted(one[0], shift).to(values.dtype), one[1].to(basis.dtype)
+            found = lifted(one[0]) if shift else one[0]
+            values[i], basis[i] = found.to(values.dtype), one[1].to(basis.dtype)
         outcomes.append(outcome)
     return Decomposition(values, basis, tuple(outcomes))
 
@@ -91,8 +92,9 @@ def _wide(matrix: Tensor) -> Tensor:
     return (matrix.cpu() if matrix.device.type == "mps" else matrix).double()
 
 
-def _lifted(eigenvalues: Tensor, shift: bool) -> Tensor:
-    return eigenvalues - eigenvalues[..., :1].clamp(max=0) if shift else eigenvalues
+def lifted(eigenvalues: Tensor) -> Tensor:
+    """D, rising, shifted up by |lambda_min| where that is negative, (..., n)."""
+    return eigenvalues - eigenvalues[..., :1].clamp(max=0)
 
 
 def floored(eigenvalues: Tensor, floor: float | None) -> Tensor:

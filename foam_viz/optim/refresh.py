@@ -124,6 +124,10 @@ class Policy:
     def _decide(self, epsilon: float, measure: Any) -> Decision:
         raise NotImplementedError
 
+    def threshold_share(self, epsilon: float, measure: float) -> float | None:
+        """The number that decides as a multiple of its threshold; None where none decides."""
+        return None
+
     def explain(self, decision: Decision) -> str:
         """The sentence for a decision of this policy about a factor that has a basis."""
         raise NotImplementedError
@@ -185,6 +189,10 @@ class Foam(Policy):
         """The damping e' that the measured staleness asks for."""
         return max(self.epsilon, epsilon * measure / self.tau)
 
+    def threshold_share(self, epsilon: float, measure: float) -> float | None:
+        """e' / eps_max."""
+        return self.wanted(epsilon, measure) / self.epsilon_max
+
     def _decide(self, epsilon: float, measure: Any) -> Decision:
         wanted = self.wanted(epsilon, measure)
         if wanted > self.epsilon_max:
@@ -228,6 +236,10 @@ class FoamFreshEigenvalues(Foam):
 class FoamNoRefresh(Foam):
     """FOAM without refresh (ablation): eps' clamped to [eps0, eps_max], the first basis is kept for ever."""
 
+    def threshold_share(self, epsilon: float, measure: float) -> float | None:
+        """None: a clamp is no decision."""
+        return None
+
     def _decide(self, epsilon: float, measure: Any) -> Decision:
         return Decision(
             False, min(self.wanted(epsilon, measure), self.epsilon_max), "reuse", False, self, measure, epsilon
@@ -246,6 +258,10 @@ class FoamFixedDamping(Policy):
 
     measures: ClassVar[Measure | None] = "proxy"
     fields: ClassVar[tuple[Field, ...]] = (PERIOD, START, TAU, EPSILON)
+
+    def threshold_share(self, epsilon: float, measure: float) -> float | None:
+        """h / tau."""
+        return measure / self.tau
 
     def _decide(self, epsilon: float, measure: Any) -> Decision:
         stale = measure > self.tau
@@ -268,6 +284,10 @@ class DiagonalizationResidual(Policy):
     measures: ClassVar[Measure | None] = "residual"
     refreshes_eigenvalues: ClassVar[bool] = True
     fields: ClassVar[tuple[Field, ...]] = (PERIOD, START, TAU, EPSILON)
+
+    def threshold_share(self, epsilon: float, measure: float) -> float | None:
+        """r / tau."""
+        return measure / self.tau
 
     def _decide(self, epsilon: float, measure: Any) -> Decision:
         if measure > self.tau:

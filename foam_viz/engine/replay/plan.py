@@ -1,0 +1,244 @@
+"""A recorded run made ready to be replayed: decomposed once, then every setting is a walk over what is kept."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from foam_viz.analysis.replay import NEAR, TABLE, Replay, Setting, Summary, default_setting
+from foam_viz.engine.replay.errors import NOTHING, ErrorMeter
+from foam_viz.engine.replay.recording import Progress, Recording, build
+from foam_viz.engine.replay.updates import update_errors
+from foam_viz.engine.replay.walk import PairStore, Row, Walker
+from foam_viz.optim import check, linalg
+from foam_viz.optim.precision import full_precision
+from foam_viz.trace import bundle, stream
+from foam_viz.trace.manifest import Manifest
+from foam_viz.trace.stream import Record
+
+PAIR_BYTES = 300_000_000
+"""Of all pairs of checks that are kept; those of one run take a third of it."""
+
+
+def _unheard(_: float, __: str) -> None:
+    pass
+
+
+class Plan:
+    """Answers what other settings would have done.
+
+    Args:
+        recording: The recorded factors.
+
+    Attributes:
+        recording: The recorded factors.
+        own: The setting that a move begins from: the run's own where it is known.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        grid = recording.grid
+        first = recording.factors[0].epsilon[0]
+        self.own = grid.own or default_setting(first or 1e-9, grid.period)
+        count = len(recording.manifest.factors)
+        rotated, overlaps = PairStore(PAIR_BYTES // 2), PairStore(PAIR_BYTES // 2)
+        self._walkers = [Walker(stack, grid, count, rotated) for stack in recording.stacks]
+        self._meters = [
+            ErrorMeter(stack, walker, overlaps) for stack, walker in zip(recording.stacks, self._walkers, strict=True)
+        ]
+        self._kernels: dict[int, tuple[float, float, float]] = {}
+
+    @classmethod
+    def prepare(cls, manifest: Manifest, record: Record, progress: Progress = _unheard) -> Plan:
+        """Decomposes what was recorded, and replays the run's own setting.
+
+        Args:
+            manifest: Of the run.
+            record: Its stream.
+            progress: Told what is being done; what it raises stops the preparation.
+
+        Raises:
+            NoReplay: There is no stream, or none that a replay can use.
+            FieldError: What the run says of its own setting is refused.
+        """
+        plan = cls(build(manifest, record))
+        try:
+            with torch.no_grad(), full_precision():
+                plan.recording.decompose(progress)
+                plan._time_kernels()
+                # First, in the portions of training: what it measures is kept, so its bits never change.
+                plan.run(plan._nearest_own())
+        except BaseException:
+            plan.close()
+            raise
+        progress(1.0, "ready")
+        return plan
+
+    def _nearest_own(self) -> Setting:
+        """The own setting, at a period that the stream can answer where checks were thinned out."""
+        grid = self.recording.grid
+        period = -(-self.own.policy.period // grid.period) * grid.period
+        return self.own if period == self.own.policy.period else self.own.changed({"period": period, "start": None})
+
+    def close(self) -> None:
+        """Gives back what the recording takes."""
+        self.recording.close()
+
+    def _time_kernels(self) -> None:
+        for stack in self.recording.stacks:
+            factor = stack.factors[0]
+            statistics, basis, values = factor.statistics[:1], factor.basis[:1], factor.eigenvalues[:1].clamp(min=0)
+            in_force = values, torch.ones(1, dtype=stack.dtype)
+            judge = _seconds(lambda a, q, d, p: check.measure(check.rotate(a, q, 1.0), d, p, None),
+                             statistics, basis, in_force, stack.root)  # fmt: skip
+            rebuild = _seconds(linalg.inverse_root, basis, *in_force, stack.root)
+            self._kernels[stack.size] = (self.recording.eigh_seconds[stack.size], judge, rebuild)
+
+    def run(self, setting: Setting | None = None, *, updates: bool = False) -> Replay:
+        """One setting.
+
+        Args:
+            setting: The setting; the run's own by default.
+            updates: Whether to measure the error of updates too, where gradients were kept.
+
+        Raises:
+            FieldError: The stream cannot answer for it.
+        """
+        (replay,) = self.run_many([setting or self.own], updates=updates)
+        return replay
+
+    def run_many(self, settings: Sequence[Setting], *, updates: bool = False) -> list[Replay]:
+        """Several settings in one walk, which costs less than one after the other.
+
+        Raises:
+            FieldError: The stream cannot answer for one of them.
+        """
+        for setting in settings:
+            self.recording.grid.require(setting)
+        with torch.no_grad(), full_precision():
+            walked = [walker.walk(settings) for walker in self._walkers]
+            return [self._replay(setting, [one[i] for one in walked], updates) for i, setting in enumerate(settings)]
+
+    def summaries(self, settings: Sequence[Setting], *, errors: bool = True) -> list[Summary]:
+        """The totals of several settings in one walk, without a row for each check.
+
+        Args:
+            settings: The settings.
+            errors: Whether to measure what is left of the fresh inverse root too.
+
+        Raises:
+            FieldError: The stream cannot answer for one of them.
+        """
+        for setting in settings:
+            self.recording.grid.require(setting)
+        with torch.no_grad(), full_precision():
+            walked = [walker.walk(settings) for walker in self._walkers]
+            return [self._summary(setting, [one[i] for one in walked], errors) for i, setting in enumerate(settings)]
+
+    def _summary(self, setting: Setting, walked: list[list[list[Row]]], errors: bool) -> Summary:
+        counts: Counter[str] = Counter()
+        total = np.zeros(4)
+        measured = 0
+        for meter, tracks in zip(self._meters, walked, strict=True):
+            for track in tracks:
+                counts.update(row.decision.reason for row in track)
+            if errors:
+                found = [e for one in meter.errors(tracks, setting.policy.epsilon, setting.rule) for e in one]
+                finite = np.array([error for error in found if math.isfinite(error[0])]).reshape(-1, 4)
+                total += finite.sum(0)
+                measured += len(finite)
+        error, staleness, damping, damped = (total / measured if measured else np.full(4, np.nan)).tolist()
+        checks = counts.total()
+        return Summary(
+            setting=setting,
+            exact=self.recording.grid.is_own(setting),
+            checks=checks,
+            decompositions=checks - counts["reuse"] - counts["failure"],
+            cap_refreshes=counts["cap"],
+            error_left=error,
+            staleness_error=staleness,
+            damping_error=damping,
+            directions_damped=damped,
+            kernel_seconds=self._kernel_seconds(walked),
+        )
+
+    def _kernel_seconds(self, walked: list[list[list[Row]]]) -> float:
+        """Seconds of the decompositions, measures and rebuilds of inverse roots, as timed on this machine."""
+        seconds = 0.0
+        for stack, tracks in zip(self.recording.stacks, walked, strict=True):
+            eigh, judge, rebuild = self._kernels.get(stack.size, (0.0, 0.0, 0.0))
+            for track in tracks:
+                for _, decision, before, measure, _, _ in track:
+                    if measure is not None:
+                        seconds += judge
+                    if decision.decompose:
+                        seconds += eigh + rebuild
+                    elif decision.epsilon != before or decision.refresh_eigenvalues:
+                        seconds += rebuild
+        return seconds
+
+    def _replay(self, setting: Setting, walked: list[list[list[Row]]], updates: bool) -> Replay:
+        rows, near, policy = [], 0, setting.policy
+        for stack, meter, tracks in zip(self.recording.stacks, self._meters, walked, strict=True):
+            measured = meter.errors(tracks, policy.epsilon, setting.rule)
+            for factor, track, errors in zip(stack.factors, tracks, measured, strict=True):
+                steps, number = factor.steps, factor.number
+                for (k, decision, before, measure, decomposed, _), error in zip(track, errors, strict=True):
+                    last = steps[decomposed] if decomposed >= 0 else None
+                    told = error if error is not NOTHING else (None, None, None, None)
+                    rows.append((steps[k], number, decision.reason, before, decision.epsilon, measure, last, *told))
+                    if measure is not None:
+                        share = policy.threshold_share(before, measure)
+                        near += share is not None and abs(share - 1) <= NEAR
+        rows.sort(key=lambda row: row[:2])
+        columns = list(zip(*rows, strict=True)) or [()] * len(TABLE)
+        found: tuple[dict[str, Any], ...] = ()
+        if updates:
+            found = update_errors(self.recording, self._walkers, walked, setting)
+        return Replay(
+            setting=setting,
+            exact=self.recording.grid.is_own(setting),
+            table=pa.table([pa.array(c, f.type) for c, f in zip(columns, TABLE, strict=True)], schema=TABLE),
+            factors=tuple(info.id for info in self.recording.manifest.factors),
+            near_ties=near,
+            kernel_seconds=self._kernel_seconds(walked),
+            updates=found,
+            notes=tuple(self.recording.notes),
+        )
+
+    def spectra(self) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues of all recorded factors, flat, rising, and trace/n of each recorded factor, flat."""
+        factors = self.recording.factors
+        values = np.concatenate([f.eigenvalues.numpy().ravel().astype(float) for f in factors])
+        traces = [np.asarray(f.traces) / np.asarray(f.corrections) / f.info.size for f in factors]
+        return np.sort(values), np.concatenate(traces)
+
+
+def _seconds(work: Callable[..., object], *arguments: object) -> float:
+    """The shortest of three laps."""
+    laps = []
+    for _ in range(3):
+        began = time.perf_counter()
+        work(*arguments)
+        laps.append(time.perf_counter() - began)
+    return min(laps)
+
+
+def prepare_path(path: str | os.PathLike[str], progress: Progress = _unheard) -> Plan:
+    """The plan of a run bundle, a directory or a zip file.
+
+    Raises:
+        BundleError: It cannot be read.
+        NoReplay: There is no stream, or none that a replay can use.
+        FieldError: What the run says of its own setting is refused.
+    """
+    progress(0.0, "reading the stream")
+    return Plan.prepare(bundle.read(path).manifest, stream.read(path), progress)

@@ -1,0 +1,58 @@
+"""What the parameters would feel of a stale inverse root, at the checks whose gradients were kept.
+
+A stream keeps no momentum, so the gradient stands for it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from foam_viz.analysis.replay import Setting
+from foam_viz.engine.replay.recording import RecordedFactor, Recording
+from foam_viz.engine.replay.walk import Row, Walker
+from foam_viz.optim import linalg, measures
+
+
+def update_errors(
+    recording: Recording, walkers: list[Walker], walked: list[list[list[Row]]], setting: Setting
+) -> tuple[dict[str, Any], ...]:
+    """Rows of step, parameter, error, grafted_error and cosine; parameters that are cut into blocks are left out.
+
+    Args:
+        recording: The recorded factors.
+        walkers: One a stack.
+        walked: By stack and factor, every check.
+        setting: The setting.
+    """
+    parameters: dict[str, dict[int, tuple[RecordedFactor, Walker, int, dict[int, Row]]]] = {}
+    for stack, walker, tracks in zip(recording.stacks, walkers, walked, strict=True):
+        for number, (factor, track) in enumerate(zip(stack.factors, tracks, strict=True)):
+            by_step = {factor.steps[row.check]: row for row in track}
+            dims = parameters.setdefault(factor.info.parameter, {})
+            dims[factor.info.dim if factor.info.block == 0 else -1] = (factor, walker, number, by_step)
+    found = []
+    for step, gradients in sorted(recording.gradients.items()):
+        for name, gradient in gradients.items():
+            dims = parameters.get(name, {})
+            shape = tuple(dims[d][0].info.size for d in sorted(dims)) if -1 not in dims else ()
+            rows = [dims[d][3].get(step) for d in sorted(dims)]
+            usable = all(row is not None and row.decomposed >= 0 for row in rows)
+            if not shape or torch.Size(shape).numel() != gradient.size or not usable:
+                continue
+            pairs = [_roots(*dims[d][:3], row, setting) for d, row in zip(sorted(dims), rows, strict=True)]
+            momentum = torch.from_numpy(gradient.copy()).reshape(1, *shape).to(pairs[0][0].dtype)
+            stale, fresh = ([pair[which].unsqueeze(0) for pair in pairs] for which in (0, 1))
+            error = measures.update_error(momentum, stale, fresh)
+            found.append({"step": step, "parameter": name} | {k: float(v) for k, v in error._asdict().items()})
+    return tuple(found)
+
+
+def _roots(factor: RecordedFactor, walker: Walker, number: int, row: Row, setting: Setting) -> tuple[Tensor, Tensor]:
+    """X used after a check, and X fresh at eps0, each (n, n)."""
+    used = walker.eigenvalues(number, row.decomposed, row.refreshed, setting.rule)
+    now = walker.eigenvalues(number, row.check, row.check, setting.rule)
+    stale = linalg.inverse_root(factor.basis[row.decomposed], used, row.decision.epsilon, factor.root)
+    return stale, linalg.inverse_root(factor.basis[row.check], now, setting.policy.epsilon, factor.root)

@@ -1,0 +1,237 @@
+"""Walks recorded factors from check to check under one or many settings, deciding as training does.
+
+What is expensive belongs to a pair of checks (s, k) of one factor, not to a setting: B = Q_s^T A_k Q_s, from which a
+policy decides, and the overlap of two bases, from which errors come. Pairs are kept, so that settings share them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from foam_viz.analysis.replay import Grid, Setting
+from foam_viz.engine.replay.recording import RecordedFactor, RecordedStack
+from foam_viz.optim import check, linalg
+from foam_viz.optim.refresh import Decision
+
+
+class Row(NamedTuple):
+    """One check of one factor under one setting, after its decision.
+
+    Attributes:
+        check: Number of the recorded check, k.
+        decision: What was carried out.
+        epsilon_before: Damping before.
+        measure: h or r; None where nothing was measured.
+        decomposed: Check of the decomposition in force, s; -1 where there is none.
+        refreshed: Check of the eigenvalues in force; s, or later where they were refreshed since.
+    """
+
+    check: int
+    decision: Decision
+    epsilon_before: float
+    measure: float | None
+    decomposed: int
+    refreshed: int
+
+
+@dataclass(slots=True)
+class _Standing:
+    """Of one factor under one setting: the basis, eigenvalues and damping in force."""
+
+    epsilon: float
+    decomposed: int = -1
+    refreshed: int = -1
+    rows: list[Row] = field(default_factory=list)
+
+
+class PairStore:
+    """Matrices by pair of checks, the longest unused of which go when there are too many.
+
+    Args:
+        limit: Bytes of all matrices.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self.bytes = limit, 0
+        self._kept: OrderedDict[tuple[int, int, int], Tensor] = OrderedDict()
+
+    def stack(
+        self, keys: Sequence[tuple[int, int, int]], compute: Callable[[list[tuple[int, int, int]]], Tensor]
+    ) -> Tensor:
+        """Matrices of some pairs, (N, n, n); what is missing is computed together."""
+        missing = [key for key in dict.fromkeys(keys) if key not in self._kept]
+        computed = compute(missing) if missing else None
+        if missing == list(keys):
+            result = computed
+        else:
+            found = dict(zip(missing, computed if missing else (), strict=True))
+            result = torch.stack([found[key] if key in found else self._kept[key] for key in keys])
+            for key in keys:
+                if key not in found:
+                    self._kept.move_to_end(key)
+        for key, matrix in zip(missing, computed if missing else (), strict=True):
+            self._kept[key] = matrix.clone()  # a view would keep its whole stack in memory
+            self.bytes += matrix.numel() * matrix.element_size()
+        while self.bytes > self._limit and len(self._kept) > 1:
+            _, dropped = self._kept.popitem(last=False)
+            self.bytes -= dropped.numel() * dropped.element_size()
+        return result
+
+
+class Walker:
+    """The walk over one stack of factors.
+
+    Args:
+        stack: The factors.
+        grid: Which checks there are.
+        count: Factors of the whole run, for taking turns.
+        pairs: Keeps B of pairs.
+    """
+
+    def __init__(self, stack: RecordedStack, grid: Grid, count: int, pairs: PairStore) -> None:
+        self._stack, self._grid, self._count, self._pairs = stack, grid, count, pairs
+        self._corrections = [factor.corrections for factor in stack.factors]
+        self._measures: dict[tuple[object, ...], tuple[float, ...]] = {}
+        self._diagonals: dict[tuple[str, int, int, int], Tensor] = {}
+        self._due: dict[tuple[object, ...], list[list[bool]]] = {}
+
+    def walk(self, settings: Sequence[Setting]) -> list[list[list[Row]]]:
+        """Every check of every factor: by setting, by factor, in order."""
+        factors = self._stack.factors
+        due = [self._turns(setting) for setting in settings]
+        standing = [[_Standing(setting.policy.epsilon) for _ in factors] for setting in settings]
+        for present in self._stack.checks.values():
+            judged: dict[tuple[str | None, str], list[tuple[int, int, int]]] = {}
+            for i, setting in enumerate(settings):
+                mine, turns, policy = standing[i], due[i], setting.policy
+                for row, k in present:
+                    if not turns[row][k]:
+                        continue
+                    if mine[row].decomposed < 0:
+                        trace = factors[row].traces[k]
+                        decision = check.decide(
+                            policy, epsilon=mine[row].epsilon, measured=None, trace=trace, can_judge=False
+                        )
+                        self._carry_out(mine[row], row, k, decision, None, setting.rule)
+                    else:
+                        judged.setdefault((policy.measures, setting.rule), []).append((i, row, k))
+            for (kind, rule), chosen in judged.items():
+                self._judge(chosen, kind, rule, settings, standing)
+        return [[one.rows for one in mine] for mine in standing]
+
+    def _judge(
+        self,
+        chosen: list[tuple[int, int, int]],
+        kind: str | None,
+        rule: str,
+        settings: Sequence[Setting],
+        standing: list[list[_Standing]],
+    ) -> None:
+        if kind is None:
+            for i, row, k in chosen:
+                self._decide(standing[i][row], row, k, settings[i], None)
+            return
+        keys = []
+        for i, row, k in chosen:
+            now = standing[i][row]
+            # The residual is that of B alone; what h measures depends on what is in force.
+            in_force = (now.refreshed, now.epsilon) if kind == "proxy" else None
+            keys.append((kind, rule, row, now.decomposed, k, in_force))
+        missing = list(dict.fromkeys(key for key in keys if key not in self._measures))
+        portion = self._stack.portion
+        for first in range(0, len(missing), portion):
+            self._measure(missing[first : first + portion], kind, rule)
+        for (i, row, k), key in zip(chosen, keys, strict=True):
+            self._decide(standing[i][row], row, k, settings[i], self._measures[key][0])
+
+    def _measure(self, keys: list[tuple], kind: str, rule: str) -> None:
+        pairs = [(row, s, k) for _, _, row, s, k, _ in keys]
+        rotated = self._pairs.stack([(self._stack.factors[row].number, s, k) for row, s, k in pairs], self._rotate)
+        in_force = None
+        if kind == "proxy":
+            eigenvalues = torch.stack(
+                [self._eigenvalues(row, s, key[5][0], rule) for key, (row, s, _) in zip(keys, pairs, strict=True)]
+            )
+            in_force = eigenvalues, torch.tensor([key[5][1] for key in keys], dtype=rotated.dtype)
+        measured = check.measure(rotated, in_force, self._stack.root, self.floor(rule))
+        for key, values in zip(keys, torch.stack(measured, -1).tolist(), strict=True):
+            self._measures[key] = tuple(values)
+
+    def _rotate(self, missing: list[tuple[int, int, int]]) -> Tensor:
+        rows = {factor.number: row for row, factor in enumerate(self._stack.factors)}
+        chosen = [(rows[number], s, k) for number, s, k in missing]
+        statistics = torch.stack([self._stack.factors[row].statistics[k] for row, _, k in chosen])
+        basis = torch.stack([self._stack.factors[row].basis[s] for row, s, _ in chosen])
+        corrections = [self._corrections[row][k] for row, _, k in chosen]
+        same = len(set(corrections)) == 1
+        correction = corrections[0] if same else torch.tensor(corrections, dtype=statistics.dtype).view(-1, 1, 1)
+        return check.rotate(statistics, basis, correction)
+
+    def floor(self, rule: str) -> float | None:
+        """Floor of D as a share of lambda_max."""
+        return torch.finfo(self._stack.dtype).eps if rule == "floor" else None
+
+    def _eigenvalues(self, row: int, decomposed: int, refreshed: int, rule: str) -> Tensor:
+        if refreshed == decomposed:
+            return self._stack.factors[row].spectrum(rule)[decomposed]
+        return self._diagonals[rule, row, decomposed, refreshed]
+
+    def eigenvalues(self, row: int, decomposed: int, refreshed: int, rule: str) -> Tensor:
+        """D in force, (n,), floored where training floors it."""
+        if refreshed == decomposed:
+            return self._stack.factors[row].used(rule)[decomposed]
+        return linalg.floored(self._eigenvalues(row, decomposed, refreshed, rule), self.floor(rule))
+
+    def _decide(self, now: _Standing, row: int, k: int, setting: Setting, measured: float | None) -> None:
+        trace = self._stack.factors[row].traces[k]
+        decision = check.decide(setting.policy, epsilon=now.epsilon, measured=measured, trace=trace, can_judge=True)
+        self._carry_out(now, row, k, decision, measured, setting.rule)
+
+    def _carry_out(
+        self, now: _Standing, row: int, k: int, decision: Decision, measured: float | None, rule: str
+    ) -> None:
+        before = now.epsilon
+        if decision.decompose and self._stack.factors[row].failed[k]:
+            decision = check.after_failure(decision, before)
+        if decision.decompose:
+            now.decomposed = now.refreshed = k
+        elif decision.refresh_eigenvalues:
+            now.refreshed = k
+            self._note_diagonal(row, now.decomposed, k, rule)
+        now.epsilon = decision.epsilon
+        now.rows.append(Row(k, decision, before, measured, now.decomposed, now.refreshed))
+
+    def _note_diagonal(self, row: int, s: int, k: int, rule: str) -> None:
+        if (rule, row, s, k) not in self._diagonals:
+            rotated = self._pairs.stack([(self._stack.factors[row].number, s, k)], self._rotate)
+            self._diagonals[rule, row, s, k] = check.refreshed(rotated, rule)[0].clone()
+
+    def _turns(self, setting: Setting) -> list[list[bool]]:
+        """Whether each recorded check of each factor is one under a setting."""
+        key = (setting == self._grid.own, setting.policy)
+        if key not in self._due:
+            self._due[key] = [self._turns_of(factor, setting) for factor in self._stack.factors]
+        return self._due[key]
+
+    def _turns_of(self, factor: RecordedFactor, setting: Setting) -> list[bool]:
+        policy, grid = setting.policy, self._grid
+        if grid.is_own(setting):
+            return [policy.is_turn(step, factor.number, self._count) for step in factor.steps]
+        every, first = grid.spacing.every, max(policy.first_check, grid.first)
+        if getattr(policy, "stagger", False):
+            # Turns fall on recorded checks: of the m checks of a period, factor i of N has that of number floor(i m/N).
+            checks = policy.period // grid.period
+            turn = factor.number * checks // self._count
+            due = [step // grid.period % checks == turn for step in factor.steps]
+        else:
+            # Where the run itself took turns, every factor has recorded checks of its own, at its own distance.
+            due = [step // every * every % policy.period == 0 for step in factor.steps]
+        started = next((k for k, step in enumerate(factor.steps) if step >= first), math.inf)
+        return [k == started or (k > started and due[k]) for k in range(len(due))]

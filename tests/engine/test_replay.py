@@ -1,0 +1,260 @@
+"""Replays: the run's own setting bit for bit, other settings against an independent program, errors against float64."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from foam_viz import cli
+from foam_viz.analysis.replay import NoReplay, Setting, Summary, tau_and_cap
+from foam_viz.engine.replay.plan import Plan, prepare_path
+from foam_viz.optim.fields import FieldError
+from foam_viz.trace import bundle, stream
+from foam_viz.trace.model import Trace
+from foam_viz.trace.stream import Record
+
+SETTINGS = {
+    "foam": ("tau=0.3",),
+    "foam-fixed-damping": ("tau=0.3",),
+    "foam-no-refresh": ("tau=0.3",),
+    "foam-fresh-eigenvalues": ("tau=0.2",),
+    "dr-shampoo": ("tau=0.1",),
+    "shampoo": (),
+    "shampoo-staggered": (),
+}
+
+
+def train(place: Path, optimizer: str, *sets: str, steps: int = 60) -> Path:
+    assignments = [part for text in ("period=5", "start=10", "width=24", *sets) for part in ("--set", text)]
+    given = ["train", "--optimizer", optimizer, "--steps", str(steps), "--stream", "--quiet", *assignments]
+    assert cli.main([*given, "--out", str(place)]) == 0
+    return place
+
+
+@pytest.fixture(scope="module")
+def foam(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Trace]:
+    torch.set_num_threads(1)
+    place = train(tmp_path_factory.mktemp("runs") / "foam", "foam", "tau=0.3", steps=100)
+    return prepare_path(place), bundle.read(place)
+
+
+@pytest.mark.parametrize("rule", ["floor", "shift"])
+@pytest.mark.parametrize("optimizer", SETTINGS)
+def test_the_own_setting_comes_back_bit_for_bit(tmp_path: Path, optimizer: str, rule: str) -> None:
+    torch.set_num_threads(1)
+    place = train(tmp_path / "run", optimizer, f"eigenvalues={rule}", *SETTINGS[optimizer])
+    plan, trace = prepare_path(place), bundle.read(place)
+    replay = plan.run()
+    assert replay.exact and not replay.open_loop
+    assert replay.checks == len(trace.checks) > 100
+    order = np.lexsort((trace.values("checks", "factor"), trace.values("checks", "step")))
+    recorded = trace.checks.take(order)
+    for column in ("step", "factor", "decision", "epsilon_before", "epsilon", "last_decomposition_step"):
+        assert replay.table[column].to_pylist() == recorded[column].to_pylist(), column
+    kind = plan.own.policy.measures
+    if kind is not None:
+        assert replay.table["measure"].null_count == len(trace.manifest.factors)  # of the first check
+        assert replay.table["measure"].to_pylist() == [
+            None if row["decision"] == "first" else row[kind] for row in recorded.to_pylist()
+        ]
+    assert replay.differs(trace.checks) == 0
+    if optimizer in ("foam", "foam-fixed-damping", "dr-shampoo", "foam-fresh-eigenvalues"):
+        assert replay.reuses > 0 and len(trace.manifest.factors) < replay.decompositions < replay.checks
+    assert plan.run().table.equals(replay.table)
+
+
+def reference(record: Record, setting: Setting, id: str) -> list[tuple[int, bool, float, float]]:
+    """FOAM of one factor by the formulas of the paper, in float64: step, decomposes, eps, error against fresh."""
+    tau, fresh, cap = (setting.values[name] for name in ("tau", "epsilon", "epsilon_max"))
+    basis = values = None
+    epsilon, found = fresh, []
+    for sample in record.samples:
+        if sample.id != id or sample.kind != "factor":
+            continue
+        current = sample.values.astype(float) / (1 - sample.beta**sample.steps)
+        eigen, vectors = np.linalg.eigh(current)  # of the lower triangle, as training
+        decomposes = basis is None
+        if basis is not None:
+            s = np.maximum(values, 2.0**-52 * values.max()) + epsilon
+            drift = (basis.T @ current @ basis - np.diag(values)) / np.sqrt(np.outer(s, s))
+            alpha = (s**-0.5).max() / np.linalg.norm(s**-0.5)
+            wanted = max(fresh, epsilon * np.linalg.norm(drift) * alpha / 2 / tau)
+            decomposes = wanted > cap
+        if decomposes:
+            basis, values, epsilon = vectors, eigen, fresh
+        else:
+            epsilon = wanted
+        used, now = (np.maximum(d, 2.0**-52 * d.max()) for d in (values, eigen))
+        inverse = (basis * (used + epsilon) ** -0.5) @ basis.T
+        truth = (vectors * (now + fresh) ** -0.5) @ vectors.T
+        damped = (vectors * (now + epsilon) ** -0.5) @ vectors.T
+        parts = [np.linalg.norm(a - b) / np.linalg.norm(truth) for a, b in ((inverse, truth), (inverse, damped))]
+        found.append((sample.step, decomposes, epsilon, *parts, np.linalg.norm(damped - truth) / np.linalg.norm(truth)))
+    return found
+
+
+@pytest.mark.parametrize("changes", [{"tau": 0.1}, {"tau": 0.6, "epsilon_max": 1e-4}, {"epsilon": 1e-5}])
+def test_another_setting_agrees_with_the_formulas(foam: tuple[Plan, Trace], changes: dict) -> None:
+    manifest = foam[1].manifest
+    samples = tuple(
+        stream.Sample(step, "factor", factor.info.id, matrix.double().numpy(), factor.root, None, factor.beta, count)
+        for factor in foam[0].recording.factors
+        for step, count, matrix in zip(factor.steps, factor.counts, factor.statistics, strict=True)
+    )
+    record = Record(samples, spacing=foam[0].recording.grid.spacing)
+    plan = Plan.prepare(manifest, record)
+    setting = plan.own.changed(changes)
+    replay = plan.run(setting)
+    assert replay.open_loop
+    rows = replay.table.to_pylist()
+    compared = 0
+    for number, info in enumerate(manifest.factors):
+        mine = [row for row in rows if row["factor"] == number]
+        for row, other in zip(mine, reference(record, setting, info.id), strict=True):
+            step, decomposes, epsilon, error, staleness, damping = other
+            assert (row["step"], row["decision"] != "reuse") == (step, decomposes)
+            assert row["epsilon"] == pytest.approx(epsilon, rel=1e-6)
+            for name, value in (("error", error), ("staleness_error", staleness), ("damping_error", damping)):
+                assert row[name] == pytest.approx(value, rel=1e-5, abs=1e-6), name
+            assert row["error"] <= row["staleness_error"] + row["damping_error"] + 1e-9
+            compared += 1
+    assert compared > 300
+
+
+def test_many_settings_in_one_walk_are_the_same_as_one_by_one(foam: tuple[Plan, Trace]) -> None:
+    plan, _ = foam
+    settings = tau_and_cap(plan.own, [0.2, 0.5, 0.9], [1e-5, 1e-4])
+    settings += [plan.own.changed({"optimizer": name}) for name in SETTINGS]
+    settings += [plan.own.changed({"eigenvalues": "shift"}), plan.own.changed({"period": 20, "start": None})]
+    together = plan.run_many(settings)
+    fresh = Plan(plan.recording)
+    for setting, replay in zip(settings, together, strict=True):
+        alone = fresh.run(setting)
+        assert alone.setting == setting
+        for name in ("decision", "epsilon", "measure", "last_decomposition_step"):
+            assert alone.table[name].equals(replay.table[name])
+        np.testing.assert_allclose(alone.values("error"), replay.values("error"), rtol=1e-5, atol=1e-6)
+    for summary, replay in zip(plan.summaries(settings), together, strict=True):
+        assert (summary.checks, summary.decompositions) == (replay.checks, replay.decompositions)
+        assert summary.cap_refreshes == replay.cap_refreshes
+        assert summary.error_left == pytest.approx(replay.error_left)
+        assert Summary.from_json(summary.to_json()) == summary
+    assert plan.summaries(settings[:1], errors=False)[0].to_json()["error_left"] is None
+
+
+def test_fixed_periods_and_turns_come_from_the_recorded_checks(foam: tuple[Plan, Trace]) -> None:
+    plan, trace = foam
+    shampoo = plan.own.changed({"optimizer": "shampoo", "period": 20})
+    steps = sorted(set(plan.run(shampoo).values("step").tolist()))
+    assert steps == [10, 20, 40, 60, 80, 100]  # the first check is at start
+    turns = plan.run(plan.own.changed({"optimizer": "shampoo-staggered", "period": 20}))
+    each = turns.per_factor()
+    assert {one["checks"] for one in each} <= {5, 6}
+    later = turns.values("step")[turns.values("step") > 10]
+    assert len(set(later.tolist())) > 8, "taking turns spreads the checks over the period"
+    assert plan.recording.grid.periods[:3] == (5, 10, 15)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"period": 7}, "period = 7: must be a multiple of 5, the steps between recorded checks; for example 5"),
+        ({"tau": "2"}, "tau = 2: must be a number strictly between 0 and 1"),
+        ({"epsilon_max": 1e-9}, "epsilon_max = 1e-9: must be at least epsilon = "),
+        ({"beta2": 0.9}, "beta2"),
+        ({"optimizer": "adamw"}, "optimizer = adamw: must be one of shampoo, foam"),
+        ({"start": 3}, "start = 3: must be 10, the first recorded check"),
+    ],
+)
+def test_what_a_stream_cannot_answer_is_refused(foam: tuple[Plan, Trace], changes: dict, told: str) -> None:
+    plan, _ = foam
+    with pytest.raises(FieldError) as error:
+        plan.run(plan.own.changed(changes))
+    assert told in str(error.value)
+
+
+def test_near_ties_are_counted(foam: tuple[Plan, Trace]) -> None:
+    plan, _ = foam
+    replay = plan.run()
+    measured = [row for row in replay.table.to_pylist() if row["measure"] is not None]
+    tau, fresh, cap = (plan.own.values[name] for name in ("tau", "epsilon", "epsilon_max"))
+    wanted = [max(fresh, row["epsilon_before"] * row["measure"] / tau) for row in measured]
+    assert replay.near_ties == sum(abs(e / cap - 1) <= 0.01 for e in wanted)
+    # A cap at a number that some check asks for makes at least that check a near-tie.
+    some = next(e for e in wanted if fresh * 1.5 < e <= cap)
+    assert plan.run(plan.own.changed({"epsilon_max": some})).near_ties >= 1
+
+
+def test_update_errors_are_there_where_gradients_were_kept(foam: tuple[Plan, Trace]) -> None:
+    plan, _ = foam
+    rows = plan.run(updates=True).updates
+    assert {row["step"] for row in rows} == set(plan.recording.gradients) == {50, 100}
+    assert all(row["error"] >= 0 and -1 <= row["cosine"] <= 1 for row in rows)
+    always = plan.run(plan.own.changed({"optimizer": "shampoo"}), updates=True).updates
+    assert max(row["error"] for row in always) < 1e-3 < max(row["error"] for row in rows)
+    assert any(row["grafted_error"] < row["error"] for row in rows)
+
+
+def test_a_run_without_a_stream_says_how_to_get_one(tmp_path: Path) -> None:
+    assert cli.main(["train", "--steps", "10", "--out", str(tmp_path / "plain"), "--quiet"]) == 0
+    with pytest.raises(NoReplay, match="kept no factor stream.*--stream"):
+        prepare_path(tmp_path / "plain")
+    assert cli.main(["train", "--optimizer", "soap", "--steps", "10", "--out", str(tmp_path / "soap"), "--quiet"]) == 0
+    with pytest.raises(NoReplay, match="SOAP has no damped inverse roots"):
+        prepare_path(tmp_path / "soap")
+
+
+def test_a_single_check_and_a_factor_that_is_not_finite(tmp_path: Path) -> None:
+    place = train(tmp_path / "one", "foam", steps=10)
+    plan = prepare_path(place)
+    replay = plan.run()
+    assert replay.decompositions == replay.checks == len(plan.recording.factors)
+    assert any("always decomposes" in note for note in replay.notes)
+    place = train(tmp_path / "nan", "foam", steps=30)
+    record = stream.read(place)
+    broken = record.samples[0].id
+    samples = []
+    for sample in record.samples:
+        values = sample.values.copy()
+        if sample.id == broken and sample.step >= 20:
+            values[0, 0] = math.nan
+        samples.append(stream.Sample(**{**vars(sample), "values": values}))
+    plan = Plan.prepare(bundle.read(place).manifest, Record(tuple(samples), spacing=record.spacing))
+    rows = [row for row in plan.run().table.to_pylist() if row["factor"] == 0]
+    assert [row["decision"] for row in rows][-3:] == ["failure"] * 3 and rows[-1]["error"] is None
+    assert any(f"factor {broken} is not finite from step 20" in note for note in plan.run().notes)
+    assert math.isfinite(plan.run().error_left)
+
+
+def test_a_thinned_stream_answers_for_longer_periods(tmp_path: Path) -> None:
+    place = train(tmp_path / "run", "foam", steps=40)
+    record = stream.read(place)
+    spacing = stream.Spacing(5, 2, 10)
+    thinned = Record(tuple(s for s in record.samples if spacing.keeps(s.step)), spacing=spacing)
+    plan = Plan.prepare(bundle.read(place).manifest, thinned)
+    with pytest.raises(FieldError, match="a multiple of 10"):
+        plan.run()
+    replay = plan.run(plan.own.changed({"period": 20}))
+    assert replay.open_loop and set(replay.values("step").tolist()) == {10, 20, 40}
+
+
+def test_preparing_can_be_stopped(tmp_path: Path) -> None:
+    place = train(tmp_path / "run", "foam", steps=20)
+
+    class Stopped(Exception):
+        pass
+
+    shares = []
+
+    def progress(share: float, words: str) -> None:
+        shares.append(share)
+        if share > 0.5:
+            raise Stopped(words)
+
+    with pytest.raises(Stopped, match="decomposing"):
+        prepare_path(place, progress)
+    assert shares == sorted(shares)
