@@ -1,4 +1,4 @@
-"""Train and inspect without a browser: ``python -m foam_viz train`` and ``python -m foam_viz inspect``.
+"""Train, inspect and replay without a browser: ``python -m foam_viz train``, ``inspect``, ``replay``.
 
 Exit codes: 0 done, 1 nothing was recognised or the run diverged, 2 the command cannot be carried out as written, 130
 interrupted.
@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from foam_viz import cli_train, settings
+from foam_viz import cli_replay, cli_train, settings
+from foam_viz.analysis.replay import NoReplay
 from foam_viz.logs import safe
 from foam_viz.logs.limits import Limits
 from foam_viz.logs.reader import Options
@@ -84,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         help="of a run that went on from an earlier step, what it recorded before: 0 is the first branch, default the "
         "newest",
     )
+    cli_replay.add_commands(commands)
     return parser
 
 
@@ -101,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings.load()  # a misspelt variable is told whatever the command reads of it
-        code = _train(options) if options.command == "train" else _inspect(options)
+        code = {"train": _train, "inspect": _inspect, **cli_replay.COMMANDS}[options.command](options)
         if sys.stdout is not None:
             sys.stdout.flush()
         return code
@@ -112,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
-    except (FieldError, settings.SettingsError, BundleError, OSError) as error:
+    except (FieldError, NoReplay, settings.SettingsError, BundleError, OSError) as error:
         print(_printable(f"error: {error}"), file=sys.stderr)
     return 2
 

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from foam_viz import settings
 from foam_viz.engine import config, cost
+from foam_viz.engine.stream_saver import StreamSaver
 from foam_viz.optim.catalogue import OPTIMIZERS
 from foam_viz.optim.fields import FieldError
 from foam_viz.trace import bundle, stream
 from foam_viz.trace.autosave import Autosave, AutosaveError
 from foam_viz.trace.bundle import BundleError
 from foam_viz.trace.model import Trace
-from foam_viz.trace.stream import RUN_BYTES, Sample, StreamFile
+from foam_viz.trace.stream import RUN_BYTES
 
 if TYPE_CHECKING:
     from foam_viz.engine.run import Run
@@ -109,8 +110,7 @@ class Target:
         self._autosave: Autosave | None = None
         self._trace: Trace | None = None
         self._told = False
-        self._stream: StreamFile | None = None
-        self._samples: list[list[Sample]] = []
+        self._stream: StreamSaver | None = None
 
     def create(self, run: Run) -> None:
         """Write the run's beginning, so that a place that cannot be written to is known before it trains.
@@ -120,16 +120,15 @@ class Target:
         """
         self._trace = Trace.empty(run.manifest(name=self.name))
         self._autosave = Autosave(self.folder, self._trace.manifest)
-        if run.streams:
-            try:
-                self._stream = StreamFile(self.folder, RUN_BYTES, every=run.config["optimizer_settings"]["period"])
-            except OSError as error:
-                raise AutosaveError(self.folder, str(error.strerror or error), "Choose another place.") from error
+        try:
+            self._stream = StreamSaver(run, self.folder)
+        except OSError as error:
+            raise AutosaveError(self.folder, str(error.strerror or error), "Choose another place.") from error
 
     def save(self, run: Run) -> None:
         """Take the new rows. A disk that is full now may have room again later; it is said once."""
         try:
-            self._save_stream(run)
+            self._stream.save()
         except OSError as error:
             self._tell(f"The factor stream cannot be written: {error.strerror or error}.")
         for table, rows in run.drain().items():
@@ -144,25 +143,6 @@ class Target:
         if not self._told:
             print(f"\nwarning: {problem} Training goes on; saving is tried again.", file=sys.stderr)
         self._told = True
-
-    def _save_stream(self, run: Run) -> None:
-        """Write the samples; where they were thinned out the run's own events say so.
-
-        Raises:
-            OSError: They cannot be written; they are kept for the next time.
-        """
-        if self._stream is None:
-            return
-        before = self._stream.spacing.stride
-        self._samples += run.drain_stream()
-        while self._samples:
-            self._stream.add(self._samples.pop(0))
-        if (stride := self._stream.spacing.stride) > before:
-            message = f"{RUN_BYTES:,} bytes are the cap of the factor stream: it keeps one check of {stride}."
-            run.recorder.events.add(
-                {"step": run.step, "kind": "stream-thinned", "factor": None, "value": float(stride), "message": message}
-            )
-        self._stream.flush()
 
     def finish(self, run: Run) -> tuple[Trace, Path]:
         """Write what is left and how the run ended; into a temporary folder where its own place fails.
@@ -187,8 +167,7 @@ class Target:
                 if self.path.exists():
                     raise BundleError(self.path, "is there by now", "It is left as it is.")
                 bundle.write(self._trace, self.path)
-                if self._stream is not None:
-                    stream.add_to(self.path, self.folder)
+                stream.add_to(self.path, self.folder)
             except BundleError as error:
                 return self._saved_instead(error, self.folder)
             shutil.rmtree(self.folder, ignore_errors=True)

@@ -217,6 +217,11 @@ class Run:
         self._read_losses()
         return self.recorder.drain()
 
+    def tell(self, kind: str, message: str, value: float | None = None) -> None:
+        """Record an event of the run as a whole."""
+        event = {"step": self.step, "kind": kind, "factor": None, "value": value, "message": message}
+        self.recorder.events.add(event)
+
     @property
     def streams(self) -> bool:
         """Whether the factor stream is kept."""

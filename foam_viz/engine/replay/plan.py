@@ -13,9 +13,12 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from foam_viz.analysis.replay import NEAR, TABLE, Replay, Setting, Summary, default_setting
+from foam_viz.analysis.calibrate import Spectra
+from foam_viz.analysis.fronts import Front, Work, front, reference_settings
+from foam_viz.analysis.replay import NEAR, TABLE, Replay, Setting, Summary, default_setting, tau_and_cap
 from foam_viz.engine.replay.errors import NOTHING, ErrorMeter
 from foam_viz.engine.replay.recording import Progress, Recording, build
+from foam_viz.engine.replay.spectra import read_spectra
 from foam_viz.engine.replay.updates import update_errors
 from foam_viz.engine.replay.walk import PairStore, Row, Walker
 from foam_viz.optim import check, linalg
@@ -214,12 +217,28 @@ class Plan:
             notes=tuple(self.recording.notes),
         )
 
-    def spectra(self) -> tuple[np.ndarray, np.ndarray]:
-        """Eigenvalues of all recorded factors, flat, rising, and trace/n of each recorded factor, flat."""
-        factors = self.recording.factors
-        values = np.concatenate([f.eigenvalues.numpy().ravel().astype(float) for f in factors])
-        traces = [np.asarray(f.traces) / np.asarray(f.corrections) / f.info.size for f in factors]
-        return np.sort(values), np.concatenate(traces)
+    def map(self, setting: Setting, taus: Sequence[float], caps: Sequence[float]) -> list[Summary]:
+        """Settings over (tau, eps_max), row by row of eps_max.
+
+        Raises:
+            FieldError: A value is refused, or the stream cannot answer for it.
+        """
+        return self.summaries(tau_and_cap(setting, taus, caps))
+
+    def front(self, points: Sequence[Summary], setting: Setting, work: Work = "decompositions") -> Front:
+        """The front of some points, with fixed periods and taking turns as reference.
+
+        Args:
+            points: Of a map, say.
+            setting: Gives the references their eps0.
+            work: What was paid.
+        """
+        references = self.summaries(reference_settings(setting, self.recording.grid))
+        return front([*points, *references], work)
+
+    def spectra(self) -> Spectra:
+        """What calibration reads: see ``analysis.calibrate``."""
+        return read_spectra(self.recording, self.own.policy.epsilon)
 
 
 def _seconds(work: Callable[..., object], *arguments: object) -> float:
