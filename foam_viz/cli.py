@@ -1,4 +1,6 @@
-"""Train, inspect and replay without a browser: ``python -m foam_viz train``, ``inspect``, ``replay``.
+"""Train, inspect and replay without a browser, or start the app: ``foam_viz train``, ``inspect``, ``replay``, ``app``.
+
+Where the package is not installed, the command is ``python -m foam_viz``.
 
 Exit codes: 0 done, 1 nothing was recognised or the run diverged, 2 the command cannot be carried out as written, 130
 interrupted.
@@ -15,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from foam_viz import cli_replay, cli_train, settings
+from foam_viz import __version__, cli_app, cli_replay, cli_train, settings
 from foam_viz.analysis.replay import NoReplay
 from foam_viz.logs import safe
 from foam_viz.logs.limits import Limits
@@ -44,8 +46,13 @@ class _Once(argparse.Action):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m foam_viz", description=__doc__.splitlines()[0])
+    name = "python -m foam_viz" if Path(sys.argv[0]).name == "__main__.py" else "foam_viz"
+    parser = argparse.ArgumentParser(prog=name, description=__doc__.splitlines()[0])
+    parser.add_argument("--version", action="version", version=f"foam_viz {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
+    app = commands.add_parser("app", help="start the app and print its address")
+    app.add_argument("--port", type=cli_app.port, action=_Once, help="port to listen on (default 8501)")
+    app.add_argument("--address", action=_Once, help="address to listen on (default 127.0.0.1, this machine alone)")
     train = commands.add_parser("train", help="train one optimizer on one task and write a run bundle")
     train.add_argument(
         "--task", action=_Once, default=DEFAULT_TASK, help=f"one of {', '.join(TASKS)} (default %(default)s)"
@@ -103,7 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings.load()  # a misspelt variable is told whatever the command reads of it
-        code = {"train": _train, "inspect": _inspect, **cli_replay.COMMANDS}[options.command](options)
+        commands = {"app": cli_app.serve, "train": _train, "inspect": _inspect, **cli_replay.COMMANDS}
+        code = commands[options.command](options)
         if sys.stdout is not None:
             sys.stdout.flush()
         return code

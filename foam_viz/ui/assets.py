@@ -18,9 +18,10 @@ from tempfile import NamedTemporaryFile
 import plotly
 
 from foam_viz.figures import theme
+from foam_viz.files import APP_FOLDER
 
 SOURCES = Path(__file__).parent / "board_assets"
-STATIC = Path(__file__).parents[2] / "static"
+STATIC = APP_FOLDER / "static"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import streamlit as st
 
 from foam_viz.analysis.comparison import Row
+from foam_viz.files import SAMPLE_RUNS
 from foam_viz.logs import safe
 from foam_viz.logs.limits import MEBIBYTE
 from foam_viz.logs.reader import Problem, Reading
@@ -29,7 +30,6 @@ from foam_viz.ui.logs_memory import ColumnMemory, Rules, shape_of
 from foam_viz.ui.logs_upload import Uploads
 from foam_viz.ui.server import hub, is_active, session_id
 
-SAMPLES = Path(__file__).resolve().parents[2] / "sample_runs"
 OPENS_WITH = (
     "digits-autoencoder-foam",
     "digits-autoencoder-shampoo",
@@ -111,13 +111,13 @@ class Run:
 @lru_cache(maxsize=1)
 def sample_names() -> tuple[str, ...]:
     """The recorded samples of this project."""
-    return tuple(sorted(path.stem for path in SAMPLES.glob("*.zip")))
+    return tuple(sorted(path.stem for path in SAMPLE_RUNS.glob("*.zip")))
 
 
 @lru_cache(maxsize=64)
 def sample(name: str) -> Trace:
     """A recorded sample, read once a server: it is ours, so no worker is needed."""
-    return bundle.read(SAMPLES / f"{name}.zip")
+    return bundle.read(SAMPLE_RUNS / f"{name}.zip")
 
 
 _lock = threading.Lock()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 
 import streamlit as st
 
@@ -12,13 +11,13 @@ from foam_viz.figures.catalogue import BY_ID
 from foam_viz.figures.look import Look
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.figures.theme import number
+from foam_viz.files import SAMPLE_RUNS
 from foam_viz.trace import bundle
 from foam_viz.trace.final import final_of
 from foam_viz.trace.model import Trace
 from foam_viz.ui.board import LaneChip, Panel, board
 from foam_viz.ui.server import hub
 
-_SAMPLES = Path(__file__).resolve().parents[2] / "sample_runs"
 _RECORDED = (("digits-autoencoder-foam.zip", "FOAM"), ("digits-autoencoder-shampoo-f200.zip", "Shampoo f = 200"))
 _PANELS = ("loss", "factor-map", "damping", "spectrum", "overlap")
 _FACTOR = 0
@@ -62,7 +61,7 @@ def _pairs(query: dict) -> list[tuple[str, str]]:
 @lru_cache(maxsize=1)
 def _recorded() -> tuple[Trace, ...]:
     """The sample runs, read once a server."""
-    return tuple(bundle.read(_SAMPLES / name) for name, _ in _RECORDED)
+    return tuple(bundle.read(SAMPLE_RUNS / name) for name, _ in _RECORDED)
 
 
 @lru_cache(maxsize=_LAST_STEP // _STEPS_A_TICK + 1)

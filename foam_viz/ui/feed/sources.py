@@ -7,19 +7,18 @@ import threading
 from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
-from pathlib import Path
 
 from foam_viz.engine import store
 from foam_viz.engine.config import Experiment
 from foam_viz.engine.hub import Hub
 from foam_viz.figures.scene import Lane
+from foam_viz.files import SAMPLE_RUNS
 from foam_viz.trace import Trace, bundle
 from foam_viz.trace.visible import shortened
 from foam_viz.ui.feed.live import AwaitedSource, LiveSource
 from foam_viz.ui.feed.recorded import GONE, RecordedSource
 from foam_viz.ui.feed.source import Gone, Source
 
-_SAMPLES = Path(__file__).resolve().parents[3] / "sample_runs"
 _SAMPLE = "sample:"
 _MOST_LANES = 6
 
@@ -118,9 +117,9 @@ class Sources:
 @lru_cache(maxsize=1)
 def samples() -> frozenset[str]:
     """The names of the recorded runs that come with the app."""
-    return frozenset(path.stem for path in _SAMPLES.glob("*.zip"))
+    return frozenset(path.stem for path in SAMPLE_RUNS.glob("*.zip"))
 
 
 @lru_cache(maxsize=8)
 def _read(name: str) -> Trace:
-    return bundle.read(_SAMPLES / f"{name}.zip")
+    return bundle.read(SAMPLE_RUNS / f"{name}.zip")
