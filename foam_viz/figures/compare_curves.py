@@ -33,7 +33,7 @@ class Curve:
 _KEPT = 4
 """Curves kept of one run: what the reader goes back and forth between, and not every place of a slider."""
 
-_CACHE: WeakKeyDictionary[Source, OrderedDict[tuple, tuple[int, Curve | Missing]]] = WeakKeyDictionary()
+_CACHE: WeakKeyDictionary[Source, OrderedDict[tuple, tuple[tuple, Curve | Missing]]] = WeakKeyDictionary()
 _LOCK = threading.Lock()
 
 
@@ -44,7 +44,7 @@ def curve(trace: Trace | TraceView, metric: str, axis: str, smoothing: Smoothing
         KeyError: There is no such axis.
     """
     trace, key = trace.view(), (metric, axis, smoothing)
-    revision = trace.revision
+    revision = (trace.revision, trace.at)
     with _LOCK:
         kept = _CACHE.setdefault(trace.source, OrderedDict())
         if key in kept and kept[key][0] == revision:

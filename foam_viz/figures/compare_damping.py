@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from foam_viz.analysis.checks import Checks, checks
 from foam_viz.analysis.extent import extent
 from foam_viz.analysis.series import divergence_step
-from foam_viz.figures import columns, encode, theme
-from foam_viz.figures.columns import Checks
+from foam_viz.figures import encode, theme
 from foam_viz.figures.compare_sides import ALL, RateView, drawing, nothing, points, sides
 from foam_viz.figures.panel import Drawing
 from foam_viz.figures.scene import Lane
@@ -25,7 +25,7 @@ def draw(lanes: Sequence[Lane], view: RateView) -> Drawing:
     words, without = [], []
     ends: list[float] = []
     for lane in lanes:
-        rows = columns.checks(lane)
+        rows = checks(lane.trace)
         known = rows.where(np.isfinite(rows.epsilon) & (rows.epsilon > 0))
         found, diverged = [], divergence_step(lane.trace)
         for side, factors in sides(lane):

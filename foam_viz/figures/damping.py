@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from foam_viz.analysis.checks import DECISION_ORDER, Checks, checks_of
 from foam_viz.analysis.downsample import PIXELS, bin_width, bins_of, envelope_width, minmax
 from foam_viz.analysis.extent import extent
-from foam_viz.figures import columns, encode, theme
-from foam_viz.figures.columns import DECISION_ORDER, Checks, Settings
+from foam_viz.analysis.settings import Course, Settings, course, settings_at
+from foam_viz.analysis.snapshots import true_errors
+from foam_viz.figures import encode, theme
 from foam_viz.figures.panel import Drawing
 from foam_viz.figures.scene import Lane, Scene
+from foam_viz.figures.waiting import why_empty
 
 _POINTS = PIXELS
 """Checks that are drawn one by one; more become an envelope."""
@@ -47,16 +51,19 @@ class _Curve:
     Attributes:
         lane: Whose.
         rows: Its checks of the factor followed.
-        settings: Of the lane.
         line: How its lines look.
         points: Vertices at most of one of its lines.
     """
 
     lane: Lane
     rows: Checks
-    settings: Settings
     line: dict[str, Any]
     points: int
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Those in force at its newest check."""
+        return settings_at(self.lane.trace, int(self.rows.step[-1]) if len(self.rows) else 0)
 
     @property
     def drift(self) -> np.ndarray:
@@ -72,20 +79,21 @@ class _Curve:
 def draw(scene: Scene) -> Drawing:
     """Damping above, refreshes as ticks between, drift below; one time axis. Each measure has an axis of its own."""
     target = scene.followed
-    rows = columns.checks_of(*target) if target else None
+    rows = checks_of(target[0].trace, target[1]) if target else None
     if target is None or rows is None or len(rows) == 0:
-        return Drawing(empty=columns.why_empty(scene, "The damping of the followed factor"))
+        return Drawing(empty=why_empty(scene, "The damping of the followed factor"))
     lane, factor = target
-    chosen = columns.settings(lane)
     curves = []
     for other in scene.lanes:
-        index = columns.same_factor(lane, other, factor) if other is not lane else None
+        index = other.like(lane, factor) if other is not lane else None
         if index is not None:
             style = theme.lane(other.position)
             line = {"color": style.colour, "width": 1, "dash": style.dash}
-            curves.append(_Curve(other, columns.checks_of(other, index), columns.settings(other), line, _POINTS))
-    main = _Curve(lane, rows, chosen, {"color": theme.LIGHT.accent, "width": 2}, _POINTS)
+            curves.append(_Curve(other, checks_of(other.trace, index), line, _POINTS))
+    main = _Curve(lane, rows, {"color": theme.LIGHT.accent, "width": 2}, _POINTS)
     curves.append(main)
+    chosen = main.settings
+    courses = {name: course(lane.trace, name) for name in ("epsilon", "epsilon_max", "tau")}
     errors = _errors(lane, factor)
     damped = any(_positive(curve.rows.epsilon).any() for curve in curves)
     measures = [chosen.measure]
@@ -101,21 +109,22 @@ def draw(scene: Scene) -> Drawing:
     data += [_divergence(curve) for curve in curves if curve.diverged is not None]
     if errors is not None:
         data.append(_error_markers(*errors))
-    spans = {"ε": _span([curve.rows.epsilon for curve in curves], [chosen.epsilon, chosen.epsilon_max], fallback=1e-9)}
+    damping = [*courses["epsilon"].value, *courses["epsilon_max"].value]
+    spans = {"ε": _span([curve.rows.epsilon for curve in curves], damping, fallback=1e-9)}
     for measure in measures:
         series = [curve.drift for curve in curves if curve.settings.measure == measure]
         if measure == chosen.measure and errors is not None:
             series.append(errors[1])
-        spans[measure] = _span(series, [chosen.tau if measure == chosen.measure else None], fallback=0.1)
-    shapes, notes = _thresholds(chosen, axes, spans)
-    furthest = max(columns.last_step(curve.lane) for curve in curves)
+        spans[measure] = _span(series, courses["tau"].value if measure == chosen.measure else [], fallback=0.1)
+    furthest = max(curve.lane.trace.last_step for curve in curves)
+    end = encode.time_range(furthest, 0.02)
+    steps, shapes, notes = _thresholds(courses, chosen.measure, axes, spans, end[1])
+    data += steps
     lowest = axes[measures[-1]].name
     layout = encode.layout(
         "damping",
         margin={"l": 60, "r": 40, "t": 8, "b": 40},
-        xaxis=encode.axis(
-            "step", range=encode.time_range(furthest, 0.02), anchor=lowest, tickformat=",", hoverformat=","
-        ),
+        xaxis=encode.axis("step", range=end, anchor=lowest, tickformat=",", hoverformat=","),
         yaxis3={"domain": axes["ticks"].domain, "range": [-1, 1], "visible": False, "fixedrange": True},
         hovermode="x",
         shapes=shapes,
@@ -166,9 +175,9 @@ def _positive(values: np.ndarray) -> np.ndarray:
     return np.isfinite(values) & (values > 0)
 
 
-def _span(series: Sequence[np.ndarray], lines: Sequence[float | None], fallback: float) -> list[float]:
+def _span(series: Sequence[np.ndarray], lines: Sequence[float], fallback: float) -> list[float]:
     """Half-decade range that holds what is drawn, but for what a run did on its way to infinity, and some air."""
-    ends = [end for values in series for end in extent(values, log=True) or ()] + [line for line in lines if line]
+    ends = [end for values in series for end in extent(values, log=True) or ()] + [line for line in lines if line > 0]
     ends = ends or [fallback]
     return encode.log_range(min(ends) * 0.8, max(ends) * 1.25)
 
@@ -285,7 +294,7 @@ def _counts(rows: Checks) -> list[dict[str, Any]]:
 
 
 def _errors(lane: Lane, factor: int) -> tuple[np.ndarray, np.ndarray] | None:
-    step, error = columns.true_errors(lane, factor)
+    step, error = true_errors(lane.trace, factor)
     known = np.flatnonzero(error > 0)
     known = known[minmax(error[known], _ERRORS)]
     return (step[known], error[known]) if len(known) else None
@@ -305,42 +314,78 @@ def _error_markers(step: np.ndarray, error: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _thresholds(settings: Settings, axes: dict[str, _Axis], spans: dict[str, list[float]]) -> tuple[list, list]:
-    """The lines ε₀, εₘₐₓ and τ with their names in the right margin, and the tint above τ."""
+_THRESHOLDS = {
+    "epsilon": {"color": theme.LIGHT.soft_ink, "dash": "dot", "width": 1.2},
+    "epsilon_max": {"color": theme.VERMILION, "dash": "dash", "width": 1.2},
+    "tau": {"color": theme.LIGHT.ink, "dash": "dash", "width": 1.2},
+}
+
+
+def _thresholds(
+    courses: dict[str, Course], measure: str, axes: dict[str, _Axis], spans: dict[str, list[float]], end: float
+) -> tuple[list, list, list]:
+    """The lines ε₀, εₘₐₓ and τ as they were at each step, with their names in the right margin, and the tint above τ.
+
+    Returns:
+        Traces, of what was changed while the run trained; shapes; and annotations.
+    """
+    traces: list[dict[str, Any]] = []
     shapes: list[dict[str, Any]] = []
     notes: list[dict[str, Any]] = []
-    for value, name, quantity, line in (
-        (settings.epsilon, "epsilon", "ε", {"color": theme.LIGHT.soft_ink, "dash": "dot", "width": 1.2}),
-        (settings.epsilon_max, "epsilon_max", "ε", {"color": theme.VERMILION, "dash": "dash", "width": 1.2}),
-        (settings.tau, "tau", settings.measure, {"color": theme.LIGHT.ink, "dash": "dash", "width": 1.2}),
-    ):
-        if not value or quantity not in axes:
+    for name, line in _THRESHOLDS.items():
+        quantity, over = measure if name == "tau" else "ε", courses[name]
+        value = float(over.value[-1])
+        if not value > 0 or quantity not in axes:
             continue
         axis = axes[quantity].name
-        shapes.append(_line(value, axis, line))
-        height = float(np.log10(value))
+        if over.changes:
+            traces.append(_changing(name, over, axis, line, end))
+        else:
+            shapes.append(_line(value, axis, line))
         notes.append(
             encode.note(
-                theme.SYMBOLS[name], 1, height, xref="paper", yref=axis, xanchor="left", xshift=5,
+                theme.SYMBOLS[name], 1, float(np.log10(value)), xref="paper", yref=axis, xanchor="left", xshift=5,
                 font={"size": 12, "color": line["color"]}, hovertext=f"{_HELP[name]}: {theme.setting(value)}",
             )
         )  # fmt: skip
-    if settings.tau:
-        shapes.append(
-            {
-                "type": "rect",
-                "xref": "paper",
-                "yref": axes[settings.measure].name,
-                "x0": 0,
-                "x1": 1,
-                "y0": settings.tau,
-                "y1": 10.0 ** (spans[settings.measure][1] + 6),
-                "fillcolor": theme.alpha(theme.VERMILION, 0.08),
-                "line": {"width": 0},
-                "layer": "below",
-            }
-        )
-    return shapes, notes
+        if name == "tau":
+            shapes += _tints(over, axis, 10.0 ** (spans[measure][1] + 6), end)
+    return traces, shapes, notes
+
+
+def _tints(tau: Course, axis: str, top: float, end: float) -> list[dict[str, Any]]:
+    """What lies above τ, a rectangle for each value that it had; the whole width for one alone."""
+    edges = [*tau.step.tolist(), end] if tau.changes else [0, 1]
+    return [
+        {
+            "type": "rect",
+            "xref": "x" if tau.changes else "paper",
+            "yref": axis,
+            "x0": begin,
+            "x1": until,
+            "y0": value,
+            "y1": top,
+            "fillcolor": theme.alpha(theme.VERMILION, 0.08),
+            "line": {"width": 0},
+            "layer": "below",
+        }
+        for begin, until, value in zip(edges[:-1], edges[1:], tau.value.tolist(), strict=True)
+    ]
+
+
+def _changing(name: str, over: Course, axis: str, line: dict[str, Any], end: float) -> dict[str, Any]:
+    """A setting that was changed while the run trained, as a line with its steps."""
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": theme.SYMBOLS[name],
+        "meta": {"series": name},
+        "x": encode.typed(np.append(over.step, end), "f8"),
+        "y": encode.typed(np.append(over.value, over.value[-1])),
+        "yaxis": axis,
+        "line": {**line, "shape": "hv"},
+        "hovertemplate": f"{theme.SYMBOLS[name]} = %{{y:.3~g}}<extra></extra>",
+    }
 
 
 def _line(value: float, axis: str, line: dict[str, Any]) -> dict[str, Any]:
@@ -365,7 +410,7 @@ def _reading(curve: _Curve, factor: int, curves: Sequence[_Curve]) -> str:
     parts += [
         f"{other.lane.label} diverged at step {other.diverged:,}" for other in curves if other.diverged is not None
     ]
-    return f"{columns.factor_name(curve.lane, factor)}: {'; '.join(parts) or 'no damping recorded'}"
+    return f"{curve.lane.factor_name(factor)}: {'; '.join(parts) or 'no damping recorded'}"
 
 
 def _moment(rows: Checks) -> str:

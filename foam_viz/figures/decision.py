@@ -6,22 +6,24 @@ import math
 
 import numpy as np
 
-from foam_viz.figures import columns, theme
-from foam_viz.figures.columns import DECISION_ORDER, Checks, Settings
+from foam_viz.analysis.checks import DECISION_ORDER, Checks, checks_of
+from foam_viz.analysis.settings import Settings, settings_at
+from foam_viz.figures import theme
 from foam_viz.figures.panel import Drawing
 from foam_viz.figures.scene import Scene
+from foam_viz.figures.waiting import why_empty
 from foam_viz.trace.counts import refreshes
 
 
 def draw(scene: Scene) -> Drawing:
     """A sentence with the decision, and the numbers behind it."""
     target = scene.followed
-    rows = columns.checks_of(*target) if target else None
+    rows = checks_of(target[0].trace, target[1]) if target else None
     if target is None or rows is None or len(rows) == 0:
-        return Drawing(empty=columns.why_empty(scene, "The last decision about the followed factor"))
+        return Drawing(empty=why_empty(scene, "The last decision about the followed factor"))
     lane, factor = target
-    chosen = columns.settings(lane)
     at = len(rows) - 1
+    chosen = settings_at(lane.trace, int(rows.step[at]))
     drift = float((rows.residual if chosen.residual else rows.proxy)[at])
     before, after = float(rows.epsilon_before[at]), float(rows.epsilon[at])
     code = int(rows.decision[at])
@@ -58,7 +60,7 @@ def draw(scene: Scene) -> Drawing:
         if paid and paid.per_factor is not None:
             words = f"decompositions of this factor per 100 steps, from step {paid.first:,} to {paid.last:,}"
             text.append(("per 100 steps", theme.number(paid.per_factor), words))
-    reading = f"{columns.factor_name(lane, factor)}, {lane.label}"
+    reading = f"{lane.factor_name(factor)}, {lane.label}"
     return Drawing(text=tuple(text), reading=reading, moment=moment)
 
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foam_viz.figures import columns, encode, theme
-from foam_viz.figures.columns import Checks, Settings
+from foam_viz.analysis.checks import Checks, checks
+from foam_viz.analysis.settings import Settings, course, settings_at
+from foam_viz.figures import encode, theme
 from foam_viz.figures.panel import Drawing
 from foam_viz.figures.scene import Lane, Scene
+from foam_viz.figures.waiting import why_empty
 
 _ROOMY = 8
 """Layers across whose cells hold a number of two digits on a small screen."""
@@ -25,12 +27,13 @@ _NAMES_ACROSS = 40
 def draw(scene: Scene) -> Drawing:
     """The newest measurement of every factor of the focused lane."""
     lane = scene.focus
-    rows = columns.checks(lane) if lane else None
+    rows = checks(lane.trace) if lane else None
     if lane is None or rows is None or not (rows.factor >= 0).any():
         what = "A cell for every factor"
-        return Drawing(empty=columns.why_empty(scene, what, single=False))
-    chosen = columns.settings(lane)
+        return Drawing(empty=why_empty(scene, what, single=False))
+    chosen = settings_at(lane.trace, lane.trace.last_step)
     newest = _newest(rows, len(lane.trace.manifest.factors))
+    tolerated = course(lane.trace, "tau").at(rows.step[newest])  # each cell by the threshold of its own check
     measured_by = rows.residual if chosen.residual else rows.proxy
     grid = _grid(lane)
     shape = (len(grid.down), grid.columns)
@@ -43,10 +46,11 @@ def draw(scene: Scene) -> Drawing:
     for factor, (row, place) in enumerate(grid.cells):
         at = newest[factor]
         index[row][place] = factor
-        names[row][place] = columns.factor_name(lane, factor)
+        names[row][place] = lane.factor_name(factor)
         drift = float(measured_by[at]) if at >= 0 else np.nan
-        value = drift / chosen.tau if chosen.tau else drift
-        hover[row][place] = _hover(lane, factor, rows, at, chosen, drift)
+        tau = float(tolerated[factor])
+        value = drift / tau if chosen.tau else drift
+        hover[row][place] = _hover(lane, factor, rows, at, chosen, drift, tau)
         if np.isfinite(value):
             measured += 1
             above += value > 1
@@ -100,9 +104,10 @@ def draw(scene: Scene) -> Drawing:
     if not measured:
         reading = f"{lane.label}: no {word} measured yet"
     elif chosen.tau:
-        reading = f"{lane.label}: {word} of {above} of {measured} factors above τ = {theme.setting(chosen.tau)}"
+        taus = sorted({theme.setting(tau) for tau in tolerated[newest >= 0].tolist()})
+        reading = f"{lane.label}: {word} of {above} of {measured} factors above τ = {' or '.join(taus)}"
     else:
-        reading = f"{lane.label}: largest {word} = {theme.number(worst[0])} in {columns.factor_name(lane, worst[1])}"
+        reading = f"{lane.label}: largest {word} = {theme.number(worst[0])} in {lane.factor_name(worst[1])}"
     return Drawing(figure=figure, reading=reading, moment=_moment(rows.step[newest[newest >= 0]]))
 
 
@@ -220,13 +225,13 @@ def _short(value: float, digits: int) -> str:
     return f"{value:.1f}" if value >= 0.995 else f"{value:.{max(digits, 1)}f}".removeprefix("0")
 
 
-def _hover(lane: Lane, factor: int, rows: Checks, at: int, settings: Settings, drift: float) -> str:
+def _hover(lane: Lane, factor: int, rows: Checks, at: int, settings: Settings, drift: float, tau: float) -> str:
     name = lane.trace.manifest.factor_names[factor]
     lines = [f"<b>{encode.escape(name.text)}</b>, {name.size}×{name.size}"]
     if at < 0:
         return "<br>".join([*lines, "not checked yet"])
     lines.append(f"check of step {rows.step[at]:,}:")
-    against = f" {'>' if drift > settings.tau else '≤'} τ = {theme.setting(settings.tau)}" if settings.tau else ""
+    against = f" {'>' if drift > tau else '≤'} τ = {theme.setting(tau)}" if tau > 0 else ""
     if np.isfinite(drift):
         lines.append(f"{_WORDS[settings.residual]} = {theme.number(drift)}{against}, before the decision")
     if np.isfinite(rows.epsilon[at]):

@@ -10,10 +10,10 @@ import numpy as np
 
 from foam_viz.analysis.downsample import minmax, smoothing_width
 from foam_viz.analysis.extent import extent
+from foam_viz.analysis.grown import grown
 from foam_viz.analysis.series import divergence_step
 from foam_viz.analysis.smoothing import centred_mean
 from foam_viz.figures import encode, theme
-from foam_viz.figures.columns import column, of_steps
 from foam_viz.figures.look import Look
 from foam_viz.figures.panel import Drawing
 from foam_viz.figures.scene import Lane, Scene
@@ -68,7 +68,7 @@ def draw(scene: Scene) -> Drawing:
     curves = [curve for lane in lanes if (curve := _curve(lane, look)) is not None]
     if not curves:
         missing = TITLES[look.loss_axis]
-        wait = any(column(lane.trace, "steps", "loss") is not None for lane in lanes)
+        wait = any(lane.trace.has("steps", "loss") for lane in lanes)
         return Drawing(
             empty=f"No run here has recorded {missing}; choose another horizontal axis."
             if wait
@@ -127,7 +127,8 @@ def _curve(lane: Lane, look: Look) -> _Curve | None:
     if not len(x) and not len(held_x):
         return None
     shown = minmax(held, _MARKERS)
-    mean = of_steps(lane.trace, ("mean", look.loss_axis, look.loss_log), lambda known: _mean(step, loss, known))
+    key = ("mean", look.loss_axis, look.loss_log)
+    mean = grown(lane.trace, "steps", key, lambda _, known: _mean(step, loss, known))
     return _Curve(
         lane=lane,
         x=x,
@@ -166,9 +167,9 @@ def _mean(step: np.ndarray, loss: np.ndarray, known: _Mean | None) -> _Mean:
 
 def _values(lane: Lane, name: str, look: Look) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Steps, places and values of a column that have a place on the axes, in order of step; (n,) each."""
-    values, x = column(lane.trace, "steps", name), column(lane.trace, "steps", look.loss_axis)
-    if values is None or x is None:
+    if not (lane.trace.has("steps", name) and lane.trace.has("steps", look.loss_axis)):
         return (np.empty(0),) * 3
+    values, x = (lane.trace.values("steps", name).astype(np.float64) for name in (name, look.loss_axis))
     rows = rows_in_order(lane.trace, name)
     keep = np.isfinite(values[rows]) & np.isfinite(x[rows]) & ((values[rows] > 0) | (not look.loss_log))
     rows = rows[keep]

@@ -95,4 +95,8 @@ def draw(scene: Scene, *, metric: str) -> Drawing:
     layout = encode.layout(f"metric {metric}", margin={"l": 62, "r": 14, "t": 8, "b": 40}, xaxis=x_axis, yaxis=y_axis)
     # Not "from ... to ...", which would say in which order they came.
     extremes = f"lowest {theme.number(low)}, highest {theme.number(high)}" if high > low else "the same all along"
-    return Drawing(figure={"data": data, "layout": layout}, reading=f"{'; '.join(words)}; {extremes}")
+    return Drawing(
+        figure={"data": data, "layout": layout},
+        reading=f"{'; '.join(words)}; {extremes}",
+        moment=f"steps to {max(ends):,}",
+    )

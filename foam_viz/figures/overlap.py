@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from foam_viz.figures import columns, encode, theme
+from foam_viz.analysis.snapshots import latest_snapshot, snapshot_moment
+from foam_viz.figures import encode, theme
 from foam_viz.figures.panel import Drawing
 from foam_viz.figures.scene import Lane, Scene
+from foam_viz.figures.waiting import why_empty
 from foam_viz.trace import Snapshot
 
 
 def draw(scene: Scene) -> Drawing:
     """The newest recorded overlap matrix, always on the same 0..1 scale."""
     target = scene.followed
-    snapshot = columns.latest_snapshot(*target) if target else None
+    snapshot = latest_snapshot(target[0].trace, target[1]) if target else None
     if target is None or snapshot is None or snapshot.overlap is None:
-        return Drawing(empty=columns.why_empty(scene, "The overlap of the stale and the current eigenbasis"))
+        return Drawing(empty=why_empty(scene, "The overlap of the stale and the current eigenbasis"))
     lane, factor = target
     size = len(snapshot.overlap)
     directions = len(snapshot.eigenvalues) if snapshot.eigenvalues is not None else _size(lane, factor)
@@ -56,8 +58,8 @@ def draw(scene: Scene) -> Drawing:
     }
     return Drawing(
         figure=figure,
-        reading=f"{columns.factor_name(lane, factor)}: {_turn(snapshot)}",
-        moment=columns.snapshot_moment(lane, factor, snapshot),
+        reading=f"{lane.factor_name(factor)}: {_turn(snapshot)}",
+        moment=snapshot_moment(lane.trace, factor, snapshot),
     )
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from foam_viz.analysis.downsample import strided
-from foam_viz.figures import columns, encode, theme
+from foam_viz.analysis.grown import grown
+from foam_viz.figures import encode, theme
 from foam_viz.figures.panel import Drawing
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace.schema import PICTURE_KINDS
@@ -44,9 +45,7 @@ def known(kind: str) -> bool:
 
 def draw(scene: Scene) -> Drawing:
     """The newest picture of each run."""
-    pictured = [
-        (lane, columns.of_picture(lane, _part)) for lane in scene.lanes if lane.trace.manifest.picture in _KINDS
-    ]
+    pictured = [(lane, _newest(lane)) for lane in scene.lanes if lane.trace.manifest.picture in _KINDS]
     pictured = [(lane, part) for lane, part in pictured if part is not None]
     if not pictured:
         return Drawing(empty="What each model does appears here from its first step on, if its task can be pictured.")
@@ -93,6 +92,12 @@ def _shortened(label: str, across: int) -> str:
     """A name that does not run into its neighbour's; the whole one is in the table of runs and on hover."""
     most = _LETTERS // across
     return label if len(label) <= most else label[: most - 1].rstrip() + "…"
+
+
+def _newest(lane: Lane) -> Part | None:
+    """The newest picture of a run, made once for each picture."""
+    key = ("picture", lane.label, lane.position)
+    return grown(lane.trace, "pictures", key, lambda _, __: _part(lane, lane.trace.latest_picture()))
 
 
 def _part(lane: Lane, arrays: Arrays) -> Part | None:

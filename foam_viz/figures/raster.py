@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from foam_viz.figures import columns, encode, theme
-from foam_viz.figures.columns import DECISION_ORDER, Checks
+from foam_viz.analysis.checks import DECISION_ORDER, Checks, checks
+from foam_viz.figures import encode, theme
 from foam_viz.figures.panel import Drawing
 from foam_viz.figures.scene import Lane, Scene
+from foam_viz.figures.waiting import why_empty
 from foam_viz.trace.counts import refreshes
 
 _COLUMNS = 200
@@ -32,18 +33,18 @@ _MOST_GAPS = 120
 def draw(scene: Scene) -> Drawing:
     """All checks of the focused lane."""
     lane = scene.focus
-    rows = columns.checks(lane) if lane else None
+    rows = checks(lane.trace) if lane else None
     if lane is None or rows is None or not (rows.factor >= 0).any():
         what = "One mark for every check of every factor"
-        return Drawing(empty=columns.why_empty(scene, what, single=False))
+        return Drawing(empty=why_empty(scene, what, single=False))
     if not (rows.factor >= 0).all():
         rows = rows.where(rows.factor >= 0)
     factors = len(lane.trace.manifest.factors)
     period = _period(rows)
-    end = columns.last_step(lane)
+    end = lane.trace.last_step
     edges = _edges(rows, period, end)
     codes, checked, done = _cells(rows, factors, edges)
-    names = [columns.factor_name(lane, factor) for factor in range(factors)]
+    names = [lane.factor_name(factor) for factor in range(factors)]
     every = max(1, -(-factors // _MOST_NAMES))
     seen = sorted({int(code) for code in np.unique(rows.decision)} - {-1})
     legend = [(DECISION_ORDER[code], theme.DECISION_WORDS[DECISION_ORDER[code]]) for code in seen]

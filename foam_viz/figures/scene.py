@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from foam_viz.figures.look import Look
 from foam_viz.trace import Trace, TraceView
@@ -26,6 +26,22 @@ class Lane:
     def __post_init__(self) -> None:
         object.__setattr__(self, "trace", self.trace.view())
 
+    def at(self, step: int | None) -> Lane:
+        """The lane as it was after a step; as it is for None."""
+        return self if step is None else replace(self, trace=self.trace.view(step))
+
+    def factor_name(self, factor: int) -> str:
+        """Name of a factor as the reader sees it: "layer 1 left"."""
+        return self.trace.manifest.factor_names[factor].text
+
+    def like(self, other: Lane, factor: int) -> int | None:
+        """Index in this lane of the factor that ``factor`` is in another, matched by id and size; None without one."""
+        wanted = other.trace.manifest.factors[factor]
+        for index, candidate in enumerate(self.trace.manifest.factors):
+            if candidate.id == wanted.id and candidate.size == wanted.size:
+                return index
+        return None
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -47,7 +63,7 @@ class Scene:
     """Everything that a panel is drawn of; two equal scenes are drawn alike.
 
     Attributes:
-        lanes: The runs, in order.
+        lanes: The runs, in order; each as it was at the moment that the look names.
         look: What the reader chose.
         references: Lines to hold the runs against, besides those that the runs and the look bring.
     """
@@ -57,7 +73,7 @@ class Scene:
     references: Sequence[Reference] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lanes", tuple(self.lanes))
+        object.__setattr__(self, "lanes", tuple(lane.at(self.look.at) for lane in self.lanes))
         object.__setattr__(self, "references", tuple(self.references))
 
     @property

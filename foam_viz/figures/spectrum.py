@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from foam_viz.figures import columns, encode, theme
+from foam_viz.analysis.settings import settings_at
+from foam_viz.analysis.snapshots import latest_snapshot, snapshot_moment, spectrum_extremes
+from foam_viz.figures import encode, theme
 from foam_viz.figures.panel import Drawing
 from foam_viz.figures.scene import Scene
+from foam_viz.figures.waiting import why_empty
 
 _BELOW = 1e-3
 """The axis ends at this fraction of the smallest damping: what lies deeper is switched off whatever its value."""
@@ -17,16 +20,16 @@ _BELOW = 1e-3
 def draw(scene: Scene) -> Drawing:
     """Newest spectrum over the ghost of the one at the last decomposition, with the dampings across."""
     target = scene.followed
-    snapshot = columns.latest_snapshot(*target) if target else None
+    snapshot = latest_snapshot(target[0].trace, target[1]) if target else None
     if target is None or snapshot is None or snapshot.eigenvalues is None:
-        return Drawing(empty=columns.why_empty(scene, "The spectrum of the followed factor"))
+        return Drawing(empty=why_empty(scene, "The spectrum of the followed factor"))
     lane, factor = target
     now, before = snapshot.eigenvalues, snapshot.basis_eigenvalues
     epsilon = snapshot.epsilon if snapshot.epsilon and np.isfinite(snapshot.epsilon) else None
     step, since = snapshot.step, snapshot.last_decomposition_step
-    chosen = columns.settings(lane)
+    chosen = settings_at(lane.trace, snapshot.step)
     levels = {"epsilon": chosen.epsilon, "epsilon_t": epsilon, "epsilon_max": chosen.epsilon_max}
-    span = _range(columns.spectrum_extremes(lane, factor), [level for level in levels.values() if level])
+    span = _range(spectrum_extremes(lane.trace, factor), [level for level in levels.values() if level])
     floor = 10.0 ** span[0]
     data = []
     if before is not None:
@@ -53,8 +56,8 @@ def draw(scene: Scene) -> Drawing:
     reading = "; ".join(filter(None, [age, damped]))  # the age first: a narrow card may cut the end
     return Drawing(
         figure=figure,
-        reading=f"{columns.factor_name(lane, factor)}: {reading}",
-        moment=columns.snapshot_moment(lane, factor, snapshot),
+        reading=f"{lane.factor_name(factor)}: {reading}",
+        moment=snapshot_moment(lane.trace, factor, snapshot),
     )
 
 

@@ -57,12 +57,16 @@ class Trace:
         """Return a trace without rows."""
         return cls(manifest)
 
-    def view(self) -> TraceView:
-        """Return the trace as it is now, fixed; the same object until something changes."""
+    def view(self, at: int | None = None) -> TraceView:
+        """Return the trace as it is now, fixed; the same object until something changes.
+
+        Args:
+            at: Step after which the run is seen, see :meth:`TraceView.view`; None for all of it.
+        """
         with self._lock:
             if self._view is None:
                 self._view = TraceView(self.source, self._manifest, self._revision, self._stores, self._lock, Trace)
-            return self._view
+            return self._view.view(at)
 
     # --- growing
 

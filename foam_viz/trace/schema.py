@@ -188,7 +188,10 @@ EVENTS = TableSchema(
             "kind", _TEXT, "Short machine-readable word, for example `eigh-retry-float64`.", required=True, most=100
         ),
         Column("factor", _INT32, "Index into the manifest's `factors`, for an event of one factor.", least=0),
-        Column("value", _REAL, "A number that belongs to the event."),
+        Column(
+            "setting", _TEXT, "Setting that an edit changed, for example `tau`; null for any other event.", most=100
+        ),
+        Column("value", _REAL, "A number that belongs to the event; of an edit the value that holds from its step on."),
         Column("message", _TEXT, "The event in words.", most=2000),
     ),
 )

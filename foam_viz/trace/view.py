@@ -6,7 +6,8 @@ column is copied for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from threading import RLock
 from typing import TYPE_CHECKING
@@ -51,6 +52,10 @@ class Snapshot:
     top_angles: np.ndarray | None = None
 
 
+_KEPT = 8
+"""Earlier moments kept of one view: those that a reader goes back and forth between."""
+
+
 class Source:
     """Stands for a trace: a key that is gone when the trace and all of its views are."""
 
@@ -58,12 +63,14 @@ class Source:
 class TraceView:
     """The manifest and the tables of one run at one moment; it never changes. Any number of threads may read it.
 
-    Made by :meth:`foam_viz.trace.model.Trace.view`.
+    Made by :meth:`foam_viz.trace.model.Trace.view`. The manifest of an earlier moment says that the run goes on, for
+    it did.
 
     Attributes:
         source: Stands for the trace that it is a view of, in the keys of what is computed once for a run that grows.
         manifest: What the run is.
         revision: Revision of the trace at the moment.
+        at: Step after which the run is seen; None for all of it.
     """
 
     def __init__(
@@ -77,13 +84,48 @@ class TraceView:
     ) -> None:
         self.source, self.manifest, self.revision = source, manifest, revision
         self._stores, self._lock, self._make = stores, lock, make
+        self.at: int | None = None
         self._tables = {name: store.rows.table for name, store in stores.items()}
         self._read: dict[tuple[str, object], np.ndarray] = {}
         self._filled: dict[tuple[str, str], bool] = {}
+        self._past: OrderedDict[int, TraceView] = OrderedDict()
 
-    def view(self) -> TraceView:
-        """Return itself, so that what takes a trace or a view may ask either for a fixed moment."""
-        return self
+    def view(self, at: int | None = None) -> TraceView:
+        """Return the run as it was after a step, or this very view.
+
+        Of every table the rows whose step is at most ``at`` are there, in the order in which they were written, so that
+        of a step that was written again the last row counts. Where steps rise, no column is copied. A run that had
+        ended by then is seen at its end.
+
+        Args:
+            at: The step; None for all that this view holds.
+        """
+        if at is None or all(not len(steps) or int(steps.max()) <= at for steps in self._steps()):
+            return self
+        with self._lock:
+            known = self._past.get(at)
+            if known is None:
+                known = self._past[at] = self._cut(at)
+                while len(self._past) > _KEPT:
+                    self._past.popitem(last=False)
+            return known
+
+    def _steps(self) -> Iterator[np.ndarray]:
+        return (self.values(name, "step") for name in self._tables)
+
+    def _cut(self, at: int) -> TraceView:
+        """The view after a step that the run went beyond."""
+        manifest = self.manifest
+        if manifest.diverged_step is None or manifest.diverged_step > at:
+            manifest = manifest.with_(status="running", diverged_step=None)
+        if all(_rise(steps) for steps in self._steps()):
+            past = TraceView(self.source, manifest, self.revision, self._stores, self._lock, self._make)
+            past._tables = {name: self.until(name, at) for name in self._tables}
+        else:
+            past = self._make(manifest, **{name: self.until(name, at) for name in self._tables}).view()
+            past.revision = self.revision
+        past.at = at
+        return past
 
     @property
     def steps(self) -> pa.Table:
@@ -224,16 +266,26 @@ class TraceView:
         table = self.table("pictures")
         return {name: _array(table.slice(row, 1)) for name, row in newest.items()}
 
+    @property
+    def last_step(self) -> int:
+        """The largest step of a row of steps or checks, 0 before the first."""
+        steps = (self.values(name, "step") for name in ("steps", "checks"))
+        return max((int(values.max()) for values in steps if len(values)), default=0)
+
     def until(self, name: str, step: int) -> pa.Table:
         """Return the rows of a table whose step is at most ``step``."""
         steps, table = self.values(name, "step"), self.table(name)
-        if len(steps) < 2 or bool(np.all(steps[1:] >= steps[:-1])):
+        if _rise(steps):
             return table.slice(0, int(np.searchsorted(steps, step, side="right")))
         return table.filter(pa.array(steps <= step))
 
     def truncated(self, step: int) -> Trace:
         """Return the trace as it was after a step: the rows whose step is at most ``step``, and the same manifest."""
         return self._make(self.manifest, **{name: self.until(name, step) for name in self._tables})
+
+
+def _rise(steps: np.ndarray) -> bool:
+    return len(steps) < 2 or bool(np.all(steps[1:] >= steps[:-1]))
 
 
 def _columns(row: pa.Table) -> dict[str, pa.ChunkedArray]:

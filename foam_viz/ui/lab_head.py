@@ -11,7 +11,6 @@ import numpy as np
 
 from foam_viz.engine.config import Experiment
 from foam_viz.engine.lab_run import LabRun
-from foam_viz.figures import columns
 from foam_viz.figures.scene import Lane
 from foam_viz.optim.catalogue import OPTIMIZERS
 from foam_viz.tasks import catalogue as tasks
@@ -78,7 +77,7 @@ def chips(lanes: Sequence[Lane], states: Sequence[Mapping[str, Any]]) -> list[La
         lanes: Of one moment.
         states: What the engine says of each, with its ``status``; may lack the last ones.
     """
-    now = max((columns.last_step(lane) for lane in lanes), default=0)
+    now = max((lane.trace.last_step for lane in lanes), default=0)
     return [
         LaneChip(
             lane.position,

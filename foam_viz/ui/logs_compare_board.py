@@ -173,7 +173,7 @@ def table(state: LogsState, lanes: Sequence[Lane], metrics: Sequence[str], basel
         "smoothing": smoothing_of(state),
         "at": state.view["at"],
     }
-    question = (traces, tuple(trace.revision for trace in traces), metrics[0], tuple(asked.values()))
+    question = (traces, tuple((trace.revision, trace.at) for trace in traces), metrics[0], tuple(asked.values()))
     if state.answer is None or state.answer[0] != question:
         state.answer = (question, compare(traces, metrics[0], **asked))
     return state.answer[1]

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from foam_viz.analysis.checks import checks_of
 from foam_viz.analysis.downsample import bin_width
-from foam_viz.figures import columns, damping
+from foam_viz.figures import damping
 from foam_viz.figures.look import Look
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import Manifest, Trace, record_batch
@@ -78,12 +79,12 @@ def test_what_is_drawn_is_what_was_recorded(checks: int, count: int, seed: int) 
     lanes = [Lane(_sawtooth(checks, seed % 1000 + i), f"lane {i}", i) for i in range(count)]
     figure = damping.draw(Scene(lanes, Look(factor=0, max_points=(400, 260, 200, 160)[count - 1]))).figure
     for lane in lanes:
-        table = columns.checks_of(lane, 0)
+        table = checks_of(lane.trace, 0)
         drawn = trace(figure, "epsilon", lane=lane.position)
         assert drawn["line"]["shape"] == "hv"
         _against_the_table(drawn, table.step, table.epsilon)
         _against_the_table(trace(figure, "drift", lane=lane.position), table.step, table.proxy)
-    table = columns.checks_of(lanes[0], 0)
+    table = checks_of(lanes[0].trace, 0)
     ticks = traces(figure, "refresh")
     done = table.step[table.decompositions > 0]
     drawn = np.concatenate([values(tick["x"]) for tick in ticks]) if ticks else np.empty(0)
@@ -135,7 +136,7 @@ def test_a_lane_that_goes_by_r_has_an_axis_of_its_own() -> None:
         layout = layouts[own] = figure["layout"]
         for lane, measure, column in ((foam, "h", "proxy"), (residual, "r", "residual")):
             drawn = trace(figure, "drift", lane=lane.position)
-            np.testing.assert_array_equal(values(drawn["y"]), getattr(columns.checks_of(lane, 0), column).astype("f4"))
+            np.testing.assert_array_equal(values(drawn["y"]), getattr(checks_of(lane.trace, 0), column).astype("f4"))
             assert f": {measure} = " in drawn["hovertemplate"]
             title = layout["yaxis" + drawn["yaxis"][1:]]["title"]["text"]
             assert title == {"h": "drift h", "r": "residual r"}[measure]

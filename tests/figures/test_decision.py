@@ -4,14 +4,14 @@ import math
 
 import pytest
 
+from foam_viz.analysis.settings import Settings
 from foam_viz.figures import decision
-from foam_viz.figures.columns import Settings
 from foam_viz.figures.look import Look
 from foam_viz.figures.scene import Lane, Scene
 
-FOAM = Settings(tau=0.75, epsilon=1e-9, epsilon_max=1e-5, period=10, start=10, residual=False)
-DR = Settings(tau=0.2, epsilon=1e-9, epsilon_max=None, period=10, start=10, residual=True)
-PLAIN = Settings(tau=None, epsilon=1e-9, epsilon_max=None, period=50, start=10, residual=False)
+FOAM = Settings(tau=0.75, epsilon=1e-9, epsilon_max=1e-5, period=10, start=10, lr=None, residual=False)
+DR = Settings(tau=0.2, epsilon=1e-9, epsilon_max=None, period=10, start=10, lr=None, residual=True)
+PLAIN = Settings(tau=None, epsilon=1e-9, epsilon_max=None, period=50, start=10, lr=None, residual=False)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from foam_viz.figures import columns, damping, factor_map, overlap, raster, spectrum
-from foam_viz.figures.columns import DECISION_ORDER, checks
+from foam_viz.analysis.checks import DECISION_ORDER, checks
+from foam_viz.figures import damping, factor_map, overlap, raster, spectrum
 from foam_viz.figures.look import Look
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import Manifest, Trace, record_batch
@@ -95,7 +95,7 @@ def test_the_spectrum_says_whether_damping_does_anything(
     lanes: list[Lane], monkeypatch: pytest.MonkeyPatch, eigenvalues: list[float], words: str
 ) -> None:
     shown = replace(lanes[0].trace.latest_snapshot(0), epsilon=1e-6, eigenvalues=np.array(eigenvalues, "f4"))
-    monkeypatch.setattr(columns, "latest_snapshot", lambda *target: shown)
+    monkeypatch.setattr(spectrum, "latest_snapshot", lambda *target: shown)
     assert words in spectrum.draw(Scene(lanes[:1], Look(factor=0))).reading
 
 
@@ -167,7 +167,7 @@ def test_without_tau_the_map_shows_plain_drift(lanes: list[Lane]) -> None:
 def test_raster_marks_every_check_with_its_decision(lanes: list[Lane]) -> None:
     drawing = raster.draw(Scene(lanes[:1], Look(factor=0)))
     drawn = trace(drawing.figure, "raster")
-    codes, rows = values(drawn["z"]), checks(lanes[0])
+    codes, rows = values(drawn["z"]), checks(lanes[0].trace)
     assert codes.shape == (18, 70) and values(drawn["x"]).tolist() == list(range(0, 701, 10))
     for step, factor, decision in zip(rows.step, rows.factor, rows.decision, strict=True):
         reason = DECISION_ORDER[decision]
@@ -216,9 +216,9 @@ def test_clicks_know_their_factor(lanes: list[Lane]) -> None:
 
 def test_a_growing_trace_is_read_on(lanes: list[Lane]) -> None:
     run = SyntheticRun("foam").advance(50)
-    first = checks(Lane(run.trace, "FOAM", 0))
+    first = checks(run.trace.view())
     run.advance(50)
-    second = checks(Lane(run.trace, "FOAM", 0))
+    second = checks(run.trace.view())
     assert len(first) == 5 * 18 and len(second) == 10 * 18
     words = [DECISION_ORDER[code] for code in second.decision]
     assert words == list(run.trace.values("checks", "decision"))

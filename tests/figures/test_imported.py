@@ -8,9 +8,9 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
+from foam_viz.analysis.settings import settings_at
 from foam_viz.figures import damping, decision, factor_map, loss, overlap, raster, spectrum
 from foam_viz.figures.catalogue import PANELS
-from foam_viz.figures.columns import settings
 from foam_viz.figures.look import Look
 from foam_viz.figures.panel import PanelSpec
 from foam_viz.figures.scene import Lane, Scene
@@ -121,7 +121,7 @@ def test_a_foreign_log_without_factors_is_not_said_to_keep_none() -> None:
 def test_settings_of_the_artifact_are_those_of_the_run_s_own_optimizer(
     optimizer: str, tau: float | None, cap: float | None, residual: bool
 ) -> None:
-    chosen = settings(Lane(intervals(optimizer), "log", 0))
+    chosen = settings_at(intervals(optimizer).view(), 128)
     assert (chosen.tau, chosen.epsilon_max, chosen.residual) == (tau, cap, residual)
     assert (chosen.epsilon, chosen.period, chosen.start) == (1e-4, 2, 2)
 

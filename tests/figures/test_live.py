@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
+import numpy as np
+
+from foam_viz.analysis.checks import DECISION_ORDER
+from foam_viz.analysis.checks import checks as all_checks
 from foam_viz.analysis.findings import findings
 from foam_viz.analysis.series import Missing, series
-from foam_viz.figures import columns, compare
+from foam_viz.analysis.snapshots import latest_snapshot, spectrum_extremes
+from foam_viz.figures import compare
 from foam_viz.figures.catalogue import PANELS
 from foam_viz.figures.look import Look
 from foam_viz.figures.scene import Lane, Scene
 from tests.synthetic import SyntheticRun
 
-SECONDS, READERS = 2.0, 8
+SECONDS, READERS = float(os.environ.get("FOAM_VIZ_STRESS_SECONDS", "3")), 8
 
 
 def test_a_run_that_grows_at_full_speed_is_drawn_by_eight_threads() -> None:
@@ -28,9 +34,17 @@ def test_a_run_that_grows_at_full_speed_is_drawn_by_eight_threads() -> None:
                 lane = Lane(run.trace, "FOAM", 0)
                 spec = PANELS[(number + drawn[number]) % len(PANELS)]
                 spec.draw(Scene([lane], Look(factor=number % 18)))
-                checks = columns.checks(lane)
+                checks = all_checks(lane.trace)
                 assert len(checks.decision) == len(checks.step) == lane.trace.rows("checks")
                 assert (checks.decision >= 0).all()
+                counted = np.bincount(checks.decision)
+                assert counted.sum() == checks.checks.sum() == lane.trace.rows("checks")
+                assert counted[1:].sum() == checks.decompositions.sum()
+                at = int(run.trace.view().last_step * (number + 1) / (READERS + 1))
+                then = Scene([lane], Look(factor=number % 18, at=at))
+                spec.draw(then)
+                past = all_checks(then.lanes[0].trace)
+                assert len(past.decision) == past.checks.sum() == then.lanes[0].trace.rows("checks")
                 compare.draw([lane], compare.CompareView())
                 findings(run.trace)
                 loss = series(run.trace, "loss")
@@ -50,8 +64,8 @@ def test_a_run_that_grows_at_full_speed_is_drawn_by_eight_threads() -> None:
         raise problems[0]
     assert all(drawn)
     lane = Lane(run.trace, "FOAM", 0)
-    assert columns.checks(lane).decision.tolist() == [
-        columns.DECISION_ORDER.index(word) for word in run.trace.checks["decision"].to_pylist()
+    assert all_checks(lane.trace).decision.tolist() == [
+        DECISION_ORDER.index(word) for word in run.trace.checks["decision"].to_pylist()
     ]
 
 
@@ -60,10 +74,10 @@ def test_an_earlier_view_is_drawn_after_a_later_one() -> None:
     early = Lane(run.trace, "FOAM", 0)
     run.advance(100)
     late = Lane(run.trace, "FOAM", 0)
-    assert len(columns.checks(late)) == late.trace.rows("checks")
-    assert len(columns.checks(early)) == early.trace.rows("checks") < late.trace.rows("checks")
-    assert columns.latest_snapshot(early, 0).step < columns.latest_snapshot(late, 0).step
-    low, high = columns.spectrum_extremes(early, 0)
-    wider = columns.spectrum_extremes(late, 0)
+    assert len(all_checks(late.trace)) == late.trace.rows("checks")
+    assert len(all_checks(early.trace)) == early.trace.rows("checks") < late.trace.rows("checks")
+    assert latest_snapshot(early.trace, 0).step < latest_snapshot(late.trace, 0).step
+    low, high = spectrum_extremes(early.trace, 0)
+    wider = spectrum_extremes(late.trace, 0)
     assert wider[0] <= low
     assert wider[1] >= high

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import asdict
+from itertools import product
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 
-from foam_viz.figures import damping, decision, overlap, spectrum
+from foam_viz.analysis.checks import checks_of
+from foam_viz.figures import damping, decision, loss, metrics, overlap, spectrum
 from foam_viz.figures.catalogue import PANELS
-from foam_viz.figures.columns import checks_of
 from foam_viz.figures.look import Look
-from foam_viz.figures.panel import PanelSpec
+from foam_viz.figures.panel import Drawing, PanelSpec
 from foam_viz.figures.scene import Lane, Scene
-from foam_viz.trace import Trace, record_batch
+from foam_viz.trace import record_batch
 from foam_viz.trace.numbers import number
 from tests.figures.imported import intervals
+from tests.figures.reading import values
 from tests.synthetic import SyntheticRun
 
 
@@ -29,7 +34,7 @@ def test_every_card_states_its_moment(spec: PanelSpec, lanes: list[Lane]) -> Non
 def test_damping_and_drift_of_a_sentence_are_of_one_check(steps: int) -> None:
     lane = Lane(SyntheticRun("foam").advance(steps).trace, "FOAM", 0)
     for factor in (0, 4, 7):
-        rows = checks_of(lane, factor)
+        rows = checks_of(lane.trace, factor)
         drawing = damping.draw(Scene([lane], Look(factor=factor)))
         assert drawing.moment == f"check of step {rows.step[-1]:,}"
         if np.isfinite(rows.proxy[-1]):
@@ -83,12 +88,48 @@ def test_counts_are_whole_and_what_a_factor_pays_is_told(lanes: list[Lane]) -> N
     assert (done, checked) == ("15", "15") and rows["per 100 steps"] == "2.14"
 
 
-def test_a_run_truncated_to_a_moment_says_that_moment() -> None:
-    whole = SyntheticRun("foam").advance(700).trace
-    lane = Lane(whole.truncated(333) if isinstance(whole, Trace) else whole, "FOAM", 0)
-    for spec in PANELS:
-        drawing = spec.draw(Scene([lane], Look(factor=0)))
-        if drawing.empty:
-            continue
-        told = [int(text.replace(",", "")) for text in re.findall(r"[\d,]+", drawing.moment)]
-        assert told and max(told) <= 333, spec.id
+def _sent(drawing: Drawing) -> str:
+    return json.dumps(asdict(drawing), sort_keys=True, default=str)
+
+
+@pytest.mark.parametrize("at", [0, 5, 100, 409])
+def test_a_longer_run_at_a_step_is_drawn_as_the_run_that_has_come_so_far(at: int) -> None:
+    kinds = ("foam", "shampoo", "dr-shampoo")
+    runs = [SyntheticRun(kind, seed=i).advance(at) for i, kind in enumerate(kinds)]
+    shorter = [Lane(run.trace.truncated(at), run.optimizer, i) for i, run in enumerate(runs)]
+    longer = [Lane(run.advance(700 - at).trace, run.optimizer, i) for i, run in enumerate(runs)]
+    cut = [Lane(lane.trace.truncated(at), lane.label, lane.position) for lane in longer]
+    for spec, lane in product([*PANELS, *metrics.cards(longer)], range(3)):
+        spec.draw(Scene(longer, Look(factor=lane, lane=lane)))  # what is kept of the whole run is not that of the step
+        then = spec.draw(Scene(longer, Look(factor=lane, lane=lane, at=at)))
+        for lanes in (cut, shorter):
+            assert _sent(then) == _sent(spec.draw(Scene(lanes, Look(factor=lane, lane=lane)))), (spec.id, lane)
+        told = [int(text.replace(",", "")) for text in re.findall(r"[\d,]+", then.moment)]
+        assert max(told) <= at if told else then.empty
+
+
+def test_a_lane_that_ended_earlier_shows_its_end_and_others_the_moment() -> None:
+    ended = SyntheticRun("foam").advance(200).trace
+    ended.manifest = ended.manifest.with_(status="diverged", diverged_step=200)
+    lanes = [Lane(ended, "ended", 0), Lane(SyntheticRun("shampoo").advance(700).trace, "goes on", 1)]
+    scene = Scene(lanes, Look(factor=0, at=450))
+    assert [lane.trace.last_step for lane in scene.lanes] == [200, 450]
+    assert "ended diverged at step 200" in damping.draw(scene).reading
+    assert damping.draw(scene).moment == "check of step 200"
+    early = Scene(lanes, Look(factor=0, at=199))
+    assert "diverged" not in damping.draw(early).reading
+
+
+def test_of_steps_that_were_written_twice_the_later_row_counts() -> None:
+    trace = SyntheticRun("foam").advance(100).trace
+    again = SyntheticRun("foam", seed=1).advance(150).trace.view()
+    for name in ("steps", "checks", "snapshots"):
+        trace.append(name, again.table(name).filter(pc.greater(again.table(name)["step"], 50)))
+    scene = Scene([Lane(trace, "resumed", 0)], Look(factor=0, at=80))
+    step = scene.lanes[0].trace.values("steps", "step")
+    assert step.max() == 80 and len(step) == 80 + 30
+    shot = again.view(80).latest_snapshot(0)
+    assert spectrum.draw(scene).moment.startswith(f"snapshot of step {shot.step}")
+    drawn = next(part for part in spectrum.draw(scene).figure["data"] if part["meta"]["series"] == "eigenvalues")
+    np.testing.assert_array_equal(values(drawn["y"]), shot.eigenvalues)
+    assert loss.draw(scene).moment == "steps to 80"
