@@ -22,9 +22,9 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.report import Report
-from foam_viz.analysis.smoothing import Smoothing
 from foam_viz.figures import compare
-from foam_viz.figures.scene import Lane
+from foam_viz.figures.look import Look
+from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import Manifest, Trace, record_batch
 
 SCALARS, CURVES, CSV_BYTES, RUNS, RUN_STEPS, ROUNDS = 1_000_000, 10, 20 * 10**6, 200, 1_000, 3
@@ -135,15 +135,15 @@ def _redraws(report: Report) -> None:
     for scale in range(10, 10 + ROUNDS):
         for axis in ("step", "fair_time"):
             began = time.perf_counter()
-            compare.draw(many, compare.CompareView(x=axis, smoothing=Smoothing("ema", scale)))
+            compare.draw(Scene(many, Look(x=axis, smoothing="ema", scale=scale, seeds=False)))
             seconds.append(time.perf_counter() - began)
     report.at_most("200 runs compared anew, s", statistics.median(seconds), 1)
     long = [_run_of(1_000_000, 0)]
-    compare.draw(long, compare.CompareView())
+    compare.draw(Scene(long))
     seconds = []
     for start in np.linspace(0, 5e5, 10):
         began = time.perf_counter()
-        compare.draw(long, compare.CompareView(window=(start, start + 3e5)))
+        compare.draw(Scene(long, Look(x_from=start, x_to=start + 3e5)))
         seconds.append(time.perf_counter() - began)
     report.at_most("a window of a curve of 1,000,000 points drawn anew, ms", statistics.median(seconds) * 1e3, 50)
 

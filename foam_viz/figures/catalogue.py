@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
-from foam_viz.figures import damping, decision, factor_map, loss, metrics, overlap, picture, raster, spectrum
+from foam_viz.figures import (
+    compare,
+    compare_damping,
+    compare_rates,
+    damping,
+    decision,
+    factor_map,
+    loss,
+    metrics,
+    overlap,
+    picture,
+    raster,
+    spectrum,
+)
 from foam_viz.figures.panel import Need, PanelSpec
-from foam_viz.figures.scene import Lane
+from foam_viz.figures.scene import Lane, Scene
 
 _LOSSES = Need(
     "a training or held-out loss",
@@ -32,6 +46,12 @@ _PICTURES = Need(
     "pictures of what the model does",
     lambda trace: trace.rows("pictures") > 0 and picture.known(trace.manifest.picture),
     promised=lambda trace: picture.known(trace.manifest.picture),
+)
+
+_CHECKED = Need(
+    "checks of factors",
+    lambda trace: trace.rows("checks") > 0,
+    promised=lambda trace: bool(trace.manifest.factors),
 )
 
 PANELS: tuple[PanelSpec, ...] = (
@@ -124,6 +144,51 @@ PANELS: tuple[PanelSpec, ...] = (
 def panels_for(lanes: Sequence[Lane]) -> list[PanelSpec]:
     """The panels that have something to show, or will have, on a page of these runs: those above, and other metrics."""
     return [*(spec for spec in PANELS if spec.has_place(lanes)), *metrics.cards(lanes)]
+
+
+COMPARE_PANELS: tuple[PanelSpec, ...] = (
+    PanelSpec(
+        "rates",
+        "Refresh rates, left and right",
+        "Decompositions per factor and 100 steps, left factors filled, right ones open; a bar is the interval of a "
+        "point. Points are not joined: what happened between is not known.",
+        compare_rates.draw,
+        columns=6,
+        height=380,
+        requires=_CHECKED,
+    ),
+    PanelSpec(
+        "sides",
+        "Damping, left and right",
+        "Median damping over the factors of a side, with the range over factors; left filled, right open. Where the "
+        "log counts intervals it is what damping was at their ends.",
+        compare_damping.draw,
+        columns=6,
+        height=380,
+        requires=_CHECKED,
+    ),
+)
+"""What comparisons have below their metrics."""
+
+
+def compared(scene: Scene) -> list[PanelSpec]:
+    """The panels of a comparison: a metric each as the look names them, and those above that have something to show."""
+    metrics_of = scene.look.metrics
+    wide = len(metrics_of) == 1
+    cards = [
+        PanelSpec(
+            f"compare-{place}",
+            {"loss": "Training loss", "held_out_loss": "Held-out loss"}.get(metric, metric),
+            "A thick line is the smoothed curve, a faint one the values as logged. Seeds of one configuration are one "
+            "mean with a band. A cross ends a run that diverged. Drag to zoom, which loads detail; double click for "
+            "all.",
+            partial(compare.draw, place=place),
+            columns=12 if wide else 6,
+            height=470 if wide else 380,
+        )
+        for place, metric in enumerate(metrics_of)
+    ]
+    return [*cards, *(spec for spec in COMPARE_PANELS if spec.has_place(scene.lanes))]
 
 
 BY_ID: dict[str, PanelSpec] = {spec.id: spec for spec in PANELS}

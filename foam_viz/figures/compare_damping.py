@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,12 +10,12 @@ from foam_viz.analysis.checks import Checks, checks
 from foam_viz.analysis.extent import extent
 from foam_viz.analysis.series import divergence_step
 from foam_viz.figures import encode, theme
-from foam_viz.figures.compare_sides import ALL, RateView, drawing, nothing, points, sides
+from foam_viz.figures.compare_sides import ALL, BINS, drawing, nothing, points, sides
 from foam_viz.figures.panel import Drawing
-from foam_viz.figures.scene import Lane
+from foam_viz.figures.scene import Scene
 
 
-def draw(lanes: Sequence[Lane], view: RateView) -> Drawing:
+def draw(scene: Scene) -> Drawing:
     """Median damping of the factors of each side, with the range over factors, a point an interval.
 
     Where the log counts intervals, damping is what it was at the end of each.
@@ -24,7 +23,7 @@ def draw(lanes: Sequence[Lane], view: RateView) -> Drawing:
     data: list[dict[str, Any]] = []
     words, without = [], []
     ends: list[float] = []
-    for lane in lanes:
+    for lane in scene.lanes:
         rows = checks(lane.trace)
         known = rows.where(np.isfinite(rows.epsilon) & (rows.epsilon > 0))
         found, diverged = [], divergence_step(lane.trace)
@@ -32,8 +31,8 @@ def draw(lanes: Sequence[Lane], view: RateView) -> Drawing:
             mine = known if factors is None else known.where(np.isin(known.factor, factors))
             if not len(mine):
                 continue
-            start, step, middle, least, most = _binned(mine, view.bins)
-            drawn = points(lane, side, view, start, step, middle, "median damping", (least, most))
+            start, step, middle, least, most = _binned(mine, BINS)
+            drawn = points(lane, side, scene.look, start, step, middle, "median damping", (least, most))
             if drawn is None:
                 continue
             data.append(drawn)
@@ -51,7 +50,7 @@ def draw(lanes: Sequence[Lane], view: RateView) -> Drawing:
         return nothing("Damping appears here for runs that record the ε of their factors.", without)
     scale = encode.log_range(min(ends) * 0.8, max(ends) * 1.25)
     y_axis = encode.log_axis("damping ε (gradient²)", range=scale, tickformat="~e")
-    return drawing("compare damping", lanes, view, data, y_axis, words, without)
+    return drawing("compare damping", scene, data, y_axis, words, without)
 
 
 def _binned(rows: Checks, bins: int) -> tuple[np.ndarray, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from foam_viz.analysis.groups import Band
 from foam_viz.figures import encode, theme
 from foam_viz.figures.compare_curves import Curve
-from foam_viz.figures.scene import Lane
+from foam_viz.figures.scene import Lane, Reference
 
 _BACK = 0.22
 """Opacity of what is not brought forward."""
@@ -132,14 +133,20 @@ def _cross(
     }
 
 
-def target_line(target: float | None, log: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """A dashed line across the plot at the target, named at the right; nothing where it has no place on the axis."""
-    if target is None or not np.isfinite(target) or (log and target <= 0):
-        return [], []
-    line = {"color": theme.LIGHT.ink, "dash": "dash", "width": 1.2}
-    shape = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": target, "y1": target, "line": line}
-    note = encode.note(
-        theme.setting(target), 1, float(np.log10(target)) if log else target, name="target", xref="paper",
-        xanchor="left", xshift=4, font={"size": 12, "color": theme.LIGHT.ink}, hovertext="target",
-    )  # fmt: skip
-    return [shape], [note]
+def reference_lines(held: Sequence[Reference], log: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """A dashed line across the plot at each reference that has a place on the axis, named at the right."""
+    shapes, notes = [], []
+    for reference in held:
+        value = reference.value
+        if not np.isfinite(value) or (log and value <= 0):
+            continue
+        line = {"color": theme.LIGHT.ink, "dash": "dash", "width": 1.2}
+        shapes.append({"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": value, "y1": value, "line": line})
+        notes.append(
+            encode.note(
+                theme.setting(value), 1, float(np.log10(value)) if log else value, name="reference", xref="paper",
+                xanchor="left", xshift=4, font={"size": 12, "color": theme.LIGHT.ink},
+                hovertext=encode.escape(reference.words),
+            )
+        )  # fmt: skip
+    return shapes, notes

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from foam_viz.analysis.totals import intervals
 from foam_viz.figures import encode, theme
-from foam_viz.figures.compare_sides import ALL, RateView, drawing, nothing, points, sides
+from foam_viz.figures.compare_sides import ALL, BINS, drawing, nothing, points, sides
 from foam_viz.figures.panel import Drawing
-from foam_viz.figures.scene import Lane
+from foam_viz.figures.scene import Scene
 from foam_viz.trace.counts import PER_FACTOR, refreshes
 
 
-def draw(lanes: Sequence[Lane], view: RateView) -> Drawing:
+def draw(scene: Scene) -> Drawing:
     """Decompositions per factor and 100 steps of each run and side, a point an interval.
 
     Single checks are gathered in bins of about equal width; what a log counted over an interval is one point of that
@@ -23,10 +22,10 @@ def draw(lanes: Sequence[Lane], view: RateView) -> Drawing:
     """
     data: list[dict[str, Any]] = []
     words, without, highest = [], [], 0.0
-    for lane in lanes:
+    for lane in scene.lanes:
         rates, why = [], "counts no checks"
         for side, factors in sides(lane):
-            counts = intervals(lane.trace, factors, view.bins)
+            counts = intervals(lane.trace, factors, BINS)
             found = refreshes(lane.trace, factors)
             if counts is None or found is None:
                 continue
@@ -34,7 +33,7 @@ def draw(lanes: Sequence[Lane], view: RateView) -> Drawing:
                 why = f"does not tell how many factors its {theme.number(found.decompositions)} decompositions are of"
                 continue
             why = "has no place on this axis"
-            drawn = points(lane, side, view, counts.start, counts.step, counts.per_factor, PER_FACTOR)
+            drawn = points(lane, side, scene.look, counts.start, counts.step, counts.per_factor, PER_FACTOR)
             if drawn is None:
                 continue
             data.append(drawn)
@@ -50,4 +49,4 @@ def draw(lanes: Sequence[Lane], view: RateView) -> Drawing:
         return nothing("Refresh rates appear here for runs that count checks and decompositions.", without)
     top = encode.nice_ceiling(max(highest, 1e-9))
     y_axis = encode.axis(PER_FACTOR, range=[-0.03 * top, 1.03 * top], tickformat="~g")
-    return drawing("refresh rates", lanes, view, data, y_axis, words, without)
+    return drawing("refresh rates", scene, data, y_axis, words, without)

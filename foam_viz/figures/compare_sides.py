@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,28 +11,16 @@ from foam_viz.analysis.axes import BY_ID, at_steps
 from foam_viz.analysis.totals import side_factors
 from foam_viz.figures import encode, theme
 from foam_viz.figures.compare_marks import places, shade
+from foam_viz.figures.look import Look
 from foam_viz.figures.panel import Drawing
-from foam_viz.figures.scene import Lane
+from foam_viz.figures.scene import Lane, Scene
 
 ALL = "all"
 _MOST_WORDS = 3
 
 
-@dataclass(frozen=True)
-class RateView:
-    """What the reader chose.
-
-    Attributes:
-        x: Id of the axis that progress is measured along.
-        log_x: Logarithmic axis.
-        bins: Bins that single checks are gathered in; intervals of the log stay as they are.
-        highlight: Position of the lane to bring forward; None for none.
-    """
-
-    x: str = "relative"
-    log_x: bool = False
-    bins: int = 24
-    highlight: int | None = None
+BINS = 24
+"""Bins that single checks are gathered in; intervals of the log stay as they are."""
 
 
 def sides(lane: Lane) -> list[tuple[str, list[int] | None]]:
@@ -47,7 +34,7 @@ def sides(lane: Lane) -> list[tuple[str, list[int] | None]]:
 def points(
     lane: Lane,
     side: str,
-    view: RateView,
+    look: Look,
     start: np.ndarray,
     step: np.ndarray,
     y: np.ndarray,
@@ -61,7 +48,7 @@ def points(
     Args:
         lane: Whose.
         side: ``left``, ``right`` or ``all``.
-        view: What the reader chose.
+        look: What the reader chose.
         start, step: (n,) first and last step of each interval.
         y: (n,) values, NaN where there is none.
         what: Name of the value in hover texts.
@@ -70,17 +57,17 @@ def points(
     Returns:
         None where the run has no such axis, or no value.
     """
-    begin, end = at_steps(lane.trace, view.x, start), at_steps(lane.trace, view.x, step)
+    begin, end = at_steps(lane.trace, look.x, start), at_steps(lane.trace, look.x, step)
     if begin is None or end is None:
         return None
     begin = np.where(np.isfinite(begin), begin, end)
-    keep = np.isfinite(end) & np.isfinite(y) & ((end > 0) | (not view.log_x))
+    keep = np.isfinite(end) & np.isfinite(y) & ((end > 0) | (not look.log_x))
     if not keep.any():
         return None
     begin, end, y = begin[keep], end[keep], y[keep]
-    middle = np.sqrt(np.maximum(begin, end / 10) * end) if view.log_x else (begin + end) / 2
+    middle = np.sqrt(np.maximum(begin, end / 10) * end) if look.log_x else (begin + end) / 2
     style = theme.lane(lane.position)
-    colour = shade(style.colour, 1.0, lane, view.highlight)
+    colour = shade(style.colour, 1.0, lane, look.highlight)
     name = f"{encode.escape(lane.label)}, {side if side != ALL else 'all factors'}"
     drawn = {
         "type": "scatter",
@@ -120,8 +107,7 @@ def _bar(above: np.ndarray, below: np.ndarray, colour: str) -> dict[str, Any]:
 
 def drawing(
     name: str,
-    lanes: Sequence[Lane],
-    view: RateView,
+    scene: Scene,
     data: list[dict[str, Any]],
     y_axis: dict[str, Any],
     words: Sequence[str],
@@ -131,18 +117,21 @@ def drawing(
 
     Args:
         name: Of the figure, under which a zoom is kept.
-        lanes: The runs.
-        view: What the reader chose.
+        scene: The runs, and what the reader chose.
         data: Traces of ``points``.
         y_axis: The vertical axis.
         words: What each run that is drawn says.
         without: Why each other run is not.
     """
     margin = {"l": 62, "r": 14, "t": 8, "b": 40}
-    layout = encode.layout(name, margin=margin, xaxis=x_axis(lanes, view), yaxis=y_axis)
+    x_axis = {**_progress(scene), "showspikes": False}  # the cursor over all panels is ours
+    meta = {"cursor": scene.look.x, "detail": False}
+    layout = encode.layout(name, margin=margin, xaxis=x_axis, yaxis=y_axis, meta=meta)
     more = [f"and {len(words) - _MOST_WORDS} more"] if len(words) > _MOST_WORDS else []
     reading = "; ".join([*words[:_MOST_WORDS], *more, *without[:_MOST_WORDS]])
-    return Drawing(figure={"data": data, "layout": layout}, reading=reading)
+    ends = [int(steps.max()) for lane in scene.lanes if len(steps := lane.trace.values("checks", "step"))]
+    moment = f"steps to {max(ends):,}" if ends else ""
+    return Drawing(figure={"data": data, "layout": layout}, reading=reading, moment=moment)
 
 
 def nothing(what: str, without: Sequence[str]) -> Drawing:
@@ -150,20 +139,21 @@ def nothing(what: str, without: Sequence[str]) -> Drawing:
     return Drawing(empty=f"{what} {'; '.join(without[:_MOST_WORDS])}." if without else what)
 
 
-def x_axis(lanes: Sequence[Lane], view: RateView) -> dict[str, Any]:
+def _progress(scene: Scene) -> dict[str, Any]:
     """The axis of progress, over all runs."""
-    along, most, least = BY_ID[view.x], 0.0, np.inf
-    for lane in lanes:
+    look = scene.look
+    along, most, least = BY_ID[look.x], 0.0, np.inf
+    for lane in scene.lanes:
         values = along.values(lane.trace).values
         ends = [values] if values is not None else []
-        if view.x == "step":
+        if look.x == "step":
             ends.append(np.asarray(lane.trace.values("checks", "step"), dtype=np.float64))
         for place in ends:
             good = place[np.isfinite(place) & (place > 0)]
             if len(good):
                 most, least = max(most, float(good.max())), min(least, float(good.min()))
-    if view.log_x:
+    if look.log_x:
         span = encode.log_range(min(least, most or 1.0), most or 1.0, per_decade=4)
-        return encode.log_axis(along.title, range=span, uirevision=f"{view.x} log")
+        return encode.log_axis(along.title, range=span, uirevision=f"{look.x} log")
     ticks = "," if along.whole else ",~g"
-    return encode.axis(along.title, range=[0.0, (most or 1.0) * 1.01], tickformat=ticks, uirevision=view.x)
+    return encode.axis(along.title, range=[0.0, (most or 1.0) * 1.01], tickformat=ticks, uirevision=look.x)

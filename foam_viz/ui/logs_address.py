@@ -6,15 +6,14 @@ Uploads are not in it: they belong to their session. Recorded samples are, and e
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from foam_viz.analysis.axes import AXES
+from foam_viz.figures import look
 from foam_viz.optim.fields import Field, FieldError
 
 TABS = {"runs": "What was recognised", "inspect": "Inspect one", "compare": "Compare many"}
 SMOOTHINGS = {"none": "None", "ema": "Exponential mean", "window": "Centred window"}
-MOST_METRICS = 4
-_LONGEST_NAME = 200
 
 FIELDS: tuple[Field, ...] = (
     Field(
@@ -25,66 +24,9 @@ FIELDS: tuple[Field, ...] = (
         label="View",
         help="What the page shows of the runs that are open.",
     ),
-    Field(
-        name="x",
-        kind="choice",
-        default="step",
-        choices=tuple(axis.id for axis in AXES),
-        label="Against",
-        help="The horizontal axis. "
-        + " ".join(f"{axis.label[:1].upper()}{axis.label[1:]}: {axis.help}" for axis in AXES),
-    ),
-    Field(
-        name="log_x", kind="boolean", default=False, label="Log x", help="A logarithmic horizontal axis."
-    ),
-    Field(name="log_y", kind="boolean", default=True, label="Log y", help="A logarithmic vertical axis."),
-    Field(
-        name="smoothing",
-        kind="choice",
-        default="window",
-        choices=tuple(SMOOTHINGS),
-        label="Smoothing",
-        help="Weighs by steps, not by rows, so that curves logged densely and sparsely smooth alike. A window is "
-        "centred; an exponential mean looks at the past alone, so it lags behind the curve.",
-    ),
-    Field(
-        name="scale",
-        kind="real",
-        default=20.0,
-        low=0.0,
-        high=1e9,
-        unit="steps",
-        label="Over",
-        help="Exponential mean: steps in which the weight of the past falls to 1/e. Window: its width.",
-    ),
-    Field(
-        name="raw", kind="boolean", default=True, label="Raw curve", help="Keeps the raw curve faint behind the smooth."
-    ),
-    Field(
-        name="seeds",
-        kind="boolean",
-        default=True,
-        label="Group seeds",
-        help="Runs of one configuration that differ in their seed become one mean with a band.",
-    ),
-    Field(
-        name="target",
-        kind="real",
-        default=None,
-        optional=True,
-        label="Target",
-        help="A value of the first metric: the table says when each run reached it.",
-    ),
-    Field(
-        name="at",
-        kind="real",
-        default=None,
-        optional=True,
-        low=0.0,
-        label="At step",
-        help="A step: the table gives the value of each run there.",
-    ),
-)  # fmt: skip
+    *(look.BY_NAME[name] for name in ("x", "log_x", "log_y", "smoothing", "scale", "raw", "seeds", "target")),
+    replace(look.BY_NAME["read_at"], name="at"),
+)
 """Everything typed; ``metric`` and ``sample`` are lists of names besides."""
 
 BY_NAME: dict[str, Field] = {field.name: field for field in FIELDS}
@@ -128,8 +70,8 @@ def from_query(
             if key in BY_NAME:
                 view[key] = BY_NAME[key].parse(values[-1])
             elif key == "metric":
-                kept = [name for name in dict.fromkeys(values) if 0 < len(name) <= _LONGEST_NAME]
-                view["metric"] = kept[:MOST_METRICS] or list(DEFAULT_METRICS)
+                kept = [name for name in dict.fromkeys(values) if 0 < len(name) <= look.LONGEST_NAME]
+                view["metric"] = kept[: look.MOST_METRICS] or list(DEFAULT_METRICS)
             elif key == "sample":
                 chosen = [name for name in dict.fromkeys(values) if name in samples]
                 unknown = [name for name in values if name not in samples and name != "none"]

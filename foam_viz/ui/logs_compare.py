@@ -9,9 +9,10 @@ import streamlit as st
 from foam_viz.analysis.axes import BY_ID
 from foam_viz.analysis.confounds import Confound, confounds, step_ranking_note, time_ranking_allowed
 from foam_viz.analysis.series import metrics
+from foam_viz.figures.look import MOST_METRICS
 from foam_viz.optim.fields import FieldError
 from foam_viz.ui import logs_compare_board
-from foam_viz.ui.logs_address import BY_NAME, MOST_METRICS, SMOOTHINGS
+from foam_viz.ui.logs_address import BY_NAME, SMOOTHINGS
 from foam_viz.ui.logs_cards import nothing
 from foam_viz.ui.logs_published import published
 from foam_viz.ui.logs_runs_table import holds_runs

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Sequence
 from math import isfinite
 
 import streamlit as st
 
 from foam_viz.analysis.axes import BY_ID
 from foam_viz.analysis.comparison import Row, compare
-from foam_viz.analysis.groups import group_runs
 from foam_viz.analysis.smoothing import Smoothing
 from foam_viz.analysis.targets import Value, direction
-from foam_viz.figures import compare as compare_figure
-from foam_viz.figures import compare_damping, compare_rates
-from foam_viz.figures.compare import CompareView
-from foam_viz.figures.compare_rates import RateView
-from foam_viz.figures.panel import Drawing, PanelSpec
+from foam_viz.figures.catalogue import compared
+from foam_viz.figures.look import Look
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.figures.theme import number
 from foam_viz.trace.visible import shortened
@@ -29,20 +23,7 @@ from foam_viz.ui.logs_state import LogsState, Run
 _LIVE_SECONDS = 1.0
 _MOST_CHIPS = 12
 """Rows of the table above the panels; more runs get a table of their own below."""
-_POINTS = 800
 _WITHHELD = "withheld"
-_HELP = (
-    "A thick line is the smoothed curve, a faint one the values as logged. Seeds of one configuration are one mean "
-    "with a band. A cross ends a run that diverged. Drag to zoom, which loads detail; double click for all."
-)
-_RATES_HELP = (
-    "Decompositions per factor and 100 steps, left factors filled, right ones open; a bar is the interval of a point. "
-    "Points are not joined: what happened between is not known."
-)
-_DAMPING_HELP = (
-    "Median damping over the factors of a side, with the range over factors; left filled, right open. Where the log "
-    "counts intervals it is what damping was at their ends."
-)
 
 
 def draw(state: LogsState, runs: list[Run], baseline: int | None, highlight: int | None, allowed: bool) -> None:
@@ -81,84 +62,30 @@ def smoothing_of(state: LogsState) -> Smoothing:
     return Smoothing(state.view["smoothing"], state.view["scale"])
 
 
-def drawn(state: LogsState, lanes: Sequence[Lane], metrics: Sequence[str], highlight: int | None) -> list[Panel]:
-    """A panel for each metric, and refresh rates and damping where any run has checks of its factors."""
-    view = state.view
-    groups = [group.members for group in group_runs([lane.trace for lane in lanes])] if view["seeds"] else ()
-    single = len(metrics) == 1
-    panels = []
-    for place, metric in enumerate(metrics):
-        spec = PanelSpec(
-            f"compare-{place}",
-            _title(metric),
-            _HELP,
-            partial(_metric, view=_view(state, metric, place == 0, highlight), groups=groups),
-            columns=12 if single else 6,
-            height=470 if single else 380,
-        )
-        panels.append(Panel(spec, drawing(spec, Scene(lanes))))
-    if not any(lane.trace.rows("checks") for lane in lanes):
-        return panels
-    rates = RateView(x="relative" if view["x"] == "step" else view["x"], log_x=view["log_x"], highlight=highlight)
-    for identity, title, words, figure in (
-        ("rates", "Refresh rates, left and right", _RATES_HELP, compare_rates.draw),
-        ("sides", "Damping, left and right", _DAMPING_HELP, compare_damping.draw),
-    ):
-        spec = PanelSpec(identity, title, words, partial(_sides, figure=figure, view=rates), columns=6, height=380)
-        panels.append(Panel(spec, drawing(spec, Scene(lanes))))
-    return panels
-
-
-def _view(state: LogsState, metric: str, first: bool, highlight: int | None) -> CompareView:
-    view, window = state.view, _window(state)
-    return CompareView(
-        metric=metric,
+def look(state: LogsState, metrics: Sequence[str], highlight: int | None) -> Look:
+    """What the reader chose."""
+    view, window = state.view, state.window
+    zoomed = window is not None and window[0] == view["x"]
+    return Look(
+        metrics=tuple(metrics),
         x=view["x"],
         log_x=view["log_x"],
         log_y=view["log_y"],
-        smoothing=smoothing_of(state),
+        smoothing=view["smoothing"],
+        scale=view["scale"],
         raw=view["raw"],
-        target=view["target"] if first else None,
+        seeds=view["seeds"],
+        target=view["target"],
         highlight=highlight,
-        window=window,
-        max_points=_POINTS if window is None else 3 * _POINTS,
+        x_from=window[1] if zoomed else None,
+        x_to=window[2] if zoomed else None,
     )
 
 
-def _metric(scene: Scene, *, view: CompareView, groups: Sequence[Sequence[int]]) -> Drawing:
-    return _linked(compare_figure.draw(scene.lanes, view, groups), view.x, detail=True)
-
-
-def _sides(scene: Scene, *, figure: Callable[[Sequence[Lane], RateView], Drawing], view: RateView) -> Drawing:
-    return _linked(figure(scene.lanes, view), view.x, detail=False)
-
-
-def _linked(drawing: Drawing, axis: str, *, detail: bool) -> Drawing:
-    """With one cursor over all panels along the same axis."""
-    if drawing.figure is None:
-        return drawing
-    layout = drawing.figure["layout"]
-    # Plotly's own line through the pointer would be one more, with an edge of the paper's colour in light.
-    layout = {
-        **layout,
-        "xaxis": {**layout["xaxis"], "showspikes": False},
-        "meta": {"cursor": axis, "detail": detail},
-    }
-    return replace(drawing, figure={**drawing.figure, "layout": layout})
-
-
-def _window(state: LogsState) -> tuple[float, float] | None:
-    """The part of the axis to draw: what is zoomed into and as much again on either side, so that it can be moved."""
-    if state.window is None or state.window[0] != state.view["x"]:
-        return None
-    _, low, high = state.window
-    if state.view["log_x"] and low > 0:
-        return low * low / high, high * high / low
-    return low - (high - low), high + (high - low)
-
-
-def _title(metric: str) -> str:
-    return {"loss": "Training loss", "held_out_loss": "Held-out loss"}.get(metric, metric)
+def drawn(state: LogsState, lanes: Sequence[Lane], metrics: Sequence[str], highlight: int | None) -> list[Panel]:
+    """A panel for each metric, and refresh rates and damping where any run has checks of its factors."""
+    scene = Scene(lanes, look(state, metrics, highlight))
+    return [Panel(spec, drawing(spec, scene)) for spec in compared(scene)]
 
 
 def table(state: LogsState, lanes: Sequence[Lane], metrics: Sequence[str], baseline: int | None) -> list[Row]:
