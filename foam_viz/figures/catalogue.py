@@ -54,6 +54,13 @@ _CHECKED = Need(
     promised=lambda trace: bool(trace.manifest.factors),
 )
 
+_OF_LOSS = frozenset({"loss_axis", "loss_log", "max_points"})
+_OF_FACTOR = frozenset({"factor", "lane"})
+_OF_SIDES = frozenset({"x", "log_x", "highlight"})
+_OF_CURVES = _OF_SIDES | {
+    "metrics", "log_y", "smoothing", "scale", "raw", "seeds", "target", "x_from", "x_to", "max_points",
+}  # fmt: skip
+
 PANELS: tuple[PanelSpec, ...] = (
     PanelSpec(
         "loss",
@@ -63,6 +70,7 @@ PANELS: tuple[PanelSpec, ...] = (
         loss.draw,
         columns=8,
         height=360,
+        reads=_OF_LOSS,
         requires=_LOSSES,
     ),
     PanelSpec(
@@ -74,6 +82,7 @@ PANELS: tuple[PanelSpec, ...] = (
         factor_map.draw,
         columns=4,
         height=360,
+        reads=_OF_FACTOR,
         requires=_CHECKS,
     ),
     PanelSpec(
@@ -84,6 +93,7 @@ PANELS: tuple[PanelSpec, ...] = (
         damping.draw,
         columns=4,
         height=380,
+        reads=_OF_FACTOR,
         requires=_CHECKS,
     ),
     PanelSpec(
@@ -94,6 +104,7 @@ PANELS: tuple[PanelSpec, ...] = (
         spectrum.draw,
         columns=4,
         height=380,
+        reads=_OF_FACTOR,
         requires=_SPECTRA,
     ),
     PanelSpec(
@@ -105,6 +116,7 @@ PANELS: tuple[PanelSpec, ...] = (
         overlap.draw,
         columns=4,
         height=380,
+        reads=_OF_FACTOR,
         requires=_BASES,
     ),
     PanelSpec(
@@ -116,6 +128,7 @@ PANELS: tuple[PanelSpec, ...] = (
         raster.draw,
         columns=8,
         height=350,
+        reads=_OF_FACTOR,
         requires=_CHECKS,
     ),
     PanelSpec(
@@ -125,6 +138,7 @@ PANELS: tuple[PanelSpec, ...] = (
         decision.draw,
         columns=4,
         height=350,
+        reads=_OF_FACTOR,
         requires=_CHECKS,
     ),
     PanelSpec(
@@ -135,6 +149,7 @@ PANELS: tuple[PanelSpec, ...] = (
         picture.draw,
         columns=12,
         height=330,
+        reads=frozenset(),
         requires=_PICTURES,
     ),
 )
@@ -155,6 +170,7 @@ COMPARE_PANELS: tuple[PanelSpec, ...] = (
         compare_rates.draw,
         columns=6,
         height=380,
+        reads=_OF_SIDES,
         requires=_CHECKED,
     ),
     PanelSpec(
@@ -165,6 +181,7 @@ COMPARE_PANELS: tuple[PanelSpec, ...] = (
         compare_damping.draw,
         columns=6,
         height=380,
+        reads=_OF_SIDES,
         requires=_CHECKED,
     ),
 )
@@ -185,6 +202,7 @@ def compared(scene: Scene) -> list[PanelSpec]:
             partial(compare.draw, place=place),
             columns=12 if wide else 6,
             height=470 if wide else 380,
+            reads=_OF_CURVES,
         )
         for place, metric in enumerate(metrics_of)
     ]

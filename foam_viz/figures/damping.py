@@ -20,8 +20,8 @@ from foam_viz.figures.panel import Drawing
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.figures.waiting import why_empty
 
-_POINTS = PIXELS
-"""Checks that are drawn one by one; more become an envelope."""
+_POINTS = 402
+"""Checks that are drawn one by one; more become an envelope of at most 200 bins: the card is a third of the page."""
 
 _LOW = 0.4
 """Of a row lower than this share of the plot only decades fit as ticks: Plotly would label 1, 2 and 5 of each."""

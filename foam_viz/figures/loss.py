@@ -30,7 +30,7 @@ _LABEL_GAP = 15.0
 _LONGEST_LABEL = 20
 _FEW = 40
 """Values that are drawn as points too."""
-_MARKERS = 100
+_MARKERS = 64
 """Markers of the held-out loss at most."""
 
 

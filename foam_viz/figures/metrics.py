@@ -46,6 +46,7 @@ def cards(lanes: Sequence[Lane]) -> list[PanelSpec]:
             partial(draw, metric=name),
             columns=4,
             height=300,
+            reads=frozenset(),
         )
         for name in names[:MOST]
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from foam_viz.figures.look import Look
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import TraceView
 
@@ -67,6 +68,7 @@ class PanelSpec:
         draw: the panel itself; pure.
         columns: width in a grid of 12.
         height: height of the card in CSS pixels; it never changes while the page lives.
+        reads: fields of the look that the drawing depends on, besides ``at``; with the others it is the same.
         requires: what the panel lives on; where no run has it, nor will have it, there is no card. None: always a card.
     """
 
@@ -76,7 +78,12 @@ class PanelSpec:
     draw: Callable[[Scene], Drawing]
     columns: int
     height: int
+    reads: frozenset[str]
     requires: Need | None = None
+
+    def key(self, look: Look) -> Look:
+        """The look without what the drawing does not depend on: readers whose keys are equal see the same drawing."""
+        return look.only(self.reads | {"at"})
 
     def has_place(self, lanes: Sequence[Lane]) -> bool:
         """Whether the panel has a card on a page of these runs; with no run yet it has."""

@@ -185,17 +185,17 @@ def drawn(run: Run, look: Look, moment: int | None) -> list[Panel]:
 
     Those over time show the whole run, with a line at the moment; what they say in words is of the moment, too.
     """
-    whole = [Lane(run.trace, shortened(run.label), 0)]
-    then = whole if moment is None else [Lane(run.trace.truncated(moment), shortened(run.label), 0)]
+    whole = Scene([Lane(run.trace, shortened(run.label), 0)], look)
+    then = Scene(whole.lanes, replace(look, at=moment))
     panels = []
-    for spec in panels_for(whole):
-        drawing_then = drawing(spec, Scene(then, look))
+    for spec in panels_for(whole.lanes):
+        drawing_then = drawing(spec, then)
         if moment is not None and drawing_then.empty:
             drawing_then = Drawing(empty=f"Nothing of this was recorded up to step {moment:,}; later moments have it.")
         if moment is None or spec.id in _AT_MOMENT:
             panels.append(Panel(spec, drawing_then))
             continue
-        over_time = _with_line(drawing(spec, Scene(whole, look)), run.trace, spec.id, look, moment)
+        over_time = _with_line(drawing(spec, whole), run.trace, spec.id, look, moment)
         if over_time.figure is not None:
             words = drawing_then.reading or "nothing recorded up to this step"
             over_time = replace(over_time, reading=words, moment=drawing_then.moment or f"step {moment:,}")
@@ -228,7 +228,7 @@ def _with_line(drawing: Drawing, trace: Trace, panel: str, look: Look, moment: i
 
 def _chip(run: Run, moment: int | None) -> LaneChip:
     """What the run had reached at the moment. A value of an earlier step says of which."""
-    trace = run.trace if moment is None else run.trace.truncated(moment).view()
+    trace = run.trace.view(moment)
     steps = trace.values("steps", "step")
     now = int(steps.max()) if len(steps) else 0
     cells = []

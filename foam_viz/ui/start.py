@@ -67,12 +67,10 @@ def _recorded() -> tuple[Trace, ...]:
 @lru_cache(maxsize=_LAST_STEP // _STEPS_A_TICK + 1)
 def _recorded_until(step: int) -> tuple[tuple[Lane, ...], tuple[Panel, ...]]:
     """The lanes and panels at a step: the same for every visitor, so drawn once a server."""
-    lanes = tuple(
-        Lane(trace.truncated(step), label, place)
-        for place, (trace, (_, label)) in enumerate(zip(_recorded(), _RECORDED, strict=True))
-    )
-    scene = Scene(lanes, Look(factor=_FACTOR))
-    return lanes, tuple(Panel(BY_ID[name], BY_ID[name].draw(scene)) for name in _PANELS)
+    runs = zip(_recorded(), _RECORDED, strict=True)
+    lanes = [Lane(trace, label, place) for place, (trace, (_, label)) in enumerate(runs)]
+    scene = Scene(lanes, Look(factor=_FACTOR, at=step))
+    return scene.lanes, tuple(Panel(BY_ID[name], BY_ID[name].draw(scene)) for name in _PANELS)
 
 
 def _recording() -> None:

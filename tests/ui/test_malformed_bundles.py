@@ -111,7 +111,7 @@ def test_any_bundle_is_drawn(mutations, factors, picture):
 
 
 def _panel(draw) -> PanelSpec:
-    return PanelSpec("broken", "Broken", "", draw, columns=6, height=200)
+    return PanelSpec("broken", "Broken", "", draw, columns=6, height=200, reads=frozenset())
 
 
 def test_a_panel_that_fails_says_so_in_its_card_and_in_the_log(caplog):

@@ -71,7 +71,7 @@ class Frames:
         wanted = [spec for spec in moment.panels if spec.id in panels]
         head, *made = await asyncio.gather(
             self.drawn.get((*moment.key, look.at, look.lane), partial(_head, moment, lanes, look)),
-            *(self.drawn.get((key, look, spec.id), partial(_panel, spec, scene)) for spec in wanted),
+            *(self.drawn.get((key, spec.key(look), spec.id), partial(_panel, spec, scene)) for spec in wanted),
         )
         return Content(moment, head, {spec.id: panel for spec, panel in zip(wanted, made, strict=True)})
 

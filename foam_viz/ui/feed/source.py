@@ -79,7 +79,7 @@ class Moment:
 
     def lanes_at(self, at: int) -> tuple[Lane, ...]:
         """Return the lanes as they were after a step."""
-        return tuple(Lane(lane.trace.truncated(at), lane.label, lane.position) for lane in self.lanes)
+        return tuple(lane.at(at) for lane in self.lanes)
 
 
 class Source(Protocol):
