@@ -2,21 +2,16 @@
 
 Figures are drawn in the colours of the light palette. `DARK_OF` maps each of them to its partner on dark
 paper; the browser applies the map when the page is dark, so switching the theme asks nothing of the server.
-`recolour` does the same for exports made in Python.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Any, Literal
 
 from foam_viz.trace.numbers import THIN, number, percent, setting
 
 __all__ = ["THIN", "number", "percent", "setting"]  # beside what is defined here
-
-Theme = Literal["light", "dark"]
 
 
 @dataclass(frozen=True)
@@ -133,13 +128,10 @@ FONT = '"Source Sans", "Source Sans 3", "Source Sans Pro", system-ui, sans-serif
 SYMBOLS = {"tau": "τ", "epsilon": "ε<sub>0</sub>", "epsilon_t": "ε<sub>t</sub>", "epsilon_max": "ε<sub>max</sub>"}
 """Symbols as figures label them (Plotly's markup)."""
 
-_HEX = re.compile(r"#[0-9A-Fa-f]{6}")
-_RGBA = re.compile(r"rgba\((\d+),(\d+),(\d+),([0-9.]+)\)")
-
 
 @lru_cache(maxsize=1024)
 def alpha(colour: str, opacity: float) -> str:
-    """`colour` (#RRGGBB) with an opacity, in the one spelling that `recolour` and the browser recognise."""
+    """`colour` (#RRGGBB) with an opacity, in the one spelling that the browser recognises."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity:g})"
 
@@ -148,31 +140,3 @@ def blend(colour: str, paper: str, share: float) -> str:
     """`share` of `colour` on `paper`, opaque, as #RRGGBB."""
     mixed = (round(int(colour[i : i + 2], 16) * share + int(paper[i : i + 2], 16) * (1 - share)) for i in (1, 3, 5))
     return "#{:02X}{:02X}{:02X}".format(*mixed)
-
-
-def _dark(value: str) -> str:
-    if _HEX.fullmatch(value):
-        return DARK_OF.get(value.upper(), value)
-    if match := _RGBA.fullmatch(value):
-        red, green, blue, opacity = match.groups()
-        light = f"#{int(red):02X}{int(green):02X}{int(blue):02X}"
-        return alpha(DARK_OF[light], float(opacity)) if light in DARK_OF else value
-    return value
-
-
-def recolour(figure: Any, theme: Theme) -> Any:
-    """A figure in the colours of `theme`.
-
-    Only strings that are a colour as a whole are touched, so text, labels and arrays stay as they are.
-
-    Args:
-        figure: a figure dict, or any part of one.
-        theme: "light" returns the figure as it is.
-    """
-    if theme == "light":
-        return figure
-    if isinstance(figure, dict):
-        return {k: v if k == "bdata" else recolour(v, theme) for k, v in figure.items()}
-    if isinstance(figure, list | tuple):
-        return [recolour(v, theme) for v in figure]
-    return _dark(figure) if isinstance(figure, str) else figure

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from foam_viz.figures import theme
+
 
 def values(spec: dict[str, str]) -> np.ndarray:
     """The numbers of a typed array."""
@@ -24,3 +26,11 @@ def trace(figure: dict[str, Any], series: str, **meta: Any) -> dict[str, Any]:
     """The one trace of a series."""
     (found,) = traces(figure, series, **meta)
     return found
+
+
+def is_of_the_theme(colour: str) -> bool:
+    """Whether a colour, #RRGGBB or rgba(...), has a partner on dark paper."""
+    if colour.startswith("rgba("):
+        red, green, blue = (int(part) for part in colour[5:-1].split(",")[:3])
+        colour = f"#{red:02X}{green:02X}{blue:02X}"
+    return colour.upper() in theme.DARK_OF

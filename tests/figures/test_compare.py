@@ -18,7 +18,7 @@ from foam_viz.figures.look import Look
 from foam_viz.figures.panel import Drawing
 from foam_viz.figures.scene import Lane, Reference, Scene
 from foam_viz.trace import Manifest, Trace, record_batch
-from tests.figures.reading import trace, traces, values
+from tests.figures.reading import is_of_the_theme, trace, traces, values
 
 
 def _lane(position: int = 0, label: str = "", count: int = 500, seed: int | None = None, **columns: object) -> Lane:
@@ -48,7 +48,7 @@ def _checked(drawing: Drawing) -> dict:
     for drawn in figure["data"]:
         assert "hovertemplate" in drawn or drawn.get("hoverinfo") == "skip"
         colour = drawn["line"]["color"] if "line" in drawn else drawn["marker"]["color"]
-        assert theme._dark(colour) != colour, "a colour of the theme"
+        assert is_of_the_theme(colour)
     return figure
 
 

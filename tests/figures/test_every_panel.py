@@ -20,6 +20,7 @@ from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import Manifest, Trace, record_batch
 from foam_viz.ui.feed.deflated import _LEVEL as LEVEL
 from tests.figures.conftest import LABELS
+from tests.figures.reading import is_of_the_theme
 from tests.synthetic import SyntheticRun, factor_infos
 
 EACH_PANEL = pytest.mark.parametrize("spec", PANELS, ids=lambda spec: spec.id)
@@ -54,7 +55,7 @@ def test_figures_are_valid_plain_and_coloured_by_the_theme(spec: PanelSpec, lane
         if text.startswith("#") and len(text) == 7:
             assert text.upper() in known, text
         if text.startswith("rgba"):
-            assert theme._dark(text) != text or text.startswith("rgba(255,255,255"), text
+            assert is_of_the_theme(text), text
 
 
 @EACH_PANEL

@@ -62,23 +62,6 @@ def test_lanes_differ_in_colour_dash_and_symbol() -> None:
         assert len({getattr(lane, attribute) for lane in theme.LANES}) == len(theme.LANES) == 6
 
 
-def test_recolour_changes_colours_and_nothing_else() -> None:
-    figure = {
-        "data": [{"line": {"color": "#0072B2"}, "name": "#0072B2 is my run", "y": {"dtype": "f4", "bdata": "AAAA"}}],
-        "layout": {"fill": theme.alpha("#0B7A75", 0.1), "unknown": "#123456", "scale": [[0, "#FFFFFF"]]},
-    }
-    dark = theme.recolour(figure, "dark")
-    assert dark["data"][0] == {
-        "line": {"color": theme.LANES_DARK[0]},
-        "name": "#0072B2 is my run",
-        "y": {"dtype": "f4", "bdata": "AAAA"},
-    }
-    assert dark["layout"]["fill"] == "rgba(60,207,196,0.1)"
-    assert dark["layout"]["unknown"] == "#123456"
-    assert dark["layout"]["scale"] == [[0, theme.DARK.card]]
-    assert theme.recolour(figure, "light") is figure
-
-
 @pytest.mark.parametrize(("name", "palette"), [("light", theme.LIGHT), ("dark", theme.DARK)])
 def test_streamlit_is_configured_with_the_same_palette(name: str, palette: theme.Palette) -> None:
     table = CONFIG["theme"][name]
