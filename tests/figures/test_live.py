@@ -45,7 +45,7 @@ def test_a_run_that_grows_at_full_speed_is_drawn_by_eight_threads() -> None:
                 spec.draw(then)
                 past = all_checks(then.lanes[0].trace)
                 assert len(past.decision) == past.checks.sum() == then.lanes[0].trace.rows("checks")
-                compare.draw([lane], compare.CompareView())
+                compare.draw(Scene([lane]))
                 findings(run.trace)
                 loss = series(run.trace, "loss")
                 assert isinstance(loss, Missing) or len(loss.x) == len(loss.y)
