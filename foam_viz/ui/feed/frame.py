@@ -137,7 +137,7 @@ def settled(look: Look, moment: Moment) -> Look:
     if look.lane and look.lane not in positions:
         raise Refused(f"lane must be one of {', '.join(map(str, positions))}: there is no other.")
     look = replace(look, max_points=moment.points)
-    lane = Scene(moment.lanes, look).focus
+    lane = Scene(moment.lanes, replace(look, at=None)).focus
     if lane is None or not moment.follows:
         return replace(look, factor=None)
     if look.factor is None:
