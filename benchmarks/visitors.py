@@ -225,7 +225,7 @@ class Visitor:
         began = time.perf_counter()
         await self.page.press("Start")
         await self.board.open(self.page.view_id, list(self.PANELS))
-        await self.board.until(lambda: self.board.state == "training")
+        await self.board.until(lambda: self.board.state == "training", 240)
         return time.perf_counter() - began
 
     async def click(self, label: str, state: str) -> float:

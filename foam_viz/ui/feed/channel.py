@@ -12,7 +12,7 @@ from foam_viz.ui.feed import presence
 from foam_viz.ui.feed.pace import Pace
 from foam_viz.ui.feed.source import Gone, Moment, Source
 
-_LOOK_SECONDS = 0.04
+_LOOK_SECONDS = 0.05
 """Between two looks at whether something urgent happened; each is a comparison of a few values."""
 _WATCH_SECONDS = 10.0
 """Between two notes that somebody looks."""

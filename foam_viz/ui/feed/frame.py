@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
@@ -23,6 +24,8 @@ from foam_viz.ui.isolation import drawing, isolated
 
 _ROOM = 64 * 2**20
 """Bytes of drawn panels that are kept."""
+_CONTENTS = 64
+"""Answers that are kept: a class asks the same."""
 _PASTS = 16
 """Sets of lanes at earlier steps that are kept."""
 
@@ -50,8 +53,9 @@ class Frames:
     def __init__(self, pool: Executor) -> None:
         self.drawn: Once[Encoded] = Once(pool, _ROOM, lambda panel: len(panel.part.content))
         self._lanes: Once[tuple[Lane, ...]] = Once(pool, _PASTS)
+        self._contents: OrderedDict[tuple, Content] = OrderedDict()
 
-    async def content(self, moment: Moment, look: Look, panels: Sequence[str]) -> Content:
+    async def content(self, moment: Moment, look: Look, panels: frozenset[str]) -> Content:
         """Return what a look at a moment shows.
 
         Args:
@@ -62,7 +66,14 @@ class Frames:
         Raises:
             Refused: There is no such lane or factor.
         """
-        look = settled(look, moment)
+        asked = moment.key, look, panels
+        if asked not in self._contents:
+            self._contents[asked] = await self._made(moment, settled(look, moment), panels)
+            while len(self._contents) > _CONTENTS:
+                self._contents.popitem(last=False)
+        return self._contents[asked]
+
+    async def _made(self, moment: Moment, look: Look, panels: frozenset[str]) -> Content:
         key = moment.key_at(look.at)
         lanes = moment.lanes
         if look.at is not None:

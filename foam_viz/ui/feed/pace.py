@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
-FASTEST, SLOWEST = 0.25, 1.0
+FASTEST, SLOWEST = 0.25, 0.9
+"""Seconds between two moments; drawing and sending them comes on top, so the slowest makes one update a second."""
 _EVERY_SECONDS = 0.5
 _WEIGHT = 0.4
 """Of the newest measurement."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
@@ -21,6 +22,8 @@ from foam_viz.ui.feed.source import Gone, Source
 
 _SAMPLE = "sample:"
 _MOST_LANES = 6
+_MOST_AWAITED = 256
+"""Experiments without a run that are kept: the ones that a page asked for last."""
 
 
 class Sources:
@@ -33,7 +36,8 @@ class Sources:
     def __init__(self, hub: Callable[[], Hub]) -> None:
         self._hub = hub
         self._lock = threading.Lock()
-        self._shared: dict[str, AwaitedSource | RecordedSource] = {}
+        self._shared: dict[str, RecordedSource] = {}
+        self._awaited: OrderedDict[str, AwaitedSource] = OrderedDict()
         self._owners: dict[str, str] = {}
 
     def find(self, source: str) -> Source:
@@ -45,8 +49,8 @@ class Sources:
         if store.is_identity(source):
             return LiveSource(self._hub(), source)
         with self._lock:
-            if source in self._shared:
-                return self._shared[source]
+            if found := self._shared.get(source) or self._awaited.get(source):
+                return found
         if source.startswith(_SAMPLE):
             return self._sample(source)
         raise Gone(GONE)
@@ -109,8 +113,10 @@ class Sources:
         text = json.dumps(experiment.to_json(), sort_keys=True)
         name = f"awaited:{blake2b(text.encode(), digest_size=12).hexdigest()}"
         with self._lock:
-            if name not in self._shared:
-                self._shared[name] = AwaitedSource(name, experiment)
+            known = self._awaited.pop(name, None) or AwaitedSource(name, experiment)
+            self._awaited[name] = known
+            while len(self._awaited) > _MOST_AWAITED:
+                self._awaited.popitem(last=False)
         return name
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from benchmarks.server import Server
+from benchmarks.visitors import Visitor
 from foam_viz.engine.hub import Hub
 from foam_viz.settings import Settings
 from foam_viz.ui.feed import presence
@@ -128,6 +130,29 @@ def test_a_run_on_disk_is_opened_and_an_unknown_one_is_a_sentence(hub: Hub, serv
     other.ask("0" * 32, "loss")
     assert other.see()["problem"] == "The run of this link is no longer kept here."
     other.close()
+
+
+def test_after_a_restart_of_the_server_the_run_is_there_again(tmp_path: Path) -> None:
+    async def start(url: str) -> str:
+        visitor = Visitor(url, "lane=foam&batch_size=16", steers=True)
+        await visitor.start()
+        await visitor.board.until(lambda: visitor.board.step > 5, 240)
+        await visitor.close()
+        return visitor.page.view_id
+
+    with Server(tmp_path, FOAM_VIZ_ENGINES="1") as server:
+        source, port = asyncio.run(start(server.url)), server.port
+        one = Client(f"ws://127.0.0.1:{port}/feed")
+        one.ask(source, "loss")
+        before = one.see()
+    assert one.closed() in (1001, 1006, 1012)
+    with Server(tmp_path, port=port, FOAM_VIZ_ENGINES="1"):
+        again = Client(f"ws://127.0.0.1:{port}/feed")
+        again.panels = one.panels
+        again.ask(source, "loss", have={"loss": one.panels["loss"]["revision"]})
+        after = again.until(lambda frame: state(frame) == "paused" and step(frame) > 5, 240)
+        assert after["incarnation"] != before["incarnation"] and again.panels["loss"]["figure"]
+        again.close()
 
 
 @pytest.mark.parametrize("base", ["", "class/a"])
