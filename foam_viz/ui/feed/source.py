@@ -46,6 +46,7 @@ class Moment:
         follows: Whether a factor can be followed.
         outline: Stands for what the page around the panels shows.
         first, last: The steps between which there is something to look at.
+        passed: What was up to an earlier step than this changes no more.
         points: Points of a drawn curve, at most.
         run: Identity of what the source read the moment from, where that can be another one.
     """
@@ -62,6 +63,7 @@ class Moment:
     outline: str
     first: int
     last: int
+    passed: int
     points: int
     run: int = 0
 
@@ -74,8 +76,7 @@ class Moment:
         """Stand for the moment as it was after a step. What all lanes have passed changes no more."""
         if at is None:
             return self.key
-        passed = all(at < _newest(lane.trace) for lane in self.lanes)
-        return (self.source, self.incarnation, at) if passed else (*self.key, at)
+        return (self.source, self.incarnation, at) if at < self.passed else (*self.key, at)
 
     def lanes_at(self, at: int) -> tuple[Lane, ...]:
         """Return the lanes as they were after a step."""
@@ -119,9 +120,11 @@ def _number(source: object) -> int:
     return _known[source]
 
 
-def _newest(trace: TraceView) -> int:
-    ends = [steps[-1] for table in ("steps", "checks") if len(steps := trace.values(table, "step"))]
-    return int(max(ends, default=-1))
+def _passed(trace: TraceView) -> int:
+    """The newest step, before which nothing more is recorded; -1 where steps come again, as they may once more."""
+    tables = [steps for table in ("steps", "checks") if len(steps := trace.values(table, "step"))]
+    rising = all(bool(np.all(steps[1:] >= steps[:-1])) for steps in tables)
+    return int(max((steps[-1] for steps in tables), default=-1)) if rising else -1
 
 
 def _extent(lanes: Sequence[Lane]) -> tuple[int, int]:
@@ -166,6 +169,7 @@ def moment_of(
         outline=outline,
         first=first,
         last=last,
+        passed=min((_passed(lane.trace) for lane in lanes), default=-1),
         points=points or {1: 400, 2: 260, 3: 200}.get(len(lanes), 160),
         **more,
     )

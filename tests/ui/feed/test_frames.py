@@ -95,8 +95,12 @@ def test_a_look_at_the_past(client: Connect, growing: Growing) -> None:
     growing.advance()
     assert one.see()["panels"][0].keys() == {"id", "revision"}, "what was does not change"
     assert growing.drawn == ["loss"], "nor is it drawn again while the run goes on"
+    growing.runs[0].since[:] = 90
+    growing.runs[0].step = 100  # steps come again, as in a log of a run that went on from an earlier checkpoint
+    growing.advance()
+    assert one.see()["panels"][0]["figure"], "what was has changed"
     one.ask(growing.id, "loss", look={"at": 5000})
-    assert one.see()["status"][0][1] == "220"
+    assert one.see()["status"][0][1] == "240"
 
 
 def test_the_newest_request_wins(client: Connect, growing: Growing) -> None:
