@@ -3,6 +3,7 @@
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from foam_viz.ui.page_tools import page_tools
 from foam_viz.ui.server import lifespan, routes
 from foam_viz.ui.style import ICON, style
 
@@ -12,6 +13,7 @@ if get_script_run_ctx(suppress_warning=True) is None:
 else:
     st.set_page_config(page_title="foam_viz", page_icon=ICON, layout="wide")
     style()
+    page_tools()
     st.navigation(
         [
             st.Page("pages/start.py", title="Start", icon=":material/home:", default=True),

@@ -54,6 +54,8 @@ class Settings:
         silent_seconds: An engine that has said nothing for so long is replaced, in seconds.
         idle_pause_seconds: A run is paused when no page has shown it for so long, in seconds.
         grace_seconds: How long a run outlives its last open page, in seconds.
+        browser_seconds: How long uploads, selections and corrections of a browser outlive its last open page, in
+            seconds.
         publish_seconds: Time between two publications of a training run, in seconds.
         part_seconds: Time between two autosaved parts, in seconds.
         checkpoint_seconds: Time between two saves of weights and optimizer state, in seconds; large states are saved
@@ -84,6 +86,7 @@ class Settings:
     silent_seconds: float = 10.0
     idle_pause_seconds: float = 7200.0
     grace_seconds: float = 60.0
+    browser_seconds: float = 3600.0
     publish_seconds: float = 0.25
     part_seconds: float = 1.0
     checkpoint_seconds: float = 10.0
@@ -122,6 +125,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "silent_seconds": (1, 3600),
     "idle_pause_seconds": (1, 2_592_000),
     "grace_seconds": (1, 86_400),
+    "browser_seconds": (1, 604_800),
     "publish_seconds": (0.05, 10),
     "part_seconds": (0.1, 1.0),
     "checkpoint_seconds": (1, 600),

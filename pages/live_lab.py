@@ -1,10 +1,10 @@
 """The live lab: train small models side by side and watch the preconditioner."""
 
-from foam_viz.ui import lab_board, lab_controls, lab_sidebar, lab_state
+from foam_viz.ui import lab_board, lab_controls, lab_sidebar, session
 from foam_viz.ui.server import hub
 
 hub()
-state = lab_state.state()
+state = session.lab()
 lab_sidebar.sidebar(state)
 run = state.run()
 state.write_address()

@@ -15,8 +15,8 @@ from foam_viz.ui import lab_head
 from foam_viz.ui.board import Panel, board
 from foam_viz.ui.isolation import drawing
 from foam_viz.ui.lab_controls import follow, followed
-from foam_viz.ui.lab_state import LabState
 from foam_viz.ui.server import hub, session_id
+from foam_viz.ui.session.lab import Lab
 
 TICK_SECONDS, WATCH_SECONDS = 0.25, 1.0
 # Points of a drawn curve, by the number of lanes: what a browser without a GPU can move four times a second.
@@ -44,7 +44,7 @@ class Outline(NamedTuple):
     saving: str = ""
 
 
-def outline(state: LabState, run: LabRun | None) -> Outline:
+def outline(state: Lab, run: LabRun | None) -> Outline:
     """The outline now. The page must take it before it draws anything: an engine may answer in the middle of it."""
     chosen = (state.lane, state.factor, state.may_control(run))
     if run is None:
@@ -59,7 +59,7 @@ def outline(state: LabState, run: LabRun | None) -> Outline:
     )
 
 
-def panels(state: LabState, run: LabRun | None, shown: Outline, loss_axis: str, loss_log: bool) -> None:
+def panels(state: Lab, run: LabRun | None, shown: Outline, loss_axis: str, loss_log: bool) -> None:
     """Draws the panels, again and again while the run trains.
 
     Args:
@@ -85,7 +85,7 @@ def panels(state: LabState, run: LabRun | None, shown: Outline, loss_axis: str, 
     live()
 
 
-def draw(state: LabState, run: LabRun | None, look: Look, everything: bool) -> None:
+def draw(state: Lab, run: LabRun | None, look: Look, everything: bool) -> None:
     """One update of the board."""
     experiment = state.experiment if run is None else run.experiment
     lanes: list[Lane] = []

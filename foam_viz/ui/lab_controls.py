@@ -12,8 +12,8 @@ from foam_viz.engine.lab_run import LabRun
 from foam_viz.figures.look import LossAxis
 from foam_viz.trace import bundle
 from foam_viz.trace.model import Trace
-from foam_viz.ui.lab_state import LabState
 from foam_viz.ui.refusals import refusals
+from foam_viz.ui.session.lab import Lab
 from foam_viz.ui.text import plain
 
 SPEEDS: dict[str, float | None] = {"1 step/s": 1.0, "5 steps/s": 5.0, "25 steps/s": 25.0, "Full speed": None}
@@ -24,7 +24,7 @@ LOSS_AXES: dict[LossAxis, str] = {
 }
 
 
-def controls(state: LabState, run: LabRun | None) -> None:
+def controls(state: Lab, run: LabRun | None) -> None:
     """The buttons, and what they could not do."""
     mine = state.may_control(run)
     running = run is not None and run.running
@@ -44,7 +44,7 @@ def controls(state: LabState, run: LabRun | None) -> None:
 
 
 def _button(
-    state: LabState, label: str, command: str, enabled: bool, icon: str, help_text: str, *, primary: bool = False
+    state: Lab, label: str, command: str, enabled: bool, icon: str, help_text: str, *, primary: bool = False
 ) -> None:
     st.button(
         label,
@@ -58,7 +58,7 @@ def _button(
     )
 
 
-def _speed(state: LabState, mine: bool) -> None:
+def _speed(state: Lab, mine: bool) -> None:
     def chosen() -> None:
         state.speed = SPEEDS[st.session_state["speed"]]
         if state.view_id:
@@ -107,7 +107,7 @@ def _zipped(trace: Trace) -> bytes:
         return path.read_bytes()
 
 
-def _messages(state: LabState, run: LabRun | None, mine: bool) -> None:
+def _messages(state: Lab, run: LabRun | None, mine: bool) -> None:
     refusals(state.rejected)
     if state.problem:
         st.error(plain(state.problem))
@@ -129,7 +129,7 @@ def _messages(state: LabState, run: LabRun | None, mine: bool) -> None:
         st.info("Settings have changed since this run began. Reset trains with them.", icon=":material/tune:")
 
 
-def look(state: LabState, run: LabRun | None) -> tuple[LossAxis, bool]:
+def look(state: Lab, run: LabRun | None) -> tuple[LossAxis, bool]:
     """What the panels look at: the axis of the loss, and the factor followed."""
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="look"):
         axis = st.selectbox(
@@ -150,7 +150,7 @@ def look(state: LabState, run: LabRun | None) -> tuple[LossAxis, bool]:
     return axis, log
 
 
-def _lane_choice(state: LabState, run: LabRun | None, lanes: list[int]) -> None:
+def _lane_choice(state: Lab, run: LabRun | None, lanes: list[int]) -> None:
     names = (state if run is None else run).experiment.labels()
 
     def chosen() -> None:
@@ -169,7 +169,7 @@ def _lane_choice(state: LabState, run: LabRun | None, lanes: list[int]) -> None:
     )
 
 
-def _factor_choice(state: LabState, run: LabRun | None) -> None:
+def _factor_choice(state: Lab, run: LabRun | None) -> None:
     names = run.traces[state.lane].manifest.factor_names if run and state.lane < len(run.traces) else ()
 
     def chosen() -> None:
@@ -190,7 +190,7 @@ def _factor_choice(state: LabState, run: LabRun | None) -> None:
     )
 
 
-def followed(state: LabState, run: LabRun | None) -> int | None:
+def followed(state: Lab, run: LabRun | None) -> int | None:
     """The factor followed: the reader's choice, else the run's own."""
     if state.factor is not None or run is None:
         return state.factor
@@ -198,7 +198,7 @@ def followed(state: LabState, run: LabRun | None) -> int | None:
     return lanes[state.lane]["followed"] if state.lane < len(lanes) else None
 
 
-def follow(state: LabState, factor: int | None, lane: int | None = None) -> None:
+def follow(state: Lab, factor: int | None, lane: int | None = None) -> None:
     """Follows a factor on every panel, and in the recorder where the run may be steered.
 
     Args:

@@ -12,8 +12,8 @@ from foam_viz.engine.presets import PRESETS
 from foam_viz.optim import catalogue as optimizers
 from foam_viz.optim.fields import Field, FieldError
 from foam_viz.tasks import catalogue as tasks
-from foam_viz.ui.lab_state import LabState
 from foam_viz.ui.server import hub
+from foam_viz.ui.session.lab import Lab
 from foam_viz.ui.text import plain
 from foam_viz.ui.widgets import field_widget
 
@@ -22,7 +22,7 @@ _FIRST = ("lr", "period", "start", "tau", "epsilon", "epsilon_max")
 _SCHEDULE_FIELDS = {"warmup_steps": "warm-up", "decay_steps": "linear-decay"}
 
 
-def sidebar(state: LabState) -> None:
+def sidebar(state: Lab) -> None:
     """Draws the sidebar and brings the configuration up to what its widgets say."""
     with st.sidebar:
         _presets(state)
@@ -52,7 +52,7 @@ def sidebar(state: LabState) -> None:
         st.rerun()  # a lane is named by its settings, and its name stands above them
 
 
-def _presets(state: LabState) -> None:
+def _presets(state: Lab) -> None:
     def chosen() -> None:
         if name := st.session_state.get("preset"):
             state.use(config.from_query(PRESETS[name].query)[0])
@@ -73,7 +73,7 @@ def _fields(fields: tuple[Field, ...], prefix: str, settings: dict[str, Any]) ->
     return {field.name: field_widget(field, f"set.{prefix}.{field.name}", settings[field.name]) for field in fields}
 
 
-def _task(state: LabState) -> tuple[str, dict[str, Any], dict[str, Any]]:
+def _task(state: Lab) -> tuple[str, dict[str, Any], dict[str, Any]]:
     now = state.experiment
     key = "set.task"
     if key not in st.session_state:
@@ -100,7 +100,7 @@ def _task(state: LabState) -> tuple[str, dict[str, Any], dict[str, Any]]:
     return task, task_settings, run_settings
 
 
-def _lane(state: LabState, task: str, place: int, lane: LaneConfig, label: str) -> tuple[str, dict[str, Any]]:
+def _lane(state: Lab, task: str, place: int, lane: LaneConfig, label: str) -> tuple[str, dict[str, Any]]:
     lane_id = state.lane_ids[place]
     box = f"lane-{lane_id}"
     opened: dict[int, bool] = st.session_state.setdefault("lanes-open", {})
@@ -145,7 +145,7 @@ def _optimizer_label(name: str) -> str:
     return f"{spec.label} (ours)" if spec.is_ours else spec.label
 
 
-def _device(state: LabState) -> None:
+def _device(state: Lab) -> None:
     labels = {"auto": "Automatic", **dict(hub().devices)}
     state.device = st.selectbox(
         "Device",

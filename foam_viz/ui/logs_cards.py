@@ -11,7 +11,7 @@ from foam_viz.logs.reader import Problem
 from foam_viz.trace import strict_json
 from foam_viz.ui import logs_columns, logs_pattern
 from foam_viz.ui.logs_runs_table import holds_runs, runs_table
-from foam_viz.ui.logs_state import LogsState, Run
+from foam_viz.ui.session.logs import Logs, Run
 from foam_viz.ui.text import plain
 
 _MOST_PROBLEMS, _MOST_NOTES, _MOST_FILES = 40, 60, 6
@@ -38,7 +38,7 @@ def steps_of(run: Run) -> str:
     return f"{int(steps.min()):,} – {int(steps.max()):,}"
 
 
-def recognised(state: LogsState, runs: list[Run]) -> None:
+def recognised(state: Logs, runs: list[Run]) -> None:
     """The whole view."""
     problems(state)
     logs_pattern.patterns(state)
@@ -49,12 +49,12 @@ def recognised(state: LogsState, runs: list[Run]) -> None:
     _card(state, runs)
 
 
-def nothing(state: LogsState) -> None:
+def nothing(state: Logs) -> None:
     """In place of a view that has nothing to show."""
     with st.container(
         border=True, key="logs-empty", horizontal_alignment="center", vertical_alignment="center", height=260
     ):
-        if state.pending:
+        if state.open.pending:
             st.markdown(":gray[Being read. The runs appear here as soon as that is done.]", width="content")
         else:
             st.markdown(
@@ -64,7 +64,7 @@ def nothing(state: LogsState) -> None:
             )
 
 
-def problems(state: LogsState) -> None:
+def problems(state: Logs) -> None:
     """What could not be read, each with file, place, reason and remedy."""
     found = [problem for source in state.sources for problem in source.found.problems]
     if not found:
@@ -83,7 +83,7 @@ def _words(problem: Problem) -> str:
     return f"**{plain(problem.file)}**{place}: {plain(problem.reason, 600)}.{remedy}"
 
 
-def _overview(state: LogsState, runs: list[Run]) -> None:
+def _overview(state: Logs, runs: list[Run]) -> None:
     rows = [
         {
             "Run": run.label,
@@ -128,13 +128,13 @@ def _overview(state: LogsState, runs: list[Run]) -> None:
     )
 
 
-def choose(state: LogsState, key: str) -> None:
+def choose(state: Logs, key: str) -> None:
     """Look at another run, everywhere on the page."""
     state.run = key
     state.factor = 0
 
 
-def run_choice(state: LogsState, runs: list[Run], key: str, **more: object) -> Run:
+def run_choice(state: Logs, runs: list[Run], key: str, **more: object) -> Run:
     """A selectbox of the run looked at."""
     by_key = {run.key: run for run in runs}
     if state.run not in by_key:
@@ -148,7 +148,7 @@ def run_choice(state: LogsState, runs: list[Run], key: str, **more: object) -> R
     return by_key[state.run]
 
 
-def _card(state: LogsState, runs: list[Run]) -> None:
+def _card(state: Logs, runs: list[Run]) -> None:
     with st.container(border=True, key="card"):
         with st.container(horizontal=True, vertical_alignment="bottom"):
             run = run_choice(state, runs, "logs.card", width=420)
@@ -179,12 +179,12 @@ def _card(state: LogsState, runs: list[Run]) -> None:
                 st.code(strict_json.dumps({k: v for k, v in told.items() if v}), language=None, height=360)
 
 
-def _secrets(state: LogsState) -> None:
+def _secrets(state: Logs) -> None:
     def changed() -> None:
-        state.show_secrets = st.session_state["logs.secrets"]
-        state.read_all_again()
+        state.open.show_secrets = st.session_state["logs.secrets"]
+        state.open.read_all()
 
-    st.session_state["logs.secrets"] = state.show_secrets
+    st.session_state["logs.secrets"] = state.open.show_secrets
     st.toggle(
         "Show masked values",
         key="logs.secrets",

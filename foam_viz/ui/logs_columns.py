@@ -11,8 +11,8 @@ import streamlit as st
 from foam_viz.logs.reader import ColumnRule
 from foam_viz.trace import Trace
 from foam_viz.trace.schema import STEPS
-from foam_viz.ui.logs_memory import Rules, shape_of
-from foam_viz.ui.logs_state import LogsState, Run, memory
+from foam_viz.ui.session.corrections import Rules, Shape
+from foam_viz.ui.session.logs import Logs, Run
 from foam_viz.ui.text import plain
 
 LEFT_OUT = "– leave out –"
@@ -70,19 +70,16 @@ def rules_of(
     return (dict(known) if wrong else rules), wrong
 
 
-def columns(state: LogsState, run: Run) -> None:
+def columns(state: Logs, run: Run) -> None:
     """The table, and what to do with it."""
     before = rows_of(run.trace)
     if not before or run.source is None:
         return
-    shape = shape_of(run.trace)
-    known = memory().rules(shape)
+    known = state.open.corrections.of(run.trace)
     st.markdown(
         "**Columns** :gray[as they were understood. Change target, unit or scale (value × scale is in the unit), then "
-        "apply. It holds for every log with these columns, and is remembered.]"
+        "apply. It holds for every log with these columns that you open in this browser.]"
     )
-    if problem := memory().problem:
-        st.warning(plain(problem, 600), icon=":material/history_toggle_off:")
     names = [column.name for column in STEPS.columns]
     targets = list(
         dict.fromkeys([LEFT_OUT, *names, *(row["target"] for row in before), *(r["source"] for r in before)])
@@ -90,7 +87,7 @@ def columns(state: LogsState, run: Run) -> None:
     version = st.session_state.setdefault("logs.columns-version", 0)
     after = st.data_editor(
         before,
-        key=f"logs.columns.{run.key}.{shape}.{version}.{hash(str(before))}",
+        key=f"logs.columns.{run.key}.{hash(Shape.of(run.trace))}.{version}.{hash(str(before))}",
         hide_index=True,
         num_rows="fixed",
         height="auto" if len(before) <= _MOST_ROWS else _LONG_TABLE,
@@ -105,7 +102,7 @@ def columns(state: LogsState, run: Run) -> None:
             "scale": st.column_config.NumberColumn(
                 "Scale", width="small", format="%g", help="0.001 from milliseconds to seconds."
             ),
-            "guessed": st.column_config.CheckboxColumn("Guessed", width="small", help="Not yet said by anybody."),
+            "guessed": st.column_config.CheckboxColumn("Guessed", width="small", help="You have not corrected it."),
         },
     )
     rules, wrong = rules_of(before, after, known)
@@ -128,6 +125,6 @@ def columns(state: LogsState, run: Run) -> None:
             )
 
 
-def _apply(state: LogsState, trace: Trace, rules: Rules) -> None:
+def _apply(state: Logs, trace: Trace, rules: Rules) -> None:
     st.session_state["logs.columns-version"] += 1
-    state.correct(trace, rules)
+    state.open.correct(trace, rules)

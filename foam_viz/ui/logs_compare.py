@@ -16,14 +16,14 @@ from foam_viz.ui.logs_address import BY_NAME, SMOOTHINGS
 from foam_viz.ui.logs_cards import nothing
 from foam_viz.ui.logs_published import published
 from foam_viz.ui.logs_runs_table import holds_runs
-from foam_viz.ui.logs_state import LogsState, Run
+from foam_viz.ui.session.logs import Logs, Run
 from foam_viz.ui.text import plain
 
 _AT_FIRST = 12
 """Runs compared before anybody chose."""
 
 
-def compare(state: LogsState, runs: list[Run]) -> None:
+def compare(state: Logs, runs: list[Run]) -> None:
     """The whole view."""
     tables = [run for run in runs if holds_runs(run)]
     runs = [run for run in runs if not holds_runs(run)]
@@ -47,7 +47,7 @@ def compare(state: LogsState, runs: list[Run]) -> None:
     published()
 
 
-def _runs(state: LogsState, runs: list[Run]) -> list[Run]:
+def _runs(state: Logs, runs: list[Run]) -> list[Run]:
     by_key = {run.key: run for run in runs}
     wanted = list(by_key)[:_AT_FIRST] if state.chosen is None else [key for key in state.chosen if key in by_key]
     st.session_state["logs.chosen"] = wanted
@@ -68,7 +68,7 @@ def _runs(state: LogsState, runs: list[Run]) -> list[Run]:
     return [by_key[key] for key in wanted]
 
 
-def _kept(state: LogsState, name: str) -> str:
+def _kept(state: Logs, name: str) -> str:
     """Key of the widget of a field, which starts from the view and writes into it."""
     key = f"logs.{name}"
     if key not in st.session_state:
@@ -78,19 +78,19 @@ def _kept(state: LogsState, name: str) -> str:
     return key
 
 
-def _choice(state: LogsState, name: str, labels: dict[str, str], width: int) -> None:
+def _choice(state: Logs, name: str, labels: dict[str, str], width: int) -> None:
     field = BY_NAME[name]
     state.view[name] = st.selectbox(
         field.label, list(labels), key=_kept(state, name), format_func=labels.get, help=field.help, width=width
     )
 
 
-def _toggle(state: LogsState, name: str, **more: Any) -> None:
+def _toggle(state: Logs, name: str, **more: Any) -> None:
     field = BY_NAME[name]
     state.view[name] = st.toggle(field.label, key=_kept(state, name), help=field.help, **more)
 
 
-def _number(state: LogsState, name: str, width: int) -> None:
+def _number(state: Logs, name: str, width: int) -> None:
     """A text field of a number: it takes 3e-7, and 'none' or nothing where that is allowed."""
     field = BY_NAME[name]
     unit = f" ({field.unit})" if field.unit else ""
@@ -101,7 +101,7 @@ def _number(state: LogsState, name: str, width: int) -> None:
         st.caption(f":red[{plain(error)}; still {plain(field.format(state.view[name]))}]")
 
 
-def _what(state: LogsState, chosen: list[Run]) -> None:
+def _what(state: Logs, chosen: list[Run]) -> None:
     there = list(dict.fromkeys(name for run in chosen for name in metrics(run.trace)))
     wanted = [name for name in state.view["metric"] if name in there]
     st.session_state["logs.metric"] = wanted or _first_metric(there)
@@ -140,7 +140,7 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _how(state: LogsState, chosen: list[Run]) -> tuple[int | None, int | None]:
+def _how(state: Logs, chosen: list[Run]) -> tuple[int | None, int | None]:
     """The rest of the controls; returns the baseline and the run brought forward, as places in the list."""
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="how"):
         baseline, highlight = _marks(chosen)
@@ -176,7 +176,7 @@ def _marks(chosen: list[Run]) -> tuple[int | None, int | None]:
     return found[0], found[1]
 
 
-def _confounds(state: LogsState, found: list[Confound]) -> bool:
+def _confounds(state: Logs, found: list[Confound]) -> bool:
     """What else differs between the runs; says whether they may be ranked along the axis chosen."""
     by_time = BY_ID[state.view["x"]].measure == "time"
     words = frozenset(confound.words for confound in found)
@@ -198,10 +198,10 @@ def _confounds(state: LogsState, found: list[Confound]) -> bool:
         return True
     if not withheld:
         return True
-    st.session_state["logs.confirmed"] = words <= state.confirmed
+    st.session_state["logs.confirmed"] = words <= state.browser.confirmed
 
     def confirmed() -> None:
-        state.confirmed = words if st.session_state["logs.confirmed"] else frozenset()
+        state.browser.confirmed = words if st.session_state["logs.confirmed"] else frozenset()
 
     return st.checkbox(
         "I know that they differ: rank them by time all the same",

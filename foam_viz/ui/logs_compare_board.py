@@ -18,7 +18,7 @@ from foam_viz.figures.theme import number
 from foam_viz.trace.visible import shortened
 from foam_viz.ui.board import LaneChip, Panel, board
 from foam_viz.ui.isolation import drawing
-from foam_viz.ui.logs_state import LogsState, Run
+from foam_viz.ui.session.logs import Logs, Run
 
 _LIVE_SECONDS = 1.0
 _MOST_CHIPS = 12
@@ -26,7 +26,7 @@ _MOST_CHIPS = 12
 _WITHHELD = "withheld"
 
 
-def draw(state: LogsState, runs: list[Run], baseline: int | None, highlight: int | None, allowed: bool) -> None:
+def draw(state: Logs, runs: list[Run], baseline: int | None, highlight: int | None, allowed: bool) -> None:
     """Draws the board, again and again while a live run trains."""
     st.session_state["logs-compare-everything"] = True
     metrics: list[str] = st.session_state["logs.metric"]
@@ -57,12 +57,12 @@ def draw(state: LogsState, runs: list[Run], baseline: int | None, highlight: int
     panels()
 
 
-def smoothing_of(state: LogsState) -> Smoothing:
+def smoothing_of(state: Logs) -> Smoothing:
     """The smoothing chosen."""
     return Smoothing(state.view["smoothing"], state.view["scale"])
 
 
-def look(state: LogsState, metrics: Sequence[str], highlight: int | None) -> Look:
+def look(state: Logs, metrics: Sequence[str], highlight: int | None) -> Look:
     """What the reader chose."""
     view, window = state.view, state.window
     zoomed = window is not None and window[0] == view["x"]
@@ -82,13 +82,13 @@ def look(state: LogsState, metrics: Sequence[str], highlight: int | None) -> Loo
     )
 
 
-def drawn(state: LogsState, lanes: Sequence[Lane], metrics: Sequence[str], highlight: int | None) -> list[Panel]:
+def drawn(state: Logs, lanes: Sequence[Lane], metrics: Sequence[str], highlight: int | None) -> list[Panel]:
     """A panel for each metric, and refresh rates and damping where any run has checks of its factors."""
     scene = Scene(lanes, look(state, metrics, highlight))
     return [Panel(spec, drawing(spec, scene)) for spec in compared(scene)]
 
 
-def table(state: LogsState, lanes: Sequence[Lane], metrics: Sequence[str], baseline: int | None) -> list[Row]:
+def table(state: Logs, lanes: Sequence[Lane], metrics: Sequence[str], baseline: int | None) -> list[Row]:
     """What each run reached of the first metric; computed again only when a run or the question changed."""
     if not metrics:
         return [Row() for _ in lanes]
@@ -106,7 +106,7 @@ def table(state: LogsState, lanes: Sequence[Lane], metrics: Sequence[str], basel
     return state.answer[1]
 
 
-def cells(row: Row, state: LogsState, withheld: bool) -> list[tuple[str, str, str]]:
+def cells(row: Row, state: Logs, withheld: bool) -> list[tuple[str, str, str]]:
     """`(label, text, explanation)` of one run."""
     axis = BY_ID[state.view["x"]]
     if row.missing:
@@ -146,7 +146,7 @@ def _value(label: str, value: Value | None, help_text: str) -> tuple[str, str, s
 
 
 def chips(
-    runs: Sequence[Run], lanes: Sequence[Lane], rows: Sequence[Row], state: LogsState, withheld: bool
+    runs: Sequence[Run], lanes: Sequence[Lane], rows: Sequence[Row], state: Logs, withheld: bool
 ) -> list[LaneChip]:
     """The table above the panels."""
     return [
@@ -155,9 +155,7 @@ def chips(
     ]
 
 
-def _long_table(
-    runs: Sequence[Run], lanes: Sequence[Lane], rows: Sequence[Row], state: LogsState, withheld: bool
-) -> None:
+def _long_table(runs: Sequence[Run], lanes: Sequence[Lane], rows: Sequence[Row], state: Logs, withheld: bool) -> None:
     way = direction(st.session_state["logs.metric"][0]) if st.session_state["logs.metric"] else "lower"
     st.caption(f"{len(runs):,} runs in the order chosen; of this metric {way} is better.")
     st.dataframe(

@@ -25,7 +25,7 @@ from foam_viz.ui.isolation import drawing, isolated
 from foam_viz.ui.lab_controls import LOSS_AXES
 from foam_viz.ui.logs_cards import nothing, run_choice
 from foam_viz.ui.logs_runs_table import holds_runs, runs_table
-from foam_viz.ui.logs_state import LogsState, Run
+from foam_viz.ui.session.logs import Logs, Run
 from foam_viz.ui.text import plain
 
 _AT_MOMENT = frozenset({"factor-map", "spectrum", "overlap", "decision", "picture"})
@@ -36,7 +36,7 @@ _KEPT_FINDINGS = 40
 _LIVE_SECONDS = 1.0
 
 
-def inspect(state: LogsState, runs: list[Run]) -> None:
+def inspect(state: Logs, runs: list[Run]) -> None:
     """The whole view."""
     if not runs:
         nothing(state)
@@ -64,7 +64,7 @@ def inspect(state: LogsState, runs: list[Run]) -> None:
     _panels(state, run, axis, log, moment)
 
 
-def _factor(state: LogsState, run: Run) -> None:
+def _factor(state: Logs, run: Run) -> None:
     names = run.trace.manifest.factor_names
     state.factor = min(state.factor, max(len(names) - 1, 0))
     if names:
@@ -86,7 +86,7 @@ def _factor(state: LogsState, run: Run) -> None:
     )
 
 
-def _moment(state: LogsState, run: Run) -> int | None:
+def _moment(state: Logs, run: Run) -> int | None:
     """The step looked at; None for the end."""
     steps = run.trace.values("steps", "step")
     if len(steps) < 2 or int(steps.max()) <= int(steps.min()):
@@ -111,7 +111,7 @@ def _moment(state: LogsState, run: Run) -> int | None:
     return state.moments.get(run.key)
 
 
-def go_to(state: LogsState, key: str, step: int, end: int) -> None:
+def go_to(state: Logs, key: str, step: int, end: int) -> None:
     """Look at a step of a run; its end follows the run while it grows."""
     if step >= end:
         state.moments.pop(key, None)
@@ -119,7 +119,7 @@ def go_to(state: LogsState, key: str, step: int, end: int) -> None:
         state.moments[key] = step
 
 
-def _findings(state: LogsState, run: Run) -> None:
+def _findings(state: Logs, run: Run) -> None:
     broken: list[str] = []
     found = isolated("The list of findings", lambda: findings(run.trace), lambda line: broken.append(line) or [])
     if broken:
@@ -146,13 +146,13 @@ def _findings(state: LogsState, run: Run) -> None:
             st.caption(f"And {len(found) - _KEPT_FINDINGS:,} more.")
 
 
-def _look_at(state: LogsState, run: Run, finding: Finding) -> None:
+def _look_at(state: Logs, run: Run, finding: Finding) -> None:
     state.moments[run.key] = finding.step  # at the end too: the line shows where
     if finding.factor is not None:
         state.factor = finding.factor
 
 
-def _panels(state: LogsState, run: Run, axis: str, log: bool, moment: int | None) -> None:
+def _panels(state: Logs, run: Run, axis: str, log: bool, moment: int | None) -> None:
     st.session_state["logs-inspect-everything"] = True
     shown = state.factor
 

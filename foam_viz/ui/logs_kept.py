@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -36,39 +35,29 @@ class Kept:
     Args:
         visitor_bytes: That the readings of one visitor may hold.
         server_bytes: That all readings together may hold.
-        is_active: Says whether a visitor's browser is connected.
-        grace_seconds: How long the readings of a visitor outlive the browser.
     """
 
-    def __init__(
-        self, visitor_bytes: int, server_bytes: int, is_active: Callable[[str], bool], grace_seconds: float
-    ) -> None:
+    def __init__(self, visitor_bytes: int, server_bytes: int) -> None:
         self.visitor_bytes, self.server_bytes = visitor_bytes, server_bytes
-        self._is_active, self._grace = is_active, grace_seconds
         self._entries: list[_Entry] = []
-        self._seen: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def hold(self, visitor: str, holder: Holder) -> None:
         """Take a holder's new reading into account, and free what was used longest ago until everything fits."""
-        self.sweep()
         reading = holder.reading
         size = sum(trace.nbytes for trace in reading.traces) if reading else 0
         with self._lock:
             self._forget(holder)
-            now = time.monotonic()
-            self._seen[visitor] = now
-            self._entries.append(_Entry(weakref.ref(holder), visitor, size, now))
+            self._entries.append(_Entry(weakref.ref(holder), visitor, size, time.monotonic()))
             self._make_room(
                 [entry for entry in self._entries if entry.visitor == visitor], self.visitor_bytes, "you have open"
             )
             self._make_room(self._entries, self.server_bytes, "this server holds for all its visitors")
 
     def use(self, visitor: str, holder: Holder | None = None) -> None:
-        """Remember that a visitor is here, and looks at a holder's reading now."""
+        """Remember that a visitor looks at a holder's reading now, or at all of them."""
         now = time.monotonic()
         with self._lock:
-            self._seen[visitor] = now
             for entry in self._entries:
                 if entry.visitor == visitor and (holder is None or entry.holder() is holder):
                     entry.used = now
@@ -83,21 +72,6 @@ class Kept:
         """Bytes that one visitor's readings hold, or those of all."""
         with self._lock:
             return sum(entry.size for entry in self._alive() if visitor in (None, entry.visitor))
-
-    def sweep(self) -> None:
-        """Free the readings of visitors whose browser has been away for longer than the grace time."""
-        now = time.monotonic()
-        freed = False
-        with self._lock:
-            for visitor in {entry.visitor for entry in self._alive()}:
-                if self._is_active(visitor):
-                    self._seen[visitor] = now
-                elif now - self._seen.setdefault(visitor, now) > self._grace:
-                    for entry in [entry for entry in self._entries if entry.visitor == visitor]:
-                        self._free(entry, f"Closed, as your browser was away for more than {self._grace:g} s.")
-                        freed = True
-        if freed:
-            _release()
 
     def _make_room(self, entries: list[_Entry], limit: int, whose: str) -> None:
         held = sum(entry.size for entry in entries)

@@ -9,9 +9,10 @@ from foam_viz.ui.logs_cards import recognised
 from foam_viz.ui.logs_compare import compare
 from foam_viz.ui.logs_inspect import inspect
 from foam_viz.ui.logs_sources import sidebar
-from foam_viz.ui.logs_state import LogsState, state
 from foam_viz.ui.refusals import refusals
 from foam_viz.ui.server import hub
+from foam_viz.ui.session import logs
+from foam_viz.ui.session.logs import Logs
 from foam_viz.ui.text import plain
 
 _VIEWS = {"runs": recognised, "inspect": inspect, "compare": compare}
@@ -20,7 +21,7 @@ _VIEWS = {"runs": recognised, "inspect": inspect, "compare": compare}
 def page() -> None:
     """Draws the page."""
     hub()
-    session = state()
+    session = logs()
     session.collect()
     session.look()
     sidebar(session)
@@ -31,7 +32,7 @@ def page() -> None:
     session.write_address()
 
 
-def _tab(session: LogsState) -> None:
+def _tab(session: Logs) -> None:
     if "logs.tab" not in st.session_state:
         st.session_state["logs.tab"] = session.view["tab"]
     with st.container(key="logs-tabs"):
@@ -45,7 +46,7 @@ def _tab(session: LogsState) -> None:
         )
 
 
-def _messages(session: LogsState) -> None:
+def _messages(session: Logs) -> None:
     refusals(session.rejected)
     if session.notice:
         st.warning(plain(session.notice, 600), icon=":material/info:")

@@ -11,8 +11,9 @@ from foam_viz.logs.blocks import LANDS, Block, parse
 from foam_viz.logs.patterns import PatternError
 from foam_viz.trace import Trace
 from foam_viz.ui.logs_reading import preview
-from foam_viz.ui.logs_state import LogsState, Source
 from foam_viz.ui.server import hub
+from foam_viz.ui.session.logs import Logs
+from foam_viz.ui.session.open_logs import Source
 from foam_viz.ui.text import plain
 
 EXAMPLE = r"step (?P<step>\d+): loss (?P<loss>[-\d.eE]+)"
@@ -41,7 +42,7 @@ def concerned(source: Source) -> bool:
     )
 
 
-def patterns(state: LogsState) -> None:
+def patterns(state: Logs) -> None:
     """The editor of each source that has, or may have, text logs."""
     for source in state.sources:
         if concerned(source):
@@ -65,7 +66,7 @@ def _take_example(source: Source) -> None:
         _fill(source, _examples()[chosen])
 
 
-def _editor(state: LogsState, source: Source) -> None:
+def _editor(state: Logs, source: Source) -> None:
     st.caption(
         "Regular expressions with a named group for each value, one of them the step; looking ahead and references "
         "back are not supported. Empty: the styles below and lines such as step=10 loss=2.3 are found as they are."
@@ -179,6 +180,6 @@ def _first_rows(trace: Trace) -> dict[str, list]:
     return {name: table[name].to_pylist() for name in table.column_names if trace.has("steps", name)}
 
 
-def _apply(state: LogsState, source: Source, pattern: str) -> None:
+def _apply(state: Logs, source: Source, pattern: str) -> None:
     source.pattern = pattern
-    state.read(source)
+    state.open.read(source)

@@ -20,7 +20,7 @@ from foam_viz.logs.reader import Options, Problem, Reading
 from foam_viz.settings import Settings
 from foam_viz.trace import Trace
 from foam_viz.ui.fair import FairQueue
-from foam_viz.ui.logs_memory import Rules, shape_of
+from foam_viz.ui.session.corrections import Rules, Shape
 
 AT_ONCE, PATIENCE_SECONDS, MOST_AT_ONCE = 2, 5.0, 4
 """Uploads read at a time on the whole server; one that takes longer makes place for another, up to the last number."""
@@ -54,7 +54,7 @@ def read(
     *,
     pattern: str,
     show_secrets: bool,
-    rules: Callable[[str], Rules],
+    rules: Callable[[Trace], Rules],
     limits: Limits,
     stop: Callable[[], bool] = lambda: False,
 ) -> Reading:
@@ -66,7 +66,7 @@ def read(
         paths: Files and folders.
         pattern: Of the lines of text logs; empty for the built-in one.
         show_secrets: Do not mask what looks like a secret.
-        rules: Gives the corrections for a shape of columns, see :func:`foam_viz.ui.logs_memory.shape_of`.
+        rules: Gives the corrections of a run's columns.
         limits: Of the reading; its time is that of everything together, read again or not.
         stop: Says that nobody waits for it any more.
     """
@@ -79,12 +79,12 @@ def read(
     found = once(paths, Options(show_secrets=show_secrets))
     if pattern:
         found = _with_pattern(found, once(paths, Options(show_secrets=show_secrets, line_pattern=pattern)))
-    corrected: dict[str, Rules] = {}
-    for shape in dict.fromkeys(filter(None, map(shape_of, found.traces))):
-        if len(corrected) < _MOST_SHAPES and (known := rules(shape)):
+    corrected: dict[Shape, Rules] = {}
+    for shape, trace in {Shape.of(trace): trace for trace in found.traces}.items():
+        if len(corrected) < _MOST_SHAPES and (known := rules(trace)):
             corrected[shape] = known
     for shape, known in corrected.items():
-        mine = [trace for trace in found.traces if shape_of(trace) == shape]
+        mine = [trace for trace in found.traces if Shape.of(trace) == shape]
         text = pattern if mine[0].manifest.format == _TEXT_LOG else ""
         options = Options(columns=known, line_pattern=text, show_secrets=show_secrets)
         again = once(_paths_of(paths, mine), options)
@@ -115,13 +115,13 @@ def _with_pattern(plain: Reading, patterned: Reading) -> Reading:
     return Reading(kept + texts, problems + missing)
 
 
-def _with_correction(plain: Reading, again: Reading, shape: str) -> Reading:
-    fixed = [trace for trace in again.traces if shape_of(trace) == shape]
+def _with_correction(plain: Reading, again: Reading, shape: Shape) -> Reading:
+    fixed = [trace for trace in again.traces if Shape.of(trace) == shape]
     if not fixed:
         return Reading(plain.traces, [*plain.problems, *(p for p in again.problems if p not in plain.problems)])
-    place = next(index for index, trace in enumerate(plain.traces) if shape_of(trace) == shape)
+    place = next(index for index, trace in enumerate(plain.traces) if Shape.of(trace) == shape)
     before = plain.traces[:place]
-    after = [trace for trace in plain.traces[place:] if shape_of(trace) != shape]
+    after = [trace for trace in plain.traces[place:] if Shape.of(trace) != shape]
     new = [problem for problem in again.problems if problem not in plain.problems and _concerns(problem, fixed)]
     return Reading([*before, *fixed, *after], [*plain.problems, *new])
 

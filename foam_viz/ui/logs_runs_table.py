@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from foam_viz.logs.run_tables import table_of
-from foam_viz.ui.logs_state import Run
+from foam_viz.ui.session.logs import Run
 from foam_viz.ui.text import plain
 
 _MOST_ROWS, _LONG_TABLE = 14, 520

@@ -8,16 +8,17 @@ from pathlib import Path
 import streamlit as st
 
 from foam_viz.ui import logs_reading
-from foam_viz.ui.logs_state import LogsState, Source, owner, sample_names, uploads
 from foam_viz.ui.server import hub
+from foam_viz.ui.session.logs import Logs, sample_names
+from foam_viz.ui.session.open_logs import Source
 from foam_viz.ui.text import plain
 
 MOST_MB = 2000
-"""Of all that one session has uploaded. The limit of one file is Streamlit's own, ``server.maxUploadSize``."""
+"""Of all that one browser has uploaded. The limit of one file is Streamlit's own, ``server.maxUploadSize``."""
 _WAIT_SECONDS, _WATCH_SECONDS = 0.5, 3.0
 
 
-def sidebar(state: LogsState) -> None:
+def sidebar(state: Logs) -> None:
     """Draws the sidebar and takes in what was dropped on it."""
     with st.sidebar:
         _upload(state)
@@ -29,7 +30,7 @@ def sidebar(state: LogsState) -> None:
         _live(state)
 
 
-def _upload(state: LogsState) -> None:
+def _upload(state: Logs) -> None:
     whole = st.toggle(
         "A whole folder",
         key="logs.whole",
@@ -42,27 +43,23 @@ def _upload(state: LogsState) -> None:
         key=f"logs.upload.{count}",
         help="CSV, TSV, JSON, JSONL, Parquet, text logs, TensorBoard, W&B, MLflow, Optuna, trackio, Lightning, HF, "
         "AlgoPerf, FOAM run directories, run bundles, and zips of any mix. Found by content, not by name. A file may "
-        f"have {st.get_option('server.maxUploadSize'):,} MB, all that is open {MOST_MB:,} MB. Files stay in your "
-        "session and are deleted when it ends.",
+        f"have {st.get_option('server.maxUploadSize'):,} MB, all that is open {MOST_MB:,} MB. Files belong to this "
+        f"browser alone; they are deleted when no tab of it was open for {_span(hub().settings.browser_seconds)}.",
     )
     if not files:
         return
     size = sum(file.size for file in files)
-    if size + sum(source.size for source in state.sources) > MOST_MB * 2**20:
+    if size + state.open.size > MOST_MB * 2**20:
         state.notice = f"More than {MOST_MB:,} MB would be open: remove an upload first, or give fewer files."
         st.session_state["logs.uploads"] = count + 1
         st.rerun()
+    name = files[0].name.replace("\\", "/").rpartition("/")[2] if len(files) == 1 else f"{len(files):,} files"
     try:
-        folder = uploads().keep(owner(), [(file.name, file.getbuffer()) for file in files])
+        state.show(state.open.upload(name, [(file.name, file.getbuffer()) for file in files], size))
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         reason = "the disk of the server is full" if full else error.strerror or str(error)
         state.notice = f"The upload could not be kept: {reason}. Nothing of it is open."
-    else:
-        name = files[0].name.replace("\\", "/").rpartition("/")[2] if len(files) == 1 else f"{len(files):,} files"
-        state.add("upload", name, sorted(folder.iterdir()), folder).size = size
-        state.view["tab"] = "runs"
-        st.session_state["logs.tab"] = "runs"
     st.session_state["logs.uploads"] = count + 1  # another uploader: what was taken in need not stay in memory twice
     st.rerun()
 
@@ -96,7 +93,7 @@ def allowed_folder(text: str, folders: tuple[Path, ...]) -> tuple[Path | None, s
     return None, "only what lies in the folders that the configuration allows (log_folders) can be opened"
 
 
-def _server_folder(state: LogsState) -> None:
+def _server_folder(state: Logs) -> None:
     folders = hub().settings.log_folders
 
     def chosen() -> None:
@@ -109,8 +106,7 @@ def _server_folder(state: LogsState) -> None:
             return
         st.session_state["logs.folder"] = ""
         if all(place not in source.paths for source in state.sources):
-            state.add("folder", place.name, [place], None)
-        state.view["tab"] = st.session_state["logs.tab"] = "runs"
+            state.show(state.open.add("folder", place.name, [place], None))
 
     st.text_input(
         "Folder on the server",
@@ -121,7 +117,7 @@ def _server_folder(state: LogsState) -> None:
     )
 
 
-def _open(state: LogsState) -> None:
+def _open(state: Logs) -> None:
     if not state.sources:
         return
     st.markdown("**Open**")
@@ -139,8 +135,8 @@ def _open(state: LogsState) -> None:
                     help="Closes it" + (" and deletes the uploaded files." if source.folder else "."),
                 )
             st.caption(_state_of(source))
-            if source.freed and source.job is None and all(path.exists() for path in source.paths):
-                st.button("Read again", key=f"again-{source.id}", on_click=state.read, args=(source,))
+            if source.freed and source.job is None and not source.lost:
+                st.button("Read again", key=f"again-{source.id}", on_click=state.open.read, args=(source,))
             if source.kind == "folder":
                 source.watch = st.toggle(
                     "Watch",
@@ -148,6 +144,21 @@ def _open(state: LogsState) -> None:
                     key=f"watch-{source.id}",
                     help="Looks every few seconds and reads again when something in the folder has changed.",
                 )
+    st.button(
+        "Forget my files",
+        icon=":material/delete_sweep:",
+        key="logs.forget-files",
+        on_click=state.forget,
+        type="tertiary",
+        help="Closes everything above, deletes the uploaded files, and forgets selections and corrections of columns.",
+    )
+
+
+def _span(seconds: float) -> str:
+    """A time in words."""
+    if seconds == 3600:
+        return "an hour"
+    return f"{seconds / 3600:g} hours" if seconds > 3600 else f"{seconds / 60:g} minutes"
 
 
 def _state_of(source: Source) -> str:
@@ -155,9 +166,7 @@ def _state_of(source: Source) -> str:
     if reading is None:
         if not source.freed or source.job is not None:
             return "being read"
-        if all(path.exists() for path in source.paths):
-            return source.freed
-        return f"{source.freed} The uploaded files are deleted: upload them again."
+        return f"{source.freed} The uploaded files are deleted: upload them again." if source.lost else source.freed
     runs, problems = len(reading.traces), len(reading.problems)
     words = f"{runs:,} run{'s' if runs != 1 else ''}"
     if problems:
@@ -165,7 +174,7 @@ def _state_of(source: Source) -> str:
     return words + (", being read again" if source.job else "")
 
 
-def _samples(state: LogsState) -> None:
+def _samples(state: Logs) -> None:
     if "logs.samples" not in st.session_state:
         st.session_state["logs.samples"] = state.samples
 
@@ -191,7 +200,7 @@ def sample_label(name: str) -> str:
     return name
 
 
-def _live(state: LogsState) -> None:
+def _live(state: Logs) -> None:
     run = state.live_run()
     if run is None:
         state.with_live = False
@@ -204,21 +213,22 @@ def _live(state: LogsState) -> None:
     )
 
 
-def _waiting(state: LogsState) -> None:
+def _waiting(state: Logs) -> None:
     """Shows what is being read, and draws the page again when something new is there."""
-    pending = bool(state.pending)
+    pending = bool(state.open.pending)
     pace = _WAIT_SECONDS if pending else _WATCH_SECONDS if any(source.watch for source in state.sources) else None
 
     @st.fragment(run_every=pace, key="logs-waiting")
     def look() -> None:
-        state.look_after()
-        for source in state.pending:
+        state.open.look_after()
+        for source in state.open.pending:
             size = sum(path.stat().st_size for path in source.paths if path.is_file())
             much = f", {size / 2**20:,.1f} MB" if size else ""
             ahead = logs_reading.queue.ahead(source.job) if source.job else 0
             what = f"Behind {ahead:,} other visitor{'s' if ahead != 1 else ''}:" if ahead else "Reading"
             st.status(f"{what} {plain(source.label, 60)}{much}: {source.seconds:,.0f} s", state="running")
-        if bool(state.pending) != pending or any(source.job.done() for source in state.pending):
+        now = state.open.pending
+        if bool(now) != pending or any(source.job is None or source.job.done() for source in now):
             st.rerun()
 
     look()

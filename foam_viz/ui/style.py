@@ -22,6 +22,13 @@ _CSS = """
 .stMainBlockContainer { padding: 3.4rem 1.4rem 2rem; max-width: 1900px; }
 .stSidebar [data-testid="stSidebarUserContent"] { padding-top: 0.5rem; }
 .st-key-strip { position: sticky; top: 3.2rem; z-index: 20; background: var(--paper); padding: 0.3rem 0; }
+[data-testid="stLayoutWrapper"]:has(> .st-key-page-tools-place) {
+  position: fixed; top: 0.8rem; right: 3.6rem; width: auto; z-index: 999991; }
+.foam-copy-link { font: inherit; font-size: 0.85rem; color: inherit; background: transparent; cursor: pointer;
+  border: 1px solid color-mix(in srgb, currentColor 25%, transparent); border-radius: 8px; padding: 0.2rem 0.7rem; }
+.foam-copy-link:is(:hover, :focus-visible) { border-color: var(--accent); color: var(--accent); outline: none; }
+.foam-link-box { width: min(28rem, 60vw); font-size: 0.85rem; padding: 0.2rem 0.5rem; }
+.foam-copy-said { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .st-key-doors a { border: 1px solid var(--accent); border-radius: 8px; padding: 0.45rem 1rem; }
 .st-key-doors > :first-child a { background: var(--accent) !important; }
 .st-key-doors > :first-child a, .st-key-doors > :first-child a * { color: var(--paper) !important; }

@@ -1,4 +1,4 @@
-"""Memory of parsed logs: a share for each visitor, one for the server, and nothing of those who are gone."""
+"""Memory of parsed logs: a share for each visitor, and one for the server."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def source(rows: int = 1000) -> Source:
 SIZE = source().reading.traces[0].nbytes
 
 
-def kept(visitor: float = 2.5, server: float = 4.5, active: bool = True, grace: float = 60.0) -> Kept:
-    return Kept(int(visitor * SIZE), int(server * SIZE), lambda visitor: active, grace)
+def kept(visitor: float = 2.5, server: float = 4.5) -> Kept:
+    return Kept(int(visitor * SIZE), int(server * SIZE))
 
 
 def test_what_a_visitor_used_longest_ago_goes_first():
@@ -65,14 +65,3 @@ def test_what_nobody_holds_any_more_does_not_count():
     memory.hold("a", source())
     gc.collect()
     assert memory.held() == 0
-
-
-def test_the_readings_of_a_visitor_who_is_gone_go():
-    memory, one = kept(active=False, grace=0.0), source()
-    memory.hold("a", one)
-    memory.sweep()
-    assert one.reading is None and one.freed.startswith("Closed, as your browser was away for more than 0 s")
-    memory, one = kept(active=True, grace=0.0), source()
-    memory.hold("a", one)
-    memory.sweep()
-    assert one.reading is not None

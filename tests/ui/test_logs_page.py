@@ -16,8 +16,8 @@ from foam_viz.engine.lab_run import LabRun
 from foam_viz.logs.reader import ColumnRule
 from foam_viz.settings import Settings
 from foam_viz.trace import Manifest, Trace
-from foam_viz.ui import logs_address, logs_sources, logs_state, server
-from foam_viz.ui.logs_state import LogsState
+from foam_viz.ui import logs_address, logs_sources, server
+from foam_viz.ui.session.logs import OPENS_WITH, Logs
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = b"iteration,train_loss,elapsed\n" + b"".join(b"%d,%.3f,%d\n" % (i, 5 / i, 100 * i) for i in range(1, 60))
@@ -49,14 +49,14 @@ def page(**query: str | list[str]) -> AppTest:
     return app
 
 
-def state(app: AppTest) -> logs_state.LogsState:
-    return app.session_state["logs"]
+def state(app: AppTest) -> Logs:
+    return app.session_state["session"].logs
 
 
 def settle(app: AppTest) -> AppTest:
     """Waits until nothing is being read, then draws the page again."""
     end = time.monotonic() + 90
-    while not all(source.job.done() for source in state(app).pending):
+    while not all(source.job.done() for source in state(app).open.pending):
         assert time.monotonic() < end, "reading takes too long"
         time.sleep(0.05)
     app.run()
@@ -86,7 +86,7 @@ def switch(app: AppTest, view: str) -> AppTest:
 def test_the_page_opens_with_recorded_runs_side_by_side() -> None:
     app = page()
     labels = app.multiselect(key="logs.chosen").value
-    assert len(labels) == len(logs_state.OPENS_WITH)
+    assert len(labels) == len(OPENS_WITH)
     assert app.selectbox(key="logs.x").value == "step"
     assert switch(app, "inspect").slider[0].max == 600
 
@@ -110,16 +110,18 @@ def test_a_corrected_column_is_read_anew_and_remembered() -> None:
     run = next(run for run in state(app).runs() if run.source)
     assert not run.trace.has("steps", "optimizer_seconds")
     rules = {"waited": ColumnRule(target="optimizer_seconds", unit="s", scale=0.001)}
-    state(app).correct(run.trace, rules)
+    state(app).open.correct(run.trace, rules)
     settle(app)
     again = next(run for run in state(app).runs() if run.source)
     assert again.trace.values("steps", "optimizer_seconds")[1] == pytest.approx(0.2)
     assert any(button.key == "logs.forget" for button in app.button)
-    other = upload(page(), ("other.csv", GOOD.replace(b"elapsed", b"waited")))
-    assert next(r for r in state(other).runs() if r.source).trace.has("steps", "optimizer_seconds")
-    other.button(key="logs.forget").click().run()
-    settle(other)
+    upload(app, ("other.csv", GOOD.replace(b"elapsed", b"waited")))
+    assert all(r.trace.has("steps", "optimizer_seconds") for r in state(app).runs() if r.source)
+    other = upload(page(), ("other.csv", GOOD.replace(b"elapsed", b"waited")))  # of another browser
     assert not next(r for r in state(other).runs() if r.source).trace.has("steps", "optimizer_seconds")
+    app.button(key="logs.forget").click().run()
+    settle(app)
+    assert not any(r.trace.has("steps", "optimizer_seconds") for r in state(app).runs() if r.source)
 
 
 def test_a_text_log_of_another_kind_takes_a_pattern() -> None:
@@ -173,7 +175,7 @@ def test_comparison_reaches_targets_and_withholds_times() -> None:
     assert not app.exception
     assert app.checkbox(key="logs.confirmed").value is False
     app.checkbox(key="logs.confirmed").check().run()
-    assert state(app).confirmed
+    assert state(app).browser.confirmed
     assert (app.query_params["x"], app.query_params["target"]) == ("total_time", "0.5")
     app.selectbox(key="logs.x").select("step").run()
     assert not app.checkbox
@@ -225,7 +227,7 @@ def test_a_folder_of_the_server_is_watched(engines: Hub) -> None:
     with open(engines.settings.log_folders[0] / "watched.csv", "ab") as file:
         file.write(b"60,0.01,6000\n")
     app.run()
-    assert state(app).pending
+    assert state(app).open.pending
     settle(app)
     assert next(run for run in state(app).runs() if run.source).trace.rows("steps") == 60
 
@@ -234,13 +236,13 @@ def test_a_live_run_is_laid_over_the_logs() -> None:
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
     app.switch_page("pages/live_lab.py").run()
     app.button(key="do-step").click().run()
-    app.session_state["lab"].run().wait(60)
+    app.session_state["session"].lab.run().wait(60)
     app.switch_page("pages/run_logs.py").run()
     app.toggle(key="logs.live").set_value(True).run()
     assert not app.exception
     names = app.multiselect(key="logs.chosen").options
     assert sum(name.startswith("live: ") for name in names) == 2
-    assert names[0].startswith("live: FOAM") and len(names) == 2 + len(logs_state.OPENS_WITH)
+    assert names[0].startswith("live: FOAM") and len(names) == 2 + len(OPENS_WITH)
 
 
 def test_a_live_run_that_began_anew_is_shown_anew(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,8 +250,8 @@ def test_a_live_run_that_began_anew_is_shown_anew(monkeypatch: pytest.MonkeyPatc
     experiment = config.build(lanes=[("adamw", {})])[0]
     lab = LabRun("v" * 32, experiment, "cpu", "", 0, "s", header={"running": True})
     lab.traces = [Trace.empty(Manifest(run_id="a", name="a"))]
-    logs = LogsState({}, [], with_live=True)
-    monkeypatch.setattr(LogsState, "live_run", lambda self: lab)
+    logs = Logs(None, {}, [], with_live=True)
+    monkeypatch.setattr(Logs, "live_run", lambda self: lab)
     shown = list(logs._live())
     assert not logs.replaced(shown)
     lab.traces = [Trace.empty(Manifest(run_id="a", name="a"))]

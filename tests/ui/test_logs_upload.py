@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -46,16 +45,16 @@ def test_a_long_name_keeps_its_suffix() -> None:
     assert safe_name("x" * 500 + ".parquet").endswith("x.parquet")
 
 
-def uploads(tmp_path: Path, active: bool = False, grace: float = 60.0) -> Uploads:
-    return Uploads(tmp_path / "uploads", lambda session: active, grace)
+def uploads(tmp_path: Path) -> Uploads:
+    return Uploads(tmp_path / "uploads")
 
 
-def test_files_lie_in_a_folder_of_the_session_and_go_with_it(tmp_path: Path) -> None:
+def test_files_lie_in_a_folder_of_their_own_and_go_with_it(tmp_path: Path) -> None:
     kept = uploads(tmp_path)
     outside = tmp_path / "outside.csv"
     outside.write_text("mine")
     files = [("a/x.csv", b"1"), ("a/x.csv", b"2"), ("../../outside.csv", b"3"), ("a", b"4")]
-    folder = kept.keep("session", files)
+    folder = kept.keep(files)
     found = sorted((path.relative_to(folder).as_posix(), path.read_bytes()) for path in folder.rglob("*.csv"))
     assert found == [("___/___/outside.csv", b"3"), ("a/x (2).csv", b"2"), ("a/x.csv", b"1")]
     assert (folder / "a (2)").read_bytes() == b"4"
@@ -67,22 +66,17 @@ def test_files_lie_in_a_folder_of_the_session_and_go_with_it(tmp_path: Path) -> 
 
 
 def test_a_file_that_stands_where_a_folder_must_be_is_no_obstacle(tmp_path: Path) -> None:
-    folder = uploads(tmp_path).keep("session", [("a", b"1"), ("a/b.csv", b"2")])
+    folder = uploads(tmp_path).keep([("a", b"1"), ("a/b.csv", b"2")])
     assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} == {"a", "a_/b.csv"}
 
 
-def test_files_outlive_their_browser_by_the_grace_time_only(tmp_path: Path) -> None:
-    here = uploads(tmp_path, active=True, grace=0.0)
-    folder = here.keep("session", [("x", b"")])
-    here.sweep()
-    assert folder.exists()
-    gone = uploads(tmp_path, active=False, grace=0.2)
-    folder = gone.keep("session", [("x", b"")])
-    gone.sweep()
-    assert folder.exists()
-    time.sleep(0.25)
-    gone.sweep()
+def test_what_a_server_left_behind_goes_when_the_next_one_begins(tmp_path: Path) -> None:
+    folder = uploads(tmp_path).keep([("x", b"")])
+    other = folder.with_name("not one of ours")
+    other.mkdir()
+    uploads(tmp_path)
     assert not folder.exists()
+    assert other.exists()
 
 
 def test_only_allowed_folders_can_be_opened(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from foam_viz.trace import TABLES, Trace, summarize
 from foam_viz.trace.schema import LARGEST_STEP
 from foam_viz.ui import isolation, logs_inspect
 from foam_viz.ui.board import Panel, Sent, payload
-from foam_viz.ui.logs_state import Run
+from foam_viz.ui.session.logs import Run
 from tests.trace import malformed
 
 LONGEST = 2_000

@@ -47,7 +47,7 @@ def press(app: AppTest, key: str) -> AppTest:
 
 
 def state(app: AppTest):
-    return app.session_state["lab"]
+    return app.session_state["session"].lab
 
 
 def settle(app: AppTest) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -15,31 +16,33 @@ from foam_viz.optim import catalogue as optimizers
 from foam_viz.optim.fields import FieldError
 from foam_viz.ui.server import hub, session_id
 
-_KEY = "lab"
+if TYPE_CHECKING:
+    from foam_viz.ui.session import Session
+
 # How long a click waits for the engine's answer before the page is drawn without it.
 _ANSWER_SECONDS = 0.2
 
 
 @dataclass
-class LabState:
-    """Lives in ``st.session_state``.
+class Lab:
+    """What one tab has on the page of the live lab.
 
     Attributes:
+        session: Of the tab.
         experiment: The configuration on the page; complete and valid.
         lane_ids: One identity a lane, so that a lane's widgets stay its own when another lane goes.
         rejected: What a link or a widget asked for and could not have.
         view_id: The run on the page, or None.
-        control_keys: Keys of the runs that this session may steer.
         factor: Followed factor, or None for the run's own choice.
         lane: Lane whose factor is followed.
         problem: What the last command could not do.
     """
 
+    session: Session
     experiment: Experiment
     lane_ids: list[int]
     rejected: list[FieldError] = field(default_factory=list)
     view_id: str | None = None
-    control_keys: dict[str, str] = field(default_factory=dict)
     factor: int | None = None
     lane: int = 0
     speed: float | None = None
@@ -51,7 +54,7 @@ class LabState:
 
     @property
     def control_key(self) -> str | None:
-        return self.control_keys.get(self.view_id or "")
+        return self.session.browser.control_keys.get(self.view_id or "")
 
     def run(self) -> LabRun | None:
         """The run on the page: live, or reopened from its autosave."""
@@ -85,7 +88,7 @@ class LabState:
 
     def _create(self, server: Hub) -> LabRun:
         run, key = server.create(self.experiment, session=session_id(), device=self.device)
-        self.view_id, self.control_keys[run.view_id] = run.view_id, key
+        self.view_id, self.session.browser.control_keys[run.view_id] = run.view_id, key
         self.factor = None
         if self.speed:
             server.command(run.view_id, key, "speed", steps_per_second=self.speed)
@@ -100,7 +103,7 @@ class LabState:
     def take_control(self, view_id: str, control_key: str) -> None:
         """A tab that was reloaded shows the key it remembers."""
         if view_id == self.view_id and is_identity(control_key) and hub().controls(view_id, control_key):
-            self.control_keys[view_id] = control_key
+            self.session.browser.control_keys[view_id] = control_key
 
     # --- the configuration
 
@@ -145,6 +148,20 @@ class LabState:
 
     # --- the link
 
+    @classmethod
+    def opened(cls, session: Session) -> Lab:
+        """Return what the link asks for."""
+        query = {key: st.query_params.get_all(key) for key in st.query_params}
+        experiment, rejected = config.from_query(query)
+        made = cls(session, experiment, [], rejected)
+        made.lane_ids = made._new_ids(len(experiment.lanes))
+        view_id = (query.get("run") or [None])[-1]
+        if is_identity(view_id):
+            made.view_id = view_id
+        elif view_id is not None:
+            made.rejected.append(FieldError("run", view_id, "the view id of a run: 32 hexadecimal digits"))
+        return made
+
     def query(self) -> dict[str, str | list[str]]:
         """The query of the page's address: the configuration, and the run for those who watch."""
         query = config.to_query(self.experiment)
@@ -158,19 +175,3 @@ class LabState:
         wanted = {key: value if isinstance(value, list) else [value] for key, value in query.items()}
         if now != wanted:
             st.query_params.from_dict(query)
-
-
-def state() -> LabState:
-    """The session's state; the first call reads the link, before any widget exists."""
-    if _KEY not in st.session_state:
-        query = {key: st.query_params.get_all(key) for key in st.query_params}
-        experiment, rejected = config.from_query(query)
-        made = LabState(experiment, [], rejected)
-        made.lane_ids = made._new_ids(len(experiment.lanes))
-        view_id = (query.get("run") or [None])[-1]
-        if is_identity(view_id):
-            made.view_id = view_id
-        elif view_id is not None:
-            made.rejected.append(FieldError("run", view_id, "the view id of a run: 32 hexadecimal digits"))
-        st.session_state[_KEY] = made
-    return st.session_state[_KEY]

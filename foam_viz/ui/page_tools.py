@@ -1,0 +1,38 @@
+"""What every page has at its top: the secret by which the browser is known, and the button that copies the link."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import streamlit as st
+
+from foam_viz.ui import assets, session
+
+_KEY = "page-tools"
+
+
+def page_tools() -> None:
+    """Draw the tools; the page must do so before anything else, so that its first drawing is short."""
+    here = session.begin()
+
+    def told() -> None:
+        value = st.session_state[_KEY].get("browser")
+        here.recognise(value.get("secret") if isinstance(value, dict) else None)
+
+    with st.container(key="page-tools-place"):
+        _component(assets.published())(
+            key=_KEY, data={"secret": None if here.known else here.secret}, on_browser_change=told
+        )
+
+
+@lru_cache(maxsize=1)
+def _component(published: assets.Published) -> Callable[..., Any]:
+    """The component. Its inline script only loads the real one, because inline scripts travel with every update."""
+    loader = f"""const tools = import(new URL("{published.board}/page_tools.js", document.baseURI).href);
+export default async c => (await tools).default(c);
+"""
+    return st.components.v2.component(
+        "foam_viz.page_tools", html='<div class="foam-page-tools"></div>', js=loader, isolate_styles=False
+    )

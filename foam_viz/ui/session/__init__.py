@@ -1,0 +1,100 @@
+"""What one browser session has open and looks at, on all pages."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import streamlit as st
+
+from foam_viz.logs.limits import MEBIBYTE
+from foam_viz.ui import logs_reading
+from foam_viz.ui.logs_kept import Kept
+from foam_viz.ui.logs_upload import Uploads
+from foam_viz.ui.server import hub, is_active, session_id
+from foam_viz.ui.session.browser import Browser, Browsers, is_secret
+from foam_viz.ui.session.lab import Lab
+from foam_viz.ui.session.logs import Logs
+from foam_viz.ui.session.open_logs import LogServices
+
+KEY = "session"
+_lock = threading.Lock()
+_browsers: dict[Path, Browsers] = {}
+
+
+def browsers() -> Browsers:
+    """Return the browsers that this server knows."""
+    settings = hub().settings
+    with _lock:
+        if (found := _browsers.get(settings.data_directory)) is None:
+            services = LogServices(
+                Uploads(settings.data_directory / "uploads"),
+                Kept(settings.log_kept_mb * MEBIBYTE, settings.log_kept_total_mb * MEBIBYTE),
+                logs_reading.limits_of(settings),
+            )
+            found = _browsers[settings.data_directory] = Browsers(services, is_active, settings.browser_seconds)
+        return found
+
+
+@dataclass
+class Session:
+    """Lives in ``st.session_state``: one tab of a browser, for all pages.
+
+    Attributes:
+        tab: Identity of the tab's connection.
+        browser: Whose tab it is: a new browser until the page has told the secret that it keeps.
+        secret: Of a new browser, for the page to keep. Never shown or logged.
+        known: Whether the page has told whose tab it is.
+        lab: The live lab of this tab; None until it was opened.
+        logs: The page of logs of this tab; None until it was opened.
+    """
+
+    tab: str
+    browser: Browser
+    secret: str = field(repr=False)
+    known: bool = False
+    lab: Lab | None = None
+    logs: Logs | None = None
+
+    def recognise(self, secret: object) -> None:
+        """Take the secret that the page keeps: what that browser has open is open here. A tampered one is ignored."""
+        if not is_secret(secret):
+            return
+        new, self.known = self.browser, True
+        self.browser = browsers().open(secret, self.tab)
+        self.secret = secret
+        if new is not self.browser:
+            self.browser.take(new)
+            browsers().drop(new)
+
+
+def current() -> Session:
+    """Return the session of the tab for which the page is drawn."""
+    if KEY not in st.session_state:
+        tab, secret = session_id(), Browsers.mint()
+        st.session_state[KEY] = Session(tab, browsers().open(secret, tab), secret)
+    return st.session_state[KEY]
+
+
+def begin() -> Session:
+    """Return the session, once for each time a page is drawn: its browser is here."""
+    session = current()
+    browsers().note(session.browser, session.tab)
+    return session
+
+
+def lab() -> Lab:
+    """Return the live lab of this tab; the first call reads the link, before any widget exists."""
+    session = current()
+    if session.lab is None:
+        session.lab = Lab.opened(session)
+    return session.lab
+
+
+def logs() -> Logs:
+    """Return the page of logs of this tab; the first call reads the link, before any widget exists."""
+    session = current()
+    if session.logs is None:
+        session.logs = Logs.opened(session)
+    return session.logs

@@ -1,0 +1,233 @@
+"""The page of logs in one tab: the runs that are open, and what is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from foam_viz.analysis.comparison import Row
+from foam_viz.files import SAMPLE_RUNS
+from foam_viz.optim.fields import FieldError
+from foam_viz.trace import Trace, bundle
+from foam_viz.ui import logs_address
+from foam_viz.ui.session.open_logs import OpenLogs, Source
+
+if TYPE_CHECKING:
+    from foam_viz.ui.session import Session
+    from foam_viz.ui.session.browser import Browser
+
+OPENS_WITH = (
+    "digits-autoencoder-foam",
+    "digits-autoencoder-shampoo",
+    "digits-autoencoder-shampoo-f200",
+    "digits-autoencoder-soap",
+    "digits-autoencoder-adamw",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run on the page.
+
+    Attributes:
+        key: Stable while the run is open.
+        label: Unique name to show; text of a stranger.
+        trace: What is known of it; what reads more than one thing of a live run takes ``trace.view()`` first.
+        origin: Where it comes from, in a word or two.
+        source: What it was read from; None for samples and live runs.
+        live: True while it still trains.
+    """
+
+    key: str
+    label: str
+    trace: Trace
+    origin: str
+    source: Source | None = None
+    live: bool = False
+
+
+@lru_cache(maxsize=1)
+def sample_names() -> tuple[str, ...]:
+    """The recorded samples of this project."""
+    return tuple(sorted(path.stem for path in SAMPLE_RUNS.glob("*.zip")))
+
+
+@lru_cache(maxsize=64)
+def sample(name: str) -> Trace:
+    """A recorded sample, read once a server: it is ours, so no worker is needed."""
+    return bundle.read(SAMPLE_RUNS / f"{name}.zip")
+
+
+@dataclass
+class Logs:
+    """What one tab looks at on the page of logs.
+
+    Attributes:
+        session: Of the tab.
+        view: What the page looks at: every field of :mod:`foam_viz.ui.logs_address`.
+        samples: Recorded samples that are open.
+        rejected: What the link asked for and could not have.
+        chosen: Keys of the runs compared; None until somebody chose, which means all, up to a dozen.
+        run: Key of the run inspected.
+        factor: Factor followed.
+        moments: By run, the step looked at; a run that is not there is looked at its end.
+        with_live: Show the runs of this session's live lab.
+        window: Part of the horizontal axis that is zoomed into, with the axis it belongs to.
+        notice: What the last attempt to open something could not do.
+        awaited: Sources that this tab brought in and that were not read yet.
+        answer: The last question to the table of a comparison, and its rows.
+    """
+
+    session: Session
+    view: dict[str, Any]
+    samples: list[str]
+    rejected: list[FieldError] = field(default_factory=list)
+    chosen: list[str] | None = None
+    run: str = ""
+    factor: int = 0
+    moments: dict[str, int] = field(default_factory=dict)
+    with_live: bool = False
+    window: tuple[str, float, float] | None = None
+    notice: str = ""
+    awaited: set[str] = field(default_factory=set)
+    answer: tuple[tuple, list[Row]] | None = None
+    _places: dict[str, int] = field(default_factory=dict)
+
+    # --- what the browser has open
+
+    @property
+    def browser(self) -> Browser:
+        """Whose tab it is."""
+        return self.session.browser
+
+    @property
+    def open(self) -> OpenLogs:
+        """What the browser has open, in all of its tabs."""
+        return self.session.browser.logs
+
+    @property
+    def sources(self) -> list[Source]:
+        """What was brought in."""
+        return self.open.sources
+
+    def show(self, source: Source) -> None:
+        """Look at a source as soon as it was read."""
+        self.awaited.add(source.id)
+        self.notice = ""
+        self.view["tab"] = st.session_state["logs.tab"] = "runs"
+
+    def remove(self, source: Source) -> None:
+        """Forget a source, its runs and its files."""
+        self.notice = ""
+        self.open.remove(source)
+        self._leave(f"{source.id}/")
+
+    def forget(self) -> None:
+        """Delete the files of this browser and all that it said about them."""
+        self.notice = ""
+        for source in list(self.sources):
+            self.remove(source)
+        self.browser.forget()
+
+    def _leave(self, prefix: str) -> None:
+        """Look no more at runs whose keys begin so."""
+        if self.run.startswith(prefix):
+            self.run, self.factor = "", 0
+        if self.chosen is not None:
+            self.chosen = [key for key in self.chosen if not key.startswith(prefix)] or None
+        for key in [key for key in self.moments if key.startswith(prefix)]:
+            del self.moments[key]
+
+    def collect(self) -> None:
+        """Take over readings that have ended, and look at the first run of what this tab brought in."""
+        self.open.collect()
+        for source in self.sources:
+            if source.id in self.awaited and source.reading is not None:
+                self.awaited.discard(source.id)
+                if source.found.traces:
+                    self.run = f"{source.id}/{source.found.traces[0].manifest.run_id}"
+                    self.factor = 0
+
+    def look(self) -> None:
+        """Remember that this visitor is here, and which reading is looked at."""
+        self.open.use(None)
+        for source in self.sources:
+            if self.run.startswith(f"{source.id}/"):
+                self.open.use(source)
+
+    # --- runs
+
+    def runs(self) -> list[Run]:
+        """Every run on the page, with names that tell them apart: what the user brought first, then live, samples."""
+        found = [*self._imported(), *self._live(), *self._samples()]
+        seen: dict[str, int] = {}
+        named = []
+        for run in found:
+            count = seen[run.label] = seen.get(run.label, 0) + 1
+            label = run.label if count == 1 else f"{run.label} ({run.origin} {count})"
+            named.append(Run(run.key, label, run.trace, run.origin, run.source, run.live))
+        return named
+
+    def _imported(self) -> Iterator[Run]:
+        for source in self.sources:
+            for trace in source.found.traces:
+                manifest = trace.manifest
+                yield Run(f"{source.id}/{manifest.run_id}", manifest.name or "unnamed", trace, source.label, source)
+
+    def _live(self) -> Iterator[Run]:
+        run = self.live_run() if self.with_live else None
+        if run is None:
+            return
+        for place, (lane, trace) in enumerate(zip(run.experiment.lanes, run.traces, strict=False)):
+            yield Run(f"live/{run.view_id}/{place}", f"live: {lane.label()}", trace, "live lab", live=run.running)
+
+    def live_run(self):  # noqa: ANN201 - LabRun | None
+        """The run of this session's live lab; None where there is none."""
+        return self.session.lab.run() if self.session.lab else None
+
+    @property
+    def training(self) -> bool:
+        """Whether the live run that is shown trains now."""
+        run = self.live_run() if self.with_live else None
+        return run is not None and run.running
+
+    def replaced(self, runs: Iterable[Run]) -> bool:
+        """Whether a live run began anew or was opened again meanwhile, so that what is shown of it no longer grows."""
+        now = {run.key: run.trace for run in self._live()}
+        return any(run.live and now.get(run.key) is not run.trace for run in runs)
+
+    def _samples(self) -> Iterator[Run]:
+        for name in self.samples:
+            trace = sample(name)
+            yield Run(f"sample/{name}", trace.manifest.name or name, trace, "recorded sample")
+
+    def places(self, keys: Sequence[str]) -> list[int]:
+        """Positions that fix how runs look: each keeps its own while it is shown, a new one takes the lowest free."""
+        for gone in self._places.keys() - set(keys):
+            del self._places[gone]
+        for key in keys:
+            if key not in self._places:
+                taken = set(self._places.values())
+                self._places[key] = next(place for place in range(len(taken) + 1) if place not in taken)
+        return [self._places[key] for key in keys]
+
+    # --- the link
+
+    @classmethod
+    def opened(cls, session: Session) -> Logs:
+        """Return what the link asks for."""
+        query = {key: st.query_params.get_all(key) for key in st.query_params}
+        view, chosen, rejected = logs_address.from_query(query, sample_names())
+        opens = [name for name in OPENS_WITH if name in sample_names()]
+        return cls(session, view, opens if chosen is None else chosen, rejected)
+
+    def write_address(self) -> None:
+        """Put what is looked at into the page's address."""
+        query = logs_address.to_query(self.view, self.samples, [n for n in OPENS_WITH if n in sample_names()])
+        wanted = {key: value if isinstance(value, list) else [value] for key, value in query.items()}
+        if {key: st.query_params.get_all(key) for key in st.query_params} != wanted:
+            st.query_params.from_dict(query)
