@@ -266,7 +266,7 @@ def test_a_run_of_somebody_else_is_watched(engines: Hub) -> None:
 def test_a_reloaded_tab_shows_its_key_and_steers_again() -> None:
     owner = press(lab(batch_size="16", lane="foam"), "do-step")
     view_id = state(owner).view_id
-    key = state(owner).control_keys[view_id]
+    key = state(owner).control_key
     again = lab(run=view_id, lane="foam", batch_size="16")
     assert again.button(key="do-start").disabled is True
     state(again).take_control(view_id, "0" * 32)
