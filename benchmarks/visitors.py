@@ -184,6 +184,8 @@ class Board:
             self.step = int(status.get("Step", "0").replace(",", "") or 0)
             self.rate = float(status.get("Steps/s", "0").replace(",", "").replace("–", "0"))
             outline = re.search(r'"outline":"([^"]*)', text)[1]
+            if not self._steers:
+                outline = outline.partition(".")[0]
             if self._outline not in ("", outline):
                 self._do(self._again())
             self._outline = outline

@@ -39,19 +39,19 @@ def phase(run: LabRun) -> str:
 def outline(run: LabRun | None) -> str:
     """Stands for all that the page around the panels shows of a run: it changes when that does.
 
-    Called under the run's lock, or where a moment's difference does no harm.
+    What every page shows stands before a dot, and after it what only a page that steers does. Called under the run's
+    lock, or where a moment's difference does no harm.
     """
     if run is None:
         return ""
     told = [
-        phase(run),
         run.notice,
         run.header.get("autosave_problem", ""),
         run.header.get("autosave_notice", ""),
         run.experiment.to_json(),
         [len(trace.manifest.factors) for trace in run.traces],
     ]
-    return blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=8).hexdigest()
+    return f"{blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=8).hexdigest()}.{phase(run)}"
 
 
 def status(run: LabRun) -> list[tuple[str, str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -20,6 +21,8 @@ _PATIENCE_SECONDS = 30.0
 """For the answer to a frame, and for the first request."""
 _MESSAGE_SECONDS = 0.005
 """Between two messages of a client, at least: a flood of them waits in its own socket."""
+_LEAST = 0.16
+"""Between two frames of one client, of the pace: who drags the time gets 25 a second while the server is idle."""
 _MOST_REFUSED = 3
 _FAILED = "The server could not draw this; its log has the details."
 _POLICY, _LATER = 1008, 1013
@@ -99,8 +102,13 @@ class Watcher:
         await asyncio.wait_for(self._socket.send_bytes(problem(self._k, n, words, again=False)), _PATIENCE_SECONDS)
         if self._refused < _MOST_REFUSED:
             return True
-        await self._socket.close(_POLICY)
+        await self._end(_POLICY)
         return False
+
+    async def _end(self, code: int) -> None:
+        """Send the client away; one that reads nothing is not waited for."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._socket.close(code), 1.0)
 
     # --- what it is sent
 
@@ -115,8 +123,9 @@ class Watcher:
                     async with asyncio.timeout(_PATIENCE_SECONDS):
                         await self._socket.send_bytes(frame)
                         await self._applied.wait()
+                    await asyncio.sleep(self._feed.pace.seconds * _LEAST)
         except TimeoutError:
-            await self._socket.close(_LATER)
+            await self._end(_LATER)
 
     def _next(self) -> int:
         """The number of the next frame, which nobody has applied."""
@@ -134,7 +143,13 @@ class Watcher:
         except Exception:  # a defect of ours: the reader keeps what there is, and the next moment may be good
             _log.exception("no frame of source %s", request.source[:8])
             words, again = _FAILED, True
-        self._shown = None
+        return self._problem(request, words, again)
+
+    def _problem(self, request: Request, words: str, again: bool) -> bytes | None:
+        """A sentence instead of a frame; None where the client has it already."""
+        if self._shown == (request.n, words):
+            return None
+        self._shown = (request.n, words)
         return problem(self._next(), request.n, words, again)
 
     async def _frame(self, request: Request) -> bytes | None:
@@ -146,10 +161,7 @@ class Watcher:
         if request.hidden or (moment is None and not channel.failed):
             return None
         if moment is None:
-            if self._shown == _FAILED:
-                return None
-            self._shown = _FAILED
-            return problem(self._next(), request.n, _FAILED, again=True)
+            return self._problem(request, _FAILED, again=True)
         content = await self._feed.frames.content(moment, request.look, request.panels)
         shown = (request.n, content.head, content.revisions())
         if shown == self._shown:

@@ -133,6 +133,8 @@ def test_a_tampered_look_is_a_sentence(client: Connect, growing: Growing, look: 
     assert set(frame) == set(protocol.PROBLEM) and words in frame["problem"] and frame["again"] is False
     assert "<" not in frame["problem"]
     one.say(got=frame["k"])
+    growing.advance()
+    one.nothing()  # it was said once
     one.ask(growing.id, "loss")
     assert one.see()["panels"][0]["figure"], "the connection still serves"
 
