@@ -6,15 +6,22 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from foam_viz.logs import catalogue, reading, worker
 from foam_viz.logs.reader import Group, LogFile, Options, Reader
 from foam_viz.trace import Manifest, Trace, record_batch
 
 
+def hang() -> None:
+    """Hang, and tell the test so by a file whose name it gave."""
+    Path(os.environ["CULPRIT_HANGS"]).touch()
+    time.sleep(600)
+
+
 def find(files: Sequence[LogFile]) -> list[Group]:
     if any(file.head.startswith(b"hang while looking") for file in files):
-        time.sleep(60)
+        hang()
     return [(file,) for file in files]
 
 
@@ -22,7 +29,7 @@ def read(group: Group, options: Options) -> list[Trace]:
     file = group[0]
     match file.head.decode().split()[0]:
         case "hang":
-            time.sleep(60)
+            hang()
         case "hog":
             held = [bytearray(2**24) for _ in range(1024)]
             return [Trace.empty(Manifest(run_id=str(len(held)), name="impossible"))]
