@@ -3,15 +3,24 @@ PORT ?= 8501
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS ?= 2
 
-.PHONY: run test lint bench clean
+.PHONY: run test lint coverage bench clean
 
 run: $(VENV)/.runtime
 	@echo "foam_viz: http://127.0.0.1:$(PORT)"
 	$(BIN)/python -m streamlit run app.py --server.port $(PORT)
 
+# Whole files go to a worker, whose fixtures they share. A browser is timed by what it shows, so its tests run alone.
+# One thread a process: small matrices gain nothing from more, and workers would compete for the cores.
 test: lint
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=25 --ignore tests/browser
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --durations=10 tests/browser
+
+# Not part of `make test`: tracing lines slows the tests by more than a twentieth before Python 3.12.
+coverage: $(VENV)/.development
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore tests/browser \
+		--cov foam_viz --cov-report term:skip-covered
 
 lint: $(VENV)/.development
 	$(BIN)/ruff check .
