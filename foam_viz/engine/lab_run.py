@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +34,7 @@ class LabRun:
         awaited: The engine of its own that still writes what is left of the run; it is opened after that.
         gone: True where no engine holds the run, as it could not be trained on; the next command opens it again.
         misread: Messages of its engine that could not be read, since somebody steered.
+        listeners: Called under ``lock`` after everything that changes; they must return at once.
         saved: True where the run may be on disk, so that whoever opens it continues from there.
     """
 
@@ -59,6 +61,7 @@ class LabRun:
     misread: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock)
     changed: threading.Condition = field(init=False)
+    listeners: set[Callable[[], None]] = field(default_factory=set)
     _rate: list[tuple[float, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -111,6 +114,8 @@ class LabRun:
         """Tells those who wait that something changed; called under ``lock``."""
         self.revision += 1
         self.changed.notify_all()
+        for tell in list(self.listeners):
+            tell()
 
     def measure(self, now: float) -> None:
         """Brings ``steps_per_second`` up to date."""

@@ -7,15 +7,16 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
+from typing import TypeVar
 
 from foam_viz.ui.feed import presence
 from foam_viz.ui.feed.pace import Pace
 from foam_viz.ui.feed.source import Gone, Moment, Source
 
-_LOOK_SECONDS = 0.05
-"""Between two looks at whether something urgent happened; each is a comparison of a few values."""
 _WATCH_SECONDS = 10.0
 """Between two notes that somebody looks."""
+
+_Result = TypeVar("_Result")
 
 _log = logging.getLogger("foam_viz.ui")
 
@@ -41,9 +42,10 @@ class Channel:
         self.failed = False
         self._tell: dict[object, Callable[[], None]] = {}
         self._hidden: set[object] = set()
-        self._seen = asyncio.Event()
+        self._seen, self._touched = asyncio.Event(), asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         self._watch_at = 0.0
-        self._told_hidden = False
+        self._told = self._told_hidden = self._closed = False
         self._task = asyncio.create_task(self._run(), name=f"channel {source.id[:8]}")
         presence.enter(source.id)
 
@@ -55,21 +57,38 @@ class Channel:
     def see(self, who: object, hidden: bool) -> None:
         """Note whether the page of ``who`` is in sight."""
         (self._hidden.add if hidden else self._hidden.discard)(who)
-        if len(self._hidden) < len(self._tell):
+        self._touched.set()
+        if not self._unseen:
             self._seen.set()
+
+    @property
+    def _unseen(self) -> bool:
+        return len(self._hidden) >= len(self._tell)
 
     def leave(self, who: object) -> bool:
         """Forget ``who``; True where nobody is left."""
         self._tell.pop(who, None)
         self._hidden.discard(who)
+        self._touched.set()
         return not self._tell
 
     def close(self) -> None:
         """Take no more moments."""
+        if self._closed:
+            return
+        self._closed = True
         self._task.cancel()
         presence.leave(self.source.id)
+        with suppress(RuntimeError):  # the server ends
+            self._pool.submit(self.source.listen, None)
+
+    def _touch(self) -> None:
+        """Something may have changed; called from any thread."""
+        with suppress(RuntimeError):  # the server ends
+            self._loop.call_soon_threadsafe(self._touched.set)
 
     async def _run(self) -> None:
+        self._told = await self._in_pool(lambda: self.source.listen(self._touch))
         while not self.gone:
             try:
                 await self._once()
@@ -84,29 +103,36 @@ class Channel:
 
     async def _once(self) -> None:
         """Wait for something new and take it."""
-        loop = asyncio.get_running_loop()
-        hidden = len(self._hidden) >= len(self._tell)
-        if loop.time() >= self._watch_at or hidden != self._told_hidden:
+        self._seen.clear()
+        now, hidden = self._loop.time(), self._unseen
+        if now >= self._watch_at or hidden != self._told_hidden:
             await self._in_pool(lambda: self.source.watch(hidden=hidden))
-            self._watch_at, self._told_hidden = loop.time() + _WATCH_SECONDS, hidden
+            self._watch_at, self._told_hidden = now + _WATCH_SECONDS, hidden
         if hidden:
             self.moment = None
-            self._seen.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._seen.wait(), _WATCH_SECONDS)
             return
-        urgent, took = self.source.urgent(), loop.time()
+        urgent, began = self.source.urgent(), self._loop.time()
         if self.moment is None or self.source.changed(self.moment):
             self.moment, self.failed = await self._in_pool(self.source.moment), False
             self._tell_all()
-        while loop.time() < self._watch_at and len(self._hidden) < len(self._tell):
-            await asyncio.sleep(_LOOK_SECONDS)
-            late = loop.time() - took >= self._pace.seconds - _LOOK_SECONDS / 2
-            if self.source.urgent() != urgent or (late and self.source.changed(self.moment)):
-                return
+        await self._wait(urgent, began)
 
-    async def _in_pool(self, call: Callable[[], Moment | None]) -> Moment | None:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+    async def _wait(self, urgent: object, began: float) -> None:
+        """Wait until it is time for another moment: at once where that is urgent, else as the pace says."""
+        while not self._unseen:
+            self._touched.clear()
+            now, due = self._loop.time(), began + self._pace.seconds
+            changed = self.source.changed(self.moment)
+            if now >= self._watch_at or self.source.urgent() != urgent or (changed and now >= due):
+                return
+            end = due if changed else self._watch_at if self._told else now + self._pace.seconds
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._touched.wait(), max(min(end, self._watch_at) - now, 0.001))
+
+    async def _in_pool(self, call: Callable[[], _Result]) -> _Result:
+        return await self._loop.run_in_executor(self._pool, call)
 
     def _tell_all(self) -> None:
         for tell in list(self._tell.values()):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from foam_viz.engine.config import Experiment
 from foam_viz.engine.hub import Hub
@@ -30,6 +30,7 @@ class LiveSource:
     def __init__(self, hub: Hub, view_id: str) -> None:
         self.id = view_id
         self._hub = hub
+        self._tell: Callable[[], None] | None = None
         self._run = self._found()
 
     def _found(self) -> LabRun:
@@ -38,9 +39,29 @@ class LiveSource:
             raise Gone(_GONE)
         return run
 
+    def listen(self, tell: Callable[[], None] | None) -> bool:
+        """See :class:`foam_viz.ui.feed.source.Source`."""
+        self._tell = tell
+        self._listen(self._run, tell)
+        return True
+
+    def _listen(self, run: LabRun, tell: Callable[[], None] | None) -> None:
+        with run.lock:
+            run.listeners.discard(self._heard)
+            if tell is not None:
+                run.listeners.add(self._heard)
+
+    def _heard(self) -> None:
+        if (tell := self._tell) is not None:
+            tell()
+
     def watch(self, *, hidden: bool) -> None:
         """See :class:`foam_viz.ui.feed.source.Source`."""
-        self._run = self._found()  # another one, where it was closed and opened again
+        found = self._found()
+        if found is not self._run:  # it was closed and opened again
+            self._run, before = found, self._run
+            self._listen(before, None)
+            self._listen(found, self._tell)
         self._hub.show(self.id, session=presence.session(self.id), hidden=hidden)
 
     def urgent(self) -> object:
@@ -96,6 +117,10 @@ class AwaitedSource:
             lambda shown, at: lab_head.waiting(experiment),
             follows=False,
         )
+
+    def listen(self, tell: Callable[[], None] | None) -> bool:
+        """See :class:`foam_viz.ui.feed.source.Source`."""
+        return True
 
     def watch(self, *, hidden: bool) -> None:
         """See :class:`foam_viz.ui.feed.source.Source`."""

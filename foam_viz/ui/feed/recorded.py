@@ -50,6 +50,10 @@ class RecordedSource:
         """Show nothing from now on; pages that show it are told."""
         self._forgotten = True
 
+    def listen(self, tell: Callable[[], None] | None) -> bool:
+        """See :class:`foam_viz.ui.feed.source.Source`."""
+        return False
+
     def watch(self, *, hidden: bool) -> None:
         """See :class:`foam_viz.ui.feed.source.Source`."""
 

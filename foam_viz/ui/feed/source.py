@@ -101,6 +101,13 @@ class Source(Protocol):
     def changed(self, moment: Moment) -> bool:
         """Say whether the source is no longer as it was at a moment; returns at once."""
 
+    def listen(self, tell: Callable[[], None] | None) -> bool:
+        """Call ``tell``, from any thread, whenever something may have changed; None ends that.
+
+        Returns:
+            False where the source cannot: it must be asked.
+        """
+
     def watch(self, *, hidden: bool) -> None:
         """Note that somebody looks: on a page that is in sight, or on one that is hidden.
 
