@@ -202,6 +202,7 @@ def runs(report: Report, device: str, small: bool) -> None:
 
 def live_engine(report: Report, device: str, seconds: float) -> None:
     """Steps a second of the live engine with two lanes of tiny GPT, as the hub sees them."""
+    from foam_viz.engine.commands import Pause, Start
     from foam_viz.engine.hub import Hub
     from foam_viz.settings import Settings
 
@@ -214,13 +215,13 @@ def live_engine(report: Report, device: str, seconds: float) -> None:
                 return
             run, key = hub.create(experiment, session="benchmark", device=device)
             run.wait(60)
-            hub.command(run.view_id, key, "start")
+            hub.command(run.view_id, key, Start())
             run.wait(60)
             began, first = time.monotonic(), run.step
             time.sleep(seconds)
             rate = (run.step - first) / (time.monotonic() - began)
             pressed = time.monotonic()
-            hub.command(run.view_id, key, "pause")
+            hub.command(run.view_id, key, Pause())
             run.wait(60)
             answered = (time.monotonic() - pressed) * 1e3
             on = run.header.get("device")

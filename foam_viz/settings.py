@@ -63,7 +63,12 @@ class Settings:
         keep_days: Saved runs that nobody watched for so long are deleted, in days.
         keep_gb: Disk space of all saved runs together, in GiB; beyond it the runs unwatched longest are deleted.
         run_mb: Disk space of one saved run, in MiB; beyond it its older rows are thinned.
-        runs_per_session: Runs that one browser session may hold at a time.
+        maximum_width: Widest model that a run may train, in features.
+        maximum_lanes: Optimizers that a run may train side by side.
+        maximum_hours: Time that a run may train before it pauses for good, in hours of one core.
+        round_seconds: Runs wait for their turn where those that share a training process would take longer than this
+            for the longest step of each, in seconds, as projected.
+        runs_per_browser: Runs that one browser may hold at a time.
         maximum_runs: Runs that the server holds at a time.
         log_seconds: Longest time that one uploaded run may take to read, in seconds.
         log_memory_mb: Memory that reading uploaded logs may take, in MiB.
@@ -93,7 +98,11 @@ class Settings:
     keep_days: float = 14.0
     keep_gb: float = 20.0
     run_mb: int = 4096
-    runs_per_session: int = 4
+    maximum_width: int = 512
+    maximum_lanes: int = 6
+    maximum_hours: float = 24.0
+    round_seconds: float = 10.0
+    runs_per_browser: int = 4
     maximum_runs: int = 64
     log_seconds: float = 60.0
     log_memory_mb: int = 2048
@@ -132,7 +141,11 @@ _RANGES: dict[str, tuple[float, float]] = {
     "keep_days": (0.1, 36_500),
     "keep_gb": (0.1, 1_048_576),
     "run_mb": (16, 1_048_576),
-    "runs_per_session": (1, 64),
+    "maximum_width": (8, 512),
+    "maximum_lanes": (1, 6),
+    "maximum_hours": (0.001, 8760),
+    "round_seconds": (0.1, 3600),
+    "runs_per_browser": (1, 64),
     "maximum_runs": (1, 4096),
     "log_seconds": (1, 3600),
     "log_memory_mb": (256, 1_048_576),

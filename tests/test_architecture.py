@@ -13,7 +13,23 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "foam_viz"
 TORCH_FREE_ENGINE = {
     "foam_viz.engine." + name
-    for name in ("config", "data_folder", "hub", "lab_run", "pool", "presets", "protocol", "store")
+    for name in (
+        "commands",
+        "config",
+        "data_folder",
+        "history",
+        "hub",
+        "lab_run",
+        "news",
+        "placement",
+        "pool",
+        "presets",
+        "protocol",
+        "recovery",
+        "scheduling",
+        "store",
+        "viewers",
+    )
 }
 
 # What a package may import of foam_viz, besides itself. A name covers everything below it.

@@ -217,9 +217,20 @@ def review(experiment: Experiment, settings: Settings, *, on_cpu: bool = True) -
         on_cpu: Whether it trains on the CPU; memory and times of other devices are not projected.
     """
     cost = project(experiment)
-    return [
+    return _too_large(experiment, settings) + [
         _error(experiment, limit, limit.of(cost)) for limit in _limits(settings, on_cpu) if limit.of(cost) > limit.most
     ]
+
+
+def _too_large(experiment: Experiment, settings: Settings) -> list[FieldError]:
+    """What goes beyond a limit whose setting stands for itself."""
+    width, lanes = experiment.task_settings.get("width", 0), len(experiment.lanes)
+    errors = []
+    if width > settings.maximum_width:
+        errors.append(FieldError("width", width, f"at most {settings.maximum_width:,} here (maximum_width)"))
+    if lanes > settings.maximum_lanes:
+        errors.append(FieldError("optimizers", lanes, f"at most {settings.maximum_lanes} here (maximum_lanes)"))
+    return errors
 
 
 def _error(experiment: Experiment, limit: _Limit, value: float) -> FieldError:

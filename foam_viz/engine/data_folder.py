@@ -112,7 +112,7 @@ class DataFolder:
             if not too_old and total <= self._settings.keep_gb * _GIB:
                 break
             # Asked anew for each: a run may have been opened meanwhile.
-            if run.view_id not in set(self._open_runs()) and self._delete(run.view_id):
+            if run.view_id not in set(self._open_runs()) and self.delete(run.view_id):
                 total -= run.size
                 deleted.append(run.view_id)
                 reason = f"{self._settings.keep_days:g} days" if too_old else f"{self._settings.keep_gb:g} GiB"
@@ -140,16 +140,17 @@ class DataFolder:
         except OSError:
             return
         for name in filter(store.is_identity, names):
-            written, size = _weigh(self._runs / name)
+            written, size = weigh(self._runs / name)
             with suppress(OSError):
                 written = max(written, (self._seen / name).stat().st_mtime)
             yield _Saved(name, written, size)
 
-    def _delete(self, view_id: str) -> bool:
-        """A rename first: a run is there whole or not at all, whatever happens meanwhile."""
+    def delete(self, view_id: str) -> bool:
+        """Delete a run; False where it is still written, or cannot be deleted."""
         folder = self._runs / view_id
         try:
             FileLock(folder / store.WRITER_LOCK).release()  # an engine may still write what is left
+            # A rename first: a run is there whole or not at all, whatever happens meanwhile.
             doomed = folder.rename(folder.with_name(_DELETED + view_id))
         except OSError:
             return False
@@ -163,7 +164,7 @@ class DataFolder:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _weigh(folder: Path) -> tuple[float, int]:
+def weigh(folder: Path) -> tuple[float, int]:
     """When a file of the folder was written last, in seconds since 1970, and the bytes of all of them."""
     written, size = 0.0, 0
     for path in folder.rglob("*"):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from foam_viz.engine.saver import Opening, Saver, States
 from foam_viz.settings import Settings
 from foam_viz.trace import manifest
 
-GOALS = ("step", "check", "refresh")
 # "To the next refresh" gives up here, paused: a policy may never refresh again.
 _GOAL_STEPS = 100_000
 _SETTLED_SECONDS = 0.5
@@ -41,6 +41,7 @@ class Group:
     Attributes:
         epoch: Given by the hub; goes with everything that is said of the run.
         recovering: Step up to which it trains at once, to be again where another engine was; 0 for none.
+        trained_seconds: What its training has taken, on one core; of a GPU, by the clock.
         notice: What happened that a person should know; said once.
     """
 
@@ -53,6 +54,7 @@ class Group:
         self.handled = 0
         self.epoch = 0
         self.recovering = 0
+        self.trained_seconds = 0.0
         self.notice = ""
         self._slow: deque[bool] = deque(maxlen=_SLOW_OF)
         self.shared_machine = False
@@ -89,9 +91,14 @@ class Group:
         return any(run.live for run in self.lanes)
 
     @property
-    def capped(self) -> bool:
-        """True where the installation allows no further step."""
-        return self.step >= self._settings.maximum_steps
+    def cap(self) -> str:
+        """The limit of the installation that allows no further step, in words; empty where one may be made."""
+        settings = self._settings
+        if self.step >= settings.maximum_steps:
+            return f"maximum_steps = {settings.maximum_steps:,}"
+        if self.trained_seconds >= 3600 * settings.maximum_hours:
+            return f"maximum_hours = {settings.maximum_hours:g}"
+        return ""
 
     def start(self) -> None:
         self._go(None)
@@ -100,16 +107,13 @@ class Group:
         self.running, self.goal = False, None
 
     def _go(self, goal: str | None) -> None:
-        self.running, self.goal, self._next_due = self.live and not self.capped, goal, 0.0
+        self.running, self.goal, self._next_due = self.live and not self.cap, goal, 0.0
         self._paused_since = None
         self._say_cap()
 
     def _say_cap(self) -> None:
-        if self.live and self.capped:
-            self.notice = (
-                f"Paused at step {self.step:,}: this installation ends runs at maximum_steps = "
-                f"{self._settings.maximum_steps:,}. Reset begins anew."
-            )
+        if self.live and (cap := self.cap):
+            self.notice = f"Paused at step {self.step:,}: this installation ends runs at {cap}. Reset begins anew."
 
     def resume(self, controls: Mapping[str, Any], reached: int) -> None:
         """Takes over from an engine that was lost.
@@ -158,10 +162,12 @@ class Group:
         """One lockstep step of every lane that can still make one."""
         moved = [run for run in self.lanes if run.live]
         # Seconds of this thread, not of the clock: a machine that is busy elsewhere does not make a group slow.
-        began = time.thread_time()
+        began, clock = time.thread_time(), time.perf_counter()
         for run in moved:
             run.advance()
-        self._slow.append(time.thread_time() - began > SLOW_SECONDS)
+        seconds = time.thread_time() - began
+        self.trained_seconds += seconds if self.lanes[0].device == "cpu" else time.perf_counter() - clock
+        self._slow.append(seconds > SLOW_SECONDS)
         if self.recovering:
             self._next_due = now
             if self.step >= self.recovering or not self.live:
@@ -182,7 +188,7 @@ class Group:
                 self.pause()
         if not self.live:
             self.pause()
-        elif self.running and self.capped:
+        elif self.running and self.cap:
             self.pause()
             self._say_cap()
 
@@ -266,10 +272,15 @@ class Group:
         """Begins to autosave; where nothing can be written, training goes on and the problem is told."""
         self._saver.open(self._opening(None))
 
-    def save(self, now: float, *, everything: bool = False) -> None:
+    def save(self, now: float, *, everything: bool = False, interrupted: Callable[[], bool] = lambda: False) -> None:
         """Hands over what is due: rows about every second, a checkpoint about every ten; both where asked.
 
         A run that paused is checkpointed a moment later, so that steps made one after another do not wait for it.
+
+        Args:
+            now: Seconds of the monotonic clock.
+            everything: Whether all of it is due.
+            interrupted: Tells whether something more urgent has come: the checkpoint is then made another time.
         """
         trains = self.running or bool(self.recovering)
         if trains:
@@ -278,7 +289,10 @@ class Group:
             self._paused_since = now
         settled = self._paused_since is not None and now - self._paused_since >= self._settled_seconds
         due = now - self._checkpoint_handed >= self._checkpoint_seconds
-        handed = self._states(now, everything) if everything or due or settled else None
+        try:
+            handed = self._states(now, everything, interrupted) if everything or due or settled else None
+        except states.Interrupted:
+            handed = None
         ended = [lane for lane, run in enumerate(self.lanes) if not run.live and lane not in self._closed_lanes]
         self._closed_lanes.update(ended)
         if handed or ended or everything or not trains or now - self._part_handed >= self._part_seconds:
@@ -290,17 +304,19 @@ class Group:
     def _part_seconds(self) -> float:
         return self._settings.part_seconds * 0.8
 
-    def _states(self, now: float, everything: bool) -> States | None:
+    def _states(self, now: float, everything: bool, interrupted: Callable[[], bool]) -> States | None:
         """The state of every lane; None where it is on the disk or waits for it, or is too large to keep."""
         if self._saver.busy and not everything:
             return None
         # Rows still in the recorder would be lost to whoever continues from the checkpoint.
         if self.step in (self._checkpoint_step, 0) or self.step != self._drained_step:
             return None
-        self._checkpoint_handed, self._checkpoint_step = now, self.step
         limit = self._settings.run_mb * _MIB
-        taken = [run.state() for run in self.lanes]
+        taken = [{**run.state(), "trained_seconds": self.trained_seconds} for run in self.lanes]
         size = sum(map(states.size, taken))
+        if size <= limit:
+            taken = [states.copied(state, interrupted) for state in taken]
+        self._checkpoint_handed, self._checkpoint_step = now, self.step
         if size > limit:
             self._saves_rarely = (
                 f"The weights of this run, {size / _MIB:,.0f} MiB, are over the {self._settings.run_mb:,} MiB that a "
@@ -315,18 +331,7 @@ class Group:
             if self._checkpoint_seconds > self._settings.checkpoint_seconds
             else ""
         )
-        return States(self.step, [states.to_bytes(state) for state in taken], 2 if 4 * size <= limit else 1)
-
-    def reset(self, experiment: Experiment | None = None) -> None:
-        """Back to step 0, under a new configuration where one is given."""
-        self.experiment = experiment or self.experiment
-        self.pause()
-        self.lanes = self._new_lanes()
-        self._closed_lanes = set()
-        self.recovering = 0
-        self._slow.clear()
-        self._checkpoint_step = self._drained_step = -1
-        self._restored = self._saves_rarely = ""
+        return States(self.step, [partial(states.write, state) for state in taken], size, 2 if 4 * size <= limit else 1)
 
     def restore(self) -> None:
         """Continues, paused, from the newest step at which every lane has a readable checkpoint; from 0 without one.
@@ -338,6 +343,7 @@ class Group:
         found = states.newest(directories)
         for run, state in zip(self.lanes, found.states, strict=False):
             run.restore(state)
+            self.trained_seconds = state.get("trained_seconds", 0.0)
         self._closed_lanes = {lane for lane, run in enumerate(self.lanes) if not run.live}
         self._restored, self._checkpoint_step = found.message, found.step
         self._saver.open(self._opening(found.step))

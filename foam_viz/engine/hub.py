@@ -4,67 +4,47 @@ Imports no torch and touches nothing of Streamlit. Every public method may be ca
 return at once, and what they lead to arrives in :class:`LabRun` a moment later.
 
 A run outlives its engine: the hub keeps what the controls say and every command that was not answered, and gives both
-to the engine that takes over.
+to the engine that takes over. Limits count browsers, which a secret of each tells apart, not pages or tabs; the hub
+keeps only the fingerprint of that secret.
 """
 
 from __future__ import annotations
 
-import itertools
 import logging
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from foam_viz.engine import config, cost, store
+from foam_viz.engine import cost, news, store
+from foam_viz.engine.commands import Command, MarkShared, Pause, Prioritize, SetSpeed
 from foam_viz.engine.config import Experiment
 from foam_viz.engine.cost import TooCostly as TooCostly  # for those who create runs
 from foam_viz.engine.data_folder import DataFolder
+from foam_viz.engine.history import History, YourRun
 from foam_viz.engine.lab_run import LabRun
+from foam_viz.engine.placement import Placement
 from foam_viz.engine.pool import EnginePool
+from foam_viz.engine.recovery import Recovery
+from foam_viz.engine.viewers import Viewers
 from foam_viz.optim.fields import FieldError
 from foam_viz.settings import Settings
-from foam_viz.trace import bundle
-from foam_viz.trace import manifest as manifests
-from foam_viz.trace.bundle import BundleError
 from foam_viz.trace.model import Trace
 
-COMMANDS = ("start", "pause", "step", "check", "refresh", "speed", "follow", "reset")
-_TRAINS = ("start", "step", "check", "refresh")
-_CRASHES = 3
-# A group that holds a shared engine up for so long is taken to one of its own; the others are back in seconds.
-_HELD_UP_SECONDS = 5.0
-_REMEMBERED = 256
-# A page that shows a run that trains asks for it every second; one that has not for so long shows something else.
-_SHOWN_SECONDS = 60.0
 _MISREAD = 3
+# How long a run that is deleted may take to be written to its end.
+_DELETE_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
 
 
 class ControlRefused(PermissionError):
-    """The control key does not belong to this run: it may be watched, not steered."""
+    """Neither key nor browser belongs to this run: it may be watched, not steered."""
 
 
 class HubFull(RuntimeError):
     """No room for another run; the message says what to do."""
-
-
-@dataclass
-class _Viewer:
-    """A browser session that looks at a run.
-
-    Attributes:
-        connected: When it was connected last.
-        shown: When its page drew the run last.
-        hidden: Whether its page is out of sight: another tab, a window that is minimized.
-    """
-
-    connected: float
-    shown: float
-    hidden: bool = False
 
 
 class Hub:
@@ -81,153 +61,31 @@ class Hub:
 
     def __init__(self, settings: Settings, is_active: Callable[[str], bool] | None = None) -> None:
         self.settings = settings
-        self.devices: list[tuple[str, str]] = [("cpu", "CPU")]
-        self._is_active = is_active
+        self._keeps_all = is_active is None
         self._runs: dict[str, LabRun] = {}
-        self._viewers: dict[str, dict[str, _Viewer]] = {}
-        self._seen: dict[str, float] = {}
-        self._busy: dict[int, tuple[str, float]] = {}
-        # Where a run was that has ended: its engine may still be writing it, and must be the one that opens it again.
-        self._ended_on: OrderedDict[str, int] = OrderedDict()
-        self._epochs = itertools.count(1)
+        self._missing: dict[str, str] = {}
         self._lock = threading.RLock()
         self._ready = threading.Event()
+        self._viewers = Viewers(is_active)
         self._data = DataFolder(settings, lambda: list(self._runs))
-        self._pool = EnginePool(settings, self._on_message, self._on_lost, self._reap)
+        self._history = History(settings.data_directory)
+        self._pool = EnginePool(settings, self._on_message, self._on_lost, self._tick)
+        self._placement = Placement(settings, self._pool, self._runs)
+        self._recovery = Recovery(self._pool, self._placement, self._runs, self._end)
 
     # --- what engines cause
 
     def _on_lost(self, engine: int, crashes: int, why: str) -> None:
-        """Gives the runs of an engine that was lost to the one in its place."""
-        busy, seconds = self._busy.pop(engine, ("", 0.0))
-        with self._lock:
-            lost = [run for run in self._runs.values() if run.engine == engine and not run.gone]
-        for run in lost:
-            with run.lock:
-                alone = engine >= len(self._pool)
-                culprit = run.view_id == busy and seconds >= _HELD_UP_SECONDS
-                hopeless = crashes >= (_CRASHES - 1 if alone else _CRASHES) or (alone and culprit)
-                if hopeless:
-                    self._on_ended(
-                        run,
-                        f"The training process {why} and was ended. The run is paused at its last autosave; a smaller "
-                        "model or batch makes shorter steps."
-                        if alone and culprit
-                        else f"The training process {why}, {crashes} times within a minute. The run is paused at its "
-                        "last autosave; a smaller batch may help.",
-                    )
-                    run.touch()
-                    continue
-                run.notice = (
-                    f"The training process {why} and was replaced. The run continues from its last autosave, and is "
-                    f"trained again up to step {run.reached:,}."
-                )
-                if culprit:
-                    self._isolate(run, "its steps are too long to share one")
-                self._take_over(run)
-
-    def _take_over(self, run: LabRun) -> None:
-        """Gives a run to its engine as the hub knows it; called under its lock."""
-        controls, reached = run.controls, run.reached
-        run.epoch, run.recovering, run.moving, run.gone = next(self._epochs), True, False, False
-        if any(command["command"] == "reset" for command in run.waiting):
-            reached = 0  # what would be trained again is about to go
-        self._pool.send(
-            run.engine,
-            self._create(run, number=max(run.handled, 0), restore=run.saved, controls=controls, reached=reached),
-        )
-        for command in run.waiting:
-            self._pool.send(run.engine, command)
-        run.touch()
-
-    def _answer_all(self, run: LabRun) -> None:
-        """Lets go of commands that nobody will answer."""
-        run.waiting = []
-        run.header = {**run.header, "handled": run.sent}
-
-    def _isolate(self, run: LabRun, why: str) -> bool:
-        """Gives a run an engine of its own, where there is one left; called under its lock."""
-        if run.engine >= len(self._pool):
-            return False
-        if self._pool.own >= self.settings.own_engines:
-            run.header, run.reached = {**run.header, "running": False, "goal": None}, 0
-            self._answer_all(run)
-            run.notice = (
-                f"Paused: the run needs a training process of its own, as {why}, and all {self.settings.own_engines} "
-                "for such runs (own_engines) are taken. A smaller model or batch makes shorter steps."
-            )
-            return False
-        run.engine = self._pool.add()
-        run.notice = f"The run has a training process of its own now, as {why}."
-        return True
-
-    def _reap(self) -> None:
-        """Ends runs that nobody has watched for the grace time, and pauses those that nobody has seen for long."""
-        self._free_held_up()
-        for run in list(self._runs.values()):
-            if run.awaited is not None and not self._pool.leaves(run.awaited):
-                with run.lock:
-                    run.awaited = None
-                    self._take_over(run)
-        if self._is_active is None:
-            return
-        now = time.monotonic()
-        with self._lock:
-            for view_id, viewers in list(self._viewers.items()):
-                for session, viewer in list(viewers.items()):
-                    if self._is_active(session):
-                        viewer.connected = now
-                        if not viewer.hidden and now - viewer.shown < _SHOWN_SECONDS:
-                            self._seen[view_id] = now
-                if all(now - viewer.connected > self.settings.grace_seconds for viewer in viewers.values()):
-                    self._drop(view_id)
-                elif now - self._seen.setdefault(view_id, now) > self.settings.idle_pause_seconds:
-                    self._pause_unseen(self._runs[view_id])
-
-    def _pause_unseen(self, run: LabRun) -> None:
-        with run.lock:
-            if not run.running:
-                return
-            hours = self.settings.idle_pause_seconds / 3600
-            run.notice = (
-                f"Paused: no page has shown this run for {hours:.3g} h (idle_pause_seconds). Press Start to go on."
-            )
-            self._give(run, "pause")
-
-    def _free_held_up(self) -> None:
-        """Ends an engine that one run holds up for too long; the others go on without it."""
-        for engine, (view_id, seconds) in list(self._busy.items()):
-            if engine < len(self._pool):
-                others = any(run.engine == engine and run.view_id != view_id for run in list(self._runs.values()))
-                if seconds > _HELD_UP_SECONDS and others:
-                    self._pool.end(engine, f"was held up by another run for {seconds:.0f} s")
-            elif seconds > max(self.settings.step_seconds, _HELD_UP_SECONDS):
-                self._pool.end(engine, f"took longer than {self.settings.step_seconds:g} s for a step (step_seconds)")
-
-    def _drop(self, view_id: str) -> None:
-        run = self._runs.pop(view_id, None)
-        self._viewers.pop(view_id, None)
-        self._seen.pop(view_id, None)
-        if run is None:
-            return
-        self._pool.send(run.engine, {"command": "drop", "view_id": view_id})
-        if run.engine >= len(self._pool):
-            self._pool.remove(run.engine)
-            self._busy.pop(run.engine, None)
-        self._ended_on[view_id] = run.engine if run.awaited is None else run.awaited
-        while len(self._ended_on) > _REMEMBERED:
-            self._ended_on.popitem(last=False)
+        self._recovery.on_lost(engine, crashes, why)
 
     def _on_message(self, engine: int, header: dict[str, Any], tables: dict[str, Any]) -> None:
         kind = header.pop("type")
         if kind == "hello":
-            self.devices = [tuple(device) for device in header["devices"]]
+            self._placement.devices = [tuple(device) for device in header["devices"]]
             self._ready.set()
             return
         if kind == "alive":
-            self._busy.pop(engine, None)
-            if header["view_id"]:
-                self._busy[engine] = header["view_id"], header["seconds"]
+            self._recovery.note(engine, header["view_id"], header["seconds"])
             return
         run = self._runs.get(header.get("view_id"))
         if run is None:
@@ -245,94 +103,34 @@ class Hub:
             run.touch()
         self._mark_shared()
 
+    def _on_news(self, run: LabRun, kind: str, header: dict[str, Any], tables: dict[str, Any]) -> None:
+        if kind == "lanes":
+            news.lanes(run, header, self._directory(run))
+        elif kind == "rows":
+            news.rows(run, header, tables)
+            if header["slow"] and run.running and not run.recovering:
+                self._placement.move(run)
+        elif kind == "problem":
+            run.notice = header["message"]
+        elif kind == "ended":
+            self._end(run, header["message"])
+        elif kind == "dropped":
+            self._recovery.on_dropped(run)
+
     def _on_misread(self, run: LabRun) -> None:
         """Rows may be missing now: the engine begins again from what is saved. The page says it."""
         run.misread += 1
         if run.misread > _MISREAD:
-            self._on_ended(
-                run, "Messages of the training process cannot be read. Start tries again; Reset begins anew."
-            )
+            self._end(run, "Messages of the training process cannot be read. Start tries again; Reset begins anew.")
             return
         run.notice = "A message of the training process could not be read; the run was opened again."
-        self._take_over(run)
+        self._placement.take_over(run)
 
-    def _on_news(self, run: LabRun, kind: str, header: dict[str, Any], tables: dict[str, Any]) -> None:
-        if kind == "lanes":
-            self._on_lanes(run, header)
-        elif kind == "rows":
-            for lane, trace in enumerate(run.traces):
-                rows = {kept: tables[name] for name in tables if (kept := name.removeprefix(f"{lane}/")) != name}
-                if rows:
-                    trace.extend(rows)
-            self._on_state(run, header)
-        elif kind == "problem":
-            run.notice = header["message"]
-        elif kind == "ended":
-            self._on_ended(run, header["message"])
-        elif kind == "dropped" and run.moving:
-            self._isolate(run, "its steps are too long to share one")
-            self._take_over(run)
+    def _end(self, run: LabRun, message: str) -> None:
+        news.ended(run, message, self._directory(run))
 
-    def _on_ended(self, run: LabRun, message: str) -> None:
-        """No engine holds the run any more; its rows stay, and the next command opens it again."""
-        lanes = [{**lane, "status": "interrupted"} for lane in run.header.get("lanes", ())]
-        run.header = {"step": 0, "goal": None, **run.header, "running": False, "lanes": lanes}
-        self._answer_all(run)
-        run.notice, run.gone, run.recovering, run.moving = message, True, False, False
-        if not run.traces and run.saved:  # what is on disk can still be looked at
-            saved = [self._saved(run.view_id, lane) for lane in range(len(run.experiment.lanes))]
-            run.traces = [trace for trace in saved if trace is not None]
-        for trace in run.traces:
-            trace.manifest = trace.manifest.with_(status="interrupted")
-        run.measure(time.monotonic())
-
-    def _on_lanes(self, run: LabRun, header: dict[str, Any]) -> None:
-        told = [manifests.from_json(data) for data in header["manifests"]]
-        step = header["restored_step"]
-        run.experiment = config.from_json(header["experiment"])
-        run._rate = []
-        run.saved = True
-        if step is None:
-            run.traces = [Trace.empty(manifest) for manifest in told]
-            run.notice, run.reached = "", 0
-            return
-        traces = []
-        for lane, manifest in enumerate(told):
-            trace = run.traces[lane] if lane < len(run.traces) else None
-            if trace is None or _last_step(trace) < step:
-                trace = self._saved(run.view_id, lane)
-            trace = trace.truncated(step) if trace else Trace.empty(manifest)
-            trace.manifest = manifest
-            traces.append(trace)
-        run.traces = traces
-        if step == 0 and run.recovering and run.reached:
-            run.notice += " Nothing of it could be restored, so it is trained again from step 0."
-
-    def _saved(self, view_id: str, lane: int) -> Trace | None:
-        directory = store.run_directory(self.settings.data_directory, view_id)
-        try:
-            return bundle.read(store.lane_directory(directory, lane))
-        except (OSError, BundleError):
-            return None
-
-    def _on_state(self, run: LabRun, header: dict[str, Any]) -> None:
-        run.header = header
-        run.recovering = bool(header["recovering"])
-        if not run.recovering:
-            run.reached = header["step"]
-        run.waiting = [command for command in run.waiting if command["number"] > header["handled"]]
-        for trace, lane in zip(run.traces, header["lanes"], strict=True):
-            if (trace.manifest.status, trace.manifest.diverged_step) != (lane["status"], lane["diverged_step"]):
-                trace.manifest = trace.manifest.with_(status=lane["status"], diverged_step=lane["diverged_step"])
-        run.measure(time.monotonic())
-        if header["slow"] and run.running and not run.recovering:
-            self._move(run)
-
-    def _move(self, run: LabRun) -> None:
-        """Takes a run out of an engine that it shares; commands wait until it has arrived in one of its own."""
-        if run.engine < len(self._pool) and not (run.moving or run.gone):
-            run.moving = True
-            self._pool.send(run.engine, {"command": "drop", "view_id": run.view_id})
+    def _directory(self, run: LabRun) -> Path:
+        return store.run_directory(self.settings.data_directory, run.view_id)
 
     def _mark_shared(self) -> None:
         """Marks runs that train at the same time as others: their seconds are not a quiet machine's."""
@@ -345,170 +143,382 @@ class Hub:
                     continue
                 for trace in run.traces:
                     trace.manifest = trace.manifest.with_(shared_machine=True)
-                self._pool.send(run.engine, {"command": "shared", "view_id": run.view_id})
+                self._placement.tell(run, MarkShared())
 
-    # --- what pages call
+    # --- what time causes
+
+    def _tick(self) -> None:
+        """Twice a second: ends runs that nobody watches, pauses those that nobody has seen for long, admits others."""
+        self._recovery.free_held_up()
+        self._placement.open_awaited()
+        now = time.monotonic()
+        for run in list(self._runs.values()):
+            self._viewers.look(run.view_id, now)
+            self._prioritize(run, now)
+            if not self._keeps_all:
+                self._end_unwatched(run, now)
+        self._placement.admit_waiting()
+
+    def _prioritize(self, run: LabRun, now: float) -> None:
+        priority = self._viewers.priority(run.view_id, now)
+        if priority != run.priority:
+            with run.lock:
+                run.priority = priority
+                self._placement.tell(run, Prioritize(int(priority)))
+
+    def _end_unwatched(self, run: LabRun, now: float) -> None:
+        alone = self._viewers.alone(run.view_id, now)
+        # One that only holds room makes it for those who wait.
+        patience = 0.0 if self._placement.waits and not run.trains else self.settings.grace_seconds
+        if alone > patience:
+            with self._lock:
+                self._drop(run.view_id)
+        elif self._viewers.unseen(run.view_id, now) > self.settings.idle_pause_seconds:
+            with run.lock:
+                if run.running:
+                    hours = self.settings.idle_pause_seconds / 3600
+                    run.notice = (
+                        f"Paused: no page has shown this run for {hours:.3g} h (idle_pause_seconds). Press Start to "
+                        "go on."
+                    )
+                    self._placement.give(run, Pause())
+
+    def _drop(self, view_id: str) -> None:
+        """Ends a run here; it stays on disk. Called under the hub's lock."""
+        run = self._runs.pop(view_id, None)
+        self._viewers.forget(view_id)
+        if run is not None:
+            self._placement.release(run)
+            self._recovery.note(run.engine, None, 0.0)
+
+    # --- what pages call: runs
 
     def ready(self, seconds: float) -> bool:
         """Waits until an engine is warm; False if none is within ``seconds``."""
         return self._ready.wait(seconds)
 
-    def _create(self, run: LabRun, **more: Any) -> dict[str, Any]:
-        return {
-            "command": "create",
-            "view_id": run.view_id,
-            "epoch": run.epoch,
-            "experiment": run.experiment.to_json(),
-            "device": run.device,
-            "number": run.sent,
-            **more,
-        }
+    @property
+    def devices(self) -> list[tuple[str, str]]:
+        """The devices of this machine, each with its label, the preferred one first."""
+        return self._placement.devices
 
-    def create(self, experiment: Experiment, *, session: str, device: str = "auto") -> tuple[LabRun, str]:
-        """A new run, paused at step 0, and its control key.
-
-        Raises:
-            HubFull: The server or the session holds as many runs as it may.
-            TooCostly: The run goes beyond what this installation allows.
-        """
-        cost.require(experiment, self.settings, on_cpu=self._on_cpu(device))
-        view_id, control_key = store.new_identity(), store.new_identity()
-        with self._lock:
-            own = [run for run in self._runs.values() if run.session == session]
-            if len(own) >= self.settings.runs_per_session:
-                # The session's oldest run that does not train makes room; it stays on disk.
-                idle = next((run for run in own if not run.running), None)
-                if idle is None:
-                    raise HubFull(f"This session already trains {len(own)} runs. Pause one of them, then start again.")
-                self._drop(idle.view_id)
-            needs_own = self._needs_own(experiment, device)
-            if needs_own and self._pool.own >= self.settings.own_engines:
-                raise HubFull(
-                    f"This run's steps are too long, or its memory too large, to share a training process, and all "
-                    f"{self.settings.own_engines} for such runs (own_engines) are taken. A smaller width, depth or "
-                    "batch trains beside others."
-                )
-            run = self._open(view_id, experiment, device, store.fingerprint(control_key), session)
-            if needs_own:
-                run.engine = self._pool.add()
-            self._pool.send(run.engine, self._create(run))
-        self._keep_fingerprint(run)
-        return run, control_key
+    def device(self, name: str) -> str:
+        """The device on which a run trains that asks for ``name``: ``auto`` is what the installation chose."""
+        return self._placement.device(name)
 
     def review(self, experiment: Experiment, device: str = "auto") -> list[FieldError]:
         """In what an experiment goes beyond what this installation allows."""
-        return cost.review(experiment, self.settings, on_cpu=self._on_cpu(device))
+        return cost.review(experiment, self.settings, on_cpu=self._placement.on_cpu(device))
 
-    def _on_cpu(self, device: str) -> bool:
-        chosen = self.settings.device if device == "auto" else device
-        return chosen == "cpu" or not any(name != "cpu" for name, _ in self.devices)
+    def create(
+        self,
+        experiment: Experiment,
+        *,
+        session: str,
+        owner: str | None = None,
+        device: str = "auto",
+        speed: float | None = None,
+    ) -> tuple[LabRun, str]:
+        """A new run, paused at step 0, and its control key. Where there is no room for it now, it waits in a queue.
 
-    def _needs_own(self, experiment: Experiment, device: str) -> bool:
-        return self._on_cpu(device) and cost.needs_own_engine(cost.project(experiment), self.settings)
+        Args:
+            experiment: What is trained.
+            session: The page that shows it.
+            owner: The secret of the browser; None takes the session for a browser of its own.
+            device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+            speed: Steps a second at most; None for as many as the machine can.
 
-    def _open(self, view_id: str, experiment: Experiment, device: str, fingerprint: str, session: str) -> LabRun:
-        if len(self._runs) >= self.settings.maximum_runs:
+        Raises:
+            HubFull: The server or the browser holds as many runs as it may.
+            TooCostly: The run goes beyond what this installation allows.
+        """
+        return self._create(experiment, session, owner, device, speed, None)
+
+    def renew(
+        self,
+        view_id: str,
+        control_key: str | None,
+        experiment: Experiment,
+        *,
+        session: str,
+        owner: str | None = None,
+        device: str | None = None,
+        speed: float | None = None,
+    ) -> tuple[LabRun, str]:
+        """A new run in the place of another, which is paused and kept: what Reset does, or a preset over a run.
+
+        Args:
+            view_id: The run so far.
+            control_key: Its key; None where the browser owns it.
+            experiment: What the new one trains.
+            session: The page that shows it.
+            owner: The secret of the browser.
+            device: None keeps the old run's.
+            speed: Of the new one; None keeps the old run's.
+
+        Raises:
+            KeyError: No such run.
+            ControlRefused: The run is somebody else's.
+            HubFull: The server or the browser holds as many runs as it may.
+            TooCostly: The new run goes beyond what this installation allows.
+        """
+        old = self._steered(view_id, control_key, owner)
+        speed = old.header.get("speed") if speed is None else speed
+        run, key = self._create(experiment, session, owner, device or old.device, speed, old)
+        with old.lock:
+            old.successor = run.view_id
+            if old.trains:
+                self._placement.give(old, Pause())
+            old.touch()
+        if not self._viewers.others(view_id, old.browser):
+            with self._lock:
+                self._drop(view_id)
+        return run, key
+
+    def _create(
+        self,
+        experiment: Experiment,
+        session: str,
+        owner: str | None,
+        device: str,
+        speed: float | None,
+        instead: LabRun | None,
+    ) -> tuple[LabRun, str]:
+        self._placement.require(experiment, device)
+        control_key, browser = store.new_identity(), store.fingerprint(owner or session)
+        run = LabRun(
+            store.new_identity(),
+            experiment,
+            device,
+            store.fingerprint(control_key),
+            cost.project(experiment),
+            owner=browser,
+            browser=browser,
+        )
+        with self._lock:
+            self._make_room(browser, instead)
+            self._admit(run, session)
+        with run.lock:
+            self._placement.open(run)
+            if speed:
+                self._placement.give(run, SetSpeed(speed))
+        self._history.note(run)
+        return run, control_key
+
+    def _make_room(self, browser: str, instead: LabRun | None) -> None:
+        """Ends the browser's oldest run that neither trains nor is watched by others, where it holds too many."""
+        own = [run for run in self._runs.values() if run.browser == browser and run is not instead]
+        if len(own) < self.settings.runs_per_browser:
+            return
+        idle = (run for run in own if not run.trains and not self._viewers.others(run.view_id, browser))
+        if (oldest := next(idle, None)) is None:
             raise HubFull(
-                f"This server already holds {len(self._runs)} runs (maximum_runs). Try again when some have ended."
+                f"This browser already holds {len(own)} runs that train or that others watch (runs_per_browser). "
+                "Pause one of them, then start again."
             )
-        load = [sum(run.engine == index for run in self._runs.values()) for index in range(len(self._pool))]
-        engine = self._ended_on.pop(view_id, load.index(min(load)))
-        awaited = engine if self._pool.leaves(engine) else None
-        if engine >= len(self._pool):  # it had one of its own, which is gone or about to go
-            engine = load.index(min(load))
-        run = LabRun(view_id, experiment, device, fingerprint, engine, session, epoch=next(self._epochs))
-        run.awaited, run.moving = awaited, awaited is not None
-        self._runs[view_id] = run
+        self._drop(oldest.view_id)
+
+    def _admit(self, run: LabRun, session: str) -> None:
+        """Takes a run among those of the server. Called under the hub's lock."""
         now = time.monotonic()
-        self._viewers[view_id] = {session: _Viewer(now, now)}
-        return run
+        if len(self._runs) >= self.settings.maximum_runs:
+            idle = (held for held in list(self._runs.values()) if not held.trains and self._unwatched(held, now))
+            if (oldest := next(idle, None)) is None:
+                raise HubFull(
+                    f"This server already holds {len(self._runs)} runs (maximum_runs). Try again when some have ended."
+                )
+            self._drop(oldest.view_id)
+        self._runs[run.view_id] = run
+        self._missing.pop(run.view_id, None)
+        self._viewers.note(run.view_id, session, run.browser, now)
 
-    def _keep_fingerprint(self, run: LabRun) -> None:
-        try:
-            directory = store.run_directory(self.settings.data_directory, run.view_id)
-            directory.mkdir(parents=True, exist_ok=True)
-            store.write_json(directory / store.CONTROL, {"key_sha256": run.key_fingerprint, "device": run.device})
-        except OSError:
-            pass  # the engine reports that autosave is off
+    def _unwatched(self, run: LabRun, now: float) -> bool:
+        self._viewers.look(run.view_id, now)
+        return self._viewers.alone(run.view_id, now) > 0
 
-    def find(self, view_id: str, *, session: str) -> LabRun | None:
+    def find(self, view_id: str, *, session: str, owner: str | None = None) -> LabRun | None:
         """The run of that view id: the live one, else reopened, paused, from its autosave; None where neither is.
 
-        Whoever finds a run keeps it alive while their session is.
+        Whoever finds a run keeps it alive while their session is. :meth:`why_missing` says why nothing was found.
         """
         if not store.is_identity(view_id):
             return None
+        browser = store.fingerprint(owner or session)
         with self._lock:
             run = self._runs.get(view_id)
-            if run is None and (run := self._reopened(view_id, session)) is None:
+            if run is None and (run := self._reopened(view_id, session, browser)) is None:
                 return None
-            now = time.monotonic()
-            self._viewers[view_id].setdefault(session, _Viewer(now, now)).shown = now
+            self._viewers.note(view_id, session, browser, time.monotonic())
         self._data.mark_seen(view_id)
         return run
 
-    def _reopened(self, view_id: str, session: str) -> LabRun | None:
-        directory = store.run_directory(self.settings.data_directory, view_id)
-        saved, control = store.read_json(directory / store.EXPERIMENT), store.read_json(directory / store.CONTROL)
-        if saved is None or control is None:
+    def why_missing(self, view_id: str) -> str:
+        """Why :meth:`find` found no run, in a sentence; empty where nothing is kept of it."""
+        return self._missing.get(view_id, "")
+
+    def _reopened(self, view_id: str, session: str, browser: str) -> LabRun | None:
+        saved = self._history.find(view_id)
+        self._missing.pop(view_id, None)
+        if saved is None:
             return None
+        run = LabRun(
+            view_id,
+            saved.experiment,
+            saved.device,
+            saved.key_fingerprint,
+            cost.project(saved.experiment),
+            owner=saved.owner,
+            browser=browser,
+            name=saved.name,
+            saved=True,
+        )
         try:
-            experiment = config.from_json(saved)
-            run = self._open(view_id, experiment, control.get("device", "auto"), control["key_sha256"], session)
-        except (ValueError, KeyError, TypeError, HubFull):
+            self._admit(run, session)
+        except HubFull as full:
+            self._missing[view_id] = f"The run is saved, but it cannot be opened now. {full}"
             return None
-        run.saved = True
-        if run.awaited is None:
-            self._pool.send(run.engine, self._create(run, restore=True))
-        run.notice = "Reopened from its autosave, paused. Press Start to continue."
+        with run.lock:
+            run.notice = "Reopened from its autosave, paused. Press Start to continue."
+            if not self._placement.open(run, queue=False):
+                self._end(
+                    run, "Opened from its autosave, paused; there is no room to train it now. Start waits for it."
+                )
         return run
+
+    # --- what pages call: viewers
 
     def show(self, view_id: str, *, session: str, hidden: bool) -> None:
         """Notes whether the page on which a session looks at a run is in sight; what nobody sees is paused in time."""
-        with self._lock:
-            if (viewer := self._viewers.get(view_id, {}).get(session)) is not None:
-                viewer.hidden = hidden
+        self._viewers.hide(view_id, session, hidden)
 
-    def controls(self, view_id: str, control_key: str | None) -> bool:
-        """True where the key steers the run."""
+    def attend(self, view_id: str, viewer: str, *, browser: str) -> None:
+        """Somebody looks at a run until :meth:`leave`, and keeps it alive, without a session of Streamlit.
+
+        Args:
+            view_id: A run that :meth:`find` has found.
+            viewer: A name of its own, for :meth:`leave` and :meth:`show`.
+            browser: The secret of its browser, or a name of its own.
+        """
+        self._viewers.note(view_id, viewer, store.fingerprint(browser), time.monotonic(), attends=True)
+
+    def leave(self, view_id: str, viewer: str) -> None:
+        """The end of :meth:`attend`."""
+        self._viewers.leave(view_id, viewer, time.monotonic())
+
+    def present(self, view_id: str, control_key: str | None, on: bool, *, owner: str | None = None) -> None:
+        """Shows a run to a class, whose steps come before all others; or shows it no longer.
+
+        Raises:
+            KeyError: No such run.
+            ControlRefused: The run is somebody else's.
+        """
+        self._steered(view_id, control_key, owner)
+        self._viewers.present(view_id, on)
+
+    # --- what pages call: control
+
+    def controls(self, view_id: str, control_key: str | None, owner: str | None = None) -> bool:
+        """True where the key steers the run, or the browser owns it."""
         run = self._runs.get(view_id)
-        return run is not None and bool(control_key) and store.matches(control_key, run.key_fingerprint)
+        if run is None:
+            return False
+        by_key = bool(control_key) and store.matches(control_key, run.key_fingerprint)
+        return by_key or (bool(owner and run.owner) and store.matches(owner, run.owner))
 
-    def command(self, view_id: str, control_key: str | None, name: str, **arguments: Any) -> None:
+    def _steered(self, view_id: str, control_key: str | None, owner: str | None) -> LabRun:
+        run = self._runs[view_id]
+        if not self.controls(view_id, control_key, owner):
+            raise ControlRefused("This run belongs to somebody else: watch it, or take a copy of your own.")
+        return run
+
+    def command(self, view_id: str, control_key: str | None, command: Command, *, owner: str | None = None) -> None:
         """Sends a command to the run's engine.
 
         Raises:
-            ValueError: No such command.
             KeyError: No such run.
-            ControlRefused: The key is not this run's.
-            TooCostly: A reset asks for more than this installation allows.
+            ControlRefused: The run is somebody else's.
+            ValueError: A command of the hub's own.
         """
-        if name not in COMMANDS:
-            raise ValueError(f"command {name!r}: must be one of {', '.join(COMMANDS)}")
-        run = self._runs[view_id]
-        if not self.controls(view_id, control_key):
-            raise ControlRefused("This run belongs to somebody else: watch it, or take a copy of your own.")
-        # One that was opened again may stand on a shared engine until somebody trains it.
-        needs_own = name in _TRAINS and run.engine < len(self._pool) and self._needs_own(run.experiment, run.device)
-        if isinstance(experiment := arguments.get("experiment"), Experiment):
-            cost.require(experiment, self.settings, on_cpu=self._on_cpu(run.device))
-            needs_own = self._needs_own(experiment, run.device)
-            arguments["experiment"] = experiment.to_json()
+        if not command.steers:
+            raise ValueError(f"command {command.name!r}: the hub alone gives it")
+        run = self._steered(view_id, control_key, owner)
         with run.lock:  # the order of the numbers is the order of the commands
             run.notice, run.misread = "", 0  # whoever steers has read it
-            if needs_own:
-                self._move(run)
-            self._give(run, name, **arguments)
+            self._placement.give(run, command)
 
-    def _give(self, run: LabRun, name: str, **arguments: Any) -> None:
-        """A command, kept until it is answered; called under the run's lock."""
-        run.sent += 1
-        command = {"command": name, "view_id": run.view_id, "number": run.sent, **arguments}
-        run.waiting.append(command)
-        if run.gone:
-            self._take_over(run)
-        elif not run.moving:
-            self._pool.send(run.engine, command)
+    # --- what pages call: the runs of a browser
+
+    def your_runs(self, owner: str) -> list[YourRun]:
+        """The saved runs that a browser has made and trained, those that changed last first.
+
+        Args:
+            owner: The secret of the browser.
+        """
+        return self._history.of(store.fingerprint(owner))
+
+    def rename(self, view_id: str, owner: str, name: str) -> None:
+        """Gives a run of the browser another name; an empty one is that of its optimizers.
+
+        Raises:
+            KeyError: No such run.
+            ControlRefused: The run is somebody else's.
+            OSError: Nothing can be written.
+        """
+        self._owned(view_id, owner)
+        kept = self._history.rename(view_id, name)
+        if (run := self._runs.get(view_id)) is not None:
+            with run.lock:
+                run.name = kept
+                run.touch()
+
+    def delete(self, view_id: str, owner: str) -> str:
+        """Deletes a run of the browser from the disk, for good.
+
+        Returns:
+            Why it was not deleted, in a sentence; empty where it was.
+
+        Raises:
+            KeyError: No such run.
+            ControlRefused: The run is somebody else's.
+        """
+        browser = self._owned(view_id, owner)
+        with self._lock:
+            if (run := self._runs.get(view_id)) is not None:
+                if run.trains:
+                    return "The run trains: pause it, then delete it."
+                if self._viewers.others(view_id, browser):
+                    return "Others watch this run: it can be deleted when they have left."
+                self._drop(view_id)
+        end = time.monotonic() + _DELETE_SECONDS
+        while not self._data.delete(view_id):  # its engine writes what is left
+            if time.monotonic() > end:
+                return "The run is still being written, or cannot be deleted. Try again in a moment."
+            time.sleep(0.05)
+        self._history.forget(browser, view_id)
+        return ""
+
+    def traces(self, view_id: str) -> list[Trace]:
+        """What is recorded of a run, a trace a lane, whether it is open or only saved."""
+        if (run := self._runs.get(view_id)) is not None:
+            with run.lock:
+                if run.traces:
+                    return list(run.traces)
+        saved = self._history.find(view_id)
+        if saved is None:
+            return []
+        directory = store.run_directory(self.settings.data_directory, view_id)
+        return news.saved_traces(directory, len(saved.experiment.lanes))
+
+    def _owned(self, view_id: str, owner: str) -> str:
+        """The fingerprint of the browser, whose run it must be."""
+        saved = self._history.find(view_id) if store.is_identity(view_id) else None
+        if saved is None:
+            raise KeyError(view_id)
+        if not saved.owner or not store.matches(owner, saved.owner):
+            raise ControlRefused("This run was made in another browser.")
+        return saved.owner
+
+    # --- what the server calls
 
     def engine_processes(self) -> list[int]:
         """Process ids of the engines, for those who look after the server."""
@@ -518,8 +528,3 @@ class Hub:
         """Ends the engines; they save what is left."""
         self._pool.close()
         self._data.close()
-
-
-def _last_step(trace: Trace) -> int:
-    steps = trace.values("steps", "step")
-    return int(steps[-1]) if len(steps) else 0

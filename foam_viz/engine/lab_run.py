@@ -7,10 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from foam_viz.engine.commands import Order, Priority
 from foam_viz.engine.config import Experiment
+from foam_viz.engine.cost import Cost
 from foam_viz.trace.model import Trace
 
 _RATE_SECONDS = 2.0
+NOWHERE = -1
+"""The engine of a run that no engine has yet."""
 
 
 @dataclass
@@ -20,18 +24,28 @@ class LabRun:
     Attributes:
         view_id: Who knows it may watch.
         experiment: What is trained.
+        cost: What its training is projected to take.
+        owner: Fingerprint of the browser that made the run and steers it; empty where none is known.
+        browser: Fingerprint of the browser against whose limits it counts: the one that made or opened it.
+        engine: The engine that holds it; :data:`NOWHERE` until there is room for it.
+        name: What its owner calls it; empty for none.
         traces: One a lane, growing.
         header: The state of the controls, as the engine last told it.
         notice: What the page must say (a crash, a problem); empty otherwise.
         revision: Grows with everything that changes.
         steps_per_second: Measured over the last two seconds; 0 while paused.
+        successor: View id of the run that its owner began in its place; empty while there is none.
         sent: Number of commands given; the engine says in ``header["handled"]`` how many it has carried out.
-        waiting: Those that no engine has answered yet, in order: they are sent again to an engine that takes over.
+        waiting: Orders that no engine has answered yet, in order: they are sent again to an engine that takes over.
         epoch: Changes when an engine takes over: what an earlier one still says of the run is not heard.
         reached: Last step that an engine has told; one that takes over trains up to it at once.
         recovering: True until the engine that takes over has got there.
         moving: True while the run changes its engine: commands wait.
         awaited: The engine of its own that still writes what is left of the run; it is opened after that.
+        queued: True while it waits for room; its commands wait too.
+        place: How many runs wait before it; None where it is not queued.
+        room: What it waits for, in words.
+        priority: Whose steps come first, as its engine was told.
         gone: True where no engine holds the run, as it could not be trained on; the next command opens it again.
         misread: Messages of its engine that could not be read, since somebody steered.
         listeners: Called under ``lock`` after everything that changes; they must return at once.
@@ -42,20 +56,28 @@ class LabRun:
     experiment: Experiment
     device: str
     key_fingerprint: str
-    engine: int
-    session: str
+    cost: Cost
+    owner: str
+    browser: str
+    engine: int = NOWHERE
+    name: str = ""
     traces: list[Trace] = field(default_factory=list)
     header: dict[str, Any] = field(default_factory=dict)
     notice: str = ""
     revision: int = 0
     steps_per_second: float = 0.0
     sent: int = 0
-    waiting: list[dict[str, Any]] = field(default_factory=list)
+    waiting: list[Order] = field(default_factory=list)
+    successor: str = ""
     epoch: int = 0
     reached: int = 0
     recovering: bool = False
     moving: bool = False
     awaited: int | None = None
+    queued: bool = False
+    place: int | None = None
+    room: str = ""
+    priority: Priority = Priority.WATCHED
     gone: bool = False
     saved: bool = False
     misread: int = 0
@@ -72,14 +94,19 @@ class LabRun:
         return bool(self.header.get("running"))
 
     @property
+    def trains(self) -> bool:
+        """True where it makes steps, or will as soon as its engine hears of it."""
+        return self.running or self.recovering or any(order.command.trains for order in self.waiting)
+
+    @property
     def starting(self) -> bool:
         """True until the engine has answered for the first time."""
         return not self.header
 
     @property
     def pending(self) -> bool:
-        """True while a command waits for the engine."""
-        return self.recovering or self.handled < self.sent
+        """True while a command waits for the engine, but not while the run waits for room."""
+        return not self.queued and (self.recovering or self.handled < self.sent)
 
     @property
     def handled(self) -> int:
@@ -105,8 +132,13 @@ class LabRun:
         shared = any(trace.manifest.shared_machine for trace in self.traces)
         return {**kept, "followed": followed, "shared": shared}
 
+    def answer_all(self) -> None:
+        """Lets go of commands that nobody will answer."""
+        self.waiting = []
+        self.header = {**self.header, "handled": self.sent}
+
     def wait(self, seconds: float) -> None:
-        """Waits until every command so far was carried out, for at most ``seconds``."""
+        """Waits until every command so far was carried out or waits for room, for at most ``seconds``."""
         with self.lock:
             self.changed.wait_for(lambda: not self.pending, seconds)
 
@@ -116,6 +148,10 @@ class LabRun:
         self.changed.notify_all()
         for tell in list(self.listeners):
             tell()
+
+    def forget_rate(self) -> None:
+        """The steps of another engine count no more."""
+        self._rate = []
 
     def measure(self, now: float) -> None:
         """Brings ``steps_per_second`` up to date."""

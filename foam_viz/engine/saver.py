@@ -6,10 +6,10 @@ import shutil
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
@@ -46,10 +46,18 @@ class Opening:
 
 @dataclass(frozen=True)
 class States:
-    """One checkpoint: the bytes of every lane's state after ``step``; so many of the newest ``keep`` on the disk."""
+    """One checkpoint.
+
+    Attributes:
+        step: The last step in it.
+        lanes: One function a lane, which writes the lane's state into a file.
+        size: Of all states, in bytes.
+        keep: How many of the newest checkpoints stay on the disk.
+    """
 
     step: int
-    lanes: Sequence[memoryview]
+    lanes: Sequence[Callable[[BinaryIO], object]]
+    size: int
     keep: int
 
 
@@ -221,11 +229,11 @@ class Saver:
             autosave.flush()
         if (states := work.states) is not None:
             # The states of all lanes are on the disk before an older one of any lane goes.
-            for autosave, state in zip(self._autosaves, states.lanes, strict=True):
-                autosave.checkpoint(lambda file, state=state: file.write(state), states.step, keep=None)
+            for autosave, write in zip(self._autosaves, states.lanes, strict=True):
+                autosave.checkpoint(write, states.step, keep=None)
             for autosave in self._autosaves:
                 autosave.prune_checkpoints(states.keep)
-            self._checkpoint_bytes = states.keep * sum(map(len, states.lanes))
+            self._checkpoint_bytes = states.keep * states.size
             work.states = None
         for autosave, manifest in zip(self._autosaves, work.manifests, strict=False):
             autosave.write_manifest(manifest)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -31,11 +30,32 @@ class Restored:
     message: str
 
 
-def to_bytes(state: Mapping[str, Any]) -> memoryview:
-    """A state as the content of a checkpoint."""
-    file = BytesIO()
+class Interrupted(Exception):
+    """A copy was given up, as something more urgent came."""
+
+
+def copied(value: Any, interrupted: Callable[[], bool]) -> Any:
+    """A state whose tensors are copies on the host: training may go on while it is written.
+
+    Args:
+        value: The state.
+        interrupted: Asked before each tensor; a copy takes milliseconds, that of all tensors may take a second.
+
+    Raises:
+        Interrupted: ``interrupted`` said so.
+    """
+    if isinstance(value, torch.Tensor):
+        if interrupted():
+            raise Interrupted
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, Mapping):
+        return {key: copied(item, interrupted) for key, item in value.items()}
+    return type(value)(copied(item, interrupted) for item in value) if isinstance(value, list | tuple) else value
+
+
+def write(state: Mapping[str, Any], file: BinaryIO) -> None:
+    """Writes a state as the content of a checkpoint."""
     torch.save(state, file)
-    return file.getbuffer()
 
 
 def size(value: object) -> int:

@@ -53,7 +53,7 @@ def outline(state: Lab, run: LabRun | None) -> Outline:
         *chosen,
         lab_head.phase(run),
         run.pending,
-        run.notice,
+        f"{run.notice} {run.place}" if run.queued else run.notice,
         run.header.get("autosave_problem", ""),
         run.header.get("autosave_notice", ""),
     )
@@ -69,7 +69,7 @@ def panels(state: Lab, run: LabRun | None, shown: Outline, loss_axis: str, loss_
         loss_axis: What the loss is drawn against.
         loss_log: Whether on a logarithmic axis.
     """
-    active = shown.pending or shown.phase in ("starting", "training")
+    active = shown.pending or shown.phase in ("waiting", "starting", "training")
     # Whoever only watches cannot know when the run is started elsewhere, and looks now and then.
     pace = TICK_SECONDS if active else None if shown.mine else WATCH_SECONDS
     st.session_state["board-everything"] = True

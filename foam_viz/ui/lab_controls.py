@@ -13,10 +13,12 @@ from foam_viz.figures.look import LossAxis
 from foam_viz.trace import bundle
 from foam_viz.trace.model import Trace
 from foam_viz.ui.refusals import refusals
+from foam_viz.ui.server import hub
 from foam_viz.ui.session.lab import Lab
 from foam_viz.ui.text import plain
 
 SPEEDS: dict[str, float | None] = {"1 step/s": 1.0, "5 steps/s": 5.0, "25 steps/s": 25.0, "Full speed": None}
+_RESET = "A new run at step 0 with these settings. The old one is paused and kept: see Your runs."
 LOSS_AXES: dict[LossAxis, str] = {
     "step": "Step",
     "optimizer_seconds": "Optimizer seconds",
@@ -27,7 +29,7 @@ LOSS_AXES: dict[LossAxis, str] = {
 def controls(state: Lab, run: LabRun | None) -> None:
     """The buttons, and what they could not do."""
     mine = state.may_control(run)
-    running = run is not None and run.running
+    running = run is not None and (run.running or run.queued)
     ended = run is not None and run.ended
     idle = mine and not running and not ended
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="strip"):
@@ -36,7 +38,7 @@ def controls(state: Lab, run: LabRun | None) -> None:
         _button(state, "Step", "step", idle, "skip_next", "One step of every lane.")
         _button(state, "To check", "check", idle, "fact_check", "Runs to the next check of any lane.")
         _button(state, "To refresh", "refresh", idle, "autorenew", "Runs to the next decomposition of any lane.")
-        _button(state, "Reset", "reset", mine and run is not None, "restart_alt", "Back to step 0 with these settings.")
+        _button(state, "Reset", "reset", mine and run is not None, "restart_alt", _RESET)
         _speed(state, mine)
         _share(run)
     with st.container(key="messages"):  # a place of its own: a message must not move the board, which would mount anew
@@ -112,9 +114,12 @@ def _messages(state: Lab, run: LabRun | None, mine: bool) -> None:
     if state.problem:
         st.error(plain(state.problem))
     if state.view_id and run is None:
-        st.info("The run of this link is no longer kept here. Start makes a new one with the same settings.")
+        gone = "The run of this link is no longer kept here. Start makes a new one with the same settings."
+        st.info(plain(hub().why_missing(state.view_id)) or gone)
     if run is None:
         return
+    if run.queued:
+        st.info(plain(queue_words(run)), icon=":material/hourglass_top:")
     if run.notice:
         st.warning(plain(run.notice), icon=":material/info:")
     if problem := run.header.get("autosave_problem"):
@@ -127,6 +132,12 @@ def _messages(state: Lab, run: LabRun | None, mine: bool) -> None:
             st.button("Take a copy", on_click=state.take_copy, key="take-copy")
     elif state.changed_since(run) and run.step > 0:
         st.info("Settings have changed since this run began. Reset trains with them.", icon=":material/tune:")
+
+
+def queue_words(run: LabRun) -> str:
+    """What a run in the queue waits for."""
+    before = f"{run.place} run{'s' if run.place != 1 else ''} before yours" if run.place else "yours is the next"
+    return f"This run waits for {run.room}: {before}. It starts by itself; Pause takes it out of the queue."
 
 
 def look(state: Lab, run: LabRun | None) -> tuple[LossAxis, bool]:

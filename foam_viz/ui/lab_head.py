@@ -31,6 +31,8 @@ _HELP = {
 
 def phase(run: LabRun) -> str:
     """What the run does, in a word."""
+    if run.queued:
+        return "waiting"
     if run.starting:
         return "starting"
     return "training" if run.running else "ended" if run.ended else "paused"

@@ -40,7 +40,7 @@ def sidebar(state: Lab) -> None:
             )
         _device(state)
     state.experiment, errors = config.build(task, task_settings, run_settings, lanes)
-    device = hub().devices[0][0] if state.device == "auto" else state.device
+    device = hub().device(state.device)
     try:
         tasks.require_precision(run_settings["precision"], device)
     except FieldError as error:
@@ -152,5 +152,5 @@ def _device(state: Lab) -> None:
         list(labels),
         key="device",
         format_func=lambda name: labels[name],
-        help="Where new runs train. Automatic takes a GPU where there is one.",
+        help=f"Where new runs train. Automatic is the {hub().device('auto').upper()} here (device).",
     )

@@ -84,20 +84,6 @@ def test_a_continuation_has_every_step_once(group: Group, settings: Settings) ->
         assert np.array_equal(steps, np.arange(1, 26))
 
 
-def test_a_reset_begins_anew_on_disk(group: Group, settings: Settings) -> None:
-    advance(group, 5)
-    group.drain()
-    save(group)
-    group.reset(experiment("adamw"))
-    group.open_autosave()
-    assert group._saver.wait()
-    assert bundle.read(lane(settings)).rows("steps") == 0
-    assert not lane(settings, 1).exists()
-    advance(group, 3)
-    group.close()
-    assert bundle.read(lane(settings)).rows("steps") == 3
-
-
 def test_a_lane_that_ended_stays_ended_after_a_continuation(settings: Settings) -> None:
     group = Group(VIEW, experiment("sgd:lr=1000", "adamw"), settings, "cpu")
     group.open_autosave()

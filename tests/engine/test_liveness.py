@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foam_viz.engine import hub as hubs
-from foam_viz.engine import store
+from foam_viz.engine import store, viewers
+from foam_viz.engine.commands import make
 from foam_viz.engine.hub import Hub
 from foam_viz.engine.lab_run import LabRun
 from foam_viz.settings import Settings
@@ -36,8 +36,8 @@ def kill_engine(hub: Hub) -> None:
 def started(hub: Hub, speed: float | None = None, *lanes: str) -> tuple[LabRun, str]:
     run, key = hub.create(experiment(*(lanes or ("adamw",))), session="s")
     if speed:
-        hub.command(run.view_id, key, "speed", steps_per_second=speed)
-    hub.command(run.view_id, key, "start")
+        hub.command(run.view_id, key, make("speed", steps_per_second=speed))
+    hub.command(run.view_id, key, make("start"))
     return run, key
 
 
@@ -62,7 +62,7 @@ def test_a_pause_that_no_engine_answered_is_sent_again(hub: Hub) -> None:
     run, key = started(hub, 20.0)
     until(lambda: run.step >= 5)
     os.kill(hub.engine_processes()[0], signal.SIGSTOP)
-    hub.command(run.view_id, key, "pause")
+    hub.command(run.view_id, key, make("pause"))
     time.sleep(0.3)
     assert run.pending
     reached = run.step
@@ -79,8 +79,8 @@ def test_a_pause_that_no_engine_answered_is_sent_again(hub: Hub) -> None:
 
 def test_a_goal_outlives_a_crash(hub: Hub) -> None:
     run, key = hub.create(experiment("foam:period=200,start=200"), session="s")
-    hub.command(run.view_id, key, "speed", steps_per_second=50.0)
-    hub.command(run.view_id, key, "check")
+    hub.command(run.view_id, key, make("speed", steps_per_second=50.0))
+    hub.command(run.view_id, key, make("check"))
     until(lambda: run.step >= 20)
     kill_engine(hub)
     until(lambda: run.step >= 200 and not run.running and not run.pending, 120)
@@ -104,7 +104,7 @@ def test_a_run_that_crashed_before_its_first_answer_is_made(settings: Settings) 
     hub = Hub(settings)
     try:
         run, key = hub.create(experiment("adamw"), session="s")
-        hub.command(run.view_id, key, "step")
+        hub.command(run.view_id, key, make("step"))
         kill_engine(hub)
         until(lambda: run.step == 1 and not run.pending, 120)
         whole(run)
@@ -125,9 +125,9 @@ def test_rows_of_an_earlier_incarnation_are_not_heard(hub: Hub) -> None:
     hub._on_message(0, dict(old), {})
     assert not again.header
     until(lambda: again.header, 60)
-    hub.command(again.view_id, key, "start")
+    hub.command(again.view_id, key, make("start"))
     until(lambda: again.step > old["step"])
-    hub.command(other.view_id, other_key, "step")
+    hub.command(other.view_id, other_key, make("step"))
     until(lambda: other.step == 1)
     whole(again)
 
@@ -150,7 +150,7 @@ def test_no_message_is_fatal(hub: Hub, kind: str, change: dict[str, Any]) -> Non
     until(lambda: not run.pending and run.running, 60)
     before = run.step
     until(lambda: run.step > before + 3)
-    hub.command(run.view_id, key, "pause")
+    hub.command(run.view_id, key, make("pause"))
     until(lambda: not run.pending and not run.running)
     whole(run)
 
@@ -188,7 +188,7 @@ def test_a_run_pauses_at_the_steps_that_the_installation_allows(settings: Settin
         run, key = started(hub)
         until(lambda: run.step == 12 and not run.running, 120)
         until(lambda: "maximum_steps = 12" in run.notice, 10)
-        hub.command(run.view_id, key, "start")
+        hub.command(run.view_id, key, make("start"))
         until(lambda: not run.pending and "maximum_steps" in run.notice)
         assert run.step == 12
     finally:
@@ -206,7 +206,7 @@ def test_a_run_that_no_page_shows_is_paused_and_said(settings: Settings) -> None
         until(lambda: not run.running, 20)
         assert "idle_pause_seconds" in run.notice
         hub.show(run.view_id, session="s", hidden=False)
-        hub.command(run.view_id, key, "start")
+        hub.command(run.view_id, key, make("start"))
         until(lambda: run.running and not run.pending)
     finally:
         hub.close()
@@ -216,7 +216,7 @@ def test_a_page_that_shows_something_else_does_not_keep_a_run_training(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its browser is connected and in sight, but asks for the run no more: another page of the app is open."""
-    monkeypatch.setattr(hubs, "_SHOWN_SECONDS", 2.0)
+    monkeypatch.setattr(viewers, "SHOWN_SECONDS", 2.0)
     hub = Hub(Settings(**{**vars(settings), "idle_pause_seconds": 2.0}), is_active=lambda _: True)
     try:
         run, _ = started(hub)
@@ -237,8 +237,8 @@ def test_a_run_of_which_nothing_was_saved_begins_anew_after_a_crash_and_says_so(
     until(lambda: run.header)
     shutil.rmtree(folder)
     folder.write_text("in the way: nothing can be saved")
-    hub.command(run.view_id, key, "speed", steps_per_second=20.0)
-    hub.command(run.view_id, key, "start")
+    hub.command(run.view_id, key, make("speed", steps_per_second=20.0))
+    hub.command(run.view_id, key, make("start"))
     until(lambda: run.step > 10, 120)
     hub._pool.end(0, "was ended by a test")
     until(lambda: "trained again from step 0" in run.notice, 300)
@@ -250,7 +250,7 @@ def test_a_run_of_which_nothing_was_saved_begins_anew_after_a_crash_and_says_so(
 
 def test_commands_come_before_the_rest_of_a_round(hub: Hub) -> None:
     """Twelve groups train; a click is answered between two slices, not after a round of all."""
-    hub.settings = Settings(**{**vars(hub.settings), "runs_per_session": 64})
+    hub.settings = Settings(**{**vars(hub.settings), "runs_per_browser": 64})
     for _ in range(12):
         started(hub, None, "adamw")
     run, key = hub.create(experiment("adamw"), session="t")
@@ -258,7 +258,7 @@ def test_commands_come_before_the_rest_of_a_round(hub: Hub) -> None:
     waits = []
     for _ in range(10):
         began = time.monotonic()
-        hub.command(run.view_id, key, "step")
+        hub.command(run.view_id, key, make("step"))
         run.wait(10)
         waits.append(time.monotonic() - began)
     assert sorted(waits)[5] < 1.0

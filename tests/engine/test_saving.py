@@ -11,6 +11,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ def rows(steps: range) -> list[dict]:
 
 
 def state(step: int) -> States:
-    return States(step, [states.to_bytes({"step": step, "lane": lane}) for lane in range(LANES)], 2)
+    return States(step, [partial(states.write, {"step": step, "lane": lane}) for lane in range(LANES)], 1000, 2)
 
 
 def opened(folder: Path, step: int | None = None) -> Saver:
@@ -442,11 +443,11 @@ def test_large_states_are_saved_less_often_and_too_large_ones_never(settings: Se
     assert "takes 38 MiB: one is saved about every 2 s" in group.autosave_notice
     advance(group, 1)
     group.drain()
-    assert group._states(now + 3, False) is not None
+    assert group._states(now + 3, False, lambda: False) is not None
     group._settings = Settings(data_directory=settings.data_directory, run_mb=16)
     advance(group, 1)
     group.drain()
-    assert group._states(now + 9, False) is None
+    assert group._states(now + 9, False, lambda: False) is None
     assert "38 MiB, are over the 16 MiB that a run may take (run_mb), so they are not saved" in group.autosave_notice
     group.close()
 
@@ -465,7 +466,7 @@ def test_steps_made_one_after_another_do_not_wait_for_the_disk(
     for module in ("autosave", "part_files", "checkpoints"):
         monkeypatch.setattr(f"foam_viz.trace.{module}.write_atomically", slow)
     group = Group(VIEW, experiment("foam", "adamw"), Settings(data_directory=settings.data_directory), "cpu")
-    monkeypatch.setattr(states, "to_bytes", lambda state: pytest.fail("a state was taken between two steps"))
+    monkeypatch.setattr(states, "copied", lambda *_: pytest.fail("a state was taken between two steps"))
     group.open_autosave()
     now = time.monotonic()
     for step in range(1, 21):

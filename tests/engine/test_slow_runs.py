@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from foam_viz.engine import config, cost, memory
-from foam_viz.engine import hub as hubs
-from foam_viz.engine.hub import Hub, HubFull, TooCostly
+from foam_viz.engine import config, cost, memory, recovery
+from foam_viz.engine.commands import make
+from foam_viz.engine.hub import Hub, TooCostly
 from foam_viz.engine.lab_run import LabRun
 from foam_viz.settings import Settings
 from tests.engine.conftest import experiment, until
@@ -30,8 +30,8 @@ def hostile(task: str, settings: dict, lanes: list) -> config.Experiment:
 def lenient(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A hub whose projections are wrong: hostile runs come into the engine that all share."""
     monkeypatch.setattr(cost, "OWN_ENGINE_SECONDS", float("inf"))
-    monkeypatch.setattr(hubs, "_HELD_UP_SECONDS", 2.0)
-    changes = {"maximum_factors": 1_000_000, "step_seconds": 600.0, "runs_per_session": 16, "engine_memory_mb": 65536}
+    monkeypatch.setattr(recovery, "HELD_UP_SECONDS", 2.0)
+    changes = {"maximum_factors": 1_000_000, "step_seconds": 600.0, "runs_per_browser": 16, "engine_memory_mb": 65536}
     hub = Hub(Settings(**{**vars(settings), **changes}))
     assert hub.ready(600)
     yield hub
@@ -41,8 +41,8 @@ def lenient(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub
 def classmates(hub: Hub) -> list[tuple[LabRun, str]]:
     runs = [hub.create(experiment("adamw"), session=name) for name in "abc"]
     for run, key in runs:
-        hub.command(run.view_id, key, "speed", steps_per_second=20.0)
-        hub.command(run.view_id, key, "start")
+        hub.command(run.view_id, key, make("speed", steps_per_second=20.0))
+        hub.command(run.view_id, key, make("start"))
     until(lambda: all(run.step > 5 for run, _ in runs), 120)
     return runs
 
@@ -53,7 +53,7 @@ def are_served(hub: Hub, runs: list[tuple[LabRun, str]]) -> None:
     before, waits = [run.step for run, _ in runs], []
     for run, key in runs:
         asked = time.monotonic()
-        hub.command(run.view_id, key, "follow", factor=0)
+        hub.command(run.view_id, key, make("follow", factor=0))
         run.wait(30)
         waits.append(time.monotonic() - asked)
     assert sorted(waits)[1] < 5
@@ -63,7 +63,7 @@ def are_served(hub: Hub, runs: list[tuple[LabRun, str]]) -> None:
 def test_a_run_of_long_steps_moves_to_an_engine_of_its_own(lenient: Hub) -> None:
     runs = classmates(lenient)
     slow, key = lenient.create(hostile(*LONG), session="h")
-    lenient.command(slow.view_id, key, "start")
+    lenient.command(slow.view_id, key, make("start"))
     until(lambda: slow.engine >= 1 and not slow.recovering, 240)
     assert "of its own" in slow.notice
     are_served(lenient, runs)
@@ -71,15 +71,15 @@ def test_a_run_of_long_steps_moves_to_an_engine_of_its_own(lenient: Hub) -> None
     assert slow.running
     steps = slow.traces[0].values("steps", "step")
     assert steps.tolist() == list(range(1, len(steps) + 1))
-    lenient.command(slow.view_id, key, "pause")
+    lenient.command(slow.view_id, key, make("pause"))
     until(lambda: not slow.running and not slow.pending, 60)
 
 
 def test_a_step_that_holds_everybody_up_is_ended_and_its_run_alone_pays(lenient: Hub) -> None:
     runs = classmates(lenient)
     slow, key = lenient.create(hostile(*FACTORS), session="h")
-    lenient.settings = Settings(**{**vars(lenient.settings), "step_seconds": 3.0})
-    lenient.command(slow.view_id, key, "start")
+    lenient._placement.settings = Settings(**{**vars(lenient.settings), "step_seconds": 3.0})
+    lenient.command(slow.view_id, key, make("start"))
     until(lambda: slow.engine >= 1, 240)
     until(lambda: all(run.running and not run.recovering for run, _ in runs), 240)
     are_served(lenient, runs)
@@ -98,12 +98,13 @@ def test_what_costs_too_much_is_refused_before_it_is_built(settings: Settings) -
         assert "maximum_factors" in str(caught.value)
         run, key = hub.create(experiment("adamw"), session="s")
         with pytest.raises(TooCostly):
-            hub.command(
+            hub.renew(
                 run.view_id,
                 key,
-                "reset",
-                experiment=hostile("digits-autoencoder", {}, [("foam", {"max_preconditioner_dim": 1})]),
+                hostile("digits-autoencoder", {}, [("foam", {"max_preconditioner_dim": 1})]),
+                session="s",
             )
+        assert hub.controls(run.view_id, key)  # the run that was there still is
     finally:
         hub.close()
 
@@ -114,12 +115,15 @@ def test_a_projected_cost_chooses_the_engine_and_a_full_house_says_so(settings: 
         long = hostile("digits-vit", {"width": 512, "depth": 2, "batch_size": 1400}, [("adamw", {})])
         run, _ = hub.create(long, session="s")
         assert run.engine == 1
-        with pytest.raises(HubFull, match="own_engines"):
-            hub.create(long, session="t")
+        waits = [hub.create(long, session=name)[0] for name in "tu"]
+        assert [(other.queued, other.place) for other in waits] == [(True, 0), (True, 1)]
+        assert "own_engines" in waits[0].room
+        small, key = hub.create(experiment("adamw"), session="v")  # those of the other kind do not wait behind them
+        assert (small.queued, small.engine) == (False, 0)
         with hub._lock:
             hub._drop(run.view_id)
-        again, _ = hub.create(long, session="t")
-        assert again.engine == 2
+        until(lambda: waits[0].engine == 2, 30)
+        until(lambda: waits[1].place == 0, 30)
     finally:
         hub.close()
 
@@ -132,7 +136,7 @@ def test_the_engine_refuses_too(settings: Settings, monkeypatch: pytest.MonkeyPa
         until(lambda: run.gone, 120)
         assert "maximum_factors" in run.notice
         assert not run.pending
-        hub.command(run.view_id, key, "start")  # tries again, and is told again
+        hub.command(run.view_id, key, make("start"))  # tries again, and is told again
         until(lambda: run.gone and not run.pending, 30)
     finally:
         hub.close()
@@ -140,13 +144,13 @@ def test_the_engine_refuses_too(settings: Settings, monkeypatch: pytest.MonkeyPa
 
 def test_a_run_that_ended_for_want_of_memory_is_opened_again_on_demand(hub: Hub) -> None:
     run, key = hub.create(experiment("adamw"), session="s")
-    hub.command(run.view_id, key, "start")
+    hub.command(run.view_id, key, make("start"))
     until(lambda: run.step > 20)
     ended = {"type": "ended", "view_id": run.view_id, "epoch": run.epoch, "message": "Ended: memory"}
     hub._on_message(0, ended, {})
     assert (run.gone, run.running, run.pending, run.notice) == (True, False, False, "Ended: memory")
     assert run.traces[0].manifest.status == "interrupted"
-    hub.command(run.view_id, key, "step")
+    hub.command(run.view_id, key, make("step"))
     until(lambda: not run.pending and not run.gone, 60)
     steps = run.traces[0].values("steps", "step")
     assert steps.tolist() == list(range(1, len(steps) + 1))
@@ -171,12 +175,12 @@ def test_a_run_that_left_its_own_engine_is_opened_when_that_has_written_everythi
     try:
         made, key = hub.create(experiment("adamw"), session="a")
         until(lambda: made.header, 180)
-        hub.command(made.view_id, key, "start")
+        hub.command(made.view_id, key, make("start"))
         until(lambda: made.step > 20, 180)
         with made.lock:
-            hub._move(made)
+            hub._placement.move(made)
         until(lambda: made.engine >= 1 and not made.recovering and made.step > 40, 180)
-        hub.command(made.view_id, key, "pause")
+        hub.command(made.view_id, key, make("pause"))
         until(lambda: not made.pending, 60)
         last, own = made.step, made.engine
         active["a"] = False
@@ -186,7 +190,7 @@ def test_a_run_that_left_its_own_engine_is_opened_when_that_has_written_everythi
         assert again.awaited == own or not hub._pool.leaves(own)
         until(lambda: again.header, 120)
         assert again.step == last
-        hub.command(made.view_id, key, "step")
+        hub.command(made.view_id, key, make("step"))
         until(lambda: again.step == last + 1 and not again.pending, 60)
         time.sleep(1.5)
         assert "another server" not in again.header["autosave_problem"]
@@ -210,20 +214,20 @@ def test_a_want_of_memory_is_known_by_what_it_led_to() -> None:
 def test_a_run_without_memory_ends_alone_and_says_so(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """For real: an engine that several share has a small limit; one run after the other begins until none is left."""
     monkeypatch.setattr(cost, "OWN_ENGINE_SECONDS", float("inf"))
-    changes = {"engine_memory_mb": 400, "own_engines": 0, "runs_per_session": 64, "silent_seconds": 60.0}
+    changes = {"engine_memory_mb": 400, "own_engines": 0, "runs_per_browser": 64, "silent_seconds": 60.0}
     hub = Hub(Settings(**{**vars(settings), **changes}))
     large = ("digits-vit", {"width": 192, "depth": 2, "batch_size": 64}, [("adamw", {})])
     try:
         assert hub.ready(600)
         small, key = hub.create(experiment("adamw"), session="s")
-        hub.command(small.view_id, key, "start")
+        hub.command(small.view_id, key, make("start"))
         until(lambda: small.step > 5, 120)
         process, runs = hub.engine_processes(), []
         while not any(run.gone for run in runs):
             assert len(runs) < 30, "there is no end of memory"
             run, its_key = hub.create(hostile(*large), session="s")
             runs.append(run)
-            hub.command(run.view_id, its_key, "start")
+            hub.command(run.view_id, its_key, make("start"))
             until(lambda: runs[-1].step >= 2 or any(run.gone for run in runs), 180)
         ended = [run for run in runs if run.gone]
         assert len(ended) == 1

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    made = Hub(Settings(data_directory=tmp_path_factory.mktemp("data"), engines=1, device="cpu", runs_per_session=50))
+    made = Hub(Settings(data_directory=tmp_path_factory.mktemp("data"), engines=1, device="cpu", runs_per_browser=50))
     assert made.ready(180)
     yield made
     made.close()

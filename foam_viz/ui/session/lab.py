@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from foam_viz.engine import config
+from foam_viz.engine import commands, config
 from foam_viz.engine.config import Experiment
-from foam_viz.engine.hub import ControlRefused, Hub, HubFull, TooCostly
+from foam_viz.engine.hub import ControlRefused, HubFull, TooCostly
 from foam_viz.engine.lab_run import LabRun
 from foam_viz.engine.store import is_identity
 from foam_viz.optim import catalogue as optimizers
@@ -58,10 +58,10 @@ class Lab:
 
     def run(self) -> LabRun | None:
         """The run on the page: live, or reopened from its autosave."""
-        return hub().find(self.view_id, session=session_id()) if self.view_id else None
+        return hub().find(self.view_id, **self._whose()) if self.view_id else None
 
     def may_control(self, run: LabRun | None) -> bool:
-        return run is None or hub().controls(run.view_id, self.control_key)
+        return run is None or hub().controls(run.view_id, self.control_key, self._browser)
 
     def changed_since(self, run: LabRun | None) -> bool:
         """True where the page's configuration is not the run's."""
@@ -73,25 +73,29 @@ class Lab:
         server, run = hub(), self.run()
         try:
             if run is None:
-                run = self._create(server)
+                run = self._created(
+                    *server.create(self.experiment, **self._whose(), device=self.device, speed=self.speed)
+                )
             elif name == "reset" or (run.step == 0 and not run.running and self.changed_since(run)):
-                self._send(server, run, "reset", experiment=self.experiment)
-                self.factor = None
+                run = self._created(
+                    *server.renew(run.view_id, self.control_key, self.experiment, **self._whose(), speed=self.speed)
+                )
             if name != "reset":
-                self._send(server, run, name, **arguments)
+                server.command(run.view_id, self.control_key, commands.make(name, **arguments), owner=self._browser)
+            run.wait(_ANSWER_SECONDS)
         except (ControlRefused, HubFull, TooCostly) as error:
             self.problem = str(error)
 
-    def _send(self, server: Hub, run: LabRun, name: str, **arguments: object) -> None:
-        server.command(run.view_id, self.control_key, name, **arguments)
-        run.wait(_ANSWER_SECONDS)
+    @property
+    def _browser(self) -> str:
+        return self.session.browser.id
 
-    def _create(self, server: Hub) -> LabRun:
-        run, key = server.create(self.experiment, session=session_id(), device=self.device)
+    def _whose(self) -> dict[str, str]:
+        return {"session": session_id(), "owner": self._browser}
+
+    def _created(self, run: LabRun, key: str) -> LabRun:
         self.view_id, self.session.browser.control_keys[run.view_id] = run.view_id, key
         self.factor = None
-        if self.speed:
-            server.command(run.view_id, key, "speed", steps_per_second=self.speed)
         return run
 
     def take_copy(self) -> None:
