@@ -340,14 +340,20 @@ class Hub:
         """The run of that view id: the live one, else reopened, paused, from its autosave; None where neither is.
 
         Whoever finds a run keeps it alive while their session is. :meth:`why_missing` says why nothing was found.
+
+        Args:
+            view_id: The run.
+            session: The page that looks.
+            owner: The secret of its browser; None takes the session for a browser of its own, an empty text says that
+                the browser is not known, or counted already.
         """
         if not store.is_identity(view_id):
             return None
-        browser = store.fingerprint(owner or session)
         with self._lock:
             run = self._runs.get(view_id)
-            if run is None and (run := self._reopened(view_id, session, browser)) is None:
+            if run is None and (run := self._reopened(view_id, session, store.fingerprint(owner or session))) is None:
                 return None
+            browser = store.fingerprint(session if owner is None else owner) if owner != "" else ""
             self._viewers.note(view_id, session, browser, time.monotonic())
         self._data.mark_seen(view_id)
         return run

@@ -17,7 +17,7 @@ class _Viewer:
     """A page that looks at a run.
 
     Attributes:
-        browser: Fingerprint of its browser.
+        browser: Fingerprint of its browser; empty where it is not known.
         connected: When it was connected last.
         shown: When its page asked for the run last.
         attends: Whether it looks until it says that it leaves.
@@ -95,10 +95,10 @@ class Viewers:
             return now - self._seen.setdefault(view_id, now)
 
     def others(self, view_id: str, browser: str) -> bool:
-        """Whether a browser other than this one looks at the run."""
+        """Whether a browser other than this one is known to look at the run."""
         with self._lock:
             return any(
-                viewer.browser != browser and self._connected(session, viewer)
+                viewer.browser not in ("", browser) and self._connected(session, viewer)
                 for session, viewer in self._runs.get(view_id, {}).items()
             )
 

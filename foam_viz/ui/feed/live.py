@@ -34,9 +34,9 @@ class LiveSource:
         self._run = self._found()
 
     def _found(self) -> LabRun:
-        run = self._hub.find(self.id, session=presence.session(self.id))
+        run = self._hub.find(self.id, session=presence.session(self.id), owner="")
         if run is None:
-            raise Gone(_GONE)
+            raise Gone(self._hub.why_missing(self.id) or _GONE)
         return run
 
     def listen(self, tell: Callable[[], None] | None) -> bool:

@@ -13,6 +13,7 @@ from websockets.exceptions import InvalidStatus
 
 from benchmarks.server import Server
 from benchmarks.visitors import Visitor
+from foam_viz.engine.commands import make
 from foam_viz.engine.hub import Hub
 from foam_viz.settings import Settings
 from foam_viz.ui.feed import presence
@@ -61,7 +62,7 @@ def test_a_run_is_watched_from_its_first_step_to_its_end(hub: Hub, client: Clien
     waiting = client.see()
     cards = [panel["id"] for panel in waiting["panels"]]
     assert step(waiting) == 0 and len(waiting["lanes"]) == 2
-    hub.command(run.view_id, key, "start")
+    hub.command(run.view_id, key, make("start"))
     end = client.until(lambda frame: state(frame) == "ended", 60)
     assert step(end) == end["last"] == 60
     assert [panel["id"] for panel in end["panels"]] == cards, "no card came or went"
@@ -75,19 +76,20 @@ def test_a_click_is_seen_at_once_and_another_run_begins_another_incarnation(hub:
     run, key = hub.create(experiment("foam"), session="page")
     client.ask(run.view_id, "loss")
     client.see()
-    hub.command(run.view_id, key, "start")
+    hub.command(run.view_id, key, make("start"))
     before = client.until(lambda frame: step(frame) > 20, 60)
-    hub.command(run.view_id, key, "pause")
+    hub.command(run.view_id, key, make("pause"))
     client.until(lambda frame: state(frame) == "paused", 10)
     client.nothing(1.0)  # a run that stands is sent once
-    hub.command(run.view_id, key, "reset")
+    again, _ = hub.renew(run.view_id, key, experiment("foam"), session="page")
+    client.ask(again.view_id, "loss")
     after = client.until(lambda frame: step(frame) == 0, 10)
     assert after["incarnation"] != before["incarnation"]
 
 
 def test_whoever_looks_keeps_the_run_and_cannot_steer(hub: Hub, served: Served) -> None:
     run, key = hub.create(experiment("foam"), session="a page that is gone")
-    hub.command(run.view_id, key, "start")
+    hub.command(run.view_id, key, make("start"))
     one = served.client()
     one.ask(run.view_id, "loss")
     one.see()
@@ -106,7 +108,7 @@ def test_whoever_looks_keeps_the_run_and_cannot_steer(hub: Hub, served: Served) 
 def test_a_hidden_page_is_told_to_the_hub(hub: Hub, client: Client) -> None:
     run, _ = hub.create(experiment("foam"), session="page")
     client.ask(run.view_id, "loss", hidden=True)
-    viewers = hub._viewers[run.view_id]
+    viewers = hub._viewers._runs[run.view_id]
     until(lambda: presence.session(run.view_id) in viewers and viewers[presence.session(run.view_id)].hidden)
     client.ask(run.view_id, "loss")
     client.see()
@@ -117,7 +119,7 @@ def test_a_run_on_disk_is_opened_and_an_unknown_one_is_a_sentence(hub: Hub, serv
     run, key = hub.create(experiment("foam", steps=40), session="page")
     first = served.client()
     first.ask(run.view_id, "loss")
-    hub.command(run.view_id, key, "start")
+    hub.command(run.view_id, key, make("start"))
     before = first.until(lambda frame: state(frame) == "ended", 60)
     first.close()
     until(lambda: run.view_id not in hub._runs)
