@@ -226,7 +226,7 @@ def test_a_browser_holds_a_few_runs_and_the_server_some(settings: Settings) -> N
         hub.create(experiment("adamw"), session="b")
         with pytest.raises(HubFull, match="maximum_runs"):
             hub.create(experiment("adamw"), session="c")
-        until(lambda: third.view_id not in hub._runs and hub._history.find(third.view_id), 120)
+        until(lambda: third.view_id not in hub._runs and hub.history.find(third.view_id), 120)
         assert hub.find(third.view_id, session="d") is None
         assert "saved, but it cannot be opened now" in hub.why_missing(third.view_id)
         assert "maximum_runs" in hub.why_missing(third.view_id)
@@ -238,7 +238,7 @@ def test_a_browser_holds_a_few_runs_and_the_server_some(settings: Settings) -> N
 def test_a_silent_stranger_does_not_block_a_second_engine(settings: Settings) -> None:
     """Strangers that connect and say nothing come before the engines; the engines are heard all the same."""
     hub = Hub(Settings(data_directory=settings.data_directory, engines=2, device="cpu"))
-    strangers = [socket.create_connection(("127.0.0.1", hub._pool.port)) for _ in range(4)]
+    strangers = [socket.create_connection(("127.0.0.1", hub._engines.pool.port)) for _ in range(4)]
     try:
         runs = [hub.create(experiment("adamw"), session=name) for name in "ab"]
         assert {run.engine for run, _ in runs} == {0, 1}

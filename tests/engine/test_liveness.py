@@ -122,7 +122,7 @@ def test_rows_of_an_earlier_incarnation_are_not_heard(hub: Hub) -> None:
         hub._drop(run.view_id)
     again = hub.find(run.view_id, session="s")
     assert again is not None and again is not run
-    hub._on_message(0, dict(old), {})
+    hub._engines.on_message(0, dict(old), {})
     assert not again.header
     until(lambda: again.header, 60)
     hub.command(again.view_id, key, make("start"))
@@ -146,7 +146,7 @@ def test_no_message_is_fatal(hub: Hub, kind: str, change: dict[str, Any]) -> Non
     run, key = started(hub)
     until(lambda: run.step >= 3)
     header = {**run.header, "type": kind, "epoch": run.epoch, **change}
-    hub._on_message(0, header, {})
+    hub._engines.on_message(0, header, {})
     until(lambda: not run.pending and run.running, 60)
     before = run.step
     until(lambda: run.step > before + 3)
@@ -240,7 +240,7 @@ def test_a_run_of_which_nothing_was_saved_begins_anew_after_a_crash_and_says_so(
     hub.command(run.view_id, key, make("speed", steps_per_second=20.0))
     hub.command(run.view_id, key, make("start"))
     until(lambda: run.step > 10, 120)
-    hub._pool.end(0, "was ended by a test")
+    hub._engines.pool.end(0, "was ended by a test")
     until(lambda: "trained again from step 0" in run.notice, 300)
     assert "Nothing of it could be restored" in run.notice
     until(lambda: not run.recovering, 120)

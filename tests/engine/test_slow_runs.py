@@ -78,7 +78,7 @@ def test_a_run_of_long_steps_moves_to_an_engine_of_its_own(lenient: Hub) -> None
 def test_a_step_that_holds_everybody_up_is_ended_and_its_run_alone_pays(lenient: Hub) -> None:
     runs = classmates(lenient)
     slow, key = lenient.create(hostile(*FACTORS), session="h")
-    lenient._placement.settings = Settings(**{**vars(lenient.settings), "step_seconds": 3.0})
+    lenient._engines.placement.settings = Settings(**{**vars(lenient.settings), "step_seconds": 3.0})
     lenient.command(slow.view_id, key, make("start"))
     until(lambda: slow.engine >= 1, 240)
     until(lambda: all(run.running and not run.recovering for run, _ in runs), 240)
@@ -147,7 +147,7 @@ def test_a_run_that_ended_for_want_of_memory_is_opened_again_on_demand(hub: Hub)
     hub.command(run.view_id, key, make("start"))
     until(lambda: run.step > 20)
     ended = {"type": "ended", "view_id": run.view_id, "epoch": run.epoch, "message": "Ended: memory"}
-    hub._on_message(0, ended, {})
+    hub._engines.on_message(0, ended, {})
     assert (run.gone, run.running, run.pending, run.notice) == (True, False, False, "Ended: memory")
     assert run.traces[0].manifest.status == "interrupted"
     hub.command(run.view_id, key, make("step"))
@@ -178,7 +178,7 @@ def test_a_run_that_left_its_own_engine_is_opened_when_that_has_written_everythi
         hub.command(made.view_id, key, make("start"))
         until(lambda: made.step > 20, 180)
         with made.lock:
-            hub._placement.move(made)
+            hub._engines.placement.move(made)
         until(lambda: made.engine >= 1 and not made.recovering and made.step > 40, 180)
         hub.command(made.view_id, key, make("pause"))
         until(lambda: not made.pending, 60)
@@ -187,7 +187,7 @@ def test_a_run_that_left_its_own_engine_is_opened_when_that_has_written_everythi
         until(lambda: made.view_id not in hub._runs, 60)
         again = hub.find(made.view_id, session="b")
         active["b"] = True
-        assert again.awaited == own or not hub._pool.leaves(own)
+        assert again.awaited == own or not hub._engines.pool.leaves(own)
         until(lambda: again.header, 120)
         assert again.step == last
         hub.command(made.view_id, key, make("step"))
