@@ -107,6 +107,11 @@ def _branch(text: str) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return its exit code.
+
+    Args:
+        arguments: The words of the command line; None for those of the process.
+    """
     options = _parser().parse_args(arguments)
     try:
         settings.load()  # a misspelt variable is told whatever the command reads of it

@@ -113,6 +113,7 @@ class Settings:
 
     @property
     def engine_count(self) -> int:
+        """Number of engine processes that share runs."""
         return self.engines or max(1, (os.cpu_count() or 2) - 1)
 
     @property

@@ -35,7 +35,8 @@ def sample(
         x: (n,) ascending.
         y: (n,); NaN and infinity are gaps.
         max_points: About so many rows, 16 or more; gaps come on top, at most three eighths more.
-        low, high: Window of ``x``; None for all of it. One row beyond either edge is kept.
+        low: Lower edge of the window of ``x``; None for all of it. One row beyond it is kept.
+        high: Upper edge, likewise.
 
     Returns:
         Row numbers, ascending, int64.

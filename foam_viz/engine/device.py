@@ -70,23 +70,26 @@ def hardware(name: str) -> dict[str, str]:
 
 
 class ThreadClock:
-    """CPU seconds of the calling thread between :meth:`start` and :meth:`stop`: what other processes do on the
-    machine is not in them."""
+    """CPU seconds of the calling thread between :meth:`start` and :meth:`stop`, without those of other processes."""
 
     def __init__(self) -> None:
         self._total = 0.0
         self._started = 0.0
 
     def start(self) -> None:
+        """Begin a stretch of work."""
         self._started = time.thread_time()
 
     def stop(self) -> None:
+        """End the stretch of work."""
         self._total += time.thread_time() - self._started
 
     def seconds(self) -> float:
+        """Return the CPU seconds of all stretches."""
         return self._total
 
     def restore(self, seconds: float) -> None:
+        """Go on from a time measured before."""
         self._total = seconds
 
 
@@ -108,18 +111,22 @@ class EventClock:
         return event
 
     def start(self) -> None:
+        """Mark the begin of a stretch of work on the stream."""
         self._started = self._mark()
 
     def stop(self) -> None:
+        """Mark the end of the stretch of work on the stream."""
         self._pending.append((self._started, self._mark()))
 
     def seconds(self) -> float:
+        """Return the seconds of all stretches that the device has finished."""
         while self._pending and self._pending[0][1].query():
             first, last = self._pending.pop(0)
             self._total += first.elapsed_time(last) / 1e3
         return self._total
 
     def restore(self, seconds: float) -> None:
+        """Go on from a time measured before."""
         self._total, self._pending = seconds, []
 
 

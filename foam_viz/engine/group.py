@@ -84,10 +84,12 @@ class Group:
 
     @property
     def step(self) -> int:
+        """The step of the lane that is furthest."""
         return max(run.step for run in self.lanes)
 
     @property
     def live(self) -> bool:
+        """Whether any lane can go on."""
         return any(run.live for run in self.lanes)
 
     @property
@@ -101,9 +103,11 @@ class Group:
         return ""
 
     def start(self) -> None:
+        """Train without a goal."""
         self._go(None)
 
     def pause(self) -> None:
+        """Stop training after the step under way."""
         self.running, self.goal = False, None
 
     def _go(self, goal: str | None) -> None:
@@ -138,6 +142,7 @@ class Group:
         self._go(goal)
 
     def follow(self, factor: int) -> None:
+        """Follow a factor in every lane, by its index."""
         for run in self.lanes:
             run.follow(factor)
 
@@ -207,6 +212,7 @@ class Group:
         return drained
 
     def lane_status(self, run: Run) -> str:
+        """Return the status of a lane as the page shows it."""
         return run.status if not run.live else ("running" if self.running else "paused")
 
     def header(self) -> dict[str, Any]:
@@ -236,6 +242,7 @@ class Group:
         }
 
     def manifests(self) -> list[dict[str, Any]]:
+        """Return the manifest of every lane as JSON."""
         return [manifest.to_json(self._manifest(lane)) for lane in range(len(self.lanes))]
 
     def _manifest(self, lane: int) -> manifest.Manifest:

@@ -91,6 +91,7 @@ class LabRun:
 
     @property
     def running(self) -> bool:
+        """Whether the run is training."""
         return bool(self.header.get("running"))
 
     @property
@@ -115,6 +116,7 @@ class LabRun:
 
     @property
     def step(self) -> int:
+        """The last step published."""
         return int(self.header.get("step", 0))
 
     @property

@@ -50,6 +50,7 @@ class Placement:
         return chosen if chosen in names else names[0]
 
     def on_cpu(self, device: str) -> bool:
+        """Say whether a run that asks for `device` trains on the CPU."""
         return self.device(device) == "cpu"
 
     def needs_own(self, run: LabRun) -> bool:

@@ -29,6 +29,7 @@ _NICENESS = 10
 
 
 def main() -> None:
+    """Serve the hub that started this process until it closes the pipe."""
     start = json.loads(sys.stdin.readline())
     torch.set_num_threads(1)
     if hasattr(os, "nice"):

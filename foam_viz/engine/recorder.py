@@ -49,6 +49,7 @@ class Schedule:
     overlap_size: int = 64
 
     def to_json(self) -> dict[str, int]:
+        """Return the fields as JSON."""
         return asdict(self)
 
 

@@ -41,6 +41,7 @@ def fingerprint(control_key: str) -> str:
 
 
 def matches(control_key: str, kept: str) -> bool:
+    """Say whether a control key has the fingerprint that was kept, in constant time."""
     return hmac.compare_digest(fingerprint(control_key), kept)
 
 
@@ -56,6 +57,7 @@ def run_directory(data_directory: Path, view_id: str) -> Path:
 
 
 def lane_directory(directory: Path, lane: int) -> Path:
+    """Return the folder of a lane, counted from 0, in that of its run."""
     return directory / f"lane-{lane + 1}"
 
 

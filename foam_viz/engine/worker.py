@@ -124,8 +124,10 @@ class Worker:
     # --- commands
 
     def _obey(self) -> bool:
-        """Carries out what has arrived and answers each at once; waits for it where nothing else is to be done. False
-        when the hub is gone."""
+        """Carry out what has arrived and answer each at once; False when the hub is gone.
+
+        Waits for a command only if nothing else is to be done.
+        """
         patience = self._patience()
         while True:
             try:
@@ -322,8 +324,11 @@ class Worker:
         held.saved = 0.0
 
     def _save_due(self) -> None:
-        """Hands over what is to be saved, unless somebody waits for an answer. A checkpoint is made only here, after
-        its rows were drained: rows still in the recorder would be lost to whoever continues from it."""
+        """Hand over what is to be saved, unless a command waits for its answer.
+
+        A checkpoint is made only here, after its rows were drained: a run that continues from it would lack rows that
+        are still in the recorder.
+        """
         now = time.monotonic()
         for held in list(self._held.values()):
             if not self._orders.empty():

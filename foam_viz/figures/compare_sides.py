@@ -49,7 +49,8 @@ def points(
         lane: Whose.
         side: ``left``, ``right`` or ``all``.
         look: What the reader chose.
-        start, step: (n,) first and last step of each interval.
+        start: (n,) first step of each interval.
+        step: (n,) last step of each interval.
         y: (n,) values, NaN where there is none.
         what: Name of the value in hover texts.
         spread: (n,) smallest and largest value of each interval.

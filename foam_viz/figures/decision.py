@@ -87,7 +87,8 @@ def sentence(decision: str, drift: float, before: float, after: float, settings:
     Args:
         decision: word of the column `decision`, or "" where none was recorded.
         drift: h or r as measured, NaN where it was not.
-        before, after: damping before and after the check, NaN where not recorded.
+        before: damping before the check, NaN where not recorded.
+        after: damping after the check, likewise.
         settings: the lane's hyperparameters.
     """
     symbol, tau, cap = settings.measure, settings.tau, settings.epsilon_max

@@ -36,6 +36,7 @@ def unlike(names: Iterable[str], notes: list[str]) -> list[str]:
 
 
 def counts_rows(column: pa.ChunkedArray) -> bool:
+    """Say whether a column numbers the rows: integers from 0 or 1 on, each one more than the last."""
     if not pa.types.is_integer(column.type) or column.null_count:
         return False
     values = column.to_numpy()

@@ -1,6 +1,6 @@
-"""The shape of a line of text: equal for lines that differ only in the digits of their numbers.
+r"""The shape of a line of text: equal for lines that differ only in the digits of their numbers.
 
-A log repeats a few shapes a hundred thousand times. What an expression finds that asks for digits only as ``\\d`` is
+A log repeats a few shapes a hundred thousand times. What an expression finds that asks for digits only as ``\d`` is
 found at the same places in every line of a shape, so it is looked for once a shape.
 """
 

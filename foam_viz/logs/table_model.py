@@ -118,6 +118,7 @@ def _placed(
 
 
 def means(table: Table, step: Series, drop: Sequence[str], metrics: Sequence[str]) -> Table:
+    """Return a table with one row a step: means of `metrics`, the last value of others; `drop` is left out."""
     block = _blocks(step)
     size = int(block[-1]) + 1
     series = []

@@ -163,6 +163,7 @@ class EveryCheck(Policy):
         return Decision(True, self.epsilon, "cadence", False, self, None, epsilon)
 
     def explain(self, decision: Decision) -> str:
+        """Explain a decision in words and numbers."""
         when = f"every {self.period} steps" + (", in turns" if self.stagger else "")
         return f"every check decomposes, {when}{_damping(decision, ': eps = eps0 =')}"
 
@@ -200,6 +201,7 @@ class Foam(Policy):
         return Decision(False, wanted, "reuse", False, self, measure, epsilon)
 
     def explain(self, decision: Decision) -> str:
+        """Explain a decision in words and numbers."""
         before, limit = decision.epsilon_before, brief(self.epsilon_max)
         comparison = _compare("h", decision.measure, self.tau)
         if decision.reason == "cap":
@@ -228,6 +230,7 @@ class FoamFreshEigenvalues(Foam):
         return decision if decision.decompose else replace(decision, refresh_eigenvalues=True)
 
     def explain(self, decision: Decision) -> str:
+        """Explain a decision in words and numbers."""
         words = super().explain(decision)
         return f"{words} and refresh its eigenvalues" if decision.refresh_eigenvalues else words
 
@@ -268,6 +271,7 @@ class FoamFixedDamping(Policy):
         return Decision(stale, self.epsilon, "threshold" if stale else "reuse", False, self, measure, epsilon)
 
     def explain(self, decision: Decision) -> str:
+        """Explain a decision in words and numbers."""
         return _threshold("h", decision, self.tau)
 
 
@@ -295,6 +299,7 @@ class DiagonalizationResidual(Policy):
         return Decision(False, self.epsilon, "reuse", True, self, measure, epsilon)
 
     def explain(self, decision: Decision) -> str:
+        """Explain a decision in words and numbers."""
         words = _threshold("r", decision, self.tau)
         return f"{words} and refresh its eigenvalues" if decision.refresh_eigenvalues else words
 

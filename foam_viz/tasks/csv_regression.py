@@ -76,17 +76,21 @@ class CsvRegression(Task):
         self.inputs = torch.cat((numbers[:, :place], numbers[:, place + 1 :]), dim=1).to(self.device)
 
     def architecture(self) -> nn.Module:
+        """Return a perceptron from the columns to the target."""
         return perceptron((len(self.names), *[self.width] * self.depth, 1))
 
     def coordinates(self) -> int:
+        """Return the number of input columns."""
         return len(self.names)
 
     def draw(self, step: int) -> Batch:
+        """Return rows of the training part, drawn with replacement."""
         generator = batch_generator(self.seed, step)
         chosen = torch.randint(self.training_rows, (self.batch_size,), generator=generator).to(self.device)
         return self.inputs[chosen], self.outputs[chosen]
 
     def held_out(self, step: int) -> Batch:
+        """Return the rows never trained on."""
         return self.inputs[self.training_rows :], self.outputs[self.training_rows :]
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:

@@ -54,14 +54,17 @@ class Digits(Task):
         self.pixels, self.labels = (part.to(self.device) for part in _digits())
 
     def coordinates(self) -> int:
+        """Return the number of pixels, 64."""
         return SIDE * SIDE
 
     def draw(self, step: int) -> Batch:
+        """Return training pictures and labels, drawn with replacement."""
         generator = batch_generator(self.seed, step)
         chosen = torch.randint(TRAINING_EXAMPLES, (self.batch_size,), generator=generator).to(self.device)
         return self.pixels[chosen], self.labels[chosen]
 
     def held_out(self, step: int) -> Batch:
+        """Return the pictures never trained on."""
         return self.pixels[TRAINING_EXAMPLES:], self.labels[TRAINING_EXAMPLES:]
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
@@ -81,6 +84,7 @@ class DigitsAutoencoder(Digits):
     """
 
     def architecture(self) -> nn.Module:
+        """Return a perceptron that narrows to the bottleneck and widens again."""
         hidden = self.halving()
         return perceptron((SIDE * SIDE, *hidden, BOTTLENECK, *reversed(hidden), SIDE * SIDE))
 
@@ -105,4 +109,5 @@ class DigitsClassifier(Digits):
     """64-128-64-10 with tanh; ``width`` is that of the first layer, the others halve."""
 
     def architecture(self) -> nn.Module:
+        """Return a perceptron from pixels to classes."""
         return perceptron((SIDE * SIDE, *self.halving(), CLASSES))

@@ -20,6 +20,7 @@ class DigitsConvolutional(Digits):
         super().__init__(width=width, **settings)
 
     def architecture(self) -> nn.Module:
+        """Return convolutions of 3x3 and a linear layer on the last feature maps."""
         layers: list[nn.Module] = [nn.Unflatten(1, (1, SIDE, SIDE))]
         channels, side = 1, SIDE
         for layer in range(self.depth):
@@ -31,4 +32,5 @@ class DigitsConvolutional(Digits):
         return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * side * side, CLASSES))
 
     def heads(self, model: nn.Module) -> tuple[nn.Module, ...]:
+        """Return the linear layer that gives the classes."""
         return (model[-1],)

@@ -47,13 +47,17 @@ class DigitsVisionTransformer(Digits):
         self.pixels = _patches(self.pixels)
 
     def architecture(self) -> nn.Module:
+        """Return a transformer over the patches."""
         return _VisionTransformer(self.width, self.depth, self.attention_heads)
 
     def coordinates(self) -> int:
+        """Return the number of patches, 16."""
         return PATCHES
 
     def permute(self, batch: Batch, permutation: Tensor) -> Batch:
+        """Return the batch with permuted patches."""
         return batch[0].index_select(1, permutation), *batch[1:]
 
     def heads(self, model: nn.Module) -> tuple[nn.Module, ...]:
+        """Return the linear layer that gives the classes."""
         return (model.head,)

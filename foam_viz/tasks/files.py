@@ -44,7 +44,7 @@ class TextField(Field):
 
 
 def read_text(field: str, path: str) -> str:
-    """The text of a file in UTF-8, line ends as ``\\n``.
+    r"""The text of a file in UTF-8, line ends as ``\n``.
 
     Raises:
         FieldError: The file is missing, too large or not UTF-8; ``field`` is blamed.

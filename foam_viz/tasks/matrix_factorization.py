@@ -67,16 +67,20 @@ class MatrixFactorization(Task):
         self._trained, self._kept = order[:trained], order[trained:].to(self.device)
 
     def architecture(self) -> nn.Module:
+        """Return the product of two thin matrices."""
         return _Product(self.width, self.rank)
 
     def coordinates(self) -> int:
+        """Return the number of columns."""
         return self.width
 
     def draw(self, step: int) -> Batch:
+        """Return known entries of the matrix, drawn with replacement."""
         chosen = torch.randint(len(self._trained), (self.batch_size,), generator=batch_generator(self.seed, step))
         return self._entries(self._trained[chosen].to(self.device))
 
     def held_out(self, step: int) -> Batch:
+        """Return the entries never trained on."""
         return self._entries(self._kept)
 
     def _entries(self, places: Tensor) -> Batch:
@@ -84,6 +88,7 @@ class MatrixFactorization(Task):
         return rows, columns, self.target[rows, columns]
 
     def permute(self, batch: Batch, permutation: Tensor) -> Batch:
+        """Return the batch with permuted columns."""
         # Column i then shows what column permutation[i] showed.
         rows, columns, values = batch
         return rows, permutation.argsort()[columns], values

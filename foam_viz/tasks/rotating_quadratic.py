@@ -83,9 +83,11 @@ class RotatingQuadratic(Task):
         self.loss_floor = 0.5 * noise**2 * float(self.variances.double().sum())
 
     def architecture(self) -> nn.Module:
+        """Return the one matrix W."""
         return TracedMatrix(self.width)
 
     def coordinates(self) -> int:
+        """Return the width of the matrix."""
         return self.width
 
     def rotation(self, step: int) -> Tensor:
@@ -110,6 +112,7 @@ class RotatingQuadratic(Task):
         return self._target[:, self.permutation().cpu()] if self.is_shifted(step) else self._target
 
     def draw(self, step: int) -> Batch:
+        """Return samples of the distribution as it is turned at this step."""
         spread = self.rotation(step) * self.variances.sqrt()
         normal = torch.randn(2, self.batch_size, self.width, generator=batch_generator(self.seed, step))
         inputs, errors = normal @ spread.T

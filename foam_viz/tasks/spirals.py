@@ -52,16 +52,20 @@ class Spirals(Task):
         self.points, self.labels = (part.to(self.device) for part in _spirals(arms, turns, noise))
 
     def architecture(self) -> nn.Module:
+        """Return a perceptron from two coordinates to the arms."""
         return perceptron((2, *[self.width] * self.depth, self.arms))
 
     def coordinates(self) -> int:
+        """Return 2."""
         return 2
 
     def draw(self, step: int) -> Batch:
+        """Return points of training and their arms, drawn with replacement."""
         chosen = torch.randint(POINTS, (self.batch_size,), generator=batch_generator(self.seed, step)).to(self.device)
         return self.points[chosen], self.labels[chosen]
 
     def held_out(self, step: int) -> Batch:
+        """Return the points never trained on."""
         return self.points[POINTS:], self.labels[POINTS:]
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:

@@ -115,16 +115,20 @@ class TinyGPT(Task):
         self._held_out = self._windows(held_out[chosen])
 
     def architecture(self) -> nn.Module:
+        """Return a transformer over characters."""
         return _CharacterModel(len(self.alphabet), self.context, self.width, self.depth, self.attention_heads)
 
     def coordinates(self) -> int:
+        """Return the size of the alphabet."""
         return len(self.alphabet)
 
     def draw(self, step: int) -> Batch:
+        """Return windows of the training text, drawn with replacement."""
         chosen = torch.randint(len(self._starts), (self.batch_size,), generator=batch_generator(self.seed, step))
         return (self._windows(self._starts[chosen]),)
 
     def held_out(self, step: int) -> Batch:
+        """Return windows of the text never trained on."""
         return (self._held_out,)
 
     def _windows(self, starts: Tensor) -> Tensor:
@@ -132,9 +136,11 @@ class TinyGPT(Task):
         return self.characters[places.to(self.device)]
 
     def permute(self, batch: Batch, permutation: Tensor) -> Batch:
+        """Return the windows with permuted characters."""
         return (permutation[batch[0]],)
 
     def heads(self, model: nn.Module) -> tuple[nn.Module, ...]:
+        """Return the linear layer that gives the logits of the next character."""
         return (model.head,)
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:

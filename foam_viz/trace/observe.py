@@ -251,7 +251,6 @@ class Observer:
 
 def _difference(old: Reading, new: Reading) -> dict[str, Any]:
     """A row of checks from two readings of one factor; ``_decomposed_before`` is not stored."""
-
     return {
         "checks": _grown(old.checks, new.checks),
         "decompositions": _grown(old.decompositions, new.decompositions),

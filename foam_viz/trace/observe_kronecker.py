@@ -240,6 +240,7 @@ class KroneckerSource(Source):
                     yield view
 
     def readings(self, step: int) -> list[tuple[FactorView, Reading]]:
+        """Return what the factors show after a step."""
         counted = [view for view in self.views if view.counts]
         found = [(view, reading) for view in self.views if not view.counts and (reading := view.reading(step))]
         wanted = [(view, name, tensor) for view in counted for name, tensor in view.tensors().items()]

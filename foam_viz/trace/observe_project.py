@@ -77,6 +77,7 @@ class ProjectSource(Source):
             yield _Factor(info, parameter, factor, optimizer)
 
     def readings(self, step: int) -> list[tuple[FactorView, Reading]]:
+        """Return what the factors show after a step."""
         # Without a call for each factor: most steps check none.
         moved = [view for view in self.views if view.factor.checks != view.checks]
         return [(view, view.reading(step)) for view in moved]

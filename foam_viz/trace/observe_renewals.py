@@ -63,6 +63,7 @@ class RenewalSource(Source):
         self.period = 1 if devices <= {"cpu"} else _DEVICE_PERIOD
 
     def readings(self, step: int) -> list[tuple[FactorView, Reading]]:
+        """Return what the factors show after a step."""
         watched = [(view, matrix) for view in self.views if (matrix := view.watched()) is not None]
         marks = numbers_of([_mark(matrix) for _, matrix in watched])
         found = [(view, view.renewed(mark, step)) for (view, _), mark in zip(watched, marks, strict=True)]

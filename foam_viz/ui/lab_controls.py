@@ -1,5 +1,7 @@
-"""The strip above the panels: run, stop, step, and what the panels look at. Everything acts through callbacks, so
-that a click is carried out before the page is drawn."""
+"""The strip above the panels: run, stop, step, and what the panels look at.
+
+Everything acts through callbacks, so a click is carried out before the page is drawn.
+"""
 
 from __future__ import annotations
 

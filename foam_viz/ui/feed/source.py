@@ -141,7 +141,7 @@ def _extent(lanes: Sequence[Lane]) -> tuple[int, int]:
     return int(min(np.min(values) for values in steps)), int(max(np.max(values) for values in steps))
 
 
-def moment_of(
+def moment_of(  # noqa: D417 - most arguments are described in Moment
     source: str,
     incarnation: str,
     revision: int,

@@ -54,6 +54,7 @@ class Lab:
 
     @property
     def control_key(self) -> str | None:
+        """The key with which this browser controls the run; None where it only watches."""
         return self.session.browser.control_keys.get(self.view_id or "")
 
     def run(self) -> LabRun | None:
@@ -61,6 +62,7 @@ class Lab:
         return hub().find(self.view_id, **self._whose()) if self.view_id else None
 
     def may_control(self, run: LabRun | None) -> bool:
+        """Say whether this browser may control a run; anybody may where there is none yet."""
         return run is None or hub().controls(run.view_id, self.control_key, self._browser)
 
     def changed_since(self, run: LabRun | None) -> bool:
@@ -140,6 +142,7 @@ class Lab:
         self.lane_ids += self._new_ids(1)
 
     def remove_lane(self, lane_id: int) -> None:
+        """Take a lane out of the experiment."""
         place = self.lane_ids.index(lane_id)
         lanes = [(lane.optimizer, lane.settings) for i, lane in enumerate(self.experiment.lanes) if i != place]
         self.experiment = self._rebuilt(lanes)
@@ -174,6 +177,7 @@ class Lab:
         return query
 
     def write_address(self) -> None:
+        """Write what the page shows into its address."""
         query = self.query()
         now = {key: st.query_params.get_all(key) for key in st.query_params}
         wanted = {key: value if isinstance(value, list) else [value] for key, value in query.items()}
