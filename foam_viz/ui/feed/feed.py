@@ -11,7 +11,7 @@ from starlette.websockets import WebSocket
 from foam_viz.ui.feed.channel import Channel
 from foam_viz.ui.feed.frame import Frames
 from foam_viz.ui.feed.pace import Pace
-from foam_viz.ui.feed.sources import Sources
+from foam_viz.ui.feed.sources import SET, Sources
 from foam_viz.ui.feed.watcher import Watcher
 
 _THREADS = 3
@@ -71,6 +71,7 @@ class Feed:
             channel.close()
             if self._channels.get(channel.source.id) is channel:
                 del self._channels[channel.source.id]
+                self.frames.drop(channel.source.id, drawings=channel.source.id.startswith(SET))
 
     def close(self) -> None:
         """End it with the server."""

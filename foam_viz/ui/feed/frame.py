@@ -66,12 +66,25 @@ class Frames:
         Raises:
             Refused: There is no such lane or factor.
         """
-        asked = moment.key, look, panels
+        asked = (*moment.key, look, panels)
         if asked not in self._contents:
             self._contents[asked] = await self._made(moment, settled(look, moment), panels)
             while len(self._contents) > _CONTENTS:
                 self._contents.popitem(last=False)
         return self._contents[asked]
+
+    def drop(self, source: str, *, drawings: bool) -> None:
+        """Let go of what holds the runs of a source that nobody looks at any more.
+
+        Args:
+            source: Id of the source.
+            drawings: Whether its drawings go too.
+        """
+        self._lanes.drop(source)
+        for asked in [asked for asked in self._contents if asked[0] == source]:
+            del self._contents[asked]
+        if drawings:
+            self.drawn.drop(source)
 
     async def _made(self, moment: Moment, look: Look, panels: frozenset[str]) -> Content:
         key = moment.key_at(look.at)
@@ -82,7 +95,7 @@ class Frames:
         wanted = [spec for spec in moment.panels if spec.id in panels]
         head, *made = await asyncio.gather(
             self.drawn.get((*moment.key, look.at, look.lane), partial(_head, moment, lanes, look)),
-            *(self.drawn.get((key, spec.key(look), spec.id), partial(_panel, spec, scene)) for spec in wanted),
+            *(self.drawn.get((*key, spec.key(look), spec.id), partial(_panel, spec, scene)) for spec in wanted),
         )
         return Content(moment, head, {spec.id: panel for spec, panel in zip(wanted, made, strict=True)})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Generic, TypeVar
 
@@ -12,7 +12,7 @@ _Thing = TypeVar("_Thing")
 
 
 class Once(Generic[_Thing]):
-    """Things by key, made in a pool of threads. All calls come from one event loop.
+    """Things by key, made in a pool of threads. All calls come from one event loop. A key begins with a source's id.
 
     Args:
         pool: Where things are made.
@@ -26,12 +26,12 @@ class Once(Generic[_Thing]):
 
     def __init__(self, pool: Executor, room: int, weigh: Callable[[_Thing], int] = lambda thing: 1) -> None:
         self._pool, self._room, self._weigh = pool, room, weigh
-        self._kept: OrderedDict[Hashable, _Thing] = OrderedDict()
-        self._making: dict[Hashable, asyncio.Future[_Thing]] = {}
+        self._kept: OrderedDict[tuple, _Thing] = OrderedDict()
+        self._making: dict[tuple, asyncio.Future[_Thing]] = {}
         self.made = 0
         self.weight = 0
 
-    async def get(self, key: Hashable, make: Callable[[], _Thing]) -> _Thing:
+    async def get(self, key: tuple, make: Callable[[], _Thing]) -> _Thing:
         """Return the thing of a key: the one that is kept, the one that is being made, or a new one.
 
         Raises:
@@ -48,7 +48,12 @@ class Once(Generic[_Thing]):
             making.add_done_callback(lambda done: self._keep(key, done))
         return await asyncio.shield(making)  # whoever goes away takes it from nobody else
 
-    def _keep(self, key: Hashable, done: asyncio.Future[_Thing]) -> None:
+    def drop(self, source: str) -> None:
+        """Let go of all whose key begins with a source."""
+        for key in [key for key in self._kept if key[0] == source]:
+            self.weight -= self._weigh(self._kept.pop(key))
+
+    def _keep(self, key: tuple, done: asyncio.Future[_Thing]) -> None:
         del self._making[key]
         if done.cancelled() or done.exception() is not None:
             return

@@ -21,6 +21,8 @@ from foam_viz.ui.feed.recorded import GONE, RecordedSource
 from foam_viz.ui.feed.source import Gone, Source
 
 _SAMPLE = "sample:"
+SET = "set:"
+"""Ids of sources that belong to somebody begin with it: nothing of them is kept when nobody looks."""
 _MOST_LANES = 6
 _MOST_AWAITED = 256
 """Experiments without a run that are kept: the ones that a page asked for last."""
@@ -70,7 +72,7 @@ class Sources:
             owner: Whose it is, for :meth:`forget_all`.
             make: Given the id, returns the source.
         """
-        name = f"set:{store.new_identity()}"
+        name = f"{SET}{store.new_identity()}"
         source = make(name)
         with self._lock:
             self._shared[name] = source

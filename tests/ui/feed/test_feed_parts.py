@@ -112,21 +112,23 @@ def test_a_thing_is_made_once_and_goes_when_there_is_no_room() -> None:
     async def run() -> None:
         with ThreadPoolExecutor(2) as pool:
             once: Once[str] = Once(pool, 25, len)
-            first = [asyncio.create_task(once.get("a", lambda: make("a"))) for _ in range(3)]
+            first = [asyncio.create_task(once.get(("a",), lambda: make("a"))) for _ in range(3)]
             await asyncio.sleep(0.05)
             first[0].cancel()  # one that goes away takes it from nobody else
             gate.set()
             assert await first[1] == await first[2] == "a" * 10
-            await once.get("b", lambda: make("b"))
-            await once.get("a", lambda: make("a"))
-            await once.get("c", lambda: make("c"))
+            await once.get(("b",), lambda: make("b"))
+            await once.get(("a",), lambda: make("a"))
+            await once.get(("c",), lambda: make("c"))
             assert calls == ["a", "b", "c"] and once.weight == 20
-            await once.get("a", lambda: make("a"))
-            await once.get("b", lambda: make("b"))
+            await once.get(("a",), lambda: make("a"))
+            await once.get(("b",), lambda: make("b"))
             assert calls == ["a", "b", "c", "b"]
             with pytest.raises(ZeroDivisionError):
-                await once.get("d", lambda: 1 // 0)
-            assert await once.get("d", lambda: "d") == "d"
+                await once.get(("d",), lambda: 1 // 0)
+            assert await once.get(("d",), lambda: "d") == "d"
+            once.drop("b")
+            assert await once.get(("b",), lambda: "new") == "new"
 
     asyncio.run(run())
 

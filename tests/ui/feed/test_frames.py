@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable
+from weakref import ref
 
 import pytest
 
@@ -11,6 +13,7 @@ from foam_viz.figures.scene import Lane
 from foam_viz.ui.feed import protocol, watcher
 from foam_viz.ui.feed.feed import Feed
 from foam_viz.ui.feed.recorded import RecordedSource
+from tests.engine.conftest import until
 from tests.synthetic import SyntheticRun
 from tests.ui.feed.client import Client
 from tests.ui.feed.conftest import Growing
@@ -224,6 +227,17 @@ def test_a_source_that_fails_is_a_sentence_and_may_go_better(feed: Feed, client:
     one.ask(feed.sources.register("test", fail), "loss")
     frame = one.see()
     assert frame["again"] is True and "its log has the details" in frame["problem"]
+
+
+def test_nothing_of_a_set_is_kept_when_nobody_looks(feed: Feed, client: Connect, growing: Growing) -> None:
+    run = ref(growing.runs[0].trace.view())
+    one = client()
+    one.ask(growing.id, "loss", look={"at": 100})
+    one.see()
+    assert feed.frames.drawn.weight
+    one.close()
+    growing.runs[0].trace.manifest = growing.runs[0].trace.manifest.with_(status="finished")
+    until(lambda: not feed.frames.drawn.weight and (gc.collect() or run() is None))
 
 
 def test_samples_are_public_and_read_from_disk(client: Connect) -> None:
