@@ -21,7 +21,7 @@ from torch import Tensor
 from foam_viz.engine import device as devices
 from foam_viz.engine.device import EventClock, ThreadClock
 from foam_viz.optim import linalg
-from foam_viz.trace.eigenbasis import turned
+from foam_viz.trace.eigenbasis import OVERLAP_SIZE, against_basis
 from foam_viz.trace.schema import TABLES
 from foam_viz.trace.writer_rows import Rows
 
@@ -46,7 +46,7 @@ class Schedule:
     followed_period: int = 20
     held_out_period: int = 100
     picture_period: int = 50
-    overlap_size: int = 64
+    overlap_size: int = OVERLAP_SIZE
 
     def to_json(self) -> dict[str, int]:
         """Return the fields as JSON."""
@@ -56,20 +56,6 @@ class Schedule:
 def _measured(value: float | None) -> float | None:
     """None for NaN: an optimizer that does not damp its factors has no damping, and nothing that follows from it."""
     return None if value is None or math.isnan(value) else value
-
-
-def pool_overlap(overlap: Tensor, size: int) -> Tensor:
-    """Overlap matrices (N, n, n) summed over groups of neighbouring eigenvalues, (N, m, m) with m = min(n, size).
-
-    Entry (a, b) is the share of the directions of group a that now lies in group b: rows sum to 1, and the identity
-    stays the identity.
-    """
-    count = overlap.shape[-1]
-    if count <= size:
-        return overlap
-    group = torch.arange(count, device=overlap.device) * size // count
-    member = torch.nn.functional.one_hot(group, size).to(overlap.dtype)
-    return member.T @ overlap @ member / member.sum(0).unsqueeze(-1)
 
 
 class Recorder:
@@ -231,10 +217,8 @@ class Recorder:
         damping = torch.tensor(epsilon, dtype=eigenvalues.dtype, device=eigenvalues.device)
         error = linalg.operator_error(basis, eigenvalues, true_basis, true_values, damping, root)
         mixed = linalg.mixing(basis, eigenvalues, true_basis, true_values)
-        pooled = pool_overlap(mixed.square(), self.schedule.overlap_size)
-        stored = (pooled * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+        mixed = mixed.cpu().numpy()
         spectra = true_values.sort(-1, descending=True).values.float().cpu().numpy()
-        turns = [turned(*pair) for pair in zip(mixed.cpu().numpy(), spectra, strict=True)]
         old_spectra = eigenvalues.sort(-1, descending=True).values.float().cpu().numpy()
         errors = error.tolist()
         for i, position in enumerate(positions):
@@ -249,10 +233,7 @@ class Recorder:
                     "eigenvalues": spectra[i],
                     "basis_eigenvalues": old_spectra[i],
                     "true_error": _measured(errors[i]),
-                    "overlap": stored[i].tobytes(),
-                    "overlap_size": stored.shape[-1],
-                    "turn": turns[i].share,
-                    "top_angles": turns[i].angles,
+                    **against_basis(mixed[i], spectra[i], self.schedule.overlap_size),
                 }
             )
 

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from foam_viz.logs.reader import LogFile
-from foam_viz.trace.eigenbasis import Turned, turned
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from foam_viz.trace.eigenbasis import against_basis
 
 LARGEST_SIDE = 8192
 LARGEST_FILE = 1 << 30
@@ -25,9 +22,6 @@ MOST_WORK = 3e10
 """Sum of n^3 over the factors that are decomposed, half a minute or so; of the rest only the kept spectrum is read."""
 
 _MOST_ELEMENTS = 1 << 23  # of matrices that are decomposed at one time
-
-OVERLAP_SIZE = 64
-"""Largest side of a stored overlap, that of the live recorder."""
 
 
 def read_snapshots(
@@ -171,8 +165,8 @@ def _rows(
     epsilon = [float(entry["epsilon"]) for _, entry in members]
     spectra: list[np.ndarray | None] = [None] * len(members)
     errors: list[float | None] = [None] * len(members)
-    overlaps: list[np.ndarray | None] = [None] * len(members)
-    turns: list[Turned | None] = [None] * len(members)
+    unknown = dict.fromkeys(("overlap", "overlap_size", "turn", "top_angles"))
+    against: list[dict[str, object]] = [unknown for _ in members]
     if whole:
         current = torch.stack([entry["factor_matrix"] for _, entry in members]).double()
         basis = torch.stack([entry["eigenvectors"] for _, entry in members]).double()
@@ -180,17 +174,13 @@ def _rows(
         damping = torch.tensor(epsilon, dtype=torch.float64)
         error = linalg.operator_error(basis, kept, fresh.basis, fresh.eigenvalues, damping, root)
         mixed = linalg.mixing(basis, kept, fresh.basis, fresh.eigenvalues)
-        overlap = _pooled(mixed.square())
-        stored = (overlap * 255).round().clamp(0, 255).to(torch.uint8).numpy()
         for i, outcome in enumerate(fresh.outcomes):
             if outcome != "failed":
                 spectra[i] = fresh.eigenvalues[i].flip(0).float().numpy()
                 errors[i] = float(error[i]) if bool(torch.isfinite(error[i])) else None
-                overlaps[i] = stored[i]
-                turns[i] = turned(mixed[i].numpy(), fresh.eigenvalues[i].flip(0).numpy())
+                against[i] = against_basis(mixed[i].numpy(), fresh.eigenvalues[i].flip(0).numpy())
     descending = kept.sort(-1, descending=True).values.float().numpy()
     for i, (number, _) in enumerate(members):
-        pixels = overlaps[i]
         yield {
             "step": step,
             "factor": number,
@@ -198,20 +188,5 @@ def _rows(
             "eigenvalues": spectra[i],
             "basis_eigenvalues": descending[i],
             "true_error": errors[i],
-            "overlap": None if pixels is None else pixels.tobytes(),
-            "overlap_size": None if pixels is None else len(pixels),
-            "turn": None if turns[i] is None else turns[i].share,
-            "top_angles": None if turns[i] is None else turns[i].angles,
+            **against[i],
         }
-
-
-def _pooled(overlap: Tensor) -> Tensor:
-    """Shares (N, m, m) of groups of neighbouring directions, m at most :data:`OVERLAP_SIZE`; rows still sum to 1."""
-    import torch
-
-    count = overlap.shape[-1]
-    if count <= OVERLAP_SIZE:
-        return overlap
-    group = torch.arange(count) * OVERLAP_SIZE // count
-    member = torch.nn.functional.one_hot(group, OVERLAP_SIZE).to(overlap.dtype)
-    return member.T @ overlap @ member / member.sum(0).unsqueeze(-1)

@@ -7,7 +7,7 @@ its share of the trace.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,10 @@ root differs by 3 % within it."""
 
 TOP = 8
 """The subspace of so many leading directions is watched, enlarged to the end of the group in which it would end."""
+
+
+OVERLAP_SIZE = 64
+"""Largest side of a stored overlap matrix; larger ones are pooled over groups of neighbouring eigenvalues."""
 
 
 class Turned(NamedTuple):
@@ -30,6 +34,38 @@ class Turned(NamedTuple):
 
     share: float | None
     angles: np.ndarray | None
+
+
+def against_basis(mixed: np.ndarray, eigenvalues: np.ndarray, size: int = OVERLAP_SIZE) -> dict[str, Any]:
+    """Return the columns of a snapshot row that say how the current eigenbasis lies to the one in force.
+
+    Args:
+        mixed: Q^T U, (n, n), for the basis in force Q and the current eigenvectors U: rows and columns by falling
+            eigenvalue of their own.
+        eigenvalues: Of the current factor, (n,), falling.
+        size: Largest side of the overlap that is stored.
+    """
+    pixels = np.clip(np.rint(pooled(np.square(mixed), size) * 255), 0, 255).astype(np.uint8)
+    turn = turned(mixed, eigenvalues)
+    return {"overlap": pixels.tobytes(), "overlap_size": len(pixels), "turn": turn.share, "top_angles": turn.angles}
+
+
+def pooled(overlap: np.ndarray, size: int) -> np.ndarray:
+    """Pool an overlap matrix over groups of neighbouring directions, (m, m) with m = min(n, size).
+
+    Entry (a, b) is the share of the directions of group a that now lies in group b: rows sum to 1, and the identity
+    stays the identity.
+
+    Args:
+        overlap: Squared cosines, (n, n).
+        size: Groups at most.
+    """
+    count = len(overlap)
+    if count <= size:
+        return overlap
+    starts = np.searchsorted(np.arange(count) * size // count, np.arange(size))
+    summed = np.add.reduceat(np.add.reduceat(overlap, starts, axis=0), starts, axis=1)
+    return summed / np.diff(np.append(starts, count))[:, None]
 
 
 def turned(mixed: np.ndarray, eigenvalues: np.ndarray) -> Turned:

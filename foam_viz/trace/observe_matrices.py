@@ -10,11 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from foam_viz.trace.eigenbasis import turned
+from foam_viz.trace.eigenbasis import against_basis
 from foam_viz.trace.observe_views import Matrices
-
-OVERLAP_SIZE = 64
-"""Largest side of a stored overlap matrix; larger ones are pooled over groups of neighbouring eigenvalues."""
 
 
 def snapshot(current: np.ndarray, before: Matrices) -> tuple[dict[str, Any], float | None]:
@@ -51,10 +48,7 @@ def snapshot(current: np.ndarray, before: Matrices) -> tuple[dict[str, Any], flo
         stale_order = np.argsort(np.diagonal(rotated) if kept is None else kept, kind="stable")[::-1]
     row["true_error"] = _error(before, kept, values, fresh)
     mixed = basis[:, stale_order].T @ fresh[:, order]
-    row["turn"], row["top_angles"] = turned(mixed, values[order])
-    pooled = _pool(np.square(mixed), OVERLAP_SIZE)
-    row["overlap"] = np.clip(np.rint(pooled * 255), 0, 255).astype(np.uint8).tobytes()
-    row["overlap_size"] = len(pooled)
+    row |= against_basis(mixed, values[order])
     whole = np.linalg.norm(rotated)
     residual = np.linalg.norm(rotated - np.diag(np.diagonal(rotated))) / whole if whole > 0 else 0.0
     return row, float(residual)
@@ -87,13 +81,3 @@ def _error(before: Matrices, kept: np.ndarray | None, values: np.ndarray, fresh:
             return None
         error = np.linalg.norm((fresh * now) @ fresh.T - inverse) / np.linalg.norm(inverse)
     return float(error) if np.isfinite(error) else None
-
-
-def _pool(overlap: np.ndarray, size: int) -> np.ndarray:
-    """Share of the directions of each group that now lies in each group, (m, m) with m = min(n, size)."""
-    count = len(overlap)
-    if count <= size:
-        return overlap
-    starts = np.searchsorted(np.arange(count) * size // count, np.arange(size))
-    summed = np.add.reduceat(np.add.reduceat(overlap, starts, axis=0), starts, axis=1)
-    return summed / np.diff(np.append(starts, count))[:, None]
