@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("recording", "writer", "logs", "staleness", "live_view")
+NAMES = ("recording", "writer", "logs", "staleness", "replay", "live_view")
 
 if __name__ == "__main__":
     chosen = [name for name in sys.argv[1:] if not name.startswith("-")] or list(NAMES)

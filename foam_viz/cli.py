@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from foam_viz import __version__, cli_app, cli_replay, cli_train, settings
+from foam_viz import __version__, cli_app, cli_replay, cli_sweep, cli_train, settings
 from foam_viz.analysis.replay import NoReplay
 from foam_viz.logs import safe
 from foam_viz.logs.limits import Limits
@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         "newest",
     )
     cli_replay.add_commands(commands)
+    cli_sweep.add_command(commands)
     return parser
 
 
@@ -115,7 +116,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings.load()  # a misspelt variable is told whatever the command reads of it
-        commands = {"app": cli_app.serve, "train": _train, "inspect": _inspect, **cli_replay.COMMANDS}
+        commands = {
+            "app": cli_app.serve,
+            "train": _train,
+            "inspect": _inspect,
+            **cli_replay.COMMANDS,
+            **cli_sweep.COMMANDS,
+        }
         code = commands[options.command](options)
         if sys.stdout is not None:
             sys.stdout.flush()

@@ -78,6 +78,8 @@ class Settings:
             longest are closed.
         log_folders: Folders on the server whose logs may be opened by name; none by default. In the environment their
             paths are separated as in ``PATH``.
+        scheduler: Address of a Dask scheduler whose workers train sweeps, like ``tcp://host:8786``; empty trains them
+            with processes of this machine.
     """
 
     data_directory: Path = field(default_factory=lambda: home() / "data")
@@ -110,6 +112,7 @@ class Settings:
     log_kept_mb: int = 512
     log_kept_total_mb: int = 2048
     log_folders: tuple[Path, ...] = ()
+    scheduler: str = ""
 
     @property
     def engine_count(self) -> int:
@@ -176,6 +179,10 @@ def _checked(name: str, value: Any, where: str) -> Any:
             if not folder.is_dir():
                 raise SettingsError(f"{where}: log_folders: {str(folder)!r} must be a folder that exists")
         return folders
+    if name == "scheduler":
+        if not isinstance(value, str):
+            raise SettingsError(f"{where}: scheduler = {value!r} must be an address, like tcp://host:8786")
+        return value.strip()
     if name == "device":
         if value not in DEVICES:
             raise SettingsError(f"{where}: device = {value!r} must be one of {', '.join(DEVICES)}")

@@ -12,9 +12,10 @@ import pyarrow as pa
 from foam_viz.logs.reader import Group, LogFile, Options, Reader
 from foam_viz.trace import BundleError, FactorInfo, Trace, bundle
 from foam_viz.trace.parts import MANIFEST_NAME, REWIND_NAME, TABLES_FOLDER
+from foam_viz.trace.stream import STREAM_FOLDER
 
 _PART = re.compile(r"(?:^|/)tables/(?:steps|checks|snapshots|events)\.\d{8}-\d{8}\.arrow$")
-_INSIDE = re.compile(rf"(?:(?P<home>.+)/)?(?:{TABLES_FOLDER}|{bundle.CHECKPOINTS_FOLDER})/.+?")
+_INSIDE = re.compile(rf"(?:(?P<home>.+)/)?(?:{TABLES_FOLDER}|{bundle.CHECKPOINTS_FOLDER}|{STREAM_FOLDER})/.+?")
 _MAPPED = ("checks", "snapshots", "events")
 
 

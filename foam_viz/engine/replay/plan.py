@@ -28,7 +28,7 @@ from foam_viz.trace.manifest import Manifest
 from foam_viz.trace.stream import Record
 
 PAIR_BYTES = 300_000_000
-"""Of all pairs of checks that are kept; those of one run take a third of it."""
+"""Of the pairs of checks of one run that are kept."""
 
 
 def _unheard(_: float, __: str) -> None:
@@ -52,10 +52,11 @@ class Plan:
         first = recording.factors[0].epsilon[0]
         self.own = grid.own or default_setting(first or 1e-9, grid.period)
         count = len(recording.manifest.factors)
-        rotated, overlaps = PairStore(PAIR_BYTES // 2), PairStore(PAIR_BYTES // 2)
-        self._walkers = [Walker(stack, grid, count, rotated) for stack in recording.stacks]
+        self._rotated, self._overlaps = PairStore(PAIR_BYTES // 2), PairStore(PAIR_BYTES // 2)
+        self._walkers = [Walker(stack, grid, count, self._rotated) for stack in recording.stacks]
         self._meters = [
-            ErrorMeter(stack, walker, overlaps) for stack, walker in zip(recording.stacks, self._walkers, strict=True)
+            ErrorMeter(stack, walker, self._overlaps)
+            for stack, walker in zip(recording.stacks, self._walkers, strict=True)
         ]
         self._kernels: dict[int, tuple[float, float, float]] = {}
 
@@ -90,6 +91,11 @@ class Plan:
         grid = self.recording.grid
         period = -(-self.own.policy.period // grid.period) * grid.period
         return self.own if period == self.own.policy.period else self.own.changed({"period": period, "start": None})
+
+    @property
+    def bytes(self) -> int:
+        """What it takes in memory."""
+        return self.recording.bytes + self._rotated.bytes + self._overlaps.bytes
 
     def close(self) -> None:
         """Gives back what the recording takes."""

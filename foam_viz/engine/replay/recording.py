@@ -137,6 +137,13 @@ class Recording:
         """Matrices to decompose."""
         return sum(len(factor.steps) for factor in self.factors)
 
+    @property
+    def bytes(self) -> int:
+        """What the matrices take in memory; those in a file take none."""
+        if self._folder is not None:
+            return 0
+        return sum(2 * factor.statistics.numel() * factor.statistics.element_size() for factor in self.factors)
+
     def decompose(self, progress: Progress) -> None:
         """Decomposes every recorded factor once, which everything else is made of."""
         done, total = 0, self.decompositions

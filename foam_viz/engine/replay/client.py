@@ -1,0 +1,223 @@
+"""How a page asks a replay engine: every question is answered by a future. Imports no torch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from foam_viz.analysis.replay import Grid, NoReplay, Replay, Setting, Summary
+from foam_viz.engine import protocol
+from foam_viz.engine.replay import commands
+from foam_viz.engine.replay.commands import Calibrate, Command, Prepare, RunSetting, Stop, Summarize
+from foam_viz.trace.stream import Spacing
+
+
+class Superseded(Exception):
+    """A newer setting of the same run was asked for before this one was computed."""
+
+
+class EngineLost(ConnectionError):
+    """The replay engine ended; the next question starts another."""
+
+
+@dataclass
+class Preparation:
+    """How far a run is, and what it can be asked once it is ready.
+
+    Attributes:
+        path: The run bundle.
+        share: What is done, 0 to 1.
+        words: What is being done.
+        ready: Resolved when it is ready, with itself; or failed, with what a page may show.
+        own: The setting a move begins from.
+        grid: Which settings the stream can answer for.
+        notes: What a reader should know.
+    """
+
+    path: str
+    share: float = 0.0
+    words: str = "waiting for the replay engine"
+    ready: Future[Preparation] = field(default_factory=Future)
+    own: Setting | None = None
+    grid: Grid | None = None
+    notes: tuple[str, ...] = ()
+
+
+class ReplayClient:
+    """Starts the engine when it is first asked, and again after it was lost. One serves all pages of a server.
+
+    Every method returns at once. Futures fail with ``NoReplay`` (its reason and remedy can be shown), ``Superseded``,
+    ``EngineLost`` or ``CancelledError`` (stopped).
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._outgoing: Connection | None = None
+        self._number = 0
+        self._asked: dict[int, tuple[Command, Future[Any]]] = {}
+        self._preparations: dict[str, Preparation] = {}
+
+    def prepare(self, path: str | os.PathLike[str]) -> Preparation:
+        """Make a run ready; the same run is prepared once, whoever asks."""
+        name = os.fspath(Path(path).absolute())
+        with self._lock:
+            known = self._preparations.get(name)
+            if known is not None and not (known.ready.done() and known.ready.exception(0) is not None):
+                return known
+            preparation = self._preparations[name] = Preparation(name)
+        self._ask(Prepare(name), preparation.ready)
+        return preparation
+
+    def run(self, path: str | os.PathLike[str], setting: Setting | None = None, *, updates: bool = False) -> Future:
+        """A ``Future`` of the ``Replay`` of a setting, the run's own where none is given."""
+        return self._ask(RunSetting(_absolute(path), setting, updates))
+
+    def summaries(
+        self, path: str | os.PathLike[str], settings: Sequence[Setting], *, errors: bool = True
+    ) -> Future[list[Summary]]:
+        """The totals of many settings: a map, or the references of a front."""
+        return self._ask(Summarize(_absolute(path), tuple(settings), errors))
+
+    def calibrate(self, path: str | os.PathLike[str]) -> Future[Mapping[str, Any]]:
+        """What ``analysis.calibrate.Suggestion.to_json`` tells, with the spectrum's ``quantiles`` and ``smallest``."""
+        return self._ask(Calibrate(_absolute(path)))
+
+    def stop(self, path: str | os.PathLike[str]) -> None:
+        """Stop preparing a run, or give back what it takes."""
+        name = _absolute(path)
+        with self._lock:
+            self._preparations.pop(name, None)
+        self._ask(Stop(name))
+
+    def close(self) -> None:
+        """End the engine."""
+        with self._lock:
+            process, self._process = self._process, None
+            if self._outgoing is not None:
+                self._outgoing.close()
+                self._outgoing = None
+        if process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(5)
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+    def _ask(self, command: Command, future: Future[Any] | None = None) -> Future[Any]:
+        future = future or Future()
+        lost: list[Future[Any]] = []
+        with self._lock:
+            if self._process is None or self._process.poll() is not None:
+                lost = self._lose()
+                self._start()
+            self._number += 1
+            self._asked[self._number] = command, future
+            try:
+                protocol.send(self._outgoing, {"number": self._number, **commands.to_json(command)})
+            except OSError:
+                del self._asked[self._number]
+                lost.append(future)
+        _fail(lost)
+        return future
+
+    def _start(self) -> None:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "foam_viz.engine.replay.process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=Path(__file__).resolve().parents[3],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        self._process = process
+        self._outgoing = Connection(os.dup(process.stdin.fileno()), readable=False)
+        process.stdin.close()
+        incoming = Connection(os.dup(process.stdout.fileno()), writable=False)
+        process.stdout.close()
+        threading.Thread(target=self._listen, args=(process, incoming), daemon=True, name="replay-listen").start()
+
+    def _listen(self, process: subprocess.Popen[bytes], incoming: Connection) -> None:
+        with suppress(EOFError, OSError, ValueError):
+            while True:
+                self._take(*protocol.receive(incoming))
+        incoming.close()
+        process.wait()
+        with self._lock:
+            lost = self._lose() if self._process in (process, None) else []
+        _fail(lost)
+
+    def _lose(self) -> list[Future[Any]]:
+        """The questions of an engine that ended, which are forgotten, and so is what it had prepared."""
+        lost, self._asked = [future for _, future in self._asked.values()], {}
+        self._preparations = {k: p for k, p in self._preparations.items() if not (p.ready.done() or p.ready in lost)}
+        return lost
+
+    def _take(self, header: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> None:
+        number, kind = header["number"], header["kind"]
+        with self._lock:
+            asked = self._asked.get(number) if kind == "progress" else self._asked.pop(number, None)
+            preparation = None if asked is None else self._preparations.get(asked[0].path)
+        if asked is None:
+            return
+        command, future = asked
+        if kind == "progress":
+            if preparation is not None:
+                preparation.share, preparation.words = header["share"], header["words"]
+        elif kind == "superseded":
+            future.set_exception(Superseded())
+        elif kind == "stopped":
+            future.cancel()
+        elif kind == "refused":
+            future.set_exception(NoReplay(header["reason"], header["remedy"]))
+        else:
+            future.set_result(_result(command, header, tables, preparation))
+
+
+def _fail(lost: Sequence[Future[Any]]) -> None:
+    for future in lost:
+        if not future.done():
+            future.set_exception(EngineLost("the replay engine ended; ask again, or choose a smaller run"))
+
+
+def _absolute(path: str | os.PathLike[str]) -> str:
+    return os.fspath(Path(path).absolute())
+
+
+def _result(
+    command: Command, header: Mapping[str, Any], tables: Mapping[str, pa.Table], preparation: Preparation | None
+) -> Any:
+    if isinstance(command, Prepare):
+        own = Setting.from_json(header["own"])
+        preparation = preparation or Preparation(command.path)
+        preparation.own, preparation.notes = own, tuple(header["notes"])
+        spacing = Spacing(header["every"], header["stride"], header["first"])
+        preparation.grid = Grid(spacing, header["first"], header["last"], own if header["known"] else None)
+        preparation.share, preparation.words = 1.0, "ready"
+        return preparation
+    if isinstance(command, RunSetting):
+        return Replay(
+            setting=Setting.from_json(header["setting"]),
+            exact=header["exact"],
+            table=tables["table"],
+            factors=tuple(header["factors"]),
+            near_ties=header["near_ties"],
+            kernel_seconds=header["kernel_seconds"],
+            updates=tuple(header["updates"]),
+            notes=tuple(header["notes"]),
+        )
+    if isinstance(command, Summarize):
+        return [Summary.from_json(one) for one in header["summaries"]]
+    if isinstance(command, Calibrate):
+        return {**header["suggestion"], "quantiles": header["quantiles"], "smallest": header["smallest"]}
+    return None

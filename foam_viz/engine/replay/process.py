@@ -1,0 +1,200 @@
+"""The replay engine: a child process that computes replays, one command after the other.
+
+It reads commands from its standard input and answers on its standard output. While it prepares a run it looks for a
+``Stop``; while nobody asks it computes what is likely to be asked next.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from typing import Any
+
+import torch
+
+from foam_viz.analysis.calibrate import suggest
+from foam_viz.analysis.fronts import reference_settings
+from foam_viz.analysis.replay import NoReplay, Replay, Setting, tau_and_cap
+from foam_viz.engine import protocol
+from foam_viz.engine.replay import commands
+from foam_viz.engine.replay.commands import Calibrate, Command, Prepare, RunSetting, Stop, Summarize
+from foam_viz.engine.replay.plan import Plan, prepare_path
+from foam_viz.optim.fields import FieldError
+from foam_viz.trace.bundle import BundleError
+
+KEPT_BYTES = 500_000_000
+"""Of all runs that are ready, less what lies in files; those not asked for longest go."""
+
+_WARM_TAUS, _WARM_CAPS = (0.3, 0.6, 0.9), (0.3, 1.0, 3.0)
+
+
+class Stopped(Exception):
+    """The page asked to stop."""
+
+
+class ReplayEngine:
+    """Answers commands.
+
+    Args:
+        incoming: Where commands come from.
+        outgoing: Where answers go.
+    """
+
+    def __init__(self, incoming: Connection, outgoing: Connection) -> None:
+        self._incoming, self._outgoing = incoming, outgoing
+        self._plans: OrderedDict[str, Plan] = OrderedDict()
+        self._warming: dict[str, Iterator[None]] = {}
+        self._waiting: deque[tuple[int, Command]] = deque()
+
+    def serve(self) -> None:
+        """Until the other side hangs up."""
+        while True:
+            try:
+                self._read(block=not self._waiting and not self._warm())
+            except (EOFError, OSError):
+                return
+            if self._waiting:
+                self._answer(*self._waiting.popleft())
+
+    def _read(self, *, block: bool) -> None:
+        while block or self._incoming.poll():
+            header, _ = protocol.receive(self._incoming)
+            block = False
+            try:
+                self._waiting.append((header.pop("number"), commands.from_json(header)))
+            except (KeyError, TypeError, FieldError) as error:
+                self._send(header.get("number", -1), "refused", reason=str(error), remedy="")
+
+    def _warm(self) -> bool:
+        """Compute a little of what is likely to be asked next; whether there was anything."""
+        for path, work in list(self._warming.items()):
+            if next(work, self) is self:
+                del self._warming[path]
+            return True
+        return False
+
+    def _answer(self, number: int, command: Command) -> None:
+        newer = [c for _, c in self._waiting if isinstance(c, RunSetting) and c.path == command.path]
+        if isinstance(command, RunSetting) and newer:
+            self._send(number, "superseded")
+            return
+        try:
+            self._carry_out(number, command)
+        except Stopped:
+            self._send(number, "stopped")
+        except NoReplay as error:
+            self._send(number, "refused", reason=error.reason, remedy=error.remedy)
+        except BundleError as error:
+            self._send(number, "refused", reason=error.reason, remedy=error.remedy)
+        except FieldError as error:
+            self._send(number, "refused", reason=str(error), remedy="", field=error.field)
+        except Exception as error:  # noqa: BLE001 (one command must not end the engine of all)
+            traceback.print_exc()
+            remedy = "Report it with the run, if it happens again."
+            self._send(number, "refused", reason=f"the replay failed: {type(error).__name__}: {error}", remedy=remedy)
+
+    def _carry_out(self, number: int, command: Command) -> None:
+        if isinstance(command, Stop):
+            self._forget(command.path)
+            self._send(number, "done")
+            return
+        plan = self._plan(number, command.path)
+        if isinstance(command, Prepare):
+            grid = plan.recording.grid
+            self._send(
+                number,
+                "done",
+                own=plan.own.to_json(),
+                known=grid.own is not None,
+                period=grid.period,
+                periods=grid.periods[:200],
+                first=grid.first,
+                last=grid.last,
+                stride=grid.spacing.stride,
+                every=grid.spacing.every,
+                notes=plan.recording.notes,
+            )
+        elif isinstance(command, RunSetting):
+            self._send_replay(number, plan.run(command.setting, updates=command.updates))
+        elif isinstance(command, Summarize):
+            found = plan.summaries(command.settings, errors=command.errors)
+            self._send(number, "done", summaries=[summary.to_json() for summary in found])
+        elif isinstance(command, Calibrate):
+            spectra = plan.spectra()
+            suggestion = suggest(spectra, plan.own)
+            self._send(number, "done", suggestion=suggestion.to_json(), quantiles=list(spectra.quantiles),
+                       smallest=spectra.smallest)  # fmt: skip
+
+    def _send_replay(self, number: int, replay: Replay) -> None:
+        told = {
+            "setting": replay.setting.to_json(),
+            "exact": replay.exact,
+            "factors": list(replay.factors),
+            "near_ties": replay.near_ties,
+            "kernel_seconds": replay.kernel_seconds,
+            "updates": [dict(row) for row in replay.updates],
+            "notes": list(replay.notes),
+        }
+        protocol.send(self._outgoing, {"number": number, "kind": "done", **told}, {"table": replay.table})
+
+    def _plan(self, number: int, path: str) -> Plan:
+        if path in self._plans:
+            self._plans.move_to_end(path)
+            return self._plans[path]
+
+        def progress(share: float, words: str) -> None:
+            self._send(number, "progress", share=share, words=words)
+            self._read(block=False)
+            stops = [item for item in self._waiting if item[1] == Stop(path)]
+            if stops:
+                for item in stops:
+                    self._waiting.remove(item)
+                    self._send(item[0], "done")
+                raise Stopped
+
+        plan = self._plans[path] = prepare_path(path, progress)
+        self._warming[path] = _likely(plan)
+        while len(self._plans) > 1 and sum(one.bytes for one in self._plans.values()) > KEPT_BYTES:
+            self._forget(next(iter(self._plans)))
+        return plan
+
+    def _forget(self, path: str) -> None:
+        self._warming.pop(path, None)
+        if (plan := self._plans.pop(path, None)) is not None:
+            plan.close()
+
+    def _send(self, number: int, kind: str, **told: Any) -> None:
+        protocol.send(self._outgoing, {"number": number, "kind": kind, **told})
+
+
+def _likely(plan: Plan) -> Iterator[None]:
+    """Replays that are likely to be asked for, one a step: what they share with others is kept."""
+    own = plan.own
+    settings: list[Setting] = []
+    if "epsilon_max" in own.values:
+        fresh = own.values["epsilon"]
+        caps = [max(own.values["epsilon_max"] * share, fresh) for share in _WARM_CAPS]
+        settings += tau_and_cap(own, _WARM_TAUS, caps)
+    settings += reference_settings(own, plan.recording.grid)
+    for setting in settings:
+        try:
+            plan.summaries([setting])
+        except FieldError:  # nobody asked for it
+            continue
+        yield
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    incoming = Connection(os.dup(sys.stdin.fileno()), writable=False)
+    outgoing = Connection(os.dup(sys.stdout.fileno()), readable=False)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what somebody prints is no answer
+    ReplayEngine(incoming, outgoing).serve()
+
+
+if __name__ == "__main__":
+    main()
