@@ -189,6 +189,7 @@ def _likely(plan: Plan) -> Iterator[None]:
 
 
 def main() -> None:
+    """Serve the process that started this one."""
     torch.set_num_threads(1)
     incoming = Connection(os.dup(sys.stdin.fileno()), writable=False)
     outgoing = Connection(os.dup(sys.stdout.fileno()), readable=False)
