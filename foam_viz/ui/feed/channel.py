@@ -114,17 +114,19 @@ class Channel:
                 await asyncio.wait_for(self._seen.wait(), _WATCH_SECONDS)
             return
         urgent, began = self.source.urgent(), self._loop.time()
-        if self.moment is None or self.source.changed(self.moment):
-            self.moment, self.failed = await self._in_pool(self.source.moment), False
+        moment = self.moment
+        if moment is None or self.source.changed(moment):
+            self.moment = moment = await self._in_pool(self.source.moment)
+            self.failed = False
             self._tell_all()
-        await self._wait(urgent, began)
+        await self._wait(moment, urgent, began)
 
-    async def _wait(self, urgent: object, began: float) -> None:
+    async def _wait(self, moment: Moment, urgent: object, began: float) -> None:
         """Wait until it is time for another moment: at once where that is urgent, else as the pace says."""
         while not self._unseen:
             self._touched.clear()
             now, due = self._loop.time(), began + self._pace.seconds
-            changed = self.source.changed(self.moment)
+            changed = self.source.changed(moment)
             if now >= self._watch_at or self.source.urgent() != urgent or (changed and now >= due):
                 return
             end = due if changed else self._watch_at if self._told else now + self._pace.seconds

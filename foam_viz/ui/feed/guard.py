@@ -28,7 +28,7 @@ def refusal(host: str | None, origin: str | None) -> str:
         origin: The Origin header; None where there is none, as from programs that are no browsers.
     """
     name = _name(f"//{host}") if host else None
-    if name is None or not _is_ours(name):
+    if host is None or name is None or not _is_ours(name):
         return "The Host header names another server. server.allowedHosts lists the names of this one."
     if origin is None or _same(origin, host) or _is_allowed(origin):
         return ""

@@ -94,12 +94,15 @@ class Source(Protocol):
         Raises:
             Gone: There is nothing any more.
         """
+        ...
 
     def urgent(self) -> object:
         """Return what readers must see at once when it changes."""
+        ...
 
     def changed(self, moment: Moment) -> bool:
         """Say whether the source is no longer as it was at a moment; returns at once."""
+        ...
 
     def listen(self, tell: Callable[[], None] | None) -> bool:
         """Call ``tell``, from any thread, whenever something may have changed; None ends that.
@@ -107,6 +110,7 @@ class Source(Protocol):
         Returns:
             False where the source cannot: it must be asked.
         """
+        ...
 
     def watch(self, *, hidden: bool) -> None:
         """Note that somebody looks: on a page that is in sight, or on one that is hidden.
@@ -114,6 +118,7 @@ class Source(Protocol):
         Raises:
             Gone: There is nothing any more.
         """
+        ...
 
 
 def incarnation_of(traces: Iterable[TraceView], *more: object) -> str:

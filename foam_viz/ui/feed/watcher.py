@@ -118,7 +118,8 @@ class Watcher:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                frame = await self._answer(self._request)
+                request = self._request
+                frame = await self._answer(request) if request is not None else None
                 if frame is not None:
                     async with asyncio.timeout(_PATIENCE_SECONDS):
                         await self._socket.send_bytes(frame)
