@@ -60,20 +60,23 @@ def accumulate(statistics: Tensor, parts: list[list[Tensor]], gradients: list[Te
         statistics.baddbmm_(unfolded, unfolded.mT, beta=beta, alpha=weight)
         return
     for mine, gradient in zip(parts, gradients, strict=True):
-        if gradient.dim() == 1:
-            start = 0
-            for stripe in mine:
-                stop = start + len(stripe)
-                stripe.addr_(gradient[start:stop], gradient[start:], beta=beta, alpha=weight)
-                start = stop
-        else:
-            unfolded = unfold(gradient, dim)
-            transposed = unfolded.t()
-            start = 0
-            for stripe in mine:
-                stop = start + len(stripe)
-                stripe.addmm_(unfolded[start:stop], transposed[:, start:], beta=beta, alpha=weight)
-                start = stop
+        left = gradient if gradient.dim() == 1 else unfold(gradient, dim)
+        right = left if gradient.dim() == 1 else left.t()
+        if len(mine) == 1:  # no slices where there is nothing to leave out: on small models calls are what costs
+            _add_product(mine[0], left, right, beta, weight)
+            continue
+        start = 0
+        for stripe in mine:
+            stop = start + stripe.shape[0]
+            _add_product(stripe, left[start:stop], right[..., start:], beta, weight)
+            start = stop
+
+
+def _add_product(target: Tensor, left: Tensor, right: Tensor, beta: float, weight: float) -> None:
+    if left.dim() == 1:
+        target.addr_(left, right, beta=beta, alpha=weight)
+    else:
+        target.addmm_(left, right, beta=beta, alpha=weight)
 
 
 def is_triangular(statistics: Tensor) -> bool:
