@@ -53,7 +53,7 @@ def advance_to_units(
 ) -> None:
     """As ``advance``, and units <- m / (sqrt(v) + eps) in the same pass, by torch's fused Adam.
 
-    Seven passes over memory, read or write, where one operation after the other takes seventeen.
+    Seven passes over memory, read or write, and one for the zeros, where one operation after the other takes fifteen.
 
     Args:
         units: Zeros, in the shapes of the blocks; written.
