@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
-from typing import TypeVar
 
 from foam_viz.ui.feed import presence
 from foam_viz.ui.feed.pace import Pace
@@ -15,8 +14,6 @@ from foam_viz.ui.feed.source import Gone, Moment, Source
 
 _WATCH_SECONDS = 10.0
 """Between two notes that somebody looks."""
-
-_Result = TypeVar("_Result")
 
 _log = logging.getLogger("foam_viz.ui")
 
@@ -88,7 +85,7 @@ class Channel:
             self._loop.call_soon_threadsafe(self._touched.set)
 
     async def _run(self) -> None:
-        self._told = await self._in_pool(lambda: self.source.listen(self._touch))
+        self._told = await asyncio.to_thread(self.source.listen, self._touch)
         while not self.gone:
             try:
                 await self._once()
@@ -106,7 +103,7 @@ class Channel:
         self._seen.clear()
         now, hidden = self._loop.time(), self._unseen
         if now >= self._watch_at or hidden != self._told_hidden:
-            await self._in_pool(lambda: self.source.watch(hidden=hidden))
+            await asyncio.to_thread(self.source.watch, hidden=hidden)
             self._watch_at, self._told_hidden = now + _WATCH_SECONDS, hidden
         if hidden:
             self.moment = None
@@ -116,7 +113,7 @@ class Channel:
         urgent, began = self.source.urgent(), self._loop.time()
         moment = self.moment
         if moment is None or self.source.changed(moment):
-            self.moment = moment = await self._in_pool(self.source.moment)
+            self.moment = moment = await self._loop.run_in_executor(self._pool, self.source.moment)
             self.failed = False
             self._tell_all()
         await self._wait(moment, urgent, began)
@@ -132,9 +129,6 @@ class Channel:
             end = due if changed else self._watch_at if self._told else now + self._pace.seconds
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._touched.wait(), max(min(end, self._watch_at) - now, 0.001))
-
-    async def _in_pool(self, call: Callable[[], _Result]) -> _Result:
-        return await self._loop.run_in_executor(self._pool, call)
 
     def _tell_all(self) -> None:
         for tell in list(self._tell.values()):

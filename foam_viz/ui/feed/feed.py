@@ -14,7 +14,8 @@ from foam_viz.ui.feed.pace import Pace
 from foam_viz.ui.feed.sources import SET, Sources
 from foam_viz.ui.feed.watcher import Watcher
 
-_THREADS = 3
+_THREADS = 2
+"""That draw. They share one interpreter: more of them would only make the event loop wait."""
 _MOST, _MOST_OF_ONE = 1024, 240
 """Connections at a time: of all clients, and of one address, behind which a whole class may be."""
 _FULL = 1013
@@ -59,7 +60,7 @@ class Feed:
         """
         channel = self._channels.get(source)
         if channel is None or channel.gone:
-            found = await asyncio.get_running_loop().run_in_executor(self._pool, self.sources.find, source)
+            found = await asyncio.to_thread(self.sources.find, source)
             channel = self._channels.get(source)  # another client may have asked for it meanwhile
             if channel is None or channel.gone:
                 channel = self._channels[source] = Channel(found, self._pool, self.pace)

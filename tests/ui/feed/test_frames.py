@@ -260,6 +260,18 @@ def test_text_of_any_kind_survives(feed: Feed, client: Connect) -> None:
     assert one.see()["lanes"][0]["label"] == text
 
 
+def test_a_frame_tells_the_pace(feed: Feed, client: Connect, growing: Growing) -> None:
+    one = client()
+    one.ask(growing.id, "loss")
+    frame = one.see()
+    assert 0.25 <= frame["pace"] <= 0.9 and frame["busy"] is (frame["pace"] >= 0.81)
+    feed.pace.note(50.0, 5.0)
+    feed.pace.seconds = 0.9
+    one.ask(growing.id, "loss")
+    frame = one.see()
+    assert frame["pace"] == 0.9 and frame["busy"] is True
+
+
 def test_many_connections_of_one_client(client: Connect, growing: Growing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("foam_viz.ui.feed.feed._MOST_OF_ONE", 3)
     several = [client() for _ in range(3)]
