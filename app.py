@@ -19,6 +19,7 @@ else:
             st.Page("pages/start.py", title="Start", icon=":material/home:", default=True),
             st.Page("pages/live_lab.py", title="Live lab", icon=":material/science:", url_path="live-lab"),
             st.Page("pages/run_logs.py", title="Run logs", icon=":material/folder_open:", url_path="run-logs"),
+            st.Page("pages/your_runs.py", title="Your runs", icon=":material/history:", url_path="your-runs"),
         ],
         position="top",
     ).run()

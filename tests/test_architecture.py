@@ -17,6 +17,7 @@ TORCH_FREE_ENGINE = {
         "commands",
         "config",
         "data_folder",
+        "engines",
         "history",
         "hub",
         "lab_run",
@@ -35,6 +36,7 @@ TORCH_FREE_ENGINE = {
         "sweep.results",
         "sweep.runner",
         "sweep.spec",
+        "your_runs",
     )
 }
 

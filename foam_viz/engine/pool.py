@@ -30,7 +30,7 @@ _MAXIMUM_CALLERS = 32
 _CRASH_SECONDS, _MANY_CRASHES = 60.0, 3
 _TEND_SECONDS = 0.5
 # What an engine may take to import torch and to train a first step, on a machine that is busy.
-_START_SECONDS = 240.0
+_START_SECONDS = 180.0
 # How long the reader of a dead engine may take over what it had sent: those rows are worth waiting for.
 _LAST_WORDS_SECONDS = 3.0
 _RETRY_SECONDS = 1.0

@@ -45,6 +45,6 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def hub(settings: Settings) -> Iterator[Hub]:
     made = Hub(settings)
-    assert made.ready(600)
+    assert made.ready(180)
     yield made
     made.close()

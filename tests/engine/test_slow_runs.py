@@ -33,7 +33,7 @@ def lenient(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub
     monkeypatch.setattr(recovery, "HELD_UP_SECONDS", 2.0)
     changes = {"maximum_factors": 1_000_000, "step_seconds": 600.0, "runs_per_browser": 16, "engine_memory_mb": 65536}
     hub = Hub(Settings(**{**vars(settings), **changes}))
-    assert hub.ready(600)
+    assert hub.ready(180)
     yield hub
     hub.close()
 
@@ -218,7 +218,7 @@ def test_a_run_without_memory_ends_alone_and_says_so(settings: Settings, monkeyp
     hub = Hub(Settings(**{**vars(settings), **changes}))
     large = ("digits-vit", {"width": 192, "depth": 2, "batch_size": 64}, [("adamw", {})])
     try:
-        assert hub.ready(600)
+        assert hub.ready(180)
         small, key = hub.create(experiment("adamw"), session="s")
         hub.command(small.view_id, key, make("start"))
         until(lambda: small.step > 5, 120)

@@ -29,7 +29,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         data_directory=tmp_path_factory.mktemp("data"), engines=1, device="cpu", grace_seconds=1.0, part_seconds=0.2
     )
     made = Hub(settings, is_active=presence.is_active)
-    assert made.ready(600)
+    assert made.ready(180)
     yield made
     made.close()
 

@@ -1,0 +1,134 @@
+"""The runs that this browser has made and that are still kept."""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import streamlit as st
+
+from foam_viz.engine import your_runs
+from foam_viz.engine.history import MAXIMUM_NAME, YourRun
+from foam_viz.engine.hub import ControlRefused
+from foam_viz.tasks import catalogue as tasks
+from foam_viz.trace import bundle
+from foam_viz.trace.model import Trace
+from foam_viz.ui import session
+from foam_viz.ui.server import hub
+from foam_viz.ui.text import plain
+
+_SHOWN = 20
+_WIDTHS = (4, 2, 1, 1, 2, 1, 1, 1, 1)
+_HEADINGS = ("Run", "Task", "Step", "Size", "Last written (UTC)")
+_PROBLEM = "your-runs.problem"
+
+
+def page() -> None:
+    """Draws the page."""
+    st.title("Your runs", anchor=False)
+    settings = hub().settings
+    st.caption(
+        f"Runs that were trained in this browser. Each is kept for {settings.keep_days:g} days after somebody looked "
+        f"at it last (keep_days), and all runs of this server together up to {settings.keep_gb:g} GiB (keep_gb). "
+        "Beyond that, the runs that nobody has looked at for longest are deleted first."
+    )
+    owner = session.current().browser.id
+    runs = your_runs.all_of(hub(), owner)
+    if problem := st.session_state.pop(_PROBLEM, ""):
+        st.error(plain(problem))
+    if not runs:
+        st.info("No run yet: whatever you train in the live lab is listed here.")
+        return
+    for column, heading in zip(st.columns(_WIDTHS), _HEADINGS, strict=False):
+        column.markdown(f"**{heading}**")
+    everything = len(runs) <= _SHOWN or st.toggle(f"Show all {len(runs):,} runs", key="your-runs.all")
+    for run in runs if everything else runs[:_SHOWN]:
+        _row(run, owner)
+
+
+def name_of(run: YourRun) -> str:
+    """What a run is called: its name, else its optimizers."""
+    return run.saved.name or " · ".join(run.saved.experiment.labels())
+
+
+def zipped(traces: list[Trace]) -> bytes:
+    """The run bundles of all lanes in one .zip file, which the page of logs reads as it is."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run.zip"
+        if len(traces) == 1:
+            bundle.write(traces[0], path)
+            return path.read_bytes()
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+            for lane, trace in enumerate(traces, 1):
+                home = Path(folder) / f"lane-{lane}"
+                bundle.write(trace, home)
+                for file in sorted(found for found in home.rglob("*") if found.is_file()):
+                    archive.write(file, file.relative_to(folder))
+        return path.read_bytes()
+
+
+def _row(run: YourRun, owner: str) -> None:
+    view_id = run.saved.view_id
+    name, task, step, size, when, open_, rename, download, delete = st.columns(_WIDTHS, vertical_alignment="center")
+    name.markdown(plain(name_of(run)))
+    task.markdown(tasks.find(run.saved.experiment.task).label)
+    step.markdown(f"{run.step:,}")
+    size.markdown(f"{run.size / 2**20:,.1f} MiB")
+    when.markdown(f"{datetime.fromtimestamp(run.changed, UTC):%Y-%m-%d %H:%M}")
+    if open_.button(
+        "", icon=":material/play_circle:", key=f"open-{view_id}", help="Opens it in the live lab, where it was."
+    ):
+        lab = session.lab()
+        lab.use(run.saved.experiment)
+        lab.view_id = view_id
+        st.switch_page("pages/live_lab.py")
+    with rename.popover("", icon=":material/edit:", help="Renames it."):
+        key = f"name-{view_id}"
+        st.text_input(
+            "Name",
+            value=run.saved.name,
+            key=key,
+            max_chars=MAXIMUM_NAME,
+            placeholder=name_of(run),
+            on_change=lambda: _said(_renamed(view_id, owner, st.session_state[key])),
+        )
+    download.download_button(
+        "",
+        data=lambda: zipped(your_runs.traces(hub(), view_id)),
+        file_name=f"foam-viz-{view_id[:8]}.zip",
+        mime="application/zip",
+        on_click="ignore",
+        key=f"download-{view_id}",
+        icon=":material/download:",
+        help="Downloads what it recorded, a run bundle a lane. Run logs reads it.",
+    )
+    with delete.popover("", icon=":material/delete:", help="Deletes it."):
+        st.button(
+            "Delete for good",
+            key=f"delete-{view_id}",
+            type="primary",
+            on_click=lambda: _said(_deleted(view_id, owner)),
+        )
+
+
+def _said(problem: str) -> None:
+    st.session_state[_PROBLEM] = problem
+
+
+def _renamed(view_id: str, owner: str, name: str) -> str:
+    try:
+        your_runs.rename(hub(), view_id, owner, name)
+    except OSError as error:
+        return f"The name could not be written: {error.strerror or error}."
+    except (KeyError, ControlRefused):
+        return "The run is kept no more."
+    return ""
+
+
+def _deleted(view_id: str, owner: str) -> str:
+    try:
+        return your_runs.delete(hub(), view_id, owner)
+    except (KeyError, ControlRefused):
+        return "The run is kept no more."
