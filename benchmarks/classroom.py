@@ -1,8 +1,9 @@
 """A class: sixty watch the run of a teacher, thirty train runs of their own.
 
 Visitors are spoken for without browsers, see ``visitors``; the part of the sessions is in ``classroom_sessions``, that
-of one real browser in ``live_view``. ``--watchers=N`` and ``--seconds=S`` make the first part smaller. Loopback only,
-bounded in number and time; the load of the machine is printed, since all of it shares one with the server.
+of one real browser in ``live_view``. ``--watchers=N``, ``--sessions=N`` and ``--seconds=S`` make it smaller; 0 leaves a
+part out. Loopback only, bounded in number and time; the load of the machine is printed, since all of it shares one with
+the server.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks import classroom_sessions
+from benchmarks.classroom_figures import megabytes, option, percentile
 from benchmarks.report import Report
 from benchmarks.server import Server
 from benchmarks.visitors import Visitor
@@ -26,11 +29,6 @@ WATCHERS, SECONDS = 60, 30.0
 _MOST_WATCHERS, _MOST_SECONDS = 200, 300.0
 _WARM_SECONDS, _STAGGER_SECONDS = 5.0, 0.3
 _RUN = "lane=foam&lane=shampoo"
-
-
-def percentile(values: list[float], share: float) -> float:
-    """The value below which a share of the values lies."""
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
 async def _clicks(teacher: Visitor, end: float) -> list[float]:
@@ -69,7 +67,6 @@ async def watchers(report: Report, server: Server, count: int, seconds: float) -
         await asyncio.sleep(_STAGGER_SECONDS)
     await asyncio.sleep(_WARM_SECONDS)
     process = psutil.Process(server.process.pid)
-    engines = process.children(recursive=True)
     before = {pupil: pupil.board.frames for pupil in pupils}
     received = sum(pupil.board.bytes for pupil in pupils)
     began, used = time.perf_counter(), sum(process.cpu_times()[:2])
@@ -89,8 +86,7 @@ async def watchers(report: Report, server: Server, count: int, seconds: float) -
     report.at_most(f"{name}: server CPU, cores", cpu, 0.5)
     report.add(f"{name}: kB an update", kilobytes / max(sum(rates) * took, 1))
     report.add(f"{name}: steps/s of the run", teacher.board.rate)
-    memory = sum(one.memory_info().rss for one in [process, *engines] if one.is_running()) / 1e6
-    report.add(f"{name}: memory of server and engines, MB", memory)
+    report.add(f"{name}: memory of server and engines, MB", megabytes(process))
     errors = sorted({error for one in [teacher, *pupils] for error in one.errors})
     report.at_most(f"{name}: errors{': ' + errors[0] if errors else ''}", len(errors), 0)
     for pupil in pupils:
@@ -102,18 +98,17 @@ async def watchers(report: Report, server: Server, count: int, seconds: float) -
     await teacher.close()
 
 
-def _option(name: str, default: float, most: float) -> float:
-    given = [word.partition("=")[2] for word in sys.argv[1:] if word.startswith(f"--{name}=")]
-    return min(float(given[-1]), most) if given else default
-
-
 def main() -> int:
     report = Report("classroom")
     report.add("load of the machine before", os.getloadavg()[0])
-    count = int(_option("watchers", WATCHERS, _MOST_WATCHERS))
-    seconds = _option("seconds", SECONDS, _MOST_SECONDS)
+    count = int(option("watchers", WATCHERS, _MOST_WATCHERS))
+    sessions = int(option("sessions", classroom_sessions.SESSIONS, _MOST_WATCHERS))
+    seconds = option("seconds", SECONDS, _MOST_SECONDS)
     with tempfile.TemporaryDirectory() as home, Server(Path(home), FOAM_VIZ_ENGINES="1") as server:
-        asyncio.run(watchers(report, server, count, seconds))
+        if count:
+            asyncio.run(watchers(report, server, count, seconds))
+    if sessions:
+        classroom_sessions.measure(report, sessions, seconds)
     report.add("load of the machine after", os.getloadavg()[0])
     return report.finish()
 

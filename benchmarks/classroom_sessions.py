@@ -19,6 +19,7 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.classroom_figures import megabytes, option, percentile
 from benchmarks.report import Report
 from benchmarks.server import Server
 from benchmarks.visitors import Visitor
@@ -30,25 +31,16 @@ _CLICKERS = 8
 _LANES = ("foam", "shampoo")
 
 
-def _percentile(values: list[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
-
-
 def _tell(report: Report, name: str, clicks: list[float], rates: list[float], alone: float, megabytes: float) -> None:
     mean = statistics.mean(rates)
     report.at_most(f"{name}: click to answer, median, ms", 1e3 * statistics.median(clicks), 250)
-    report.at_most(f"{name}: click to answer, 95th percentile, ms", 1e3 * _percentile(clicks, 0.95), 1000)
+    report.at_most(f"{name}: click to answer, 95th percentile, ms", 1e3 * percentile(clicks, 0.95), 1000)
     report.add(f"{name}: clicks", len(clicks))
     report.add(f"{name}: steps/s of one run alone", alone)
     report.add(f"{name}: steps/s, mean of the runs", mean)
     report.at_least(f"{name}: steps/s, slowest run over the mean", min(rates) / max(mean, 1e-9), 0.5)
     report.at_least(f"{name}: steps/s, sum over one run alone", sum(rates) / max(alone, 1e-9), 0.8)
     report.at_most(f"{name}: memory of server and engines, MB", megabytes, 1500)
-
-
-def _megabytes(process: psutil.Process) -> float:
-    everybody = [process, *process.children(recursive=True)]
-    return sum(one.memory_info().rss for one in everybody if one.is_running()) / 1e6
 
 
 def hub(report: Report, count: int, seconds: float, home: Path) -> None:
@@ -82,7 +74,7 @@ def hub(report: Report, count: int, seconds: float, home: Path) -> None:
             time.sleep(random.uniform(0.1, 0.4))
         took = time.monotonic() - began
         rates = [(run.step - step) / took for (run, _), step in zip(runs, before, strict=True)]
-        _tell(report, f"{count} runs, hub alone", clicks, rates, alone, _megabytes(psutil.Process()))
+        _tell(report, f"{count} runs, hub alone", clicks, rates, alone, megabytes(psutil.Process()))
     finally:
         served.close()
 
@@ -114,7 +106,7 @@ async def sessions(report: Report, server: Server, count: int, seconds: float) -
     rates = [(visitor.board.step - step) / took for visitor, step in zip(everybody, steps, strict=True)]
     clicks = [click for part in found if part for click in part]
     name = f"{count} sessions"
-    _tell(report, name, clicks, rates, alone, _megabytes(psutil.Process(server.process.pid)))
+    _tell(report, name, clicks, rates, alone, megabytes(psutil.Process(server.process.pid)))
     errors = sorted({error for visitor in everybody for error in visitor.errors})
     report.at_most(f"{name}: errors{': ' + errors[0] if errors else ''}", len(errors), 0)
     for visitor in everybody:
@@ -140,15 +132,10 @@ def measure(report: Report, count: int = SESSIONS, seconds: float = SECONDS) -> 
             asyncio.run(sessions(report, server, count, seconds))
 
 
-def _option(name: str, default: float, most: float) -> float:
-    given = [word.partition("=")[2] for word in sys.argv[1:] if word.startswith(f"--{name}=")]
-    return min(float(given[-1]), most) if given else default
-
-
 def main() -> int:
     report = Report("classroom_sessions")
     report.add("load of the machine before", os.getloadavg()[0])
-    measure(report, int(_option("sessions", SESSIONS, _MOST_SESSIONS)), _option("seconds", SECONDS, _MOST_SECONDS))
+    measure(report, int(option("sessions", SESSIONS, _MOST_SESSIONS)), option("seconds", SECONDS, _MOST_SECONDS))
     report.add("load of the machine after", os.getloadavg()[0])
     return report.finish()
 
