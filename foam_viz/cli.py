@@ -47,7 +47,7 @@ class _Once(argparse.Action):
 
 def _parser() -> argparse.ArgumentParser:
     name = "python -m foam_viz" if Path(sys.argv[0]).name == "__main__.py" else "foam_viz"
-    parser = argparse.ArgumentParser(prog=name, description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog=name, description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--version", action="version", version=f"foam_viz {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     app = commands.add_parser("app", help="start the app and print its address")
@@ -129,7 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except BrokenPipeError:
         # Whoever read the output has gone, as `| head` does. Python would flush once more at its end, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if sys.stdout is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + 13
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

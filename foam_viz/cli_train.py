@@ -127,6 +127,7 @@ class Target:
 
     def save(self, run: Run) -> None:
         """Take the new rows. A disk that is full now may have room again later; it is said once."""
+        assert self._trace is not None and self._autosave is not None and self._stream is not None
         try:
             self._stream.save()
         except OSError as error:
@@ -154,6 +155,7 @@ class Target:
             BundleError: Neither could be written.
         """
         self.save(run)
+        assert self._trace is not None and self._autosave is not None
         self._trace.manifest = run.manifest(name=self.name)
         try:
             self._autosave.flush()
@@ -161,7 +163,8 @@ class Target:
         except AutosaveError as error:
             elsewhere = Path(tempfile.mkdtemp(prefix="foam_viz-")) / "run"
             bundle.write(self._trace, elsewhere)
-            return self._saved_instead(error, elsewhere)
+            self._say_saved(error, elsewhere)
+            return self._trace, elsewhere
         if self.as_zip:
             try:
                 if self.path.exists():
@@ -169,13 +172,13 @@ class Target:
                 bundle.write(self._trace, self.path)
                 stream.add_to(self.path, self.folder)
             except BundleError as error:
-                return self._saved_instead(error, self.folder)
+                self._say_saved(error, self.folder)
+                return self._trace, self.folder
             shutil.rmtree(self.folder, ignore_errors=True)
         return self._trace, self.path
 
-    def _saved_instead(self, error: Exception, place: Path) -> tuple[Trace, Path]:
+    def _say_saved(self, error: Exception, place: Path) -> None:
         print(f"\nerror: {error} The run was saved as {place} instead.", file=sys.stderr)
-        return self._trace, place
 
 
 class Interrupt:

@@ -79,14 +79,16 @@ def compare(
         if isinstance(curve, Missing):
             rows.append(Row(missing=curve.reason))
             continue
-        compared = against is not None and reach is not None and position != baseline
+        speed_up = None
+        if against is not None and reach is not None and position != baseline:
+            speed_up = targets.speed_up(reach, against)
         rows.append(
             Row(
                 best=targets.best(curve, way),
                 last=targets.last(curve),
                 at=None if at is None else targets.at_step(curve, at),
                 reach=reach,
-                speed_up=targets.speed_up(reach, against) if compared else None,
+                speed_up=speed_up,
             )
         )
     return rows

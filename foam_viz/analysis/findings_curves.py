@@ -45,7 +45,7 @@ def divergence(trace: Trace) -> Iterator[Finding]:
         earlier = np.flatnonzero(good.finite & (good.step < at))
         if len(earlier):
             row = earlier[-1]
-            before = f"; the last finite training loss was {number(good.y[row])} at step {good.step[row]:,.0f}"
+            before = f"; the last finite training loss was {number(float(good.y[row]))} at step {good.step[row]:,.0f}"
     yield Finding("diverged", "error", at, f"The run diverged at step {at:,}{before}.", column="loss")
 
 

@@ -188,7 +188,8 @@ def _mean_and_edges(
     if kind == "deviation":
         deviation = np.sqrt(np.divide(squares, count - 1, out=np.zeros(len(grid)), where=count > 1))
         low, high = mean - deviation, mean + deviation
-    return count, *(np.where(some, each, np.nan) for each in (mean, low, high))
+    mean, low, high = (np.where(some, each, np.nan) for each in (mean, low, high))
+    return count, mean, low, high
 
 
 def _extremes(mean: np.ndarray, low: np.ndarray, high: np.ndarray, points: int) -> np.ndarray:

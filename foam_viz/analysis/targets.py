@@ -41,7 +41,10 @@ def direction(metric: str, override: Mapping[str, Direction] | None = None) -> D
     if override and metric in override:
         return override[metric]
     name = metric.lower()
-    return next((way for pattern, way in DIRECTIONS if re.search(pattern, name)), "lower")
+    for pattern, way in DIRECTIONS:
+        if re.search(pattern, name):
+            return way
+    return "lower"
 
 
 @dataclass(frozen=True)

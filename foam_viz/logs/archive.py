@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from foam_viz.logs import damage
 from foam_viz.logs.limits import MEBIBYTE, Limits
@@ -26,7 +26,7 @@ from foam_viz.logs.reader import Problem
 
 _SLICE = MEBIBYTE
 _RATIO_FROM = 16 * MEBIBYTE
-_COMPRESSED: tuple[tuple[bytes, str, Callable[..., IO[bytes]]], ...] = (
+_COMPRESSED: tuple[tuple[bytes, str, Callable[..., Any]], ...] = (
     (b"\x1f\x8b", ".gz", gzip.open),
     (b"BZh", ".bz2", bz2.open),
     (b"\xfd7zXZ\0", ".xz", lzma.open),
@@ -69,6 +69,14 @@ class _Member:
     refusal: str
     place: str
     open: Callable[[], IO[bytes] | None]
+
+
+class _HeaderError(tarfile.ReadError):
+    """What stands where the header of a member was expected."""
+
+    def __init__(self, words: str, place: str) -> None:
+        super().__init__(words)
+        self.place = place
 
 
 class _RefusedError(ValueError):
@@ -226,13 +234,15 @@ def _tar_members(path: Path) -> Iterator[_Member]:
             where = f"in its {info.size:,} bytes from byte {info.offset:,} of the unpacked archive"
             yield _Member(_text(info.name), info.size, refusal, where, lambda info=info: archive.extractfile(info))
         # A header that is none ends the list of members without a word.
+        assert archive.fileobj is not None
         archive.fileobj.seek(archive.offset)
         block = archive.fileobj.read(512)
         if block.strip(b"\0"):
             found = f"found {block[:12]!r}" if len(block) == 512 else "and it is cut off inside one"
-            error = tarfile.ReadError(f"expected the header of a member or the end, {found}")
-            error.place = f"byte {archive.offset:,} of the unpacked archive"
-            raise error
+            raise _HeaderError(
+                f"expected the header of a member or the end, {found}",
+                f"byte {archive.offset:,} of the unpacked archive",
+            )
 
 
 def _refusal(name: str) -> str:
@@ -246,7 +256,9 @@ def _extract(member: _Member, place: Path, archive: Path, before: int, budget: B
     if member.size > budget.bytes_left:
         raise _RefusedError(_too_much(budget))
     place.parent.mkdir(parents=True, exist_ok=True)
-    with member.open() as stream, open(place, "xb") as out:
+    opened = member.open()
+    assert opened is not None, "links and devices were refused"
+    with opened as stream, open(place, "xb") as out:
         return _copy(stream, out, archive, before, budget)
 
 

@@ -224,13 +224,14 @@ class Records:
         assert self._block is not None
         if expression.groupindex:
             for found in expression.finditer(rest):
-                groups = found.groupdict()
+                groups: dict[str, str | None] = found.groupdict()
                 self._section = (groups.get("section") or self._section).strip()
-                if groups.get("name") and groups.get("value") is not None:
-                    name = self._section + groups["name"].strip()
+                key, value = groups.get("name"), groups.get("value")
+                if key and value is not None:
+                    name = self._section + key.strip()
                     if self._block.split and needs_split(name):
                         name = f"{self._block.split}/{name}"
-                    _add(record.cells, {name: groups["value"].strip()}, self._block)
+                    _add(record.cells, {name: value.strip()}, self._block)
                 _add_groups(record.cells, found, self._block)
                 if not _PAIR_GROUPS & set(groups):
                     break

@@ -15,7 +15,7 @@ from foam_viz.trace.parts import MANIFEST_NAME, REWIND_NAME, TABLES_FOLDER
 from foam_viz.trace.stream import STREAM_FOLDER
 
 _PART = re.compile(r"(?:^|/)tables/(?:steps|checks|snapshots|events)\.\d{8}-\d{8}\.arrow$")
-_INSIDE = re.compile(rf"(?:(?P<home>.+)/)?(?:{TABLES_FOLDER}|{bundle.CHECKPOINTS_FOLDER}|{STREAM_FOLDER})/.+?")
+_INSIDE = re.compile(rf"(?:(?P<home>.+)/)?(?:{TABLES_FOLDER}|{bundle.CHECKPOINTS_FOLDER}|{STREAM_FOLDER})/.", re.DOTALL)
 _MAPPED = ("checks", "snapshots", "events")
 
 
@@ -24,6 +24,8 @@ def _find(files: Sequence[LogFile]) -> list[Group]:
     contents: dict[str, list[LogFile]] = {folder: [] for folder in documents}
     for file in files:
         home = _home(file)
+        if home is None:
+            continue
         if _PART.search(file.name):  # claimed without a manifest too, so that the error can say what is missing
             contents.setdefault(home, [])
         if home in contents:

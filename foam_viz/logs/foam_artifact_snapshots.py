@@ -131,8 +131,9 @@ def _fault(entry: object) -> str:
         return "is no mapping"
     if entry.get("has_eigendecomposition") is False:
         return "none"
-    tensors = [entry.get(name) for name in ("factor_matrix", "eigenvectors", "eigenvalues")]
-    if not all(isinstance(item, torch.Tensor) and item.layout == torch.strided for item in tensors):
+    found = [entry.get(name) for name in ("factor_matrix", "eigenvectors", "eigenvalues")]
+    tensors = [item for item in found if isinstance(item, torch.Tensor) and item.layout == torch.strided]
+    if len(tensors) < len(found):
         return "lacks factor_matrix, eigenvectors or eigenvalues"
     matrix, basis, eigenvalues = tensors
     shapes = ", ".join(str(tuple(item.shape)) for item in tensors)

@@ -185,7 +185,7 @@ def _by_own_step(
 ) -> tuple[dict[str, list[object]], dict[str, list[object]]]:
     """Give both groups the rows of all their steps."""
     union = sorted({value for value in [*main[step], *own[own_step]] if isinstance(value, int | float)})
-    place = {value: row for row, value in enumerate(union)}
+    place: dict[object, int] = {value: row for row, value in enumerate(union)}
     joined = {key: _at(main[step], values, place) for key, values in main.items() if key != step}
     placed = {key: _at(own[own_step], values, place) for key, values in own.items() if key != own_step}
     return {step: list(union), **joined}, placed

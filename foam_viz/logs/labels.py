@@ -5,7 +5,7 @@ Such a table is spread: a trace for each run, and a column for each combination 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -74,7 +74,7 @@ def _settle_constants(table: Table) -> Table:
 def _codes(table: Table, name: str) -> tuple[list[str], np.ndarray]:
     """Return the distinct labels of a column, in order of appearance, and the index of each row's among them."""
     if name in table.texts:
-        cells: Sequence[object] = table.texts[name]
+        cells = list(table.texts[name])
     else:
         one = next(one for one in table.series if one.name == name)
         cells = [f"{value:g}" for value in one.values]

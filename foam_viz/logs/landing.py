@@ -86,15 +86,17 @@ def _step_text(record: Record) -> str:
 
 def _evaluation_bars_told(records: list[Record]) -> list[Record]:
     """Bars without a label that alternate between two totals: the shorter ones evaluate."""
-    bars = [record for record in records if record.kind == BAR and record.bar is not None and record.bar.total]
-    totals = [record.bar.total for record in bars if not record.bar.may_train or not record.bar.label]
+    bars = [
+        (record, record.bar) for record in records if record.kind == BAR and record.bar is not None and record.bar.total
+    ]
+    totals = [bar.total for _, bar in bars if not bar.may_train or not bar.label]
     segments = [total for place, total in enumerate(totals) if not place or totals[place - 1] != total]
     often = Counter(segments)
     if len(often) < 2 or min(often.values()) < 2:
         return records
     longest = max(often)
-    for record in bars:
-        if record.bar.total < longest and (not record.bar.may_train or not record.bar.label):
+    for record, bar in bars:
+        if bar.total < longest and (not bar.may_train or not bar.label):
             record.kind, record.lands, record.last = EVALUATION_BAR, "before", True
             record.cells = {
                 (name if _is_held_out(name) else f"val/{name}"): value
@@ -171,7 +173,7 @@ def _marks(records: Sequence[Record]) -> list[int]:
         return stepped if valued or _loose(records) else []
     if valued:
         return valued
-    bars = [index for index in stepped if records[index].bar is not None and records[index].bar.may_train]
+    bars = [index for index in stepped if (bar := records[index].bar) is not None and bar.may_train]
     if not bars or not _loose(records):
         return []
     longest = max(records[index].bar.total for index in bars)  # type: ignore[union-attr]

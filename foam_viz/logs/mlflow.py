@@ -91,7 +91,7 @@ def _read(group: Group, options: Options) -> list[Trace]:
         config=config,
         files=tuple(file.name for file in group if file.base != _META or file in (head, experiment)),
         notes=tuple(notes),
-        status=_STATUSES.get(meta.get("status"), "finished"),
+        status=_STATUSES.get(status, "finished") if isinstance(status := meta.get("status"), int) else "finished",
     )
     columns, remarks = _columns(parts["metrics"])
     manifest = manifest.with_notes(remarks)

@@ -80,14 +80,15 @@ def _traces(database: sqlite3.Connection, group: Group, options: Options) -> lis
     }
     tags = _texts(database, "tags")
     parameters = _texts(database, "params")
-    titles = {str(run[0]): tags.get(str(run[0]), {}).get(_NAME) or str(run[2] or run[0]) for run in kept}
-    traces, left = [], MOST_VALUES
+    titles = {str(run[0]): str(tags.get(str(run[0]), {}).get(_NAME) or run[2] or run[0]) for run in kept}
+    traces: list[Trace] = []
+    left = MOST_VALUES
     for run in reversed(kept):
         identity = str(run[0])
         points, count, told = _points(database, identity, left)
         left -= count
         own = tags.get(identity, {})
-        parent = own.get(_PARENT, "")
+        parent = str(own.get(_PARENT, ""))
         name = f"{titles[parent]}/{titles[identity]}" if parent in titles else titles[identity]
         config: Mapping[str, object] = {"params": parameters.get(identity, {}), "tags": own}
         hidden: list[str] = []

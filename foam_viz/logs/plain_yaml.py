@@ -17,8 +17,9 @@ def load(file: LogFile) -> Any:
         LogError: It is no YAML, too large, or uses references.
     """
     import yaml
+    from yaml.composer import ComposerError
 
-    base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
     class Loader(base):
         """Refuses references, and leaves dates as they are written."""
@@ -31,7 +32,7 @@ def load(file: LogFile) -> Any:
         def compose_node(self, parent: Any, index: Any) -> Any:
             if self.check_event(yaml.events.AliasEvent):
                 mark = self.peek_event().start_mark
-                raise yaml.composer.ComposerError(None, None, "references (*name) are not read", mark)
+                raise ComposerError(None, None, "references (*name) are not read", mark)
             return super().compose_node(parent, index)
 
     if file.size > LARGEST:

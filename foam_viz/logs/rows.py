@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -173,7 +174,7 @@ def _arrow(values: np.ndarray, missing: np.ndarray | None, target: str) -> pa.Ar
     return array.cast(pa.int64()) if target == "decompositions" else array
 
 
-def _clock_notes(columns: dict[str, object]) -> list[str]:
+def _clock_notes(columns: Mapping[str, Any]) -> list[str]:
     notes = []
     for name in ("optimizer_seconds", "total_seconds"):
         clock = columns.get(name)
@@ -185,7 +186,7 @@ def _clock_notes(columns: dict[str, object]) -> list[str]:
     return notes
 
 
-def _diverged(columns: dict[str, object]) -> int | None:
+def _diverged(columns: Mapping[str, Any]) -> int | None:
     """Return the step at which the loss became NaN or inf for good, else None. Blanks after it say nothing."""
     loss = columns.get("loss", columns.get("held_out_loss"))
     if not isinstance(loss, pa.Array):

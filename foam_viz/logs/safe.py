@@ -113,6 +113,7 @@ class _Supervisor:
                 stderr=stream,
                 env=_environment(),
             )
+        assert process.stdin is not None
         try:
             try:
                 process.stdin.write(json.dumps(request).encode())

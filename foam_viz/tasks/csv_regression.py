@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from sklearn.datasets import load_diabetes
@@ -117,5 +119,5 @@ def _split(inputs: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def _diabetes() -> tuple[tuple[str, ...], np.ndarray]:
-    bunch = load_diabetes(scaled=False)
+    bunch: Any = load_diabetes(scaled=False)
     return (*bunch.feature_names, "progression"), np.column_stack((bunch.data, bunch.target))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import torch
 from sklearn.datasets import load_digits
@@ -20,7 +21,7 @@ _PICTURED = 10
 @lru_cache(maxsize=1)
 def _digits() -> tuple[Tensor, Tensor]:
     """Pixels in [0, 1], (1797, 64) float32, and labels (1797,), in the split's order: training examples first."""
-    bunch = load_digits()
+    bunch: Any = load_digits()
     pixels = torch.from_numpy(bunch.data).to(torch.float32) / 16
     labels = torch.from_numpy(bunch.target).to(torch.int64)
     order = torch.randperm(len(pixels), generator=torch.Generator().manual_seed(0))

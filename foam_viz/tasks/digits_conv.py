@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
 from foam_viz.tasks.digits import CLASSES, SIDE, Digits
@@ -16,7 +18,7 @@ class DigitsConvolutional(Digits):
     :class:`Digits` for the arguments.
     """
 
-    def __init__(self, *, width: int = 32, **settings: object) -> None:
+    def __init__(self, *, width: int = 32, **settings: Any) -> None:
         super().__init__(width=width, **settings)
 
     def architecture(self) -> nn.Module:
@@ -33,4 +35,5 @@ class DigitsConvolutional(Digits):
 
     def heads(self, model: nn.Module) -> tuple[nn.Module, ...]:
         """Return the linear layer that gives the classes."""
+        assert isinstance(model, nn.Sequential)
         return (model[-1],)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from foam_viz.tasks.digits import CLASSES, SIDE, Digits
@@ -41,7 +43,7 @@ class DigitsVisionTransformer(Digits):
         attention_heads: They share the width evenly.
     """
 
-    def __init__(self, *, attention_heads: int = 4, batch_size: int = 64, width: int = 64, **settings: object) -> None:
+    def __init__(self, *, attention_heads: int = 4, batch_size: int = 64, width: int = 64, **settings: Any) -> None:
         super().__init__(batch_size=batch_size, width=width, **settings)
         self.attention_heads = attention_heads
         self.pixels = _patches(self.pixels)
@@ -60,4 +62,5 @@ class DigitsVisionTransformer(Digits):
 
     def heads(self, model: nn.Module) -> tuple[nn.Module, ...]:
         """Return the linear layer that gives the classes."""
+        assert isinstance(model, _VisionTransformer)
         return (model.head,)

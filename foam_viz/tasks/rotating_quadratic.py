@@ -24,6 +24,9 @@ class TracedMatrix(nn.Module):
         marks: How many positions have been written.
     """
 
+    trail: Tensor
+    marks: Tensor
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(width, width))
@@ -80,7 +83,7 @@ class RotatingQuadratic(Task):
         self.variances = torch.stack((falling, falling.flip(0)), dim=1).flatten()[:width]
         self._target = torch.randn(width, width, generator=batch_generator(seed, DATA_STREAM))
         # 1/2 E|e|^2: what is left when W = W*.
-        self.loss_floor = 0.5 * noise**2 * float(self.variances.double().sum())
+        self.loss_floor: float = 0.5 * noise**2 * float(self.variances.double().sum())
 
     def architecture(self) -> nn.Module:
         """Return the one matrix W."""
@@ -144,6 +147,7 @@ class RotatingQuadratic(Task):
         values, vectors = torch.linalg.eigh(corner)
         angle = torch.linspace(0, 2 * math.pi, _ELLIPSE_POINTS)
         circle = torch.stack((angle.cos(), angle.sin()))
+        assert isinstance(model, TracedMatrix)
         marks = int(model.marks)
         trail = model.trail.roll(-(marks % TRAIL), 0) if marks >= TRAIL else model.trail[:marks]
         arrays = {

@@ -141,6 +141,7 @@ class TinyGPT(Task):
 
     def heads(self, model: nn.Module) -> tuple[nn.Module, ...]:
         """Return the linear layer that gives the logits of the next character."""
+        assert isinstance(model, _CharacterModel)
         return (model.head,)
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:

@@ -78,3 +78,11 @@ def test_a_real_store() -> None:
     assert (trace.manifest.name, trace.manifest.task, trace.rows("steps")) == ("foam", "opt", 52)
     assert trace.has("steps", "loss")
     assert trace.has("steps", "val_acc")
+
+
+def test_a_status_that_is_a_list(tmp_path: Path) -> None:
+    store = make_mlflow(tmp_path)
+    meta = store / EXPERIMENT / "aaa" / "meta.yaml"
+    meta.write_text(meta.read_text().replace("status: 3", "status: [3]"))
+    (trace,) = read_all([store]).traces
+    assert trace.rows("steps") == 11
