@@ -28,14 +28,14 @@ class Channel:
 
     Attributes:
         moment: The newest; None until there is one, and while nobody sees it.
-        gone: Why there is none any more; empty while there is.
+        gone: Why there is none any more; None while there is.
         failed: Whether the newest could not be taken; the next one may be.
     """
 
     def __init__(self, source: Source, pool: Executor, pace: Pace) -> None:
         self.source, self._pool, self._pace = source, pool, pace
         self.moment: Moment | None = None
-        self.gone = ""
+        self.gone: Gone | None = None
         self.failed = False
         self._tell: dict[object, Callable[[], None]] = {}
         self._hidden: set[object] = set()
@@ -90,7 +90,7 @@ class Channel:
             try:
                 await self._once()
             except Gone as error:
-                self.gone = str(error)
+                self.gone = error
             except Exception:  # a defect of ours: whoever looks keeps what there was, and the next moment may be good
                 _log.exception("no moment of source %s", self.source.id[:8])
                 self.failed = True

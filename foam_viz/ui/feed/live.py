@@ -36,7 +36,8 @@ class LiveSource:
     def _found(self) -> LabRun:
         run = self._hub.find(self.id, session=presence.session(self.id), owner="")
         if run is None:
-            raise Gone(self._hub.why_missing(self.id) or _GONE)
+            why = self._hub.why_missing(self.id)
+            raise Gone(why or _GONE, again=bool(why))  # where there is a reason, it is kept and may be opened later
         return run
 
     def listen(self, tell: Callable[[], None] | None) -> bool:

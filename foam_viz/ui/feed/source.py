@@ -27,7 +27,15 @@ _known: WeakKeyDictionary[object, int] = WeakKeyDictionary()
 
 
 class Gone(LookupError):
-    """There is nothing to look at any more; the text tells the reader."""
+    """There is nothing to look at any more; the text tells the reader.
+
+    Attributes:
+        again: Whether there may be something later.
+    """
+
+    def __init__(self, words: str, *, again: bool = False) -> None:
+        super().__init__(words)
+        self.again = again
 
 
 @dataclass(frozen=True, eq=False)

@@ -139,8 +139,10 @@ class Watcher:
         """The frame that answers a request, be it that there is nothing to show."""
         try:
             return await self._frame(request)
-        except (Gone, Refused) as error:
+        except Refused as error:
             words, again = str(error), False
+        except Gone as error:
+            words, again = str(error), error.again
         except Exception:  # a defect of ours: the reader keeps what there is, and the next moment may be good
             _log.exception("no frame of source %s", request.source[:8])
             words, again = _FAILED, True
@@ -156,8 +158,8 @@ class Watcher:
     async def _frame(self, request: Request) -> bytes | None:
         """The frame that answers a request; None where the client shows it, or while there is nothing yet."""
         channel = await self._tuned(request)
-        if channel.gone:
-            raise Gone(channel.gone)
+        if channel.gone is not None:
+            raise Gone(str(channel.gone), again=channel.gone.again)
         moment = channel.moment
         if request.hidden or (moment is None and not channel.failed):
             return None

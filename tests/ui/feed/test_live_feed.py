@@ -134,6 +134,16 @@ def test_a_run_on_disk_is_opened_and_an_unknown_one_is_a_sentence(hub: Hub, serv
     other.close()
 
 
+def test_a_run_for_which_there_is_no_room_may_come_later(
+    hub: Hub, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "find", lambda *given, **more: None)
+    monkeypatch.setattr(hub, "why_missing", lambda view_id: "This server is full. Try again later.")
+    client.ask("0" * 32, "loss")
+    frame = client.see()
+    assert frame["problem"].startswith("This server is full.") and frame["again"] is True
+
+
 def test_after_a_restart_of_the_server_the_run_is_there_again(tmp_path: Path) -> None:
     async def start(url: str) -> str:
         visitor = Visitor(url, "lane=foam&batch_size=16", steers=True)
