@@ -171,7 +171,7 @@ class Hub:
 
         Raises:
             KeyError: No such run.
-            ControlRefused: The run is somebody else's.
+            ControlRefused: The run belongs to another browser.
             HubFull: The server or the browser holds as many runs as it may.
             TooCostly: The new run goes beyond what this installation allows.
         """
@@ -252,7 +252,7 @@ class Hub:
     def find(self, view_id: str, *, session: str, owner: str | None = None) -> LabRun | None:
         """The run of that view id: the live one, else reopened, paused, from its autosave; None where neither is.
 
-        Whoever finds a run keeps it alive while their session is. :meth:`why_missing` says why nothing was found.
+        A session that finds a run keeps it alive while it lasts. :meth:`why_missing` says why nothing was found.
 
         Args:
             view_id: The run.
@@ -329,7 +329,7 @@ class Hub:
 
         Raises:
             KeyError: No such run.
-            ControlRefused: The run is somebody else's.
+            ControlRefused: The run belongs to another browser.
         """
         self._steered(view_id, control_key, owner)
         self._viewers.present(view_id, on)
@@ -355,7 +355,7 @@ class Hub:
 
         Raises:
             KeyError: No such run.
-            ControlRefused: The run is somebody else's.
+            ControlRefused: The run belongs to another browser.
             ValueError: A command of the hub's own.
         """
         if not command.steers:
@@ -393,7 +393,7 @@ class Hub:
     # --- what the server calls
 
     def engine_processes(self) -> list[int]:
-        """Process ids of the engines, for those who look after the server."""
+        """Process ids of the engines, for operators."""
         return self._engines.pool.processes()
 
     def close(self) -> None:

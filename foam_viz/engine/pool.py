@@ -197,7 +197,7 @@ class EnginePool:
             "port": self.port,
             "identity": engine.identity.hex(),
             "key": engine.key.hex(),
-            # Engines open no logs, and a path is no JSON.
+            # Engines do not open logs, and a path is not valid JSON.
             "settings": {
                 **asdict(self._settings),
                 "data_directory": str(self._settings.data_directory),

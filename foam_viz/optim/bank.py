@@ -28,8 +28,8 @@ class Bank:
         factors: The host side, N factors.
         positions: Their indices into ``Shampoo.factors()``.
         statistics: L, (N, n, n); on a CPU perhaps only its upper block triangle, see ``gram.complete``.
-        basis: Q, (N, n, n); ``None`` while nobody reads it. Where neither a policy measures nor an observer looks on,
-            X is all that a step needs, and Q, a third of the memory, is not kept: ``Factor.keeps_basis``.
+        basis: Q, (N, n, n), a third of the memory; kept only if a policy measures it or an observer is attached
+            (``Factor.keeps_basis``), else ``None``: the step needs X alone.
         eigenvalues: D, (N, n).
         inverse_root: X, (N, n, n); the identity before the first decomposition.
         beta: beta2 of the statistics, kept up to date by the group; 1 means a plain sum.

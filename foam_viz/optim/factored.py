@@ -223,7 +223,7 @@ class FactoredOptimizer(torch.optim.Optimizer):
             state.load(saved_state)
 
     def __getstate__(self) -> dict[str, Any]:
-        # torch keeps only its own three; copies need ours too, without the observer, which is somebody else's.
+        # torch keeps only its own three; copies need ours too, without the observer, which belongs to the caller.
         ours = {"_step_count": self._step_count, "_states": self._states, "events": self.events, "observer": None}
         return {**super().__getstate__(), **ours}
 

@@ -17,7 +17,7 @@ PORTION = 2**18
 
 
 def on_host(tensor: Tensor) -> bool:
-    """Whether a tensor lies in the host's memory, where reading a number waits for nobody and calls are cheap."""
+    """Whether a tensor lies in the host's memory, where ``.item()`` does not synchronize and calls are cheap."""
     return tensor.device.type == "cpu"
 
 

@@ -120,7 +120,7 @@ class Cohort:
 
 
 class GroupState:
-    """The state that belongs to one parameter group of ``Shampoo``; what other optimizers do otherwise, they override.
+    """The state that belongs to one parameter group of ``Shampoo``; other optimizers override what differs.
 
     Structure (blocks, roots, whether there is a second moment) is fixed when the group is added; lr, betas, weight
     decay and the refresh policy are read from the group at every step, so that schedulers and users may change them.

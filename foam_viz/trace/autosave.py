@@ -39,7 +39,7 @@ from foam_viz.trace.parts import (
 from foam_viz.trace.schema import TABLES, table_schema
 
 MERGE_COUNT = 16
-"""So many neighbouring parts of like width become one: at most 15 for each power of 16 remain, 60 after 18 hours."""
+"""Neighbours of similar width that are merged into one; at most 15 remain for each power of 16, 60 after 18 hours."""
 
 KEPT_CHECKPOINTS = 2
 _EVERY_STEP = 2**62

@@ -12,7 +12,7 @@ _MERGED = 8
 
 
 class GrowingTable:
-    """Batches kept as a few chunks: eight neighbours that were merged as often as each other become one.
+    """Batches kept as a few chunks: eight neighbours of the same merge level are merged into one.
 
     As in a counter to base eight, a row is copied about log8(appends) times in all and the table has about
     7 log8(appends) chunks (more only by one for each few megabytes).

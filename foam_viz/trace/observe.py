@@ -39,7 +39,7 @@ MOST_SNAPSHOTS = 4
 LARGEST_SNAPSHOT = 1024
 """Larger factors are looked at only when they are named: a decomposition takes a third of a second at this size."""
 
-_PATIENCE = 2  # an optimizer that shows no factors after so many steps is given up, until it makes more state
+_PATIENCE = 2  # steps without factors after which an optimizer is ignored, until its state grows
 
 
 @dataclass

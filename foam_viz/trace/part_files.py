@@ -32,7 +32,7 @@ class PartFiles:
     Args:
         folder: The folder of tables, which exists. What an interrupted writer left is put in order; damaged parts stay
             for readers to report.
-        merge_count: So many neighbouring parts of like width become one.
+        merge_count: Neighbouring parts of similar width that are merged into one.
 
     Raises:
         OSError: The folder cannot be read or written.

@@ -106,7 +106,7 @@ _MEASURE: dict[str, Any] = {"least": -LARGEST_REAL, "most": LARGEST_REAL}
 
 STEPS = TableSchema(
     name="steps",
-    meaning="One row for each optimizer step that logged anything. Further named numeric columns are welcome.",
+    meaning="One row for each optimizer step that logged anything. Additional numeric columns are allowed.",
     open=True,
     columns=(
         Column("step", _INT64, "Optimizer step, counted from 1; evaluations before training are at 0.", **_AT),

@@ -44,7 +44,7 @@ class StepRows:
 
     Args:
         rows: Takes the rows.
-        complain: Takes a word for a kind of trouble, what it was, and what it is told once for.
+        complain: ``complain(kind, message, key)`` reports each (kind, key) once.
 
     Attributes:
         bad_since: First step of the NaN or infinite losses that the run ends with, None while the last loss is finite.
@@ -56,7 +56,7 @@ class StepRows:
         self.bad_since: int | None = None
 
     def add(self, step: int, values: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
-        """Take numbers of a step; what is no number is left out aloud, and None is a missing value.
+        """Take the numbers of a step; report and drop other values. None is a missing value.
 
         Args:
             step: The step.

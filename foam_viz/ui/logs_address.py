@@ -27,7 +27,7 @@ FIELDS: tuple[Field, ...] = (
     *(look.BY_NAME[name] for name in ("x", "log_x", "log_y", "smoothing", "scale", "raw", "seeds", "target")),
     replace(look.BY_NAME["read_at"], name="at"),
 )
-"""Everything typed; ``metric`` and ``sample`` are lists of names besides."""
+"""Every typed parameter; ``metric`` and ``sample``, which are lists of names, come in addition."""
 
 BY_NAME: dict[str, Field] = {field.name: field for field in FIELDS}
 DEFAULT_METRICS = ("loss",)

@@ -31,7 +31,7 @@ class Lab:
         session: Of the tab.
         experiment: The configuration on the page; complete and valid.
         lane_ids: One identity a lane, so that a lane's widgets stay its own when another lane goes.
-        rejected: What a link or a widget asked for and could not have.
+        rejected: Values of a link or a widget that were refused.
         view_id: The run on the page, or None.
         factor: Followed factor, or None for the run's own choice.
         lane: Lane whose factor is followed.
@@ -107,7 +107,7 @@ class Lab:
         self.view_id = None
 
     def take_control(self, view_id: str, control_key: str) -> None:
-        """A tab that was reloaded shows the key it remembers."""
+        """Accept the control key that a reloaded tab remembers."""
         if view_id == self.view_id and is_identity(control_key) and hub().controls(view_id, control_key):
             self.session.browser.control_keys[view_id] = control_key
 

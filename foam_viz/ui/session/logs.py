@@ -70,14 +70,14 @@ class Logs:
         session: Of the tab.
         view: What the page looks at: every field of :mod:`foam_viz.ui.logs_address`.
         samples: Recorded samples that are open.
-        rejected: What the link asked for and could not have.
-        chosen: Keys of the runs compared; None until somebody chose, which means all, up to a dozen.
+        rejected: Values of the link that were refused.
+        chosen: Keys of the runs compared; None until the reader chooses: all, up to a dozen.
         run: Key of the run inspected.
         factor: Factor followed.
         moments: By run, the step looked at; a run that is not there is looked at its end.
         with_live: Show the runs of this session's live lab.
         window: Part of the horizontal axis that is zoomed into, with the axis it belongs to.
-        notice: What the last attempt to open something could not do.
+        notice: Why the last attempt to open something failed.
         awaited: Sources that this tab brought in and that were not read yet.
         answer: The last question to the table of a comparison, and its rows.
     """
