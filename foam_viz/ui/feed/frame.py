@@ -90,7 +90,7 @@ class Frames:
         key = moment.key_at(look.at)
         lanes = moment.lanes
         if look.at is not None:
-            lanes = await self._lanes.get(key, lambda: moment.lanes_at(look.at))
+            lanes = await self._lanes.get(key, partial(moment.lanes_at, look.at))
         scene = Scene(lanes, look)
         wanted = [spec for spec in moment.panels if spec.id in panels]
         head, *made = await asyncio.gather(
