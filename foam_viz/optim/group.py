@@ -325,25 +325,24 @@ def _graft_together(
         correction: 1 - beta1^t, of the momentum.
         scale: What the direction is multiplied by.
     """
-    changes, grafted, chosen = [], [], []
+    changes, grafted, norms = [], [], []
+    known = None if lengths is None else lengths.unbind(0)
     for segment, _ in parts:
-        first = len(changes)
         if segment.preconditioned:
-            changes += contract(segment.momentum, segment.matrices).unbind(0)
-            chosen += range(first, len(changes))
+            direction = list(contract(segment.momentum, segment.matrices).unbind(0))
+            grafted += direction
+            # Rows are picked one by one: an index would be sent to a device, which waits for it.
+            norms += (
+                torch._foreach_norm(list(segment.unit(epsilon, None).unbind(0)))
+                if known is None
+                else known[len(changes) : len(changes) + len(direction)]
+            )
+            changes += direction
         else:
             changes += segment.unit(epsilon, None).unbind(0)
-    if chosen:
-        if lengths is None:
-            units = torch._foreach_norm(
-                [unit for segment, _ in parts for unit in segment.unit(epsilon, None).unbind(0)]
-            )
-            lengths = torch.stack(units)
-        grafted = [changes[i] for i in chosen]
-        if len(chosen) < len(changes):
-            lengths = lengths[chosen]
+    if grafted:
         # The guard 1e-16 belongs to the norm of the direction with its bias correction, here without.
-        ratios = lengths / torch.stack(torch._foreach_norm(grafted)).add_(1e-16 * correction)
+        ratios = torch.stack(norms) / torch.stack(torch._foreach_norm(grafted)).add_(1e-16 * correction)
         torch._foreach_mul_(grafted, list(ratios.unbind(0)))
     parameters = [parameter for _, mine in parts for parameter in mine]
     shaped = [change.view(parameter.shape) for change, parameter in zip(changes, parameters, strict=True)]
