@@ -26,6 +26,9 @@ from foam_viz.engine.viewers import Viewers
 from foam_viz.optim.fields import FieldError
 from foam_viz.settings import Settings
 
+# What a page may take to be loaded again.
+_RELOAD_SECONDS = 10.0
+
 
 class ControlRefused(PermissionError):
     """Neither key nor browser belongs to this run: it may be watched, not steered."""
@@ -82,8 +85,10 @@ class Hub:
 
     def _end_unwatched(self, run: LabRun, now: float) -> None:
         alone = self._viewers.alone(run.view_id, now)
-        # One that only holds room makes it for those who wait.
-        patience = 0.0 if self._engines.placement.waits and not run.trains else self.settings.grace_seconds
+        # One that only holds room makes it for those who wait, unless its page was only loaded again.
+        patience = self.settings.grace_seconds
+        if self._engines.placement.waits and not run.trains:
+            patience = min(patience, _RELOAD_SECONDS)
         if alone > patience:
             with self._lock:
                 self._drop(run.view_id)

@@ -49,6 +49,8 @@ class Viewers:
         """A page asks for a run."""
         with self._lock:
             viewer = self._runs.setdefault(view_id, {}).setdefault(session, _Viewer(browser, now, now))
+            # A page learns only after it was drawn first whose browser it is in.
+            viewer.browser = browser or viewer.browser
             viewer.shown, viewer.connected, viewer.attends = now, now, viewer.attends or attends
 
     def leave(self, view_id: str, session: str, now: float) -> None:

@@ -132,6 +132,10 @@ def _messages(state: Lab, run: LabRun | None, mine: bool) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.info("You are watching a run that somebody else steers.", icon=":material/visibility:")
             st.button("Take a copy", on_click=state.take_copy, key="take-copy")
+        if run.successor:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.info("Whoever steers it has begun another run since.", icon=":material/fast_forward:")
+                st.button("Watch that one", on_click=state.watch, args=(run.successor,), key="watch-successor")
     elif state.changed_since(run) and run.step > 0:
         st.info("Settings have changed since this run began. Reset trains with them.", icon=":material/tune:")
 

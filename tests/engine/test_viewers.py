@@ -29,6 +29,8 @@ def test_others_are_other_browsers_that_are_known_and_connected() -> None:
     assert not viewers.others("run", "mine")  # gone
     active.add("x")
     assert viewers.others("run", "mine")
+    viewers.note("run", "x", "mine", 0.0)  # the page has told whose it is
+    assert not viewers.others("run", "mine")
 
 
 def test_priorities() -> None:

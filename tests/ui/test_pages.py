@@ -280,3 +280,30 @@ def test_a_view_id_of_another_form_is_refused() -> None:
     app = lab(run="../../secret")
     assert state(app).view_id is None
     assert any("run" in warning.value for warning in app.warning)
+
+
+def test_who_watches_a_run_is_led_to_the_one_that_its_owner_began_after_it(engines: Hub) -> None:
+    owner = press(lab(batch_size="16", lane="foam"), "do-step")
+    settle(owner)
+    guest = lab(run=state(owner).view_id, lane="foam", batch_size="16")
+    engines.attend(state(owner).view_id, "guest", browser="theirs")  # all pages of these tests are one session
+    press(owner, "do-reset")
+    settle(owner)
+    guest.run()
+    assert any("begun another run" in info.value for info in guest.info)
+    press(guest, "watch-successor")
+    assert state(guest).view_id == state(owner).view_id
+    assert guest.query_params["run"] in (state(owner).view_id, [state(owner).view_id])
+
+
+def test_a_run_that_waits_says_how_many_wait_before_it(engines: Hub) -> None:
+    app = press(lab(batch_size="16", lane="foam"), "do-step")
+    settle(app)
+    run = state(app).run()
+    run.queued, run.place, run.room = True, 3, "its share of the training process"
+    try:
+        app.run()
+        assert any("3 runs before yours. It starts by itself" in info.value.replace("\\", "") for info in app.info)
+        assert not app.button(key="do-pause").disabled
+    finally:
+        run.queued, run.place = False, None

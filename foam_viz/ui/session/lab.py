@@ -106,6 +106,12 @@ class Lab:
             self.use(run.experiment)
         self.view_id = None
 
+    def watch(self, view_id: str) -> None:
+        """The page shows another run, as it is configured."""
+        self.view_id = view_id
+        if (run := self.run()) is not None:
+            self.use(run.experiment)
+
     def take_control(self, view_id: str, control_key: str) -> None:
         """Accept the control key that a reloaded tab remembers."""
         if view_id == self.view_id and is_identity(control_key) and hub().controls(view_id, control_key):
