@@ -24,6 +24,9 @@ from foam_viz.trace.stream import Spacing
 NEAR = 0.01
 """A decision is a near-tie where its number is within this share of the threshold."""
 
+MAP_ERROR_EVERY = 5
+"""The errors of a map are means over one check of so many."""
+
 _NEW_EPSILON_MAX = 10.0
 """Where FOAM replaces a policy without a cap, eps_max begins at so many eps0, as it does on the digits."""
 
@@ -386,6 +389,13 @@ class Summary:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def default_map(setting: Setting) -> tuple[list[float], list[float]]:
+    """Five tau and five eps_max around a setting: the map that a page opens with, computed while nobody asks."""
+    cap = setting.values.get("epsilon_max", _NEW_EPSILON_MAX * setting.values["epsilon"])
+    fresh = setting.values["epsilon"]
+    return [0.15, 0.35, 0.55, 0.75, 0.95], [max(cap * 10**exponent, fresh) for exponent in (-1, -0.5, 0, 0.5, 1)]
 
 
 def tau_and_cap(setting: Setting, taus: Sequence[float], caps: Sequence[float]) -> list[Setting]:

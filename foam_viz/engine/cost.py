@@ -19,11 +19,13 @@ from foam_viz.optim.fields import Field, FieldError, format_number
 from foam_viz.settings import Settings
 from foam_viz.tasks import catalogue as tasks
 from foam_viz.tasks.outline import Outline, Parameter
+from foam_viz.trace.stream import RUN_BYTES
 
 OWN_ENGINE_SECONDS = 1.0
 """A run whose longest step is projected to take longer shares no engine with others."""
 _OWN_ENGINE_MEMORY = 0.25
 _MIB = 2**20
+_LEAST_CHECKS = 32
 
 # Measured on one core of a server of 2024, see :func:`project` for what they multiply.
 _OPERATIONS_PER_SECOND = 45e9
@@ -166,6 +168,12 @@ def stream(experiment: Experiment, lane: int, cap: int) -> StreamCost | None:
     while size * -(-checks // stride) > cap and stride < checks:
         stride *= 2
     return StreamCost(checks, size, stride)
+
+
+def streams_by_default(experiment: Experiment, lane: int) -> bool:
+    """Whether a run is small enough to keep its factors without being asked: 32 checks fit into its cap."""
+    told = stream(experiment, lane, RUN_BYTES)
+    return told is not None and told.bytes_a_check * _LEAST_CHECKS <= RUN_BYTES
 
 
 class TooCostly(ValueError):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from foam_viz.engine import states, store
+from foam_viz.engine import cost, states, store
 from foam_viz.engine.config import Experiment
 from foam_viz.engine.run import Run
 from foam_viz.engine.saver import Opening, Saver, States
@@ -76,7 +76,12 @@ class Group:
 
     def _new_lanes(self) -> list[Run]:
         return [
-            Run(self.experiment.lane_config(lane), run_id=f"{self.view_id}-{lane + 1}", device=self._device)
+            Run(
+                self.experiment.lane_config(lane),
+                run_id=f"{self.view_id}-{lane + 1}",
+                device=self._device,
+                stream=cost.streams_by_default(self.experiment, lane),
+            )
             for lane in range(len(self.experiment.lanes))
         ]
 
@@ -201,14 +206,12 @@ class Group:
 
     def drain(self) -> list[dict[str, pa.Table]]:
         """New rows of each lane; they go to the autosave too."""
-        for step, message in self._saver.take_thinned():
+        for step, kind, message in self._saver.take_thinned():
             for run in self.lanes:
-                run.recorder.events.add(
-                    {"step": step, "kind": "rows-thinned", "factor": None, "value": None, "message": message}
-                )
+                run.recorder.events.add({"step": step, "kind": kind, "factor": None, "value": None, "message": message})
         drained = [run.drain() for run in self.lanes]
         self._drained_step = self.step
-        self._saver.add(drained, self.step)
+        self._saver.add(drained, self.step, [run.drain_stream() for run in self.lanes])
         return drained
 
     def lane_status(self, run: Run) -> str:

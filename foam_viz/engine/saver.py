@@ -13,8 +13,10 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
+from foam_viz.engine import lane_streams as streams
 from foam_viz.engine import store
 from foam_viz.engine.config import MAXIMUM_LANES
+from foam_viz.engine.lane_streams import LaneStreams, Samples
 from foam_viz.trace.autosave import Autosave, AutosaveError
 from foam_viz.trace.lock import FileLock, LockHeld
 from foam_viz.trace.manifest import Manifest
@@ -67,16 +69,18 @@ class _Work:
 
     opening: Opening | None = None
     rows: list[Sequence[Mapping[str, pa.Table]]] = field(default_factory=list)
+    samples: list[Samples] = field(default_factory=list)
     states: States | None = None
     manifests: Sequence[Manifest] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.opening or self.rows or self.states or self.manifests)
+        return bool(self.opening or self.rows or self.samples or self.states or self.manifests)
 
     def absorb(self, later: _Work) -> None:
         if later.opening is not None:  # nothing from before it counts any more
-            self.opening, self.rows, self.states, self.manifests = later.opening, [], None, ()
+            self.opening, self.rows, self.samples, self.states, self.manifests = later.opening, [], [], None, ()
         self.rows += later.rows
+        self.samples += later.samples
         self.states = later.states or self.states
         self.manifests = later.manifests or self.manifests
 
@@ -101,6 +105,7 @@ class Saver:
         self._asked = self._writing = self._closing = False
         self._thread: threading.Thread | None = None
         self._autosaves: list[Autosave] = []
+        self._streams: LaneStreams | None = None
         self._lock: FileLock | None = None
         self._measured = float("-inf")
         self._checkpoint_bytes = 0
@@ -109,7 +114,7 @@ class Saver:
         self._waiting_thinned = 0
         self._delay = FIRST_RETRY_SECONDS
         self._retry_at = 0.0
-        self._thinned: list[tuple[int, str]] = []
+        self._thinned: list[tuple[int, str, str]] = []
         self.problem = ""
         self.notice = ""
 
@@ -124,13 +129,15 @@ class Saver:
             self.problem = self.notice = ""
             self._ask(opening.step is None)
 
-    def add(self, lanes: Sequence[Mapping[str, pa.Table]], step: int) -> None:
-        """Take new rows of every lane, up to ``step``; they are written at the next :meth:`write`."""
+    def add(self, lanes: Sequence[Mapping[str, pa.Table]], step: int, samples: Samples = ()) -> None:
+        """Take new rows, and samples of factors, of every lane, up to ``step``; the next :meth:`write` writes them."""
         if not any(lanes):
             return
         with self._changed:
             self._step = step
             self._next.rows.append(lanes)
+            if any(samples):
+                self._next.samples.append(samples)
 
     def write(self, states: States | None = None, manifests: Sequence[Manifest] = ()) -> None:
         """Ask for the rows taken so far to be written, and after them states and manifests."""
@@ -150,8 +157,8 @@ class Saver:
             self._changed.wait_for(lambda: not (self._asked or self._writing) or bool(self.problem), seconds)
             return not (self._asked or self._writing)
 
-    def take_thinned(self) -> list[tuple[int, str]]:
-        """Return steps up to which rows were thinned since the last call, each with a message."""
+    def take_thinned(self) -> list[tuple[int, str, str]]:
+        """Return what was thinned since the last call: up to which step, the kind of event, and a message."""
         with self._changed:
             taken, self._thinned = self._thinned, []
             return taken
@@ -227,6 +234,9 @@ class Saver:
         work.rows = []
         for autosave in self._autosaves:
             autosave.flush()
+        for message in self._streams.write(work.samples) if self._streams is not None else ():
+            self._tell_thinned(message, "stream-thinned")
+        work.samples = []
         if (states := work.states) is not None:
             # The states of all lanes are on the disk before an older one of any lane goes.
             for autosave, write in zip(self._autosaves, states.lanes, strict=True):
@@ -258,6 +268,8 @@ class Saver:
         else:
             for autosave in opened:
                 autosave.branch(opening.step)
+        directories = [store.lane_directory(self._directory, lane) for lane in range(len(opening.manifests))]
+        self._streams = LaneStreams(directories, opening.manifests, opening.step)
         self._autosaves = opened
 
     def _hold_limit(self) -> None:
@@ -286,9 +298,9 @@ class Saver:
     def _size(self) -> int:
         return sum(autosave.size() for autosave in self._autosaves)
 
-    def _tell_thinned(self, message: str) -> None:
+    def _tell_thinned(self, message: str, kind: str = "rows-thinned") -> None:
         with self._changed:
-            self._thinned.append((self._step, message))
+            self._thinned.append((self._step, kind, message))
 
     def _failed(self, error: Exception) -> None:
         reason = error.reason if isinstance(error, AutosaveError) else getattr(error, "strerror", None) or str(error)
@@ -316,7 +328,13 @@ class Saver:
             self._changed.notify_all()
 
     def _thin_waiting(self) -> None:
-        """Every second of the waiting rows goes, again and again, until they are within the limit; totals stay."""
+        """Every second of the waiting rows goes, again and again, until they are within the limit; totals stay.
+
+        Of factors that wait none is kept beyond the limit: their stream has a gap there.
+        """
+        if streams.size(self._now.samples) > _WAITING_MIB * _MIB:
+            self._now.samples = []
+            self._thinned.append((self._step, "stream-gap", f"Factors up to step {self._step:,} could not be written."))
         while len(self._now.rows) and _bytes(self._now.rows) > _WAITING_MIB * _MIB:
             before = _bytes(self._now.rows)
             lanes: list[dict[str, pa.Table]] = []

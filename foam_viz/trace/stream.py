@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -336,7 +337,7 @@ def _pack(sample: Sample) -> dict[str, object]:
     values = np.asarray(sample.values)
     kind = "<f8" if values.dtype == np.float64 else "<f4"
     factor = sample.kind == "factor"
-    numbers = np.ascontiguousarray(values[np.tril_indices(len(values))] if factor else values.reshape(-1), kind)
+    numbers = np.ascontiguousarray(values[_lower(len(values), 0)] if factor else values.reshape(-1), kind)
     return {
         "step": sample.step,
         "kind": sample.kind,
@@ -354,7 +355,9 @@ def _pack(sample: Sample) -> dict[str, object]:
 
 def _mirror(matrix: np.ndarray) -> bytes | None:
     """The bits in which the upper triangle differs from the lower one, row by row of the lower; None where in none."""
-    below = np.tril_indices(len(matrix), -1)
+    if np.array_equal(matrix, matrix.T):
+        return None
+    below = _lower(len(matrix), -1)
     bits = f"<u{matrix.itemsize}"
     differ = np.ascontiguousarray(matrix[below]).view(bits) ^ np.ascontiguousarray(matrix.T[below]).view(bits)
     return zlib.compress(differ.tobytes(), 1) if differ.any() else None
@@ -376,8 +379,8 @@ def _unpack(row: dict[str, object]) -> Sample:
 
 def _whole(numbers: np.ndarray, size: int, mirror: bytes | None, step: int) -> np.ndarray:
     values = np.zeros((size, size), numbers.dtype)
-    values[np.tril_indices(size)] = numbers
-    below = np.tril_indices(size, -1)
+    values[_lower(size, 0)] = numbers
+    below = _lower(size, -1)
     above = values[below]
     if mirror is not None:
         unpacker = zlib.decompressobj()
@@ -391,6 +394,12 @@ def _whole(numbers: np.ndarray, size: int, mirror: bytes | None, step: int) -> n
         above = (above.view(bits) ^ np.frombuffer(differ, bits)).view(above.dtype)
     values.T[below] = above
     return values
+
+
+@lru_cache(maxsize=64)
+def _lower(size: int, diagonal: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the lower triangle; making them takes longer than taking the numbers."""
+    return np.tril_indices(size, diagonal)
 
 
 def _row_bytes(row: dict[str, object]) -> int:

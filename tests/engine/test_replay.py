@@ -143,7 +143,7 @@ def test_many_settings_in_one_walk_are_the_same_as_one_by_one(foam: tuple[Plan, 
         assert summary.cap_refreshes == replay.cap_refreshes
         assert summary.error_left == pytest.approx(replay.error_left)
         assert Summary.from_json(summary.to_json()) == summary
-    assert plan.summaries(settings[:1], errors=False)[0].to_json()["error_left"] is None
+    assert plan.summaries(settings[:1], error_every=0)[0].to_json()["error_left"] is None
 
 
 def test_fixed_periods_and_turns_come_from_the_recorded_checks(foam: tuple[Plan, Trace]) -> None:

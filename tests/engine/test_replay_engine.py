@@ -53,7 +53,7 @@ def test_a_map_a_front_and_a_calibration(client: ReplayClient, run: Path) -> Non
     settings = tau_and_cap(preparation.own, [0.2, 0.5, 0.8], [1e-5, 1e-4])
     points = client.summaries(run, settings).result(WAIT)
     assert [point.setting for point in points] == settings
-    quick = client.summaries(run, settings, errors=False).result(WAIT)
+    quick = client.summaries(run, settings, error_every=0).result(WAIT)
     assert [p.decompositions for p in quick] == [p.decompositions for p in points]
     references = client.summaries(run, reference_settings(preparation.own, preparation.grid)).result(WAIT)
     for work in ("decompositions", "kernel_seconds"):
@@ -120,7 +120,7 @@ def test_commands_come_back_as_they_went(client: ReplayClient, run: Path) -> Non
         commands.Prepare("a"),
         commands.RunSetting("a", own, True),
         commands.RunSetting("a"),
-        commands.Summarize("a", (own,), False),
+        commands.Summarize("a", (own,), 5),
         commands.Calibrate("a"),
         commands.Stop("a"),
     ):

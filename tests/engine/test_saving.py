@@ -414,7 +414,7 @@ def test_a_run_over_its_limit_loses_old_branches_then_every_second_old_row(
     assert kept[-5000:] == list(range(95_001, 100_001))
     size = sum(path.stat().st_size for path in (tmp_path / "run").rglob("*.arrow"))
     assert size < 1.1 * 2**20
-    told = [message for _, message in saver.take_thinned()]
+    told = [message for _, _, message in saver.take_thinned()]
     assert "trained again after a restart were deleted" in told[0]
     assert "were thinned, to stay within the 1 MiB that a run may take (run_mb)" in told[-1]
     saver.close()
@@ -543,7 +543,7 @@ def test_what_waits_for_a_full_disk_has_a_limit_and_totals_stay(
     assert "No space left on device" in saver.problem
     full = False
     settle(saver)
-    assert "nothing could be written" in saver.take_thinned()[-1][1]
+    assert "nothing could be written" in saver.take_thinned()[-1][2]
     for path in lanes(folder):
         found = bundle.read(path)
         assert found.rows("steps") < 30_000

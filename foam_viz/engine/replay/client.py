@@ -85,10 +85,10 @@ class ReplayClient:
         return self._ask(RunSetting(_absolute(path), setting, updates))
 
     def summaries(
-        self, path: str | os.PathLike[str], settings: Sequence[Setting], *, errors: bool = True
+        self, path: str | os.PathLike[str], settings: Sequence[Setting], *, error_every: int = 1
     ) -> Future[list[Summary]]:
-        """The totals of many settings: a map, or the references of a front."""
-        return self._ask(Summarize(_absolute(path), tuple(settings), errors))
+        """The totals of many settings: a map, or the references of a front; see ``Plan.summaries``."""
+        return self._ask(Summarize(_absolute(path), tuple(settings), error_every))
 
     def calibrate(self, path: str | os.PathLike[str]) -> Future[Mapping[str, Any]]:
         """What ``analysis.calibrate.Suggestion.to_json`` tells, with the spectrum's ``quantiles`` and ``smallest``."""

@@ -35,7 +35,7 @@ class Summarize:
 
     path: str
     settings: tuple[Setting, ...]
-    errors: bool = True
+    error_every: int = 1
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,16 @@ import torch
 
 from foam_viz.analysis.calibrate import Spectra
 from foam_viz.analysis.fronts import Front, Work, front, reference_settings
-from foam_viz.analysis.replay import NEAR, TABLE, Replay, Setting, Summary, default_setting, tau_and_cap
+from foam_viz.analysis.replay import (
+    MAP_ERROR_EVERY,
+    NEAR,
+    TABLE,
+    Replay,
+    Setting,
+    Summary,
+    default_setting,
+    tau_and_cap,
+)
 from foam_viz.engine.replay.errors import NOTHING, ErrorMeter
 from foam_viz.engine.replay.recording import Progress, Recording, build
 from foam_viz.engine.replay.spectra import read_spectra
@@ -27,7 +36,7 @@ from foam_viz.trace import bundle, stream
 from foam_viz.trace.manifest import Manifest
 from foam_viz.trace.stream import Record
 
-PAIR_BYTES = 300_000_000
+PAIR_BYTES = 420_000_000
 """Of the pairs of checks of one run that are kept."""
 
 
@@ -136,12 +145,13 @@ class Plan:
             walked = [walker.walk(settings) for walker in self._walkers]
             return [self._replay(setting, [one[i] for one in walked], updates) for i, setting in enumerate(settings)]
 
-    def summaries(self, settings: Sequence[Setting], *, errors: bool = True) -> list[Summary]:
+    def summaries(self, settings: Sequence[Setting], *, error_every: int = 1) -> list[Summary]:
         """The totals of several settings in one walk, without a row for each check.
 
         Args:
             settings: The settings.
-            errors: Whether to measure what is left of the fresh inverse root too.
+            error_every: Errors are means over one check of so many of each factor; 0 measures none. Decisions are
+                made at every check.
 
         Raises:
             FieldError: The stream cannot answer for one of them.
@@ -150,17 +160,20 @@ class Plan:
             self.recording.grid.require(setting)
         with torch.no_grad(), full_precision():
             walked = [walker.walk(settings) for walker in self._walkers]
-            return [self._summary(setting, [one[i] for one in walked], errors) for i, setting in enumerate(settings)]
+            return [
+                self._summary(setting, [one[i] for one in walked], error_every) for i, setting in enumerate(settings)
+            ]
 
-    def _summary(self, setting: Setting, walked: list[list[list[Row]]], errors: bool) -> Summary:
+    def _summary(self, setting: Setting, walked: list[list[list[Row]]], error_every: int) -> Summary:
         counts: Counter[str] = Counter()
         total = np.zeros(4)
         measured = 0
         for meter, tracks in zip(self._meters, walked, strict=True):
             for track in tracks:
                 counts.update(row.decision.reason for row in track)
-            if errors:
-                found = [e for one in meter.errors(tracks, setting.policy.epsilon, setting.rule) for e in one]
+            if error_every:
+                some = [track[::error_every] for track in tracks]
+                found = [e for one in meter.errors(some, setting.policy.epsilon, setting.rule) for e in one]
                 finite = np.array([error for error in found if math.isfinite(error[0])]).reshape(-1, 4)
                 total += finite.sum(0)
                 measured += len(finite)
@@ -229,7 +242,7 @@ class Plan:
         Raises:
             FieldError: A value is refused, or the stream cannot answer for it.
         """
-        return self.summaries(tau_and_cap(setting, taus, caps))
+        return self.summaries(tau_and_cap(setting, taus, caps), error_every=MAP_ERROR_EVERY)
 
     def front(self, points: Sequence[Summary], setting: Setting, work: Work = "decompositions") -> Front:
         """The front of some points, with fixed periods and taking turns as reference.

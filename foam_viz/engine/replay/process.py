@@ -18,7 +18,7 @@ import torch
 
 from foam_viz.analysis.calibrate import suggest
 from foam_viz.analysis.fronts import reference_settings
-from foam_viz.analysis.replay import NoReplay, Replay, Setting, tau_and_cap
+from foam_viz.analysis.replay import MAP_ERROR_EVERY, NoReplay, Replay, default_map, tau_and_cap
 from foam_viz.engine import protocol
 from foam_viz.engine.replay import commands
 from foam_viz.engine.replay.commands import Calibrate, Command, Prepare, RunSetting, Stop, Summarize
@@ -28,8 +28,6 @@ from foam_viz.trace.bundle import BundleError
 
 KEPT_BYTES = 500_000_000
 """Of all runs that are ready, less what lies in files; those not asked for longest go."""
-
-_WARM_TAUS, _WARM_CAPS = (0.3, 0.6, 0.9), (0.3, 1.0, 3.0)
 
 
 class Stopped(Exception):
@@ -121,7 +119,7 @@ class ReplayEngine:
         elif isinstance(command, RunSetting):
             self._send_replay(number, plan.run(command.setting, updates=command.updates))
         elif isinstance(command, Summarize):
-            found = plan.summaries(command.settings, errors=command.errors)
+            found = plan.summaries(command.settings, error_every=command.error_every)
             self._send(number, "done", summaries=[summary.to_json() for summary in found])
         elif isinstance(command, Calibrate):
             spectra = plan.spectra()
@@ -174,15 +172,10 @@ class ReplayEngine:
 def _likely(plan: Plan) -> Iterator[None]:
     """Replays that are likely to be asked for, one a step: what they share with others is kept."""
     own = plan.own
-    settings: list[Setting] = []
-    if "epsilon_max" in own.values:
-        fresh = own.values["epsilon"]
-        caps = [max(own.values["epsilon_max"] * share, fresh) for share in _WARM_CAPS]
-        settings += tau_and_cap(own, _WARM_TAUS, caps)
-    settings += reference_settings(own, plan.recording.grid)
+    settings = [*tau_and_cap(own, *default_map(own)), *reference_settings(own, plan.recording.grid)]
     for setting in settings:
         try:
-            plan.summaries([setting])
+            plan.summaries([setting], error_every=MAP_ERROR_EVERY)
         except FieldError:  # nobody asked for it
             continue
         yield

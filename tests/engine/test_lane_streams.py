@@ -1,0 +1,98 @@
+"""Streams of lab runs: on by default where the run is small, kept across restarts, dropped by a reset."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from foam_viz.engine import config, cost, store
+from foam_viz.engine.group import Group
+from foam_viz.engine.lane_streams import LaneStreams
+from foam_viz.engine.replay.plan import prepare_path
+from foam_viz.settings import Settings
+from foam_viz.trace import bundle, stream
+from foam_viz.trace.manifest import Manifest
+from foam_viz.trace.stream import Sample
+
+
+def group(tmp_path: Path, **changes: object) -> Group:
+    experiment, errors = config.build(
+        task_settings={"width": 16},
+        run_settings={"steps": 60},
+        lanes=[("foam", {"period": 5, **changes}), ("adamw", {})],
+    )
+    assert not errors
+    return Group("0" * 32, experiment, replace(Settings(), data_directory=tmp_path, device="cpu"))
+
+
+def advance(made: Group, steps: int) -> None:
+    for _ in range(steps):
+        made.advance(time.monotonic())
+    made.drain()
+    made.save(time.monotonic(), everything=True)
+    assert made._saver.wait()
+
+
+def lane(tmp_path: Path, number: int) -> Path:
+    return store.lane_directory(store.run_directory(tmp_path, "0" * 32), number)
+
+
+def test_a_lab_run_can_be_replayed(tmp_path: Path) -> None:
+    made = group(tmp_path)
+    made.open_autosave()
+    advance(made, 30)
+    made.close()
+    assert prepare_path(lane(tmp_path, 0)).run().differs(bundle.read(lane(tmp_path, 0)).checks) == 0
+    assert stream.read(lane(tmp_path, 1)).samples == ()
+
+
+def test_a_run_that_goes_on_elsewhere_goes_on_with_its_stream(tmp_path: Path) -> None:
+    made = group(tmp_path)
+    made.open_autosave()
+    advance(made, 20)
+    made.advance(time.monotonic())  # not saved: the next engine makes it again
+    made._saver.close()
+    again = group(tmp_path)
+    again.restore()
+    assert again.step == 20
+    advance(again, 20)
+    again.close()
+    steps = {sample.step for sample in stream.read(lane(tmp_path, 0)).samples}
+    assert steps == set(range(10, 41, 5))
+    assert prepare_path(lane(tmp_path, 0)).run().differs(bundle.read(lane(tmp_path, 0)).checks) == 0
+
+
+def test_a_run_that_begins_anew_begins_its_stream_anew(tmp_path: Path) -> None:
+    made = group(tmp_path)
+    made.open_autosave()
+    advance(made, 30)
+    made.close()
+    made = group(tmp_path)
+    made.open_autosave()
+    advance(made, 15)
+    made.close()
+    assert {sample.step for sample in stream.read(lane(tmp_path, 0)).samples} == {10, 15}
+
+
+def test_large_runs_are_not_streamed_unasked() -> None:
+    small, _ = config.build(lanes=[("foam", {}), ("adamw", {})])
+    large, errors = config.build(task_settings={"width": 512}, lanes=[("foam", {})])
+    assert [cost.streams_by_default(small, i) for i in (0, 1)] == [True, False]
+    assert not errors and not cost.streams_by_default(large, 0)
+
+
+def test_what_waits_is_written_or_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import numpy as np
+
+    manifest = Manifest(run_id="0", name="n", created="", config={"optimizer_settings": {"period": 5}})
+    streams = LaneStreams([tmp_path], [manifest], None)
+    sample = Sample(5, "factor", "0.block_0.0", np.eye(4, dtype=np.float32))
+    with monkeypatch.context() as patch:
+        patch.setattr("foam_viz.trace.stream.write_atomically", lambda *_, **__: (_ for _ in ()).throw(OSError("full")))
+        with pytest.raises(OSError, match="full"):
+            streams.write([[[[sample]]]])
+    assert streams.write([]) == []
+    assert len(stream.read(tmp_path).samples) == 1
