@@ -154,6 +154,13 @@ class Experiment:
             for place, label in enumerate(plain)
         )
 
+    def misfits(self) -> list[tuple[int | None, FieldError]]:
+        """Return the settings that do not fit each other, each with the place of its lane, None for the task's own."""
+        found = [(None, error) for error in releases.task(self.task).review(self.task_settings)[1]]
+        for place, lane in enumerate(self.lanes):
+            found += [(place, error) for error in lane.spec.review(lane.settings)[1]]
+        return found
+
     def to_json(self) -> dict[str, Any]:
         """Plain values, for the wire and the manifest."""
         return {
@@ -182,11 +189,21 @@ def build(
     lanes: Sequence[tuple[str, Mapping[str, Any]]] | None = None,
     *,
     version: int = releases.CURRENT,
+    relations: bool = True,
 ) -> tuple[Experiment, list[FieldError]]:
     """The experiment nearest to what was asked, and everything that was refused.
 
     What is missing takes its default; what is refused takes its default and is named in the errors, so that the
     rest of a configuration is never lost. Defaults are those of ``version``: see ``engine.releases``.
+
+    Args:
+        task: Name of the task.
+        task_settings: Its settings that differ from the defaults.
+        run_settings: Those of the run.
+        lanes: Optimizers and their settings.
+        version: Whose defaults hold.
+        relations: Refuse values that do not fit each other, too. Without it they stay as they were asked for, and
+            :meth:`Experiment.misfits` tells them: whoever edits them must see what was typed.
     """
     errors: list[FieldError] = []
     task = tasks.DEFAULT_TASK if task is None else task
@@ -195,7 +212,8 @@ def build(
     except FieldError as error:
         errors.append(error)
         task_spec = releases.task(tasks.DEFAULT_TASK, version)
-    checked_task, task_errors = task_spec.review(task_settings or {})
+    task_relations = task_spec.constraints if relations else ()
+    checked_task, task_errors = check_all(task_spec.all_fields, task_settings or {}, task_relations)
     checked_run, run_errors = check_all(releases.run_fields(RUN_FIELDS, version), run_settings or {})
     errors += task_errors + run_errors
     chosen = []
@@ -208,7 +226,7 @@ def build(
         except FieldError as error:
             errors.append(error)
             continue
-        checked, lane_errors = spec.review(settings)
+        checked, lane_errors = check_all(spec.all_fields, settings, spec.constraints if relations else ())
         errors += lane_errors
         chosen.append(LaneConfig(name, checked, task_spec.name))
     if not chosen:
@@ -301,10 +319,14 @@ def to_query(experiment: Experiment) -> dict[str, str | list[str]]:
     return query
 
 
-def from_query(query: Mapping[str, Sequence[str]]) -> tuple[Experiment, list[FieldError]]:
+def from_query(query: Mapping[str, Sequence[str]], *, relations: bool = True) -> tuple[Experiment, list[FieldError]]:
     """Reads a link: the experiment nearest to it, and everything in it that was refused.
 
     One that says no version is of the first release, and means what it meant then.
+
+    Args:
+        query: All values of each key.
+        relations: As in :func:`build`.
     """
     errors: list[FieldError] = []
     flat = {key: values[-1] for key, values in query.items() if values}
@@ -323,7 +345,9 @@ def from_query(query: Mapping[str, Sequence[str]]) -> tuple[Experiment, list[Fie
     parsed, top_errors = _parse_all((*task_spec.fields, *RUN_FIELDS), flat.items(), ignore=("lane", "run"))
     run_settings = {key: value for key, value in parsed.items() if key in _RUN_NAMES}
     task_settings = {key: value for key, value in parsed.items() if key not in _RUN_NAMES}
-    experiment, build_errors = build(task_name, task_settings, run_settings, lanes or None, version=version)
+    experiment, build_errors = build(
+        task_name, task_settings, run_settings, lanes or None, version=version, relations=relations
+    )
     return experiment, errors + top_errors + build_errors
 
 

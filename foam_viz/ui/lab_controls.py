@@ -33,15 +33,17 @@ def controls(state: Lab, run: LabRun | None) -> None:
     mine = state.may_control(run)
     running = run is not None and (run.running or run.queued)
     ended = run is not None and run.ended
-    idle = mine and not running and not ended
+    stopped = state.stopped_by(run)
+    idle = mine and not running and not ended and not stopped
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="strip"):
         _button(state, "Start", "start", idle, "play_arrow", "Trains until you pause.", primary=True)
         _button(state, "Pause", "pause", mine and running, "pause", "Stops after the step at hand.")
         _button(state, "Step", "step", idle, "skip_next", "One step of every lane.")
         _button(state, "To check", "check", idle, "fact_check", "Runs to the next check of any lane.")
         _button(state, "To refresh", "refresh", idle, "autorenew", "Runs to the next decomposition of any lane.")
-        _button(state, "Reset", "reset", mine and run is not None, "restart_alt", _RESET)
-        _speed(state, mine)
+        reset = mine and run is not None and not state.stopped_by(None)
+        _button(state, "Reset", "reset", reset, "restart_alt", _RESET)
+        _speed(state, run, mine)
         _share(run)
     with st.container(key="messages"):  # a place of its own: a message must not move the board, which would mount anew
         _messages(state, run, mine)
@@ -62,16 +64,22 @@ def _button(
     )
 
 
-def _speed(state: Lab, mine: bool) -> None:
+def _speed(state: Lab, run: LabRun | None, mine: bool) -> None:
+    names = {speed: name for name, speed in SPEEDS.items()}
+    speed = state.speed_of(run)
+    other = f"{speed:g} steps/s" if speed not in names else None  # of a run that was made elsewhere
+    st.session_state["speed"] = other or names[speed]
+
     def chosen() -> None:
+        if st.session_state["speed"] not in SPEEDS:
+            return
         state.speed = SPEEDS[st.session_state["speed"]]
         if state.view_id:
             state.command("speed", steps_per_second=state.speed)
 
     st.selectbox(
         "Speed",
-        list(SPEEDS),
-        index=len(SPEEDS) - 1,
+        [*SPEEDS, *filter(None, [other])],
         key="speed",
         on_change=chosen,
         label_visibility="collapsed",
@@ -84,8 +92,8 @@ def _speed(state: Lab, mine: bool) -> None:
 def _share(run: LabRun | None) -> None:
     with st.popover("Share", icon=":material/ios_share:", help="A link, or the run itself."):
         st.markdown(
-            "**The address of this page is the link.** It holds the whole configuration; whoever opens it while this "
-            "run is kept may watch it, and take a copy to steer."
+            "**The address of this page is the link**, and the button at the top copies it. It holds the whole "
+            "configuration; whoever opens it while this run is kept may watch it, and take a copy to steer."
         )
         if run is None:
             st.caption("Start a run to download it.")
@@ -115,6 +123,8 @@ def _messages(state: Lab, run: LabRun | None, mine: bool) -> None:
     refusals(state.rejected)
     if state.problem:
         st.error(plain(state.problem))
+    elif state.refused:
+        st.error(f"Nothing can be started until this is mended. {plain(state.stopped_by(None))}")
     if state.view_id and run is None:
         gone = "The run of this link is no longer kept here. Start makes a new one with the same settings."
         st.info(plain(hub().why_missing(state.view_id)) or gone)
@@ -128,6 +138,8 @@ def _messages(state: Lab, run: LabRun | None, mine: bool) -> None:
         st.warning(plain(problem), icon=":material/cloud_off:")
     if notice := run.header.get("autosave_notice"):
         st.info(plain(notice), icon=":material/cloud_done:")
+    if not mine and not state.session.known:
+        return  # whose tab this is will be known in a moment
     if not mine:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.info("You are watching a run that somebody else steers.", icon=":material/visibility:")
@@ -137,7 +149,12 @@ def _messages(state: Lab, run: LabRun | None, mine: bool) -> None:
                 st.info("Whoever steers it has begun another run since.", icon=":material/fast_forward:")
                 st.button("Watch that one", on_click=state.watch, args=(run.successor,), key="watch-successor")
     elif state.changed_since(run) and run.step > 0:
-        st.info("Settings have changed since this run began. Reset trains with them.", icon=":material/tune:")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.info(
+                "Settings have changed since this run began. Reset makes a new run with them and keeps this one.",
+                icon=":material/tune:",
+            )
+            st.button("Show this run's settings", on_click=state.use_own, key="use-own")
 
 
 def queue_words(run: LabRun) -> str:
@@ -148,6 +165,9 @@ def queue_words(run: LabRun) -> str:
 
 def look(state: Lab, run: LabRun | None) -> tuple[LossAxis, bool]:
     """What the panels look at: the axis of the loss, and the factor followed."""
+    for key, value in (("loss-axis", state.loss_axis), ("loss-log", state.loss_log)):
+        if key not in st.session_state:
+            st.session_state[key] = value
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="look"):
         axis = st.selectbox(
             "Loss against",
@@ -163,7 +183,8 @@ def look(state: Lab, run: LabRun | None) -> tuple[LossAxis, bool]:
             state.lane = lanes[0] if lanes else 0
         _lane_choice(state, run, lanes)
         _factor_choice(state, run)
-        log = st.toggle("Log loss", value=True, key="loss-log", help="A logarithmic axis for the loss.")
+        log = st.toggle("Log loss", key="loss-log", help="A logarithmic axis for the loss.")
+    state.loss_axis, state.loss_log = axis, log
     return axis, log
 
 

@@ -10,7 +10,7 @@ from foam_viz.engine import config
 from foam_viz.engine.config import RUN_FIELDS, LaneConfig
 from foam_viz.engine.presets import PRESETS
 from foam_viz.optim import catalogue as optimizers
-from foam_viz.optim.fields import Field, FieldError
+from foam_viz.optim.fields import Field
 from foam_viz.tasks import catalogue as tasks
 from foam_viz.ui.server import hub
 from foam_viz.ui.session.lab import Lab
@@ -24,12 +24,14 @@ _SCHEDULE_FIELDS = {"warmup_steps": "warm-up", "decay_steps": "linear-decay"}
 
 def sidebar(state: Lab) -> None:
     """Draws the sidebar and brings the configuration up to what its widgets say."""
+    state.take_in()
+    shown = state.experiment.labels()
     with st.sidebar:
         _presets(state)
-        task, task_settings, run_settings = _task(state)
-        shown = state.experiment.labels()
-        lanes = [_lane(state, task, place, lane, shown[place]) for place, lane in enumerate(state.experiment.lanes)]
-        if len(lanes) < config.MAXIMUM_LANES:
+        _task(state)
+        for place, lane in enumerate(state.experiment.lanes):
+            _lane(state, place, lane, shown[place])
+        if len(state.experiment.lanes) < config.MAXIMUM_LANES:
             st.button(
                 "Add optimizer",
                 icon=":material/add:",
@@ -39,23 +41,14 @@ def sidebar(state: Lab) -> None:
                 help="Trains beside the others: same initial weights, same batches, in lockstep.",
             )
         _device(state)
-    state.experiment, errors = config.build(task, task_settings, run_settings, lanes)
-    device = hub().device(state.device)
-    try:
-        tasks.require_precision(run_settings["precision"], device)
-    except FieldError as error:
-        errors.append(error)
-        run_settings["precision"] = state.experiment.run_settings["precision"] = "float32"
-    for error in [*errors, *hub().review(state.experiment, state.device)]:
-        st.sidebar.error(str(error))
-    if state.experiment.labels() != shown:
-        st.rerun()  # a lane is named by its settings, and its name stands above them
+    for error in state.beyond:
+        st.sidebar.error(plain(error))
 
 
 def _presets(state: Lab) -> None:
     def chosen() -> None:
         if name := st.session_state.get("preset"):
-            state.use(config.from_query(PRESETS[name].query)[0])
+            state.begin(config.from_query(PRESETS[name].query)[0])
 
     st.selectbox(
         "Preset",
@@ -69,17 +62,19 @@ def _presets(state: Lab) -> None:
     )
 
 
-def _fields(fields: tuple[Field, ...], prefix: str, settings: dict[str, Any]) -> dict[str, Any]:
-    return {field.name: field_widget(field, f"set.{prefix}.{field.name}", settings[field.name]) for field in fields}
+def _fields(state: Lab, fields: tuple[Field, ...], prefix: str, settings: dict[str, Any]) -> None:
+    for field in fields:
+        key = f"{prefix}.{field.name}"
+        field_widget(field, key, settings[field.name], state.errors.get(key))
 
 
-def _task(state: Lab) -> tuple[str, dict[str, Any], dict[str, Any]]:
+def _task(state: Lab) -> None:
     now = state.experiment
     key = "set.task"
     if key not in st.session_state:
         st.session_state[key] = now.task
     with st.expander("Task", expanded=True, icon=":material/target:"):
-        task = st.selectbox(
+        st.selectbox(
             "Task",
             list(tasks.TASKS),
             key=key,
@@ -87,20 +82,16 @@ def _task(state: Lab) -> tuple[str, dict[str, Any], dict[str, Any]]:
             format_func=lambda name: tasks.TASKS[name].label,
             label_visibility="collapsed",
         )
-        spec = tasks.find(task)
+        spec = tasks.find(now.task)
         st.caption(spec.summary)
-        settings = spec.review({k: v for k, v in now.task_settings.items() if task == now.task})[0]
-        task_settings = _fields(spec.fields, f"task.{task}", settings)
-        run_settings = dict(now.run_settings)
-        for field in RUN_FIELDS:
-            # A setting that the schedule does not use is not shown; it keeps its value.
-            needs = _SCHEDULE_FIELDS.get(field.name)
-            if needs is None or needs in run_settings["schedule"]:
-                run_settings[field.name] = field_widget(field, f"set.run.{field.name}", now.run_settings[field.name])
-    return task, task_settings, run_settings
+        _fields(state, spec.fields, f"set.task.{now.task}", now.task_settings)
+        # A setting that the schedule does not use is not shown; it keeps its value.
+        needs = {field.name: _SCHEDULE_FIELDS.get(field.name, "") for field in RUN_FIELDS}
+        used = tuple(field for field in RUN_FIELDS if needs[field.name] in now.run_settings["schedule"])
+        _fields(state, used, "set.run", now.run_settings)
 
 
-def _lane(state: Lab, task: str, place: int, lane: LaneConfig, label: str) -> tuple[str, dict[str, Any]]:
+def _lane(state: Lab, place: int, lane: LaneConfig, label: str) -> None:
     lane_id = state.lane_ids[place]
     box = f"lane-{lane_id}"
     opened: dict[int, bool] = st.session_state.setdefault("lanes-open", {})
@@ -114,20 +105,19 @@ def _lane(state: Lab, task: str, place: int, lane: LaneConfig, label: str) -> tu
         key = f"set.lane.{lane_id}"
         if f"{key}.optimizer" not in st.session_state:
             st.session_state[f"{key}.optimizer"] = lane.optimizer
-        name = st.selectbox(
+        st.selectbox(
             "Optimizer",
             list(optimizers.OPTIMIZERS),
             key=f"{key}.optimizer",
             format_func=_optimizer_label,
             help="What trains this lane. Variants marked as ours are this project's, not a paper's.",
         )
-        spec, settings = lane.becoming(name, task)
-        st.caption(spec.summary)
-        first = tuple(field for n in _FIRST for field in spec.all_fields if field.name == n)
-        rest = tuple(field for field in spec.all_fields if field.name not in _FIRST)
-        settings |= _fields(first, f"lane.{lane_id}.{name}", settings)
+        st.caption(lane.spec.summary)
+        first = tuple(field for n in _FIRST for field in lane.spec.all_fields if field.name == n)
+        rest = tuple(field for field in lane.spec.all_fields if field.name not in _FIRST)
+        _fields(state, first, f"{key}.{lane.optimizer}", lane.settings)
         with st.popover("More settings", width="stretch"):
-            settings |= _fields(rest, f"lane.{lane_id}.{name}", settings)
+            _fields(state, rest, f"{key}.{lane.optimizer}", lane.settings)
         if len(state.experiment.lanes) > 1:
             st.button(
                 "Remove",
@@ -137,7 +127,6 @@ def _lane(state: Lab, task: str, place: int, lane: LaneConfig, label: str) -> tu
                 args=(lane_id,),
                 type="tertiary",
             )
-    return name, settings
 
 
 def _optimizer_label(name: str) -> str:
@@ -147,6 +136,8 @@ def _optimizer_label(name: str) -> str:
 
 def _device(state: Lab) -> None:
     labels = {"auto": "Automatic", **dict(hub().devices)}
+    if "device" not in st.session_state:
+        st.session_state["device"] = state.device if state.device in labels else "auto"
     state.device = st.selectbox(
         "Device",
         list(labels),

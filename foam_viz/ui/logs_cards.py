@@ -137,15 +137,15 @@ def choose(state: Logs, key: str) -> None:
 def run_choice(state: Logs, runs: list[Run], key: str, **more: object) -> Run:
     """A selectbox of the run looked at."""
     by_key = {run.key: run for run in runs}
-    if state.run not in by_key:
+    if state.run not in by_key and not state.asked:
         choose(state, runs[0].key)
-    st.session_state[key] = state.run
+    st.session_state[key] = shown = state.run if state.run in by_key else runs[0].key
 
     def chosen() -> None:
         choose(state, st.session_state[key])
 
     st.selectbox("Run", list(by_key), key=key, on_change=chosen, format_func=lambda k: by_key[k].label, **more)
-    return by_key[state.run]
+    return by_key[shown]
 
 
 def _card(state: Logs, runs: list[Run]) -> None:

@@ -11,14 +11,15 @@ from foam_viz.analysis.confounds import Confound, confounds, step_ranking_note, 
 from foam_viz.analysis.series import metrics
 from foam_viz.figures.look import MOST_METRICS
 from foam_viz.optim.fields import FieldError
-from foam_viz.ui import logs_compare_board
-from foam_viz.ui.logs_address import BY_NAME, SMOOTHINGS
+from foam_viz.ui import address, logs_compare_board
 from foam_viz.ui.logs_cards import nothing
 from foam_viz.ui.logs_published import published
 from foam_viz.ui.logs_runs_table import holds_runs
 from foam_viz.ui.session.logs import Logs, Run
 from foam_viz.ui.text import plain
 
+_FIELDS = {item.name: item.field for item in address.LOGS}
+_SMOOTHINGS = {"none": "None", "ema": "Exponential mean", "window": "Centred window"}
 _AT_FIRST = 12
 """Runs compared before anybody chose."""
 
@@ -73,26 +74,26 @@ def _kept(state: Logs, name: str) -> str:
     key = f"logs.{name}"
     if key not in st.session_state:
         value = state.view[name]
-        field = BY_NAME[name]
+        field = _FIELDS[name]
         st.session_state[key] = field.format(value) if field.kind == "real" else value
     return key
 
 
 def _choice(state: Logs, name: str, labels: dict[str, str], width: int) -> None:
-    field = BY_NAME[name]
+    field = _FIELDS[name]
     state.view[name] = st.selectbox(
         field.label, list(labels), key=_kept(state, name), format_func=labels.get, help=field.help, width=width
     )
 
 
 def _toggle(state: Logs, name: str, **more: Any) -> None:
-    field = BY_NAME[name]
+    field = _FIELDS[name]
     state.view[name] = st.toggle(field.label, key=_kept(state, name), help=field.help, **more)
 
 
 def _number(state: Logs, name: str, width: int) -> None:
     """A text field of a number: it takes 3e-7, and 'none' or nothing where that is allowed."""
-    field = BY_NAME[name]
+    field = _FIELDS[name]
     unit = f" ({field.unit})" if field.unit else ""
     text = st.text_input(f"{field.label}{unit}", key=_kept(state, name), help=field.help, width=width)
     try:
@@ -107,7 +108,7 @@ def _what(state: Logs, chosen: list[Run]) -> None:
     st.session_state["logs.metric"] = wanted or _first_metric(there)
 
     def changed() -> None:
-        state.view["metric"] = list(st.session_state["logs.metric"]) or ["loss"]
+        state.view["metric"] = tuple(st.session_state["logs.metric"]) or ("loss",)
 
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="what"):
         st.multiselect(
@@ -122,7 +123,7 @@ def _what(state: Logs, chosen: list[Run]) -> None:
             help="A panel each, up to four; the table and the target are of the first.",
         )
         _choice(state, "x", {axis.id: _capital(axis.title) for axis in BY_ID.values()}, 165)
-        _choice(state, "smoothing", SMOOTHINGS, 160)
+        _choice(state, "smoothing", _SMOOTHINGS, 160)
         _number(state, "scale", 96)
         _number(state, "target", 96)
         _number(state, "at", 96)
@@ -143,7 +144,7 @@ def _capital(text: str) -> str:
 def _how(state: Logs, chosen: list[Run]) -> tuple[int | None, int | None]:
     """The rest of the controls; returns the baseline and the run brought forward, as places in the list."""
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="how"):
-        baseline, highlight = _marks(chosen)
+        baseline, highlight = _marks(state, chosen)
         _toggle(state, "log_x")
         _toggle(state, "log_y")
         _toggle(state, "raw", disabled=state.view["smoothing"] == "none")
@@ -151,29 +152,33 @@ def _how(state: Logs, chosen: list[Run]) -> tuple[int | None, int | None]:
     return baseline, highlight
 
 
-def _marks(chosen: list[Run]) -> tuple[int | None, int | None]:
-    labels = {run.key: run.label for run in chosen}
+def _marks(state: Logs, chosen: list[Run]) -> tuple[int | None, int | None]:
+    _mark(state, chosen, "baseline", "Baseline", "Speed-ups to the target are against this run.")
+    _mark(state, chosen, "front", "Bring forward", "Fades the other runs.")
     places = {run.key: place for place, run in enumerate(chosen)}
-    found = []
-    for key, label, help_text in (
-        ("logs.baseline", "Baseline", "Speed-ups to the target are against this run."),
-        ("logs.highlight", "Bring forward", "Fades the other runs."),
-    ):
-        if st.session_state.get(key) not in labels:
-            st.session_state[key] = None
-        picked = st.selectbox(
-            label,
-            list(labels),
-            index=None,
-            key=key,
-            format_func=labels.get,
-            placeholder="none",
-            width=230,
-            persist_state="page",
-            help=help_text,
-        )
-        found.append(places.get(picked))
-    return found[0], found[1]
+    return places.get(state.baseline or ""), places.get(state.front or "")
+
+
+def _mark(state: Logs, runs: list[Run], name: str, label: str, words: str) -> None:
+    """A choice of one of the runs; one that is not compared now stays chosen for when it is."""
+    labels = {run.key: run.label for run in runs}
+    key, wanted = f"logs.{name}", getattr(state, name)
+    st.session_state[key] = wanted if wanted in labels else None
+
+    def picked() -> None:
+        setattr(state, name, st.session_state[key])
+
+    st.selectbox(
+        label,
+        list(labels),
+        index=None,
+        key=key,
+        on_change=picked,
+        format_func=labels.get,
+        placeholder="none",
+        width=230,
+        help=words,
+    )
 
 
 def _confounds(state: Logs, found: list[Confound]) -> bool:

@@ -41,6 +41,9 @@ def inspect(state: Logs, runs: list[Run]) -> None:
     if not runs:
         nothing(state)
         return
+    for key, value in (("logs.loss-axis", state.loss_axis), ("logs.loss-log", state.loss_log)):
+        if key not in st.session_state:
+            st.session_state[key] = value
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="look"):
         run = run_choice(state, runs, "logs.inspected", width=300)
         axis = st.selectbox(
@@ -53,9 +56,8 @@ def inspect(state: Logs, runs: list[Run]) -> None:
             help="Seconds are those of training alone: no evaluation and no recording.",
         )
         _factor(state, run)
-        log = st.toggle(
-            "Log loss", value=True, key="logs.loss-log", persist_state="page", help="A logarithmic axis for the loss."
-        )
+        log = st.toggle("Log loss", key="logs.loss-log", persist_state="page", help="A logarithmic axis for the loss.")
+    state.loss_axis, state.loss_log = axis, log
     if holds_runs(run):
         runs_table(run)
         return

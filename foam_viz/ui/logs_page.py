@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from foam_viz.ui.logs_address import BY_NAME, TABS
+from foam_viz.ui.address import TABS
 from foam_viz.ui.logs_cards import recognised
 from foam_viz.ui.logs_compare import compare
 from foam_viz.ui.logs_inspect import inspect
@@ -26,6 +26,7 @@ def page() -> None:
     session.look()
     sidebar(session)
     runs = session.runs()
+    session.settle(runs)
     _messages(session)
     _tab(session)
     _VIEWS[session.view["tab"]](session, runs)
@@ -37,7 +38,7 @@ def _tab(session: Logs) -> None:
         st.session_state["logs.tab"] = session.view["tab"]
     with st.container(key="logs-tabs"):
         session.view["tab"] = st.segmented_control(
-            BY_NAME["tab"].label,
+            "View",
             list(TABS),
             key="logs.tab",
             format_func=TABS.get,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import streamlit as st
@@ -10,6 +11,7 @@ from foam_viz.optim.fields import Field, FieldError
 from foam_viz.ui.text import plain
 
 _NONE = "none"
+_UNSAID = object()
 
 
 def _help(field: Field) -> str:
@@ -33,38 +35,60 @@ def _initial(field: Field, value: Any) -> Any:
     return field.format(value)
 
 
-def field_widget(field: Field, key: str, value: Any, *, disabled: bool = False) -> Any:
-    """Draws the widget of a field and returns its setting.
+def read_fields(
+    fields: Iterable[Field], prefix: str, settings: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, FieldError]]:
+    """Return what the widgets of fields say now, drawn or not, and what they cannot be.
 
-    A text that the field refuses is kept in the box, explained under it, and replaced by the value in force.
+    Args:
+        fields: What is set.
+        prefix: Of the widgets' keys, before the name of the field.
+        settings: The settings in force; those of fields whose widgets were never drawn, or say nothing of use.
+
+    Returns:
+        The settings, and by name what was refused.
+    """
+    values, refused = {}, {}
+    for field in fields:
+        shown = st.session_state.get(f"{prefix}.{field.name}", _UNSAID)
+        try:
+            values[field.name] = settings[field.name] if shown is _UNSAID else _value(field, shown)
+        except FieldError as error:
+            values[field.name], refused[field.name] = settings[field.name], error
+    return values, refused
+
+
+def _value(field: Field, shown: Any) -> Any:
+    return field.parse(shown) if isinstance(shown, str) and field.kind != "choice" else field.check(shown)
+
+
+def field_widget(field: Field, key: str, value: Any, error: FieldError | None = None) -> None:
+    """Draw the widget of a field; :func:`read_fields` says what it holds.
 
     Args:
         field: What is set.
         key: Key of the widget.
         value: The setting in force; the widget starts from it.
-        disabled: Shows it without letting it change.
+        error: Why what it holds cannot be; shown under the widget, which keeps what was typed.
     """
     if key not in st.session_state:
         st.session_state[key] = _initial(field, value)
     label, help_text = _label(field), _help(field)
     if field.kind == "boolean":
-        return st.toggle(label, key=key, help=help_text, disabled=disabled)
-    if field.kind == "choice":
-        return st.selectbox(
+        st.toggle(label, key=key, help=help_text)
+    elif field.kind == "choice":
+        st.selectbox(
             label,
             field.choices,
             key=key,
             help=help_text,
-            disabled=disabled,
             format_func=lambda choice: _NONE if choice is None else str(choice),
         )
-    if field.kind == "integer" and not field.optional:
+    elif field.kind == "integer" and not field.optional:
         low = None if field.low is None else int(field.low) + int(field.low_open)
         high = None if field.high is None else int(field.high) - int(field.high_open)
-        return st.number_input(label, min_value=low, max_value=high, step=1, key=key, help=help_text, disabled=disabled)
-    text = st.text_input(label, key=key, help=help_text, disabled=disabled)
-    try:
-        return field.parse(text)
-    except FieldError as error:
-        st.caption(f":red[{plain(error)}; still {plain(field.format(value))}]")
-        return value
+        st.number_input(label, min_value=low, max_value=high, step=1, key=key, help=help_text)
+    else:
+        st.text_input(label, key=key, help=help_text)
+    if error is not None:
+        st.caption(f":red[{plain(error)}]")

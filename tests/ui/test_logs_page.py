@@ -16,7 +16,7 @@ from foam_viz.engine.lab_run import LabRun
 from foam_viz.logs.reader import ColumnRule
 from foam_viz.settings import Settings
 from foam_viz.trace import Manifest, Trace
-from foam_viz.ui import logs_address, logs_sources, server
+from foam_viz.ui import logs_sources, server
 from foam_viz.ui.session.logs import OPENS_WITH, Logs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -270,9 +270,58 @@ def test_a_link_reopens_the_view() -> None:
     assert app.query_params["sample"] == "digits-autoencoder-diverged"
 
 
-def test_a_link_and_its_view_are_one() -> None:
-    view = logs_address.defaults() | {"x": "tokens", "log_x": True, "target": 3.5, "metric": ["a/b", "loss"]}
-    query = logs_address.to_query(view, ["s"], ["t"])
-    listed = {key: value if isinstance(value, list) else [value] for key, value in query.items()}
-    assert logs_address.from_query(listed, ["s", "t"]) == (view, ["s"], [])
-    assert logs_address.to_query(logs_address.defaults(), ["t"], ["t"]) == {}
+def test_the_link_holds_what_is_compared_and_how_it_is_inspected() -> None:
+    app = page()
+    keys = [run.key for run in state(app).runs()]
+    app.multiselect(key="logs.chosen").set_value(keys[:2]).run()
+    app.selectbox(key="logs.baseline").select(keys[1]).run()
+    switch(app, "inspect")
+    app.selectbox(key="logs.inspected").select(keys[2]).run()
+    app.selectbox(key="logs.factor").select(3).run()
+    app.selectbox(key="logs.loss-axis").select("decompositions").run()
+    link = dict(app.query_params)
+    assert (link["runs"], link["baseline"], link["run"]) == (keys[:2], keys[1], keys[2])
+    again = page(**link)
+    assert (state(again).chosen, state(again).baseline, state(again).run) == (keys[:2], keys[1], keys[2])
+    assert (state(again).factor, state(again).loss_axis) == (3, "decompositions")
+    assert not again.warning
+
+
+def test_a_run_of_a_link_that_is_not_open_here_is_named() -> None:
+    app = page(tab="inspect", run="0123456789abcdef/a run of another browser")
+    assert app.query_params["run"] == ["0123456789abcdef/a run of another browser"]  # its browser may still be told
+    session = app.session_state["session"]
+    session.recognise("0" * 32)
+    app.run()
+    assert any("is open in this browser" in warning.value for warning in app.warning)
+    assert app.query_params["run"] == ["sample/digits-autoencoder-foam"]
+
+
+def test_a_reload_restores_uploads_selections_and_corrections() -> None:
+    app = upload(page(), ("run.csv", GOOD), ("other.csv", SPIKED))
+    secret = app.session_state["session"].secret
+    app.session_state["session"].recognise(secret)
+    keys = [run.key for run in state(app).runs() if run.source]
+    switch(app, "compare")
+    app.multiselect(key="logs.chosen").set_value(keys).run()
+    app.selectbox(key="logs.baseline").select(keys[0]).run()
+    for link in (dict(app.query_params), {}):  # a reload, and a new tab without a link
+        again = page(**link)
+        again.session_state["session"].recognise(secret)
+        again.run()
+        assert [run.key for run in state(again).runs() if run.source] == keys
+        assert (state(again).chosen, state(again).baseline) == (keys, keys[0])
+        assert not again.warning
+    again.button(key="logs.forget-files").click().run()
+    app.run()
+    assert not state(app).sources and not state(again).sources
+
+
+def test_another_link_is_opened_in_a_tab_that_has_the_page_already() -> None:
+    app = page()
+    app.switch_page("pages/start.py").run()
+    app.query_params.clear()
+    app.query_params["x"] = "fair_time"
+    app.switch_page("pages/run_logs.py").run()
+    assert not app.exception
+    assert app.selectbox(key="logs.x").value == "fair_time"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import streamlit as st
 
 from foam_viz.logs.limits import MEBIBYTE
-from foam_viz.ui import logs_reading
+from foam_viz.ui import address, logs_reading
 from foam_viz.ui.logs_kept import Kept
 from foam_viz.ui.logs_upload import Uploads
 from foam_viz.ui.server import hub, is_active, session_id
@@ -46,6 +48,8 @@ class Session:
         browser: Whose tab it is: a new browser until the page has told the secret that it keeps.
         secret: Of a new browser, for the page to keep. Never shown or logged.
         known: Whether the page has told whose tab it is.
+        page: The page that was drawn last.
+        written: Links that this tab has put into its address; a browser may still tell an earlier one.
         lab: The live lab of this tab; None until it was opened.
         logs: The page of logs of this tab; None until it was opened.
     """
@@ -54,6 +58,8 @@ class Session:
     browser: Browser
     secret: str = field(repr=False)
     known: bool = False
+    page: str = ""
+    written: deque[address.Query] = field(default_factory=lambda: deque(maxlen=64))
     lab: Lab | None = None
     logs: Logs | None = None
 
@@ -67,6 +73,23 @@ class Session:
         if new is not self.browser:
             self.browser.take(new)
             browsers().drop(new)
+        if self.logs is not None:
+            self.logs.recognised()
+
+    def show(self, query: Mapping[str, Sequence[str]]) -> None:
+        """Put a link into the address of the page."""
+        self.written.append({key: list(texts) for key, texts in query.items()})
+        address.show(query)
+
+    def arrived(self, page: str) -> address.Query | None:
+        """Return the link by which this tab came to a page anew, or another one on the page; None where it did not."""
+        query, came = address.shown(), self.page != page
+        self.page = page
+        if not query or query in self.written:
+            return None
+        if came:
+            self.written.append(query)
+        return query if came else None
 
 
 def current() -> Session:
@@ -87,14 +110,21 @@ def begin() -> Session:
 def lab() -> Lab:
     """Return the live lab of this tab; the first call reads the link, before any widget exists."""
     session = current()
+    link = session.arrived("lab")
     if session.lab is None:
         session.lab = Lab.opened(session)
+    elif link is not None:
+        session.lab.follow(link)
+    session.lab.meet()
     return session.lab
 
 
 def logs() -> Logs:
     """Return the page of logs of this tab; the first call reads the link, before any widget exists."""
     session = current()
+    link = session.arrived("logs")
     if session.logs is None:
         session.logs = Logs.opened(session)
+    elif link is not None:
+        session.logs.follow(link)
     return session.logs

@@ -34,7 +34,7 @@ class Browser:
         id: Digest of the secret: the name of the owner of runs and files.
         logs: Logs that it has open.
         control_keys: By view id, the keys of the runs that it may steer.
-        left: By page, the link of what the page showed last.
+        left: By page, the link of what the page showed last, in full.
         confirmed: Confounds that the user said do not matter, in words.
     """
 

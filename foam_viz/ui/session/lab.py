@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from foam_viz.engine import commands, config
-from foam_viz.engine.config import Experiment
+from foam_viz.engine.config import Experiment, LaneConfig
 from foam_viz.engine.hub import ControlRefused, HubFull, TooCostly
 from foam_viz.engine.lab_run import LabRun
 from foam_viz.engine.store import is_identity
+from foam_viz.figures.look import LossAxis
 from foam_viz.optim import catalogue as optimizers
-from foam_viz.optim.fields import FieldError
+from foam_viz.optim.fields import Field, FieldError
+from foam_viz.tasks import catalogue as tasks
+from foam_viz.ui import address
 from foam_viz.ui.server import hub, session_id
+from foam_viz.ui.widgets import read_fields
 
 if TYPE_CHECKING:
     from foam_viz.ui.session import Session
 
+PAGE = "lab"
+Settings = dict[str, Any]
 # How long a click waits for the engine's answer before the page is drawn without it.
 _ANSWER_SECONDS = 0.2
+_TRAINS = ("start", "step", "check", "refresh")
 
 
 @dataclass
@@ -29,12 +37,20 @@ class Lab:
 
     Attributes:
         session: Of the tab.
-        experiment: The configuration on the page; complete and valid.
+        experiment: The configuration on the page, as its widgets show it; complete.
         lane_ids: One identity a lane, so that a lane's widgets stay its own when another lane goes.
-        rejected: Values of a link or a widget that were refused.
+        rejected: What a link asked for and could not have.
+        refused: Settings that cannot be trained, each with the place of its lane; None for the task and the run.
+        errors: The same by key of the widget.
+        beyond: In what the configuration goes beyond what this installation allows.
         view_id: The run on the page, or None.
         factor: Followed factor, or None for the run's own choice.
         lane: Lane whose factor is followed.
+        loss_axis, loss_log: How the loss is drawn.
+        moment: Step that is shown; None for the newest.
+        speed: Steps a second at most of the next run; None for as many as the machine can.
+        device: Where the next run trains.
+        seen: View id of the run that this tab has drawn while nothing was in its place.
         problem: What the last command could not do.
     """
 
@@ -42,11 +58,18 @@ class Lab:
     experiment: Experiment
     lane_ids: list[int]
     rejected: list[FieldError] = field(default_factory=list)
+    refused: list[tuple[int | None, FieldError]] = field(default_factory=list)
+    errors: dict[str, FieldError] = field(default_factory=dict)
+    beyond: list[FieldError] = field(default_factory=list)
     view_id: str | None = None
     factor: int | None = None
     lane: int = 0
+    loss_axis: LossAxis = "step"
+    loss_log: bool = True
+    moment: int | None = None
     speed: float | None = None
     device: str = "auto"
+    seen: str = ""
     problem: str = ""
     next_lane_id: int = 0
 
@@ -65,28 +88,79 @@ class Lab:
         """Say whether this browser may control a run; anybody may where there is none yet."""
         return run is None or hub().controls(run.view_id, self.control_key, self._browser)
 
+    def meet(self) -> None:
+        """Go along with the run before the page is drawn.
+
+        Where its owner began another one in its place, those who were looking see that one. Whoever does not steer it
+        sees the settings of the run, whatever the link says.
+        """
+        run = self.run()
+        if run is None:
+            return
+        seen, self.seen = self.seen, run.view_id if not run.successor else self.seen
+        if run.successor and seen == run.view_id and (successor := hub().find(run.successor, **self._whose())):
+            self.view_id = self.seen = successor.view_id
+            self.factor, self.moment = None, None
+            self.use(successor.experiment)
+        elif seen != run.view_id and self.session.known and not self.may_control(run) and self.changed_since(run):
+            self.use(run.experiment)
+
     def changed_since(self, run: LabRun | None) -> bool:
         """True where the page's configuration is not the run's."""
         return run is not None and run.experiment != self.experiment
 
+    def stopped_by(self, run: LabRun | None) -> str:
+        """Why nothing can be trained now: a run must never train anything but what the page shows; empty if it can."""
+        if self.refused:
+            return " ".join(f"{_whose(self.experiment, place)}{error}." for place, error in self.refused)
+        if run is not None and run.step > 0 and self.changed_since(run):
+            return "The settings on this page are not those of the run."
+        return ""
+
     def command(self, name: str, **arguments: object) -> None:
         """Carries out a click: creates the run where there is none, and waits a moment for the answer."""
         self.problem = ""
-        server, run = hub(), self.run()
+        self.take_in()  # what was typed a moment before the click
+        run = self.run()
+        if (name in _TRAINS and (why := self.stopped_by(run))) or (name == "reset" and (why := self.stopped_by(None))):
+            self.problem = f"Nothing was started. {why}"
+            return
         try:
             if run is None:
                 run = self._created(
-                    *server.create(self.experiment, **self._whose(), device=self.device, speed=self.speed)
+                    *hub().create(self.experiment, **self._whose(), device=self.device, speed=self.speed)
                 )
             elif name == "reset" or (run.step == 0 and not run.running and self.changed_since(run)):
-                run = self._created(
-                    *server.renew(run.view_id, self.control_key, self.experiment, **self._whose(), speed=self.speed)
-                )
+                run = self._renew(run)
             if name != "reset":
-                server.command(run.view_id, self.control_key, commands.make(name, **arguments), owner=self._browser)
+                hub().command(run.view_id, self.control_key, commands.make(name, **arguments), owner=self._browser)
             run.wait(_ANSWER_SECONDS)
         except (ControlRefused, HubFull, TooCostly) as error:
             self.problem = str(error)
+
+    def begin(self, experiment: Experiment) -> None:
+        """Put another configuration on the page. Over a run it makes a new one; the old one is paused and kept."""
+        self.problem = ""
+        self.use(experiment)
+        run = self.run()
+        if run is not None and self.may_control(run):
+            self._replace(run)
+        else:
+            self.view_id = None
+
+    def _replace(self, run: LabRun) -> None:
+        """A new run with the page's settings, where there is room for it; else none."""
+        try:
+            self._renew(run).wait(_ANSWER_SECONDS)
+        except (ControlRefused, HubFull, TooCostly) as error:
+            self.problem, self.view_id = str(error), None
+
+    def _renew(self, old: LabRun) -> LabRun:
+        """A new run in the place of another, which is paused and kept."""
+        speed, device = self.speed_of(old), self.device
+        return self._created(
+            *hub().renew(old.view_id, self.control_key, self.experiment, **self._whose(), device=device, speed=speed)
+        )
 
     @property
     def _browser(self) -> str:
@@ -97,18 +171,28 @@ class Lab:
 
     def _created(self, run: LabRun, key: str) -> LabRun:
         self.view_id, self.session.browser.control_keys[run.view_id] = run.view_id, key
-        self.factor = None
+        self.factor, self.moment = None, None
         return run
+
+    def speed_of(self, run: LabRun | None) -> float | None:
+        """Steps a second at most, of the run where there is one; None for as many as the machine can."""
+        return self.speed if run is None or "speed" not in run.header else run.header["speed"]
 
     def take_copy(self) -> None:
         """A run of one's own under the configuration of the one watched."""
         if (run := self.run()) is not None:
             self.use(run.experiment)
+            self.speed = self.speed_of(run)
         self.view_id = None
 
     def watch(self, view_id: str) -> None:
         """The page shows another run, as it is configured."""
         self.view_id = view_id
+        if (run := self.run()) is not None:
+            self.use(run.experiment)
+
+    def use_own(self) -> None:
+        """Show the settings of the run again."""
         if (run := self.run()) is not None:
             self.use(run.experiment)
 
@@ -118,6 +202,49 @@ class Lab:
             self.session.browser.control_keys[view_id] = control_key
 
     # --- the configuration
+
+    def take_in(self) -> None:
+        """Bring the configuration up to what the widgets say, and find what cannot be trained.
+
+        A value that cannot be is kept where it was typed; until it is mended, nothing can be started.
+        """
+        now = self.experiment
+        errors: dict[str, FieldError] = {}
+        self.refused = []
+
+        def read(
+            fields: Sequence[Field], prefix: str, settings: Mapping[str, Any], place: int | None
+        ) -> dict[str, Any]:
+            values, refused = read_fields(fields, prefix, settings)
+            errors.update({f"{prefix}.{name}": error for name, error in refused.items()})
+            self.refused += [(place, error) for error in refused.values()]
+            return {**settings, **values}
+
+        task_settings = read(tasks.find(now.task).fields, f"set.task.{now.task}", now.task_settings, None)
+        run_settings = read(config.RUN_FIELDS, "set.run", now.run_settings, None)
+        lanes = []
+        for place, (lane_id, lane) in enumerate(zip(self.lane_ids, now.lanes, strict=True)):
+            key = f"set.lane.{lane_id}"
+            name = st.session_state.get(f"{key}.optimizer", lane.optimizer)
+            settings = lane.settings
+            if name != lane.optimizer:
+                settings = lane.becoming(name, now.task)[1]
+            lane = LaneConfig(name, settings, now.task)
+            lanes.append(LaneConfig(name, read(lane.spec.all_fields, f"{key}.{name}", settings, place), now.task))
+        self.experiment = Experiment(now.task, task_settings, run_settings, tuple(lanes))
+        for place, error in self.experiment.misfits():
+            prefix = f"set.task.{now.task}"
+            if place is not None:
+                prefix = f"set.lane.{self.lane_ids[place]}.{lanes[place].optimizer}"
+            errors.setdefault(f"{prefix}.{error.field}", error)
+            self.refused.append((place, error))
+        try:
+            tasks.require_precision(run_settings["precision"], hub().device(self.device))
+        except FieldError as error:
+            errors["set.run.precision"] = error
+            self.refused.append((None, error))
+        self.errors = errors
+        self.beyond = [] if self.refused else hub().review(self.experiment, self.device)
 
     def use(self, experiment: Experiment) -> None:
         """Puts another configuration on the page; its widgets begin anew."""
@@ -134,13 +261,14 @@ class Lab:
     def use_task(self, task: str) -> None:
         """Another task on the page: settings that were at the old task's defaults go to the new one's."""
         lanes = [(lane.optimizer, lane.becoming(lane.optimizer, task)[1]) for lane in self.experiment.lanes]
-        self.experiment = config.build(task, {}, self.experiment.run_settings, lanes)[0]
+        self.experiment = config.build(task, {}, self.experiment.run_settings, lanes, relations=False)[0]
         for key in [key for key in st.session_state if str(key).startswith("set.lane.")]:
             if not key.endswith(".optimizer"):
                 del st.session_state[key]
 
     def add_lane(self) -> None:
         """Another optimizer: the first of the catalogue that is not there yet."""
+        self.take_in()
         present = {lane.optimizer for lane in self.experiment.lanes}
         name = next((name for name in optimizers.OPTIMIZERS if name not in present), "shampoo")
         lanes = [(lane.optimizer, lane.settings) for lane in self.experiment.lanes] + [(name, {})]
@@ -148,44 +276,71 @@ class Lab:
         self.lane_ids += self._new_ids(1)
 
     def remove_lane(self, lane_id: int) -> None:
-        """Take a lane out of the experiment."""
+        """Take a lane out of the experiment. Over a run that has made steps it makes a new one without the lane."""
+        self.take_in()
         place = self.lane_ids.index(lane_id)
         lanes = [(lane.optimizer, lane.settings) for i, lane in enumerate(self.experiment.lanes) if i != place]
         self.experiment = self._rebuilt(lanes)
         self.lane_ids.remove(lane_id)
         self.lane = 0
+        run = self.run()
+        if run is not None and run.step > 0 and self.may_control(run) and not self.refused:
+            self._replace(run)
 
     def _rebuilt(self, lanes: list[tuple[str, dict]]) -> Experiment:
         now = self.experiment
-        return config.build(now.task, now.task_settings, now.run_settings, lanes)[0]
+        return config.build(now.task, now.task_settings, now.run_settings, lanes, relations=False)[0]
 
     # --- the link
 
     @classmethod
     def opened(cls, session: Session) -> Lab:
         """Return what the link asks for."""
-        query = {key: st.query_params.get_all(key) for key in st.query_params}
-        experiment, rejected = config.from_query(query)
-        made = cls(session, experiment, [], rejected)
-        made.lane_ids = made._new_ids(len(experiment.lanes))
-        view_id = (query.get("run") or [None])[-1]
-        if is_identity(view_id):
-            made.view_id = view_id
-        elif view_id is not None:
-            made.rejected.append(FieldError("run", view_id, "the view id of a run: 32 hexadecimal digits"))
+        made = cls(session, config.build()[0], [])
+        made.follow(address.shown())
         return made
 
-    def query(self) -> dict[str, str | list[str]]:
-        """The query of the page's address: the configuration, and the run for those who watch."""
-        query = config.to_query(self.experiment)
-        if self.view_id:
-            query["run"] = self.view_id
-        return query
+    def follow(self, query: address.Query) -> None:
+        """Show what a link asks for. Values that do not fit each other stay as it says: the page shows them as such."""
+        values, refused, rest = address.read(PAGE, query)
+        experiment, unusable = config.from_query(rest, relations=False)
+        self.rejected = [*refused, *unusable]
+        self.use(experiment)
+        self.view_id = values["run"]
+        self.factor, self.lane = values["factor"], values["followed_lane"]
+        self.loss_axis, self.loss_log, self.moment = values["loss_axis"], values["loss_log"], values["moment"]
+        self.speed = address.SPEEDS[values["steps_per_second"]]
+        self.device = values["device"]
+        known = ["auto", *(name for name, _ in hub().devices)]
+        if self.device not in known:
+            self.rejected.append(FieldError("device", self.device, f"one of {', '.join(known)} on this server"))
+            self.device = "auto"
+        for key in ("loss-axis", "loss-log", "device"):
+            st.session_state.pop(key, None)
+
+    def query(self) -> address.Query:
+        """The query of the page's address: the configuration, the run, and what is looked at."""
+        run = self.run()
+        speeds = {speed: text for text, speed in address.SPEEDS.items()}
+        values = {
+            "run": self.view_id,
+            "factor": self.factor,
+            "followed_lane": self.lane,
+            "loss_axis": self.loss_axis,
+            "loss_log": self.loss_log,
+            "moment": self.moment,
+            "steps_per_second": speeds.get(self.speed_of(run), "full"),
+            "device": self.device,
+        }
+        told = config.to_query(self.experiment)
+        listed = {key: text if isinstance(text, list) else [text] for key, text in told.items()}
+        return {**listed, **address.write(PAGE, values)}
 
     def write_address(self) -> None:
-        """Write what the page shows into its address."""
-        query = self.query()
-        now = {key: st.query_params.get_all(key) for key in st.query_params}
-        wanted = {key: value if isinstance(value, list) else [value] for key, value in query.items()}
-        if now != wanted:
-            st.query_params.from_dict(query)
+        """Put the link into the page's address."""
+        self.session.show(self.query())
+
+
+def _whose(experiment: Experiment, place: int | None) -> str:
+    """Whose setting it is, before the setting."""
+    return "" if place is None else f"Lane {place + 1} ({experiment.lanes[place].spec.label}): "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from foam_viz.analysis.comparison import Row
+from foam_viz.figures.look import LossAxis
 from foam_viz.files import SAMPLE_RUNS
 from foam_viz.optim.fields import FieldError
 from foam_viz.trace import Trace, bundle
-from foam_viz.ui import logs_address
+from foam_viz.ui import address
+from foam_viz.ui.server import hub
 from foam_viz.ui.session.open_logs import OpenLogs, Source
 
 if TYPE_CHECKING:
@@ -26,6 +28,24 @@ OPENS_WITH = (
     "digits-autoencoder-shampoo-f200",
     "digits-autoencoder-soap",
     "digits-autoencoder-adamw",
+)
+
+
+PAGE = "logs"
+_KEPT_ELSEWHERE = "the names of runs: there are too many for a link, so the browser that made it keeps them"
+_NOT_OPEN = "a run that is open in this browser; uploaded files are not part of a link"
+_WIDGETS = (
+    "logs.x",
+    "logs.log_",
+    "logs.smoothing",
+    "logs.scale",
+    "logs.raw",
+    "logs.seeds",
+    "logs.target",
+    "logs.at",
+    "logs.tab",
+    "logs.samples",
+    "logs.loss",
 )
 
 
@@ -68,16 +88,22 @@ class Logs:
 
     Attributes:
         session: Of the tab.
-        view: What the page looks at: every field of :mod:`foam_viz.ui.logs_address`.
+        view: What the page looks at: values of :data:`foam_viz.ui.address.LOGS` by name.
         samples: Recorded samples that are open.
         rejected: Values of the link that were refused.
         chosen: Keys of the runs compared; None until the reader chooses: all, up to a dozen.
         run: Key of the run inspected.
         factor: Factor followed.
         moments: By run, the step looked at; a run that is not there is looked at its end.
-        with_live: Show the runs of this session's live lab.
+        with_live: Show the live run beside the logs.
+        watched: View id of the live run of the link; None for that of this tab's live lab.
+        baseline: Key of the run that speed-ups are against.
+        front: Key of the run that is brought forward.
+        loss_axis, loss_log: How the loss of the run inspected is drawn.
         window: Part of the horizontal axis that is zoomed into, with the axis it belongs to.
-        notice: Why the last attempt to open something failed.
+        notice: What the last attempt to open something could not do.
+        followed: The link that was opened last.
+        asked: Keys of runs that it names and that were not found yet.
         awaited: Sources that this tab brought in and that were not read yet.
         answer: The last question to the table of a comparison, and its rows.
     """
@@ -91,8 +117,15 @@ class Logs:
     factor: int = 0
     moments: dict[str, int] = field(default_factory=dict)
     with_live: bool = False
+    watched: str | None = None
+    baseline: str | None = None
+    front: str | None = None
+    loss_axis: LossAxis = "step"
+    loss_log: bool = True
     window: tuple[str, float, float] | None = None
     notice: str = ""
+    followed: address.Query = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
     awaited: set[str] = field(default_factory=set)
     answer: tuple[tuple, list[Row]] | None = None
     _places: dict[str, int] = field(default_factory=dict)
@@ -186,7 +219,9 @@ class Logs:
             yield Run(f"live/{run.view_id}/{place}", f"live: {lane.label()}", trace, "live lab", live=run.running)
 
     def live_run(self):  # noqa: ANN201 - LabRun | None
-        """The run of this session's live lab; None where there is none."""
+        """The live run of the link, or else of this tab's live lab; None where there is none."""
+        if self.watched is not None:
+            return hub().find(self.watched, session=self.session.tab)
         return self.session.lab.run() if self.session.lab else None
 
     @property
@@ -219,15 +254,89 @@ class Logs:
 
     @classmethod
     def opened(cls, session: Session) -> Logs:
-        """Return what the link asks for."""
-        query = {key: st.query_params.get_all(key) for key in st.query_params}
-        view, chosen, rejected = logs_address.from_query(query, sample_names())
-        opens = [name for name in OPENS_WITH if name in sample_names()]
-        return cls(session, view, opens if chosen is None else chosen, rejected)
+        """Return what the link asks for; an address without one is where this browser left off."""
+        made = cls(session, address.defaults(PAGE), [])
+        made.follow(address.shown())
+        return made
+
+    def recognised(self) -> None:
+        """The browser is known now: the link may name what it has open, and what it left off at is its own."""
+        if address.shown() == self.followed:
+            self.follow(self.followed)
+
+    def follow(self, query: Mapping[str, Sequence[str]]) -> None:
+        """Look at what a link asks for."""
+        self.followed = {key: list(texts) for key, texts in query.items()}
+        left = self.browser.left.get(PAGE, {})
+        query = {**query} or {**left}
+        self.rejected = []
+        for key in [key for key, texts in query.items() if list(texts) == [address.KEPT]]:
+            del query[key]
+            if key in left:
+                query[key] = left[key]
+            else:
+                remedy = "choose them again" if self.session.known else ""
+                self.rejected.append(FieldError(key, address.KEPT, _KEPT_ELSEWHERE, remedy))
+        self.view, refused, rest = address.read(PAGE, query)
+        self.rejected += [*refused, *address.unknown(PAGE, rest)]
+        names, opens = sample_names(), _opens()
+        samples = self.view.pop("sample")
+        self.samples = opens if samples is None else [name for name in samples if name in names]
+        unknown = [name for name in samples or () if name not in names]
+        self.rejected += [FieldError("sample", name, "the name of a recorded sample") for name in unknown[:3]]
+        chosen = self.view.pop("runs")
+        self.chosen = None if chosen is None else list(chosen)
+        self.watched = self.view.pop("live")
+        self.with_live = self.with_live or self.watched is not None
+        self.run, self.factor = self.view.pop("run") or "", self.view.pop("factor") or 0
+        self.baseline, self.front = self.view.pop("baseline"), self.view.pop("front")
+        self.loss_axis, self.loss_log = self.view.pop("loss_axis"), self.view.pop("loss_log")
+        moment = self.view.pop("moment")
+        self.moments = {} if moment is None or not self.run else {self.run: moment}
+        self.asked = {key for key in (self.run, self.baseline, self.front, *(self.chosen or ())) if key}
+        for key in [key for key in st.session_state if str(key).startswith(_WIDGETS)]:
+            del st.session_state[key]  # they begin anew, from what the link asks for
+
+    def link(self) -> dict[str, Any]:
+        """Return the values of the link of what is looked at."""
+        live = self.live_run() if self.with_live else None
+        return {
+            **self.view,
+            "sample": None if self.samples == _opens() else tuple(self.samples),
+            "runs": None if self.chosen is None else tuple(self.chosen),
+            "live": live.view_id if live else None,
+            "run": self.run or None,
+            "factor": self.factor or None,
+            "baseline": self.baseline,
+            "front": self.front,
+            "loss_axis": self.loss_axis,
+            "loss_log": self.loss_log,
+            "moment": self.moments.get(self.run),
+        }
+
+    def settle(self, runs: Sequence[Run]) -> None:
+        """Say which runs of the link are not open here, once that is certain."""
+        self.asked -= {run.key for run in runs}
+        if self.with_live and self.live_run() is not None:
+            self.asked = {key for key in self.asked if not key.startswith("live/")}
+        if not self.asked or self.open.pending or not self.session.known:
+            return
+        missing, self.asked = sorted(self.asked), set()
+        self.rejected += [FieldError("run", key, _NOT_OPEN) for key in missing[:3]]
+        self.run = "" if self.run in missing else self.run
+        self.baseline = None if self.baseline in missing else self.baseline
+        self.front = None if self.front in missing else self.front
+        if self.chosen is not None:
+            self.chosen = [key for key in self.chosen if key not in missing] or None
 
     def write_address(self) -> None:
-        """Put what is looked at into the page's address."""
-        query = logs_address.to_query(self.view, self.samples, [n for n in OPENS_WITH if n in sample_names()])
-        wanted = {key: value if isinstance(value, list) else [value] for key, value in query.items()}
-        if {key: st.query_params.get_all(key) for key in st.query_params} != wanted:
-            st.query_params.from_dict(query)
+        """Put what is looked at into the page's address, and remember it for this browser."""
+        if self.asked:  # what the link names may be open in a moment
+            return
+        values = self.link()
+        self.session.show(address.write(PAGE, values))
+        self.browser.left[PAGE] = address.write(PAGE, values, whole=True)
+
+
+def _opens() -> list[str]:
+    return [name for name in OPENS_WITH if name in sample_names()]

@@ -1,0 +1,223 @@
+"""Everything that may stand in the link of a page: one typed catalogue drives the link, its checks and the defaults.
+
+What the reader looks at is described by :data:`foam_viz.figures.look.FIELDS`; a configuration by the catalogues of
+tasks and optimizers, which :mod:`foam_viz.engine.config` reads and writes. Files and corrections are never in a link.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from foam_viz.figures.look import BY_NAME as LOOK
+from foam_viz.optim.fields import NONE_TEXT, Field, FieldError, unknown_key
+
+TABS = {"runs": "What was recognised", "inspect": "Inspect one", "compare": "Compare many"}
+SPEEDS: dict[str, float | None] = {"1": 1.0, "5": 5.0, "25": 25.0, "full": None}
+"""Steps a second that the lab offers, as a link writes them; None for as many as the machine can."""
+KEPT = "kept"
+"""In the place of names that are too long for a link: the browser that made the link remembers them."""
+LONGEST_NAMES = 3000
+"""Characters of a list of names at most; whole addresses beyond some 8,000 are cut by servers on their way."""
+
+_LINE = re.compile(r"[^\x00-\x1f\x7f]{1,300}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """A name in a link.
+
+    Attributes:
+        name: The key of the value.
+        form: What the whole text must look like.
+        words: That in words; reads on from "must be".
+        default: Value where the link does not say.
+    """
+
+    name: str
+    form: re.Pattern[str]
+    words: str
+    default: str | None = None
+
+    def parse(self, text: str) -> str:
+        """Return the name.
+
+        Raises:
+            FieldError: It has another form.
+        """
+        if not self.form.fullmatch(text):
+            raise FieldError(self.name, text, self.words)
+        return text
+
+    def format(self, value: Any) -> str:
+        """Return the name as a link writes it."""
+        return str(value)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One value of a link.
+
+    Attributes:
+        field: What the value may be.
+        key: Its name in the link; the field's own where empty.
+        most: How many values there may be; the key is repeated for each. A list that is empty is written "none".
+    """
+
+    field: Field | Text
+    key: str = ""
+    most: int = 1
+
+    @property
+    def name(self) -> str:
+        """Name of the value, for the page as in the link."""
+        return self.key or self.field.name
+
+    @property
+    def default(self) -> Any:
+        """Value where the link does not say."""
+        return self.field.default
+
+    def read(self, texts: Sequence[str]) -> Any:
+        """Return the value of a link.
+
+        Raises:
+            FieldError: A text is none of its values; it names the key of the link.
+        """
+        try:
+            if self.most == 1:
+                return self.field.parse(texts[-1])
+            if list(texts) == [NONE_TEXT]:
+                return ()
+            if len(texts) > self.most:
+                raise FieldError(self.name, f"{len(texts)} values", f"at most {self.most}; the first are kept")
+            parsed = (self.field.parse(text) for text in dict.fromkeys(texts))
+            return tuple(name for item in parsed for name in (item if isinstance(item, tuple) else (item,)))
+        except FieldError as error:
+            raise FieldError(self.name, error.value, error.allowed, error.remedy) from None
+
+    def write(self, value: Any, *, whole: bool = False) -> list[str]:
+        """Return the texts of a value, none for the default.
+
+        Args:
+            value: What to write.
+            whole: Write all of a list that is too long for a link.
+        """
+        value = tuple(value) if isinstance(value, list) else value
+        if value == self.default:
+            return []
+        if self.most == 1:
+            return [self.field.format(value)]
+        texts = [text if isinstance(text, str) else self.field.format(text) for text in value] or [NONE_TEXT]
+        return texts if whole or sum(map(len, texts)) <= LONGEST_NAMES else [KEPT]
+
+
+def _run(name: str) -> Text:
+    return Text(name=name, form=_LINE, words="the name of an open run")
+
+
+def _view_id(name: str) -> Text:
+    return Text(name=name, form=re.compile("[0-9a-f]{32}"), words="the view id of a run: 32 hexadecimal digits")
+
+
+_SPEED = Field(
+    name="steps_per_second", kind="choice", default="full", choices=tuple(SPEEDS), label="Speed",
+    help="How fast steps are made.",
+)  # fmt: skip
+_TAB = Field(
+    name="tab", kind="choice", default="compare", choices=tuple(TABS), label="View",
+    help="What the page shows of the runs that are open.",
+)  # fmt: skip
+_COMPARED = ("x", "log_x", "log_y", "smoothing", "scale", "raw", "seeds", "target")
+
+LAB: tuple[Item, ...] = (
+    Item(_view_id("run")),
+    Item(LOOK["factor"]),
+    Item(LOOK["lane"], "followed_lane"),
+    Item(LOOK["loss_axis"]),
+    Item(LOOK["loss_log"]),
+    Item(LOOK["at"], "moment"),
+    Item(_SPEED),
+    Item(Text(name="device", form=re.compile(r"[a-z0-9:]{1,20}"), words="auto or a device of this server",
+              default="auto")),
+)  # fmt: skip
+LOGS: tuple[Item, ...] = (
+    Item(_TAB),
+    *(Item(LOOK[name]) for name in _COMPARED),
+    Item(LOOK["read_at"], "at"),
+    Item(LOOK["metrics"], "metric", most=LOOK["metrics"].most),
+    Item(Text(name="sample", form=_LINE, words="the name of a recorded sample"), most=100),
+    Item(_view_id("live")),
+    Item(_run("run")),
+    Item(_run("runs"), most=500),
+    Item(_run("baseline")),
+    Item(_run("front")),
+    Item(LOOK["factor"]),
+    Item(LOOK["loss_axis"]),
+    Item(LOOK["loss_log"]),
+    Item(LOOK["at"], "moment"),
+)
+PAGES: dict[str, tuple[Item, ...]] = {"lab": LAB, "logs": LOGS}
+"""By page, what its link may say besides a configuration."""
+
+Query = dict[str, list[str]]
+
+
+def defaults(page: str) -> dict[str, Any]:
+    """Return the values of a page that was opened without a link."""
+    return {item.name: item.default for item in PAGES[page]}
+
+
+def read(page: str, query: Mapping[str, Sequence[str]]) -> tuple[dict[str, Any], list[FieldError], Query]:
+    """Return the values of a link, complete and checked, what was refused, and the keys that are none of the page's.
+
+    A value that is refused is named with its range and has its default; the rest of the link holds.
+    """
+    values, refused = defaults(page), []
+    items = {item.name: item for item in PAGES[page]}
+    rest: Query = {}
+    for key, texts in query.items():
+        if not texts:
+            continue
+        if key not in items:
+            rest[key] = list(texts)
+            continue
+        item = items[key]
+        try:
+            values[item.name] = item.read(texts)
+        except FieldError as error:
+            refused.append(error)
+            if item.most > 1 and len(texts) > item.most:
+                values[item.name] = item.read(texts[: item.most])
+    return values, refused, rest
+
+
+def write(page: str, values: Mapping[str, Any], *, whole: bool = False) -> Query:
+    """Return the query of a link: only what differs from a page that was opened without one.
+
+    Args:
+        page: Whose link.
+        values: All values of the page.
+        whole: Write lists that are too long for a link, too: for what is not sent over the network.
+    """
+    return {item.name: texts for item in PAGES[page] if (texts := item.write(values[item.name], whole=whole))}
+
+
+def unknown(page: str, rest: Mapping[str, Sequence[str]]) -> list[FieldError]:
+    """Return an error for each key that no value of the page has, with the close ones named."""
+    return [unknown_key(key[:80], [item.name for item in PAGES[page]]) for key in rest]
+
+
+def shown() -> Query:
+    """Return the query of the page's address."""
+    return {key: st.query_params.get_all(key) for key in st.query_params}
+
+
+def show(query: Mapping[str, Sequence[str]]) -> None:
+    """Put a query into the page's address, unless it is there."""
+    if shown() != {key: list(texts) for key, texts in query.items()}:
+        st.query_params.from_dict({key: list(texts) for key, texts in query.items()})
