@@ -13,8 +13,7 @@ if get_script_run_ctx(suppress_warning=True) is None:
 else:
     st.set_page_config(page_title="foam_viz", page_icon=ICON, layout="wide")
     style()
-    page_tools()
-    st.navigation(
+    page = st.navigation(
         [
             st.Page("pages/start.py", title="Start", icon=":material/home:", default=True),
             st.Page("pages/live_lab.py", title="Live lab", icon=":material/science:", url_path="live-lab"),
@@ -22,4 +21,6 @@ else:
             st.Page("pages/your_runs.py", title="Your runs", icon=":material/history:", url_path="your-runs"),
         ],
         position="top",
-    ).run()
+    )
+    page_tools(page.url_path)
+    page.run()

@@ -13,9 +13,13 @@ from foam_viz.ui import assets, session
 _KEY = "page-tools"
 
 
-def page_tools() -> None:
-    """Draw the tools; the page must do so before anything else, so that its first drawing is short."""
-    here = session.begin()
+def page_tools(page: str) -> None:
+    """Draw the tools of a page, before the page: so that its first drawing, of a browser not yet known, is short.
+
+    Args:
+        page: Path of its address.
+    """
+    here = session.begin(page)
 
     def told() -> None:
         value = st.session_state[_KEY].get("browser")

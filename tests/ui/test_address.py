@@ -43,7 +43,7 @@ def test_links_of_the_first_releases_mean_what_they_meant() -> None:
     [
         ("logs", "x", "sideways", "one of step"),
         ("logs", "scale", "nan", "from 0 to 1000000000"),
-        ("logs", "at", "-1", "at least 0"),
+        ("logs", "at", "-1", "from 0 to"),
         ("logs", "moment", "2.5", "an integer"),
         ("logs", "metric", "m" * (LONGEST_NAME + 1), "names"),
         ("logs", "live", "../../etc", "32 hexadecimal digits"),

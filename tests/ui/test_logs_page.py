@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from foam_viz.engine import config
+from foam_viz.engine import config, cost
 from foam_viz.engine.hub import Hub
 from foam_viz.engine.lab_run import LabRun
 from foam_viz.logs.reader import ColumnRule
@@ -248,7 +248,9 @@ def test_a_live_run_is_laid_over_the_logs() -> None:
 def test_a_live_run_that_began_anew_is_shown_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reset puts other traces in the place of those that the panels hold; the page is drawn again then."""
     experiment = config.build(lanes=[("adamw", {})])[0]
-    lab = LabRun("v" * 32, experiment, "cpu", "", 0, "s", header={"running": True})
+    lab = LabRun(
+        "v" * 32, experiment, "cpu", "", cost.project(experiment), owner="", browser="", header={"running": True}
+    )
     lab.traces = [Trace.empty(Manifest(run_id="a", name="a"))]
     logs = Logs(None, {}, [], with_live=True)
     monkeypatch.setattr(Logs, "live_run", lambda self: lab)
@@ -289,12 +291,12 @@ def test_the_link_holds_what_is_compared_and_how_it_is_inspected() -> None:
 
 def test_a_run_of_a_link_that_is_not_open_here_is_named() -> None:
     app = page(tab="inspect", run="0123456789abcdef/a run of another browser")
-    assert app.query_params["run"] == ["0123456789abcdef/a run of another browser"]  # its browser may still be told
+    assert app.query_params["run"] == "0123456789abcdef/a run of another browser"  # its browser may still be told
     session = app.session_state["session"]
     session.recognise("0" * 32)
     app.run()
     assert any("is open in this browser" in warning.value for warning in app.warning)
-    assert app.query_params["run"] == ["sample/digits-autoencoder-foam"]
+    assert app.query_params["run"] == "sample/digits-autoencoder-foam"
 
 
 def test_a_reload_restores_uploads_selections_and_corrections() -> None:
@@ -319,7 +321,7 @@ def test_a_reload_restores_uploads_selections_and_corrections() -> None:
 
 def test_another_link_is_opened_in_a_tab_that_has_the_page_already() -> None:
     app = page()
-    app.switch_page("pages/start.py").run()
+    app.switch_page("pages/live_lab.py").run()
     app.query_params.clear()
     app.query_params["x"] = "fair_time"
     app.switch_page("pages/run_logs.py").run()

@@ -145,7 +145,7 @@ def test_a_link_fills_the_widgets_and_what_it_has_wrong_is_shown() -> None:
 def test_a_run_that_would_stop_a_class_is_refused_with_the_remedy() -> None:
     app = lab(task="digits-autoencoder", lane="foam:max_preconditioner_dim=1")
     words = "max_preconditioner_dim = 1: must be at least"
-    assert any(words in error.value for error in app.sidebar.error)
+    assert any(words in error.value.replace("\\", "") for error in app.sidebar.error)
     press(app, "do-start")
     said = " ".join(error.value for error in app.main.error).replace("\\", "")
     assert words in said
@@ -161,20 +161,45 @@ def test_markup_in_a_link_is_text() -> None:
     assert "\\[x\\]" in shown
 
 
-def test_a_value_that_is_refused_is_named_and_the_old_one_stays() -> None:
-    app = lab(lane="foam")
-    lane = state(app).lane_ids[0]
-    app.text_input(key=f"set.lane.{lane}.foam.epsilon_max").input("-1").run()
+@pytest.mark.parametrize(
+    ("field", "typed", "allowed"),
+    [("epsilon_max", "-1", "a number above 0"), ("epsilon", "1e-3", "at least"), ("tau", "nan", "strictly between")],
+)
+def test_an_invalid_setting_stops_start_and_is_named_beside_its_box_with_its_lane(field, typed, allowed) -> None:
+    """Whether it is out of its range or does not fit another one: what is shown and what is trained never differ."""
+    app = lab(v="2", lane=["adamw", "foam"])
+    lane = state(app).lane_ids[1]
+    app.text_input(key=f"set.lane.{lane}.foam.{field}").input(typed).run()
     assert not app.exception
-    assert state(app).experiment.lanes[0].settings["epsilon_max"] == 3e-7
-    assert any("epsilon" in caption.value and "still" in caption.value for caption in app.caption)
+    blamed = "epsilon_max" if field == "epsilon" else field
+    said = " ".join(error.value for error in app.main.error).replace("\\", "")
+    assert f"Lane 2 (FOAM): {blamed} = " in said and allowed in said
+    assert any(f"{blamed} = " in caption.value.replace("\\", "") for caption in app.sidebar.caption)
+    assert app.text_input(key=f"set.lane.{lane}.foam.{field}").value == typed
+    for button in ("start", "step", "check", "refresh"):
+        assert app.button(key=f"do-{button}").disabled
+    assert len(state(app).refused) == 1
+    assert state(app).view_id is None
+    app.text_input(key=f"set.lane.{lane}.foam.{field}").input("0.5" if field == "tau" else "1e-5").run()
+    assert not app.button(key="do-start").disabled
 
 
-def test_epsilon_max_below_epsilon_is_an_error_on_the_page() -> None:
-    app = lab(lane="foam")
+def test_values_of_a_link_that_do_not_fit_each_other_are_shown_as_they_are_and_not_trained() -> None:
+    app = lab(v="2", lane="foam:epsilon=1e-3,epsilon_max=3e-7")
     lane = state(app).lane_ids[0]
-    app.text_input(key=f"set.lane.{lane}.foam.epsilon_max").input("1e-12").run()
-    assert any("epsilon_max" in error.value for error in app.error)
+    assert app.text_input(key=f"set.lane.{lane}.foam.epsilon").value == "0.001"
+    assert app.text_input(key=f"set.lane.{lane}.foam.epsilon_max").value == "3e-7"
+    assert app.button(key="do-start").disabled
+    assert "epsilon=0.001" in app.query_params["lane"] and "epsilon_max=3e-7" in app.query_params["lane"]
+
+
+def test_what_is_typed_a_moment_before_a_click_is_what_is_trained() -> None:
+    app = lab(v="2", batch_size="16", lane="foam")
+    lane = state(app).lane_ids[0]
+    app.number_input(key=f"set.lane.{lane}.foam.period").set_value(20)
+    press(app, "do-step")  # one message of the browser holds both
+    settle(app)
+    assert state(app).run().experiment.lanes[0].settings["period"] == 20
 
 
 def test_rules_and_precisions_of_a_link_reach_the_page_or_are_refused_on_it() -> None:
@@ -187,11 +212,12 @@ def test_rules_and_precisions_of_a_link_reach_the_page_or_are_refused_on_it() ->
 
 
 def test_a_device_without_float64_is_named_on_the_page(engines: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "devices", [("mps", "Apple GPU"), ("cpu", "CPU")])
+    monkeypatch.setattr(type(engines), "devices", [("mps", "Apple GPU"), ("cpu", "CPU")])
+    monkeypatch.setattr(engines, "device", lambda name: "mps" if name == "auto" else name)
     app = lab(precision="float64", lane="foam")
     shown = " ".join(error.value for error in app.error)
     assert "precision" in shown and "choose the CPU" in shown
-    assert state(app).experiment.run_settings["precision"] == "float32"
+    assert state(app).experiment.run_settings["precision"] == "float64" and app.button(key="do-start").disabled
     app.selectbox(key="device").select("cpu").run()
     assert not app.error and state(app).experiment.run_settings["precision"] == "float64"
 
@@ -237,16 +263,101 @@ def test_a_preset_fills_the_page() -> None:
     assert [lane.settings["period"] for lane in state(app).experiment.lanes] == [10, 50, 100, 200]
 
 
-def test_changed_settings_wait_for_a_reset() -> None:
-    app = press(lab(batch_size="16", lane="foam"), "do-step")
+def stepped(**query: str | list[str]) -> AppTest:
+    app = press(lab(v="2", batch_size="16", **query), "do-step")
     settle(app)
+    assert state(app).run().step == 1
+    return app
+
+
+def test_changed_settings_are_trained_by_a_new_run_and_the_old_one_is_kept(engines: Hub) -> None:
+    app = stepped(lane="foam")
+    old = state(app).view_id
     lane = state(app).lane_ids[0]
     app.number_input(key=f"set.lane.{lane}.foam.period").set_value(20).run()
     assert any("Reset" in info.value for info in app.info)
-    assert state(app).run().experiment.lanes[0].settings["period"] == 10
+    assert app.button(key="do-start").disabled  # it would train other settings than the page shows
+    press(app, "use-own")
+    assert app.number_input(key=f"set.lane.{state(app).lane_ids[0]}.foam.period").value == 10
+    assert not app.button(key="do-start").disabled
+    app.number_input(key=f"set.lane.{state(app).lane_ids[0]}.foam.period").set_value(20).run()
     press(app, "do-reset")
     settle(app)
-    assert state(app).run().experiment.lanes[0].settings["period"] == 20
+    new = state(app).run()
+    assert new.view_id != old and new.step == 0
+    assert new.experiment.lanes[0].settings["period"] == 20
+    assert app.query_params["run"] == new.view_id
+    kept = engines.find(old, session="another tab")
+    until(lambda: kept.step == 1)
+    assert kept.experiment.lanes[0].settings["period"] == 10
+
+
+def test_a_preset_over_a_paused_run_makes_a_new_one_and_watchers_go_along() -> None:
+    app = stepped(lane="adamw")
+    old = state(app).view_id
+    guest = lab(run=old)
+    guest.session_state["session"].tab = "guest"
+    guest.session_state["session"].recognise("1" * 32)
+    guest.run()
+    app.selectbox(key="preset").select("how-stale").run()
+    settle(app)
+    new = state(app).run()
+    assert new.view_id != old and new.step == 0
+    assert new.experiment == state(app).experiment
+    assert [lane.settings["period"] for lane in new.experiment.lanes] == [10, 50, 100, 200]
+    assert app.query_params["run"] == new.view_id
+    assert app.query_params["lane"] == [lane.text() for lane in new.experiment.lanes]
+    guest.run()
+    assert state(guest).view_id == new.view_id
+    assert guest.query_params["run"] == new.view_id
+    assert state(guest).experiment == new.experiment
+
+
+def test_removing_a_lane_of_a_run_makes_a_new_one(engines: Hub) -> None:
+    app = stepped(lane=["foam", "adamw"])
+    old = state(app).view_id
+    press(app, f"remove-{state(app).lane_ids[0]}")
+    new = state(app).run()
+    assert new.view_id != old and [lane.optimizer for lane in new.experiment.lanes] == ["adamw"]
+    assert len(engines.find(old, session="another tab").experiment.lanes) == 2
+
+
+def test_the_speed_shown_is_the_speed_run_at() -> None:
+    app = lab(v="2", batch_size="16", lane="adamw")
+    app.selectbox(key="speed").select("5 steps/s").run()
+    press(app, "do-step")
+    settle(app)
+    link = dict(app.query_params)
+    assert link["steps_per_second"] == "5"
+    again = lab(**{**link, "steps_per_second": "25"})  # as by somebody else's link, or an older one
+    assert again.selectbox(key="speed").value == "5 steps/s"
+    assert state(again).run().header["speed"] == 5
+    press(app, "do-reset")
+    settle(app)
+    assert state(app).run().header["speed"] == 5 and app.selectbox(key="speed").value == "5 steps/s"
+
+
+def test_the_link_holds_what_is_looked_at() -> None:
+    app = stepped(lane=["adamw", "foam"])
+    app.selectbox(key="loss-axis").select("decompositions").run()
+    app.selectbox(key="follow-factor").select(2).run()
+    link = dict(app.query_params)
+    assert (link["loss_axis"], link["factor"], link["followed_lane"]) == ("decompositions", "2", "1")
+    again = lab(**link)
+    assert (state(again).loss_axis, state(again).factor, state(again).lane) == ("decompositions", 2, 1)
+    assert again.selectbox(key="loss-axis").value == "decompositions"
+    assert not again.warning
+
+
+def test_another_link_is_opened_in_a_tab_that_has_a_run_already() -> None:
+    app = stepped(lane="foam")
+    old = state(app).view_id
+    app.switch_page("pages/run_logs.py").run()
+    app.query_params.clear()
+    app.query_params["v"], app.query_params["lane"] = "2", "shampoo:period=50"
+    app.switch_page("pages/live_lab.py").run()
+    assert [lane.settings["period"] for lane in state(app).experiment.lanes] == [50]
+    assert state(app).view_id is None and old not in str(dict(app.query_params))
 
 
 def test_a_run_of_somebody_else_is_watched(engines: Hub) -> None:
@@ -254,6 +365,9 @@ def test_a_run_of_somebody_else_is_watched(engines: Hub) -> None:
     settle(owner)
     view_id = state(owner).view_id
     guest = lab(run=view_id, lane="foam", batch_size="16")
+    assert guest.button(key="do-start").disabled and not guest.info  # whose tab it is will be known in a moment
+    guest.session_state["session"].recognise("2" * 32)
+    guest.run()
     assert any("somebody else steers" in info.value for info in guest.info)
     assert guest.button(key="do-start").disabled is True
     assert state(guest).run().step == 1

@@ -48,7 +48,8 @@ class Session:
         browser: Whose tab it is: a new browser until the page has told the secret that it keeps.
         secret: Of a new browser, for the page to keep. Never shown or logged.
         known: Whether the page has told whose tab it is.
-        page: The page that was drawn last.
+        page: Path of the page that was drawn last.
+        came: Whether the tab came to another page since a link was looked for.
         written: Links that this tab has put into its address; a browser may still tell an earlier one.
         lab: The live lab of this tab; None until it was opened.
         logs: The page of logs of this tab; None until it was opened.
@@ -59,6 +60,7 @@ class Session:
     secret: str = field(repr=False)
     known: bool = False
     page: str = ""
+    came: bool = False
     written: deque[address.Query] = field(default_factory=lambda: deque(maxlen=64))
     lab: Lab | None = None
     logs: Logs | None = None
@@ -81,15 +83,10 @@ class Session:
         self.written.append({key: list(texts) for key, texts in query.items()})
         address.show(query)
 
-    def arrived(self, page: str) -> address.Query | None:
-        """Return the link by which this tab came to a page anew, or another one on the page; None where it did not."""
-        query, came = address.shown(), self.page != page
-        self.page = page
-        if not query or query in self.written:
-            return None
-        if came:
-            self.written.append(query)
-        return query if came else None
+    def arrived(self) -> address.Query | None:
+        """Return the link by which this tab came to the page anew; None where it came without one, or was here."""
+        query, came, self.came = address.shown(), self.came, False
+        return query if came and query and query not in self.written else None
 
 
 def current() -> Session:
@@ -100,17 +97,22 @@ def current() -> Session:
     return st.session_state[KEY]
 
 
-def begin() -> Session:
-    """Return the session, once for each time a page is drawn: its browser is here."""
+def begin(page: str) -> Session:
+    """Return the session, once for each time a page is drawn: its browser is here.
+
+    Args:
+        page: Path of the page's address.
+    """
     session = current()
     browsers().note(session.browser, session.tab)
+    session.came, session.page = session.came or page != session.page, page
     return session
 
 
 def lab() -> Lab:
     """Return the live lab of this tab; the first call reads the link, before any widget exists."""
     session = current()
-    link = session.arrived("lab")
+    link = session.arrived()
     if session.lab is None:
         session.lab = Lab.opened(session)
     elif link is not None:
@@ -122,7 +124,7 @@ def lab() -> Lab:
 def logs() -> Logs:
     """Return the page of logs of this tab; the first call reads the link, before any widget exists."""
     session = current()
-    link = session.arrived("logs")
+    link = session.arrived()
     if session.logs is None:
         session.logs = Logs.opened(session)
     elif link is not None:

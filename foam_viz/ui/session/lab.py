@@ -18,7 +18,7 @@ from foam_viz.optim import catalogue as optimizers
 from foam_viz.optim.fields import Field, FieldError
 from foam_viz.tasks import catalogue as tasks
 from foam_viz.ui import address
-from foam_viz.ui.server import hub, session_id
+from foam_viz.ui.server import hub
 from foam_viz.ui.widgets import read_fields
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class Lab:
         return self.session.browser.id
 
     def _whose(self) -> dict[str, str]:
-        return {"session": session_id(), "owner": self._browser}
+        return {"session": self.session.tab, "owner": self._browser}
 
     def _created(self, run: LabRun, key: str) -> LabRun:
         self.view_id, self.session.browser.control_keys[run.view_id] = run.view_id, key
@@ -232,12 +232,16 @@ class Lab:
             lane = LaneConfig(name, settings, now.task)
             lanes.append(LaneConfig(name, read(lane.spec.all_fields, f"{key}.{name}", settings, place), now.task))
         self.experiment = Experiment(now.task, task_settings, run_settings, tuple(lanes))
+        wrong = {place for place, _ in self.refused}
         for place, error in self.experiment.misfits():
+            if place in wrong:
+                continue  # what was typed there is not what would not fit
             prefix = f"set.task.{now.task}"
             if place is not None:
                 prefix = f"set.lane.{self.lane_ids[place]}.{lanes[place].optimizer}"
             errors.setdefault(f"{prefix}.{error.field}", error)
             self.refused.append((place, error))
+        self.device = st.session_state.get("device", self.device)
         try:
             tasks.require_precision(run_settings["precision"], hub().device(self.device))
         except FieldError as error:
