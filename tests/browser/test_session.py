@@ -80,6 +80,7 @@ def test_a_second_tab_of_the_browser_steers_and_another_browser_watches(page, an
     click(tab, "Reset")
     eventually(lambda: parse_qs(urlparse(address(tab)).query)["run"] != run)
     new = parse_qs(urlparse(address(tab)).query)["run"]
+    another.get_by_role("button", name="Watch that one").click(timeout=60_000)
     eventually(lambda: parse_qs(urlparse(address(another)).query)["run"] == new, 60)
 
 

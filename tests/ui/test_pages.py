@@ -292,7 +292,7 @@ def test_changed_settings_are_trained_by_a_new_run_and_the_old_one_is_kept(engin
     assert kept.experiment.lanes[0].settings["period"] == 10
 
 
-def test_a_preset_over_a_paused_run_makes_a_new_one_and_watchers_go_along() -> None:
+def test_a_preset_over_a_paused_run_makes_a_new_one_to_which_watchers_are_led() -> None:
     app = stepped(lane="adamw")
     old = state(app).view_id
     guest = lab(run=old)
@@ -308,6 +308,7 @@ def test_a_preset_over_a_paused_run_makes_a_new_one_and_watchers_go_along() -> N
     assert app.query_params["run"] == new.view_id
     assert app.query_params["lane"] == [lane.text() for lane in new.experiment.lanes]
     guest.run()
+    press(guest, "watch-successor")
     assert state(guest).view_id == new.view_id
     assert guest.query_params["run"] == new.view_id
     assert state(guest).experiment == new.experiment
@@ -400,6 +401,7 @@ def test_who_watches_a_run_is_led_to_the_one_that_its_owner_began_after_it(engin
     owner = press(lab(batch_size="16", lane="foam"), "do-step")
     settle(owner)
     guest = lab(run=state(owner).view_id, lane="foam", batch_size="16")
+    guest.session_state["session"].recognise("3" * 32)
     engines.attend(state(owner).view_id, "guest", browser="theirs")  # all pages of these tests are one session
     press(owner, "do-reset")
     settle(owner)

@@ -50,7 +50,7 @@ class Lab:
         moment: Step that is shown; None for the newest.
         speed: Steps a second at most of the next run; None for as many as the machine can.
         device: Where the next run trains.
-        seen: View id of the run that this tab has drawn while nothing was in its place.
+        seen: View id of the run whose settings were compared with those of the link.
         problem: What the last command could not do.
     """
 
@@ -89,20 +89,12 @@ class Lab:
         return run is None or hub().controls(run.view_id, self.control_key, self._browser)
 
     def meet(self) -> None:
-        """Go along with the run before the page is drawn.
-
-        Where its owner began another one in its place, those who were looking see that one. Whoever does not steer it
-        sees the settings of the run, whatever the link says.
-        """
+        """Show the settings of a run that is only watched, whatever the link says; once for each run."""
         run = self.run()
-        if run is None:
+        if run is None or not self.session.known or self.seen == run.view_id:
             return
-        seen, self.seen = self.seen, run.view_id if not run.successor else self.seen
-        if run.successor and seen == run.view_id and (successor := hub().find(run.successor, **self._whose())):
-            self.view_id = self.seen = successor.view_id
-            self.factor, self.moment = None, None
-            self.use(successor.experiment)
-        elif seen != run.view_id and self.session.known and not self.may_control(run) and self.changed_since(run):
+        self.seen = run.view_id
+        if not self.may_control(run) and self.changed_since(run):
             self.use(run.experiment)
 
     def changed_since(self, run: LabRun | None) -> bool:
