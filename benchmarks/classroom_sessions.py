@@ -91,13 +91,13 @@ async def sessions(report: Report, server: Server, count: int, seconds: float) -
     query = "&".join(f"lane={lane}" for lane in _LANES)
     everybody = [Visitor(server.url, query, steers=True) for _ in range(count)]
     first = everybody[0]
-    await first.start()
+    await _start(first)
     await asyncio.sleep(_WARM_SECONDS)
     began, before = time.perf_counter(), first.board.step
     await asyncio.sleep(_ALONE_SECONDS)
     alone = (first.board.step - before) / (time.perf_counter() - began)
     for visitor in everybody[1:]:
-        await visitor.start()
+        await _start(visitor)
     await asyncio.sleep(_WARM_SECONDS)
     began, steps = time.perf_counter(), [visitor.board.step for visitor in everybody]
     clickers = random.sample(everybody, min(_CLICKERS, count))
@@ -111,6 +111,12 @@ async def sessions(report: Report, server: Server, count: int, seconds: float) -
     report.at_most(f"{name}: errors{': ' + errors[0] if errors else ''}", len(errors), 0)
     for visitor in everybody:
         await visitor.close()
+
+
+async def _start(visitor: Visitor) -> None:
+    """Starts a run; its page is drawn once more, as it was drawn before the run had begun."""
+    await visitor.start()
+    await visitor.page.rerun()
 
 
 async def _clicks(visitor: Visitor, end: float) -> list[float]:
