@@ -1,40 +1,23 @@
-"""The board: every panel of a page in one browser component that updates without re-mounting.
+"""The board: every panel of a page in one browser component that subscribes to the feed by itself.
 
 `st.plotly_chart` makes a new element for each change of its data: it flickers and forgets the zoom. The
-board is one `components.v2` component under a stable key whose script calls `Plotly.react`. It is sent what
-changed since the last time, as deflated JSON; the browser asks for everything again when it finds that it
-missed something.
+board is one `components.v2` component under a stable key whose script calls `Plotly.react`. Streamlit tells
+it what to look at and nothing more; what there is to see comes through the feed (see docs/feed.md).
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from hashlib import blake2b
-from math import isfinite
+from time import time_ns
 from typing import Any, Literal
 
-import orjson
 import streamlit as st
 
-from foam_viz.figures.panel import Drawing, PanelSpec
 from foam_viz.ui import assets
-from foam_viz.ui.isolation import isolated
-
-_LEVEL = 6
-"""Of deflation, from 1 to 9: a full board of a long run stays under its bytes."""
 
 LaneState = Literal["waiting", "running", "paused", "finished", "diverged", "interrupted"]
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One card: what it is and what it shows now."""
-
-    spec: PanelSpec
-    drawing: Drawing
 
 
 @dataclass(frozen=True)
@@ -56,72 +39,81 @@ class LaneChip:
 
 
 @dataclass
-class Sent:
-    """Which revision of each panel the browser of one session was sent last."""
+class Looking:
+    """What the board of a page looks at, as far as this side knows.
 
-    revisions: dict[str, str] = field(default_factory=dict)
+    Attributes:
+        source: Id of the source.
+        look: Fields of the look that the page chooses or was told of.
+        serial: Rises when the page chooses another one; the browser then takes the page's. It goes by the clock, so
+            that it rises over a restart of the server, too.
+    """
+
+    source: str = ""
+    look: dict[str, Any] = field(default_factory=dict)
+    serial: int = 0
+
+    def choose(self, source: str, look: Mapping[str, Any]) -> None:
+        """Take over what the page wants."""
+        if source == self.source and {**self.look, **look} == self.look:
+            return
+        self.source, self.look = source, dict(look)
+        self.serial = max(self.serial + 1, time_ns() // 1_000_000)
+
+    def told(self, **look: Any) -> None:
+        """Note what the browser looks at already."""
+        self.look.update(look)
 
 
 def board(
     *,
     key: str,
-    panels: Sequence[Panel],
-    lanes: Sequence[LaneChip] = (),
-    status: Sequence[tuple[str, str, str]] = (),
+    source: str,
+    look: Mapping[str, Any],
+    outline: str = "",
     session: Mapping[str, str | None] | None = None,
-    everything: bool = False,
+    time: bool = True,
+    plays: bool = False,
     on_follow: Callable[[int | None, int], None] | None = None,
+    on_moment: Callable[[int | None], None] | None = None,
     on_control: Callable[[str, str], None] | None = None,
-    on_range: Callable[[str, tuple[float, float] | None], None] | None = None,
-    on_resend: Callable[[], None] | None = None,
-    on_hidden: Callable[[bool], None] | None = None,
-    focus: int | None = None,
 ) -> None:
-    """Draws the board, or updates it in place.
+    """Draw the board, or tell it that the page looks at something else.
 
     Args:
-        key: stable key of the component; one board under it a page.
-        panels: the cards in reading order. A panel whose drawing did not change since the last send is not
-            sent.
-        lanes: the table of runs, one row a lane; all rows have the same columns.
-        status: `(label, text, help)` shown above the table; an empty label shows the text alone.
+        key: Stable key of the component; one board under it a page.
+        source: Id of what is looked at.
+        look: The fields of the look that the page's controls choose. Those it leaves out are the browser's: where
+            ``at`` is not among them, the time cursor moves without the page.
+        outline: What the page was drawn for; when the feed says that it is another one, the page runs again.
         session: `{"view_id": ..., "control_key": ... or None}`. A control key is remembered in the browser
             tab; when it is None and the tab remembers one for this view, `on_control` is called with it,
             once.
-        everything: send every panel whatever was sent before; set it on full runs of the page.
-        on_follow: called with (factor index, lane position) when a factor is clicked, and with (None, lane
-            position) when a run in the table is. Without it nothing can be clicked.
-        on_control: called with (view id, control key); see `session`.
-        on_range: called with (panel id, part of the horizontal axis looked at, None for all of it) when the
-            reader zooms a figure whose ``layout.meta`` says ``detail``.
-        on_resend: called after the browser asked for what it lacks; the board sends everything then by
-            itself.
-        on_hidden: called with whether the page is out of sight (another tab, a minimized window), when that changes.
-        focus: position of the lane whose factor is followed, marked in the table.
+        time: Whether there is a time cursor.
+        plays: Play what was recorded as soon as the page is open, unless the reader wants less motion.
+        on_follow: Called with (factor index, lane position) when a factor is clicked, and with (None, lane
+            position) when a run in the table is.
+        on_moment: Called with the step shown, None for the newest, once the time cursor rests.
+        on_control: Called with (view id, control key); see `session`.
 
     Raises:
-        OSError: the assets cannot be written into the static folder.
+        OSError: The assets cannot be written into the static folder.
     """
-    memory: Sent = st.session_state.setdefault(f"{key} sent", Sent())
-    if everything:
-        memory.revisions.clear()
-    head = {
-        "lanes": [{"position": c.position, "label": c.label, "cells": c.cells, "state": c.state} for c in lanes],
-        "status": status,
-        "session": dict(session) if session else None,
-        "follows": on_follow is not None,
-        "focus": focus,
-    }
-
-    def resend() -> None:
-        memory.revisions.clear()
-        if on_resend:
-            on_resend()
+    looking: Looking = st.session_state.setdefault(f"{key} looking", Looking())
+    looking.choose(source, look)
 
     def follow() -> None:
         value = _value(key, "follow")
-        if on_follow and _whole(value.get("lane")) and (value.get("factor") is None or _whole(value["factor"])):
-            on_follow(value["factor"], value["lane"])
+        factor, lane = value.get("factor"), value.get("lane")
+        if on_follow and _whole(lane) and (factor is None or _whole(factor)):
+            looking.told(lane=lane, **({} if factor is None else {"factor": factor}))
+            on_follow(factor, lane)
+
+    def moment() -> None:
+        at = _value(key, "moment").get("at")
+        if on_moment and (at is None or _whole(at)):
+            looking.told(at=at)
+            on_moment(at)
 
     def control() -> None:
         value = _value(key, "control")
@@ -129,88 +121,30 @@ def board(
         if on_control and all(isinstance(text, str) and 0 < len(text) <= 256 for text in texts):
             on_control(*texts)
 
-    def look() -> None:
-        value = _value(key, "range")
-        if on_range and isinstance(value.get("panel"), str) and (window := _window(value.get("window"))) is not False:
-            on_range(value["panel"], window)
-
-    def hide() -> None:
-        value = _value(key, "hidden")
-        if on_hidden and isinstance(value.get("hidden"), bool):
-            on_hidden(value["hidden"])
-
     _component(assets.published())(
         key=key,
-        data=payload(panels, head, memory),
+        data={
+            "feed": "feed",
+            "source": looking.source,
+            "look": looking.look,
+            "look_serial": looking.serial,
+            "outline": outline,
+            "session": dict(session) if session else None,
+            "time": time,
+            "plays": plays,
+            "tells": [name for name, wanted in (("follow", on_follow), ("moment", on_moment)) if wanted],
+        },
         on_follow_change=follow,
+        on_moment_change=moment,
         on_control_change=control,
-        on_range_change=look,
-        on_resend_change=resend,
-        on_hidden_change=hide,
+        on_outline_change=lambda: None,  # that the page runs again is all
     )
-
-
-def payload(panels: Sequence[Panel], head: Mapping[str, Any], sent: Sent) -> bytes:
-    """What the browser is sent: deflated JSON, remembering in `sent` what it contains.
-
-    Each panel is `{"id", "revision"}`, and unless that very revision was sent before also its words and
-    figure. No panel depends on an earlier update, because under load the browser skips some.
-    """
-    parts = [_panel(panel, sent) for panel in panels]
-    for gone in sent.revisions.keys() - {panel.spec.id for panel in panels}:
-        del sent.revisions[gone]
-    text = _json({**head, "panels": None}).removesuffix(b"null}")
-    return zlib.compress(b"%b[%b]}" % (text, b",".join(parts)), _LEVEL)
-
-
-def _panel(panel: Panel, sent: Sent) -> bytes:
-    spec = panel.spec
-    body = isolated(
-        f"The panel {spec.title}", lambda: _body(spec, panel.drawing), lambda line: _body(spec, Drawing(empty=line))
-    )
-    revision = blake2b(body, digest_size=8).hexdigest()
-    head = _json({"id": spec.id, "revision": revision})
-    if sent.revisions.get(spec.id) == revision:
-        return head
-    sent.revisions[spec.id] = revision
-    return head[:-1] + b"," + body[1:]
-
-
-def _body(spec: PanelSpec, drawing: Drawing) -> bytes:
-    return _json(
-        {
-            "title": drawing.title or spec.title,
-            "help": spec.help,
-            "columns": spec.columns,
-            "height": spec.height,
-            "reading": drawing.reading,
-            "moment": drawing.moment,
-            "empty": drawing.empty,
-            "text": drawing.text,
-            "figure": drawing.figure,
-        }
-    )
-
-
-def _json(value: Any) -> bytes:
-    """Plain values and numpy scalars as JSON; NaN and infinity, which JSON lacks, as null: a gap in a figure."""
-    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _value(key: str, event: str) -> dict:
     """What the browser sent with an event; an empty dict if it is not the object it should be."""
     value = st.session_state[key].get(event)
     return value if isinstance(value, dict) else {}
-
-
-def _window(value: object) -> tuple[float, float] | None | Literal[False]:
-    """Two ascending finite numbers, None for none; False for what is neither."""
-    if value is None:
-        return None
-    numbers = [
-        float(item) for item in value if isinstance(item, int | float) and not isinstance(item, bool) and isfinite(item)
-    ] if isinstance(value, list) else []  # fmt: skip
-    return (numbers[0], numbers[1]) if len(numbers) == 2 and numbers[0] < numbers[1] else False
 
 
 def _whole(value: object) -> bool:

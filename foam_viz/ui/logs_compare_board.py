@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
+from typing import Any
 
 import streamlit as st
 
@@ -16,106 +17,85 @@ from foam_viz.figures.look import Look
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.figures.theme import number
 from foam_viz.trace.visible import shortened
-from foam_viz.ui.board import LaneChip, Panel, board
-from foam_viz.ui.isolation import drawing
+from foam_viz.ui.board import LaneChip, board
+from foam_viz.ui.feed.recorded import RecordedSource
+from foam_viz.ui.own_sources import own_source
 from foam_viz.ui.session.logs import Logs, Run
 
-_LIVE_SECONDS = 1.0
 _MOST_CHIPS = 12
 """Rows of the table above the panels; more runs get a table of their own below."""
 _WITHHELD = "withheld"
 
 
 def draw(state: Logs, runs: list[Run], baseline: int | None, highlight: int | None, allowed: bool) -> None:
-    """Draws the board, again and again while a live run trains."""
-    st.session_state["logs-compare-everything"] = True
-    metrics: list[str] = st.session_state["logs.metric"]
+    """Draw the board; from then on it follows a run that trains by itself."""
+    view = {**state.view, "metric": tuple(st.session_state["logs.metric"])}
     places = state.places([run.key for run in runs])
     front = None if highlight is None else places[highlight]
+    withheld = BY_ID[view["x"]].measure == "time" and not allowed
+    few = len(runs) <= _MOST_CHIPS
 
-    @st.fragment(run_every=_LIVE_SECONDS if any(run.live for run in runs) else None, key="logs-compare-panels")
-    def panels() -> None:
-        def on_range(panel: str, window: tuple[float, float] | None) -> None:
-            state.window = None if window is None else (state.view["x"], *window)
+    def lanes() -> list[Lane]:
+        return [Lane(run.trace, shortened(run.label), place) for run, place in zip(runs, places, strict=True)]
 
-        lanes = [Lane(run.trace, shortened(run.label), place) for run, place in zip(runs, places, strict=True)]
-        rows = table(state, lanes, metrics, baseline)
-        time = BY_ID[state.view["x"]].measure == "time"
-        board(
-            key="logs-compare-board",
-            panels=drawn(state, lanes, metrics, front),
-            lanes=chips(runs, lanes, rows, state, withheld=time and not allowed) if len(lanes) <= _MOST_CHIPS else [],
-            everything=st.session_state.pop("logs-compare-everything", False),
-            on_range=on_range,
-            focus=None,
+    def head(shown: Sequence[Lane], at: int | None) -> tuple[list[LaneChip], list]:
+        return chips(runs, shown, table(view, shown, baseline), view, withheld) if few else [], []
+
+    def make(identity: str) -> RecordedSource:
+        growing = any(run.live for run in runs)
+        panels = compared(Scene(lanes(), Look.of(chosen)))
+        return RecordedSource(
+            identity, lanes if growing else lanes(), head=head, panels=panels, follows=False, points=Look.max_points
         )
-        if len(lanes) > _MOST_CHIPS:
-            _long_table(runs, lanes, rows, state, withheld=time and not allowed)
-        if any(run.live for run in runs) and (not state.training or state.replaced(runs)):
-            st.rerun()
 
-    panels()
+    chosen = look(view, front)
+    question = (tuple((run.trace, run.label, run.live) for run in runs), tuple(places), baseline, withheld)
+    board(
+        key="logs-compare-board",
+        source=own_source("logs-compare-board", (question, tuple(view.items())), make),
+        look=chosen,
+        time=False,
+    )
+    if not few:
+        _long_table(runs, lanes(), view, baseline, withheld)
 
 
-def smoothing_of(state: Logs) -> Smoothing:
+def smoothing_of(view: Mapping[str, Any]) -> Smoothing:
     """The smoothing chosen."""
-    return Smoothing(state.view["smoothing"], state.view["scale"])
+    return Smoothing(view["smoothing"], view["scale"])
 
 
-def look(state: Logs, metrics: Sequence[str], highlight: int | None) -> Look:
-    """What the reader chose."""
-    view, window = state.view, state.window
-    zoomed = window is not None and window[0] == view["x"]
-    return Look(
-        metrics=tuple(metrics),
-        x=view["x"],
-        log_x=view["log_x"],
-        log_y=view["log_y"],
-        smoothing=view["smoothing"],
-        scale=view["scale"],
-        raw=view["raw"],
-        seeds=view["seeds"],
+def look(view: Mapping[str, Any], highlight: int | None) -> dict[str, Any]:
+    """The fields of the look that the page chooses; the part of the axis that is zoomed into is the browser's."""
+    names = ("x", "log_x", "log_y", "smoothing", "scale", "raw", "seeds", "target")
+    return {"metrics": list(view["metric"]), "highlight": highlight, **{name: view[name] for name in names}}
+
+
+def table(view: Mapping[str, Any], lanes: Sequence[Lane], baseline: int | None) -> list[Row]:
+    """What each run reached of the first metric."""
+    if not view["metric"]:
+        return [Row() for _ in lanes]
+    return compare(
+        [lane.trace for lane in lanes],
+        view["metric"][0],
+        axis=view["x"],
         target=view["target"],
-        highlight=highlight,
-        x_from=window[1] if zoomed else None,
-        x_to=window[2] if zoomed else None,
+        baseline=baseline,
+        smoothing=smoothing_of(view),
+        at=view["at"],
     )
 
 
-def drawn(state: Logs, lanes: Sequence[Lane], metrics: Sequence[str], highlight: int | None) -> list[Panel]:
-    """A panel for each metric, and refresh rates and damping where any run has checks of its factors."""
-    scene = Scene(lanes, look(state, metrics, highlight))
-    return [Panel(spec, drawing(spec, scene)) for spec in compared(scene)]
-
-
-def table(state: Logs, lanes: Sequence[Lane], metrics: Sequence[str], baseline: int | None) -> list[Row]:
-    """What each run reached of the first metric; computed again only when a run or the question changed."""
-    if not metrics:
-        return [Row() for _ in lanes]
-    traces = tuple(lane.trace for lane in lanes)
-    asked = {
-        "axis": state.view["x"],
-        "target": state.view["target"],
-        "baseline": baseline,
-        "smoothing": smoothing_of(state),
-        "at": state.view["at"],
-    }
-    question = (traces, tuple((trace.revision, trace.at) for trace in traces), metrics[0], tuple(asked.values()))
-    if state.answer is None or state.answer[0] != question:
-        state.answer = (question, compare(traces, metrics[0], **asked))
-    return state.answer[1]
-
-
-def cells(row: Row, state: Logs, withheld: bool) -> list[tuple[str, str, str]]:
+def cells(row: Row, view: Mapping[str, Any], withheld: bool) -> list[tuple[str, str, str]]:
     """`(label, text, explanation)` of one run."""
-    axis = BY_ID[state.view["x"]]
+    axis = BY_ID[view["x"]]
     if row.missing:
         found = [("Best", "–", row.missing), ("Last", "–", row.missing)]
     else:
         found = [_value("Best", row.best, "Best value logged"), _value("Last", row.last, "Last value")]
-    if state.view["at"] is not None:
-        found.append(_value(f"At step {number(int(state.view['at']))}", row.at, "Value there, or the last one before"))
-    if state.view["target"] is None:
+    if view["at"] is not None:
+        found.append(_value(f"At step {number(int(view['at']))}", row.at, "Value there, or the last one before"))
+    if view["target"] is None:
         return found
     reach = row.reach
     step = "–" if reach is None else number(int(reach.step)) if reach.reached else "not reached"
@@ -146,26 +126,28 @@ def _value(label: str, value: Value | None, help_text: str) -> tuple[str, str, s
 
 
 def chips(
-    runs: Sequence[Run], lanes: Sequence[Lane], rows: Sequence[Row], state: Logs, withheld: bool
+    runs: Sequence[Run], lanes: Sequence[Lane], rows: Sequence[Row], view: Mapping[str, Any], withheld: bool
 ) -> list[LaneChip]:
     """The table above the panels."""
     return [
-        LaneChip(lane.position, run.label, cells(row, state, withheld), run.trace.manifest.status)
+        LaneChip(lane.position, run.label, cells(row, view, withheld), lane.trace.manifest.status)
         for run, lane, row in zip(runs, lanes, rows, strict=True)
     ]
 
 
-def _long_table(runs: Sequence[Run], lanes: Sequence[Lane], rows: Sequence[Row], state: Logs, withheld: bool) -> None:
-    way = direction(st.session_state["logs.metric"][0]) if st.session_state["logs.metric"] else "lower"
+def _long_table(
+    runs: Sequence[Run], lanes: Sequence[Lane], view: Mapping[str, Any], baseline: int | None, withheld: bool
+) -> None:
+    way = direction(view["metric"][0]) if view["metric"] else "lower"
     st.caption(f"{len(runs):,} runs in the order chosen; of this metric {way} is better.")
     st.dataframe(
         [
             {
                 "Run": run.label,
-                **{label: text for label, text, _ in cells(row, state, withheld)},
+                **{label: text for label, text, _ in cells(row, view, withheld)},
                 "State": run.trace.manifest.status,
             }
-            for run, lane, row in zip(runs, lanes, rows, strict=True)
+            for run, row in zip(runs, table(view, lanes, baseline), strict=True)
         ],
         hide_index=True,
         height=420,

@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import partial
 
-import numpy as np
 import streamlit as st
 
-from foam_viz.analysis.axes import at_steps
 from foam_viz.analysis.finding import Finding
 from foam_viz.analysis.findings import findings
-from foam_viz.analysis.series import Missing, series
-from foam_viz.analysis.targets import last as last_values
-from foam_viz.figures.catalogue import PANELS, panels_for
-from foam_viz.figures.look import Look
-from foam_viz.figures.panel import Drawing, without_place
-from foam_viz.figures.scene import Lane, Scene
-from foam_viz.figures.theme import LIGHT, number
-from foam_viz.trace import Trace
-from foam_viz.trace.counts import refreshes
+from foam_viz.figures.look import LossAxis
+from foam_viz.figures.scene import Lane
 from foam_viz.trace.visible import shortened
-from foam_viz.ui.board import LaneChip, Panel, board
-from foam_viz.ui.isolation import drawing, isolated
+from foam_viz.ui.board import board
+from foam_viz.ui.feed.recorded import RecordedSource
+from foam_viz.ui.isolation import isolated
 from foam_viz.ui.lab_controls import LOSS_AXES
 from foam_viz.ui.logs_cards import nothing, run_choice
 from foam_viz.ui.logs_runs_table import holds_runs, runs_table
+from foam_viz.ui.own_sources import own_source
 from foam_viz.ui.session.logs import Logs, Run
 from foam_viz.ui.text import plain
 
-_AT_MOMENT = frozenset({"factor-map", "spectrum", "overlap", "decision", "picture"})
-"""Panels that show what was at the moment; the others show the whole run, with a line there."""
-_AXES = {"step": "step", "optimizer_seconds": "fair_time", "decompositions": "decompositions"}
 _MARKS = {"error": ":red[●]", "warning": ":orange[●]", "note": ":gray[●]"}
 _KEPT_FINDINGS = 40
-_LIVE_SECONDS = 1.0
 
 
 def inspect(state: Logs, runs: list[Run]) -> None:
@@ -61,9 +50,8 @@ def inspect(state: Logs, runs: list[Run]) -> None:
     if holds_runs(run):
         runs_table(run)
         return
-    moment = _moment(state, run)
     _findings(state, run)
-    _panels(state, run, axis, log, moment)
+    _panels(state, run, axis, log)
 
 
 def _factor(state: Logs, run: Run) -> None:
@@ -88,34 +76,9 @@ def _factor(state: Logs, run: Run) -> None:
     )
 
 
-def _moment(state: Logs, run: Run) -> int | None:
-    """The step looked at; None for the end."""
-    steps = run.trace.values("steps", "step")
-    if len(steps) < 2 or int(steps.max()) <= int(steps.min()):
-        return None
-    first, end = int(steps.min()), int(steps.max())
-    key = f"logs.moment.{run.key}"
-    st.session_state[key] = min(max(state.moments.get(run.key, end), first), end)
-
-    def moved() -> None:
-        go_to(state, run.key, st.session_state[key], end)
-
-    st.slider(
-        "Moment (step)",
-        first,
-        end,
-        key=key,
-        on_change=moved,
-        format="localized",
-        help="Spectrum, overlap, factor map and decision show what was at this step; the line in the other panels is "
-        "there.",
-    )
-    return state.moments.get(run.key)
-
-
-def go_to(state: Logs, key: str, step: int, end: int) -> None:
-    """Look at a step of a run; its end follows the run while it grows."""
-    if step >= end:
+def go_to(state: Logs, key: str, step: int | None) -> None:
+    """Look at a step of a run; None for its end, which follows the run while it grows."""
+    if step is None:
         state.moments.pop(key, None)
     else:
         state.moments[key] = step
@@ -154,101 +117,34 @@ def _look_at(state: Logs, run: Run, finding: Finding) -> None:
         state.factor = finding.factor
 
 
-def _panels(state: Logs, run: Run, axis: str, log: bool, moment: int | None) -> None:
-    st.session_state["logs-inspect-everything"] = True
-    shown = state.factor
+def _panels(state: Logs, run: Run, axis: LossAxis, log: bool) -> None:
+    has_factors = bool(run.trace.manifest.factors)
 
-    @st.fragment(run_every=_LIVE_SECONDS if run.live else None, key="logs-inspect-panels")
-    def draw() -> None:
-        def follow(factor: int | None, lane: int) -> None:
-            if factor is not None and factor < len(run.trace.manifest.factors):
-                state.factor = factor
+    def follow(factor: int | None, lane: int) -> None:
+        if factor is not None and factor < len(run.trace.manifest.factors):
+            state.factor = factor
 
-        now = replace(run, trace=run.trace.view())
-        look = Look(factor=state.factor if run.trace.manifest.factors else None, loss_axis=axis, loss_log=log)
-        board(
-            key="logs-inspect-board",
-            panels=drawn(now, look, moment),
-            lanes=[isolated("The row of the run", lambda: _chip(now, moment), lambda _: LaneChip(0, run.label, []))],
-            everything=st.session_state.pop("logs-inspect-everything", False),
-            on_follow=follow,
-            focus=0,
-        )
-        if words := without_place(PANELS, [Lane(now.trace, run.label, 0)]):
-            st.caption(words)
-        if state.factor != shown or (run.live and (not state.training or state.replaced([run]))):
-            st.rerun()  # the choice of the factor outside shows another one, or there is nothing more to wait for
-
-    draw()
+    board(
+        key="logs-inspect-board",
+        source=_source(run),
+        look={
+            "factor": state.factor if has_factors else None,
+            "lane": 0,
+            "loss_axis": axis,
+            "loss_log": log,
+            "at": state.moments.get(run.key),
+        },
+        on_follow=follow,
+        on_moment=partial(go_to, state, run.key),
+    )
 
 
-def drawn(run: Run, look: Look, moment: int | None) -> list[Panel]:
-    """The panels of a run at a moment, None for its end.
-
-    Those over time show the whole run, with a line at the moment; what they say in words is of the moment, too.
-    """
-    whole = Scene([Lane(run.trace, shortened(run.label), 0)], look)
-    then = Scene(whole.lanes, replace(look, at=moment))
-    panels = []
-    for spec in panels_for(whole.lanes):
-        drawing_then = drawing(spec, then)
-        if moment is not None and drawing_then.empty:
-            drawing_then = Drawing(empty=f"Nothing of this was recorded up to step {moment:,}; later moments have it.")
-        if moment is None or spec.id in _AT_MOMENT:
-            panels.append(Panel(spec, drawing_then))
-            continue
-        over_time = _with_line(drawing(spec, whole), run.trace, spec.id, look, moment)
-        if over_time.figure is not None:
-            words = drawing_then.reading or "nothing recorded up to this step"
-            over_time = replace(over_time, reading=words, moment=drawing_then.moment or f"step {moment:,}")
-        panels.append(Panel(spec, over_time))
-    return panels
-
-
-def _with_line(drawing: Drawing, trace: Trace, panel: str, look: Look, moment: int | None) -> Drawing:
-    """With a vertical line at the moment."""
-    if moment is None or drawing.figure is None:
-        return drawing
-    place = at_steps(trace, _AXES[look.loss_axis] if panel == "loss" else "step", np.array([moment]))
-    if place is None or not np.isfinite(place[0]):
-        return drawing
-    layout = drawing.figure["layout"]
-    line = {
-        "type": "line",
-        "xref": "x",
-        "yref": "paper",
-        "x0": float(place[0]),
-        "x1": float(place[0]),
-        "y0": 0,
-        "y1": 1,
-        "line": {"color": LIGHT.accent, "width": 1.5, "dash": "dot"},
-    }
-    shapes = [*layout.get("shapes", ()), line]
-    figure = {**drawing.figure, "layout": {**layout, "shapes": shapes}}
-    return replace(drawing, figure=figure)
-
-
-def _chip(run: Run, moment: int | None) -> LaneChip:
-    """What the run had reached at the moment. A value of an earlier step says of which."""
-    trace = run.trace.view(moment)
-    steps = trace.values("steps", "step")
-    now = int(steps.max()) if len(steps) else 0
-    cells = []
-    for metric, label in (("loss", "Loss"), ("held_out_loss", "Held out")):
-        found = series(trace, metric)
-        last = None if isinstance(found, Missing) else last_values(found)
-        text = "–" if last is None else last.text
-        if last is not None and len(found) and found.step[-1] < now:
-            text += f" · step\u00a0{found.step[-1]:,.0f}"
-        cells.append((label, text, found.reason if last is None else f"The last value: {last.words}."))
-    cells.append(("Step", f"{now:,}" if len(steps) else "–", "Last step logged up to the moment looked at."))
-    if trace.has("steps", "optimizer_seconds"):
-        seconds = trace.values("steps", "optimizer_seconds").astype(float)
-        words = f"Seconds charged to training alone, up to step {now:,}."
-        cells.append(("Training", number(float(np.nanmax(seconds)), "s"), words))
-    if counted := refreshes(trace):
-        words = f"Of all factors, up to step {counted.last:,}: {counted.words}."
-        cells.append(("Decompositions", number(counted.decompositions), words))
-        if counted.per_factor is not None:
-            cells.append(("Per factor, 100 steps", number(counted.per_factor), words))
-    return LaneChip(0, run.label, cells, run.trace.manifest.status)
+def _source(run: Run) -> str:
+    """Id of what the board shows. What everybody sees alike has one for all."""
+    kind, _, name = run.key.partition("/")
+    if kind == "sample" and run.label == run.trace.manifest.name:
+        return f"sample:{name}"
+    if kind == "live":
+        return name.replace("/", ":")
+    lane = Lane(run.trace, shortened(run.label), 0)
+    return own_source("logs-inspect-board", (run.trace, lane.label), lambda identity: RecordedSource(identity, [lane]))

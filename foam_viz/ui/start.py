@@ -1,27 +1,20 @@
-"""The start page: what this is in one screen, with a recorded run playing, and the doors."""
+"""The start page: what this is in one screen, with recorded runs playing, and the doors."""
 
 from __future__ import annotations
-
-from functools import lru_cache
 
 import streamlit as st
 
 from foam_viz.engine.presets import PRESETS
 from foam_viz.figures.catalogue import BY_ID
-from foam_viz.figures.look import Look
-from foam_viz.figures.scene import Lane, Scene
-from foam_viz.figures.theme import number
+from foam_viz.figures.scene import Lane
 from foam_viz.files import SAMPLE_RUNS
 from foam_viz.trace import bundle
-from foam_viz.trace.final import final_of
-from foam_viz.trace.model import Trace
-from foam_viz.ui.board import LaneChip, Panel, board
-from foam_viz.ui.server import hub
+from foam_viz.ui.board import board
+from foam_viz.ui.feed.recorded import RecordedSource
+from foam_viz.ui.server import feed, hub
 
 _RECORDED = (("digits-autoencoder-foam.zip", "FOAM"), ("digits-autoencoder-shampoo-f200.zip", "Shampoo f = 200"))
 _PANELS = ("loss", "factor-map", "damping", "spectrum", "overlap")
-_FACTOR = 0
-_TICK_SECONDS, _STEPS_A_TICK, _LAST_STEP = 0.5, 20, 600
 
 _LEAD = """
 Shampoo preconditions a gradient with inverse roots of two factors. Decomposing them is expensive, so everybody
@@ -58,59 +51,16 @@ def _pairs(query: dict) -> list[tuple[str, str]]:
     return [(key, value) for key, values in query.items() for value in values]
 
 
-@lru_cache(maxsize=1)
-def _recorded() -> tuple[Trace, ...]:
-    """The sample runs, read once a server."""
-    return tuple(bundle.read(SAMPLE_RUNS / name) for name, _ in _RECORDED)
-
-
-@lru_cache(maxsize=_LAST_STEP // _STEPS_A_TICK + 1)
-def _recorded_until(step: int) -> tuple[tuple[Lane, ...], tuple[Panel, ...]]:
-    """The lanes and panels at a step: the same for every visitor, so drawn once a server."""
-    runs = zip(_recorded(), _RECORDED, strict=True)
-    lanes = [Lane(trace, label, place) for place, (trace, (_, label)) in enumerate(runs)]
-    scene = Scene(lanes, Look(factor=_FACTOR, at=step))
-    return scene.lanes, tuple(Panel(BY_ID[name], BY_ID[name].draw(scene)) for name in _PANELS)
-
-
 def _recording() -> None:
-    """Plays the recorded runs once; nothing is trained for it."""
-    left, right = st.columns([5, 1], vertical_alignment="bottom")
-    left.markdown(
-        "**Recorded earlier, playing now:** an autoencoder of handwritten digits under FOAM, and under Shampoo with a "
-        "basis renewed only every 200 steps."
+    """Plays recorded runs; nothing is trained for it."""
+    st.markdown(
+        "**Recorded earlier:** an autoencoder of handwritten digits under FOAM, and under Shampoo with a basis renewed "
+        "only every 200 steps. Stop it, drag the time, or click a factor."
     )
-
-    def again() -> None:
-        st.session_state["recording-step"] = 0
-
-    right.button("Play again", icon=":material/replay:", on_click=again, key="play-again", width="stretch")
-    playing = st.session_state.setdefault("recording-step", 0) < _LAST_STEP
-    st.session_state["recording-everything"] = True
-
-    @st.fragment(run_every=_TICK_SECONDS if playing else None, key="recording")
-    def play() -> None:
-        step = min(st.session_state["recording-step"] + _STEPS_A_TICK, _LAST_STEP)
-        st.session_state["recording-step"] = step
-        lanes, panels = _recorded_until(step)
-        board(
-            key="recording-board",
-            panels=panels,
-            lanes=[_chip(lane) for lane in lanes],
-            status=[("Step", f"{step:,}", "Recorded on one CPU core."), ("", "recorded run", "Nothing trains here.")],
-            everything=st.session_state.pop("recording-everything", False),
-            focus=0,
-        )
-        if playing and step >= _LAST_STEP:
-            st.rerun()
-
-    play()
+    board(key="recording-board", source=feed.sources.share("start", _source), look={"factor": 0}, plays=True)
 
 
-def _chip(lane: Lane) -> LaneChip:
-    loss = final_of(lane.trace, "loss")
-    cells = [
-        ("Loss", number(loss.value), f"Training loss, {loss.words}."),
-        ("Decompositions", f"{int(lane.trace.values('steps', 'decompositions')[-1]):,}", "Of all factors, so far."),
-    ]
-    return LaneChip(lane.position, lane.label, cells, "finished")
+def _source(identity: str) -> RecordedSource:
+    """The sample runs, read once a server."""
+    lanes = [Lane(bundle.read(SAMPLE_RUNS / name), label, place) for place, (name, label) in enumerate(_RECORDED)]
+    return RecordedSource(identity, lanes, panels=[BY_ID[name] for name in _PANELS])

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import zlib
 from pathlib import Path
 
 import plotly
@@ -11,103 +10,67 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from foam_viz.figures import theme
-from foam_viz.figures.catalogue import BY_ID, PANELS
+from foam_viz.figures.catalogue import BY_ID
 from foam_viz.figures.look import Look
-from foam_viz.figures.panel import Drawing
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.ui import assets
-from foam_viz.ui.board import Panel, Sent, _window, payload
+from foam_viz.ui.board import Looking
+from foam_viz.ui.feed.deflated import joined
+from foam_viz.ui.feed.frame import encoded
 from tests.synthetic import SyntheticRun
 
-LOSS, SPECTRUM = BY_ID["loss"], BY_ID["spectrum"]
+IN_VIEW = ("loss", "factor-map", "damping", "spectrum", "overlap")
+"""Panels that a window of 1280 by 720 shows."""
 
 
-def _panel(value: float = 1.0) -> Panel:
-    return Panel(LOSS, Drawing(figure={"data": [{"y": [value]}], "layout": {"uirevision": "x"}}, reading="r"))
-
-
-def _decode(data: bytes) -> dict:
-    return json.loads(zlib.decompress(data))
-
-
-def test_the_first_payload_is_complete() -> None:
-    sent = Sent()
-    message = _decode(payload([_panel()], {"lanes": [], "status": [("step", "1", "")]}, sent))
-    assert message["status"] == [["step", "1", ""]]
-    (panel,) = message["panels"]
-    assert panel["id"] == "loss" and panel["title"] == "Loss" and panel["help"] and panel["columns"] == 8
-    assert panel["figure"] == {"data": [{"y": [1.0]}], "layout": {"uirevision": "x"}}
-
-
-def test_unchanged_panels_send_nothing_but_their_revision() -> None:
-    sent = Sent()
-    first = _decode(payload([_panel()], {}, sent))["panels"][0]
-    second = _decode(payload([_panel()], {}, sent))["panels"][0]
-    assert second == {"id": "loss", "revision": first["revision"]}
-    third = _decode(payload([_panel(2.0)], {}, sent))["panels"][0]
-    assert third["revision"] != first["revision"] and third["figure"]["data"][0]["y"] == [2.0]
-
-
-def test_a_changed_reading_alone_is_a_change() -> None:
-    sent = Sent()
-    payload([Panel(LOSS, Drawing(empty="a"))], {}, sent)
-    message = _decode(payload([Panel(LOSS, Drawing(empty="b"))], {}, sent))
-    assert message["panels"][0]["empty"] == "b" and message["panels"][0]["figure"] is None
-
-
-def test_a_panel_that_went_away_is_sent_whole_when_it_returns() -> None:
-    sent = Sent()
-    payload([_panel(), Panel(SPECTRUM, Drawing(empty="e"))], {}, sent)
-    payload([_panel()], {}, sent)
-    message = _decode(payload([_panel(), Panel(SPECTRUM, Drawing(empty="e"))], {}, sent))
-    assert "figure" not in message["panels"][0] and message["panels"][1]["empty"] == "e"
-
-
-def test_text_of_any_kind_survives() -> None:
-    text = 'a "quoted" </script> ε₀ \u2028 {"panels":[]}'
-    message = _decode(payload([Panel(LOSS, Drawing(empty=text))], {"lanes": [{"label": text}]}, Sent()))
-    assert message["lanes"][0]["label"] == text and message["panels"][0]["empty"] == text
-
-
-def test_a_nan_is_a_gap() -> None:
-    data = payload([_panel(float("nan"))], {}, Sent())
-    assert b"NaN" not in zlib.decompress(data) and b"null" in zlib.decompress(data)
-
-
-@pytest.mark.parametrize(
-    ("kinds", "limit"), [(["foam"], 30_000), (["foam", "shampoo", "dr-shampoo", "adamw"], 100_000)]
-)
-def test_the_first_payload_of_a_long_run_is_small(kinds: list[str], limit: int) -> None:
+@pytest.mark.parametrize(("kinds", "limit"), [(["foam"], 18_000), (["foam", "shampoo", "dr-shampoo", "adamw"], 40_000)])
+def test_an_update_of_a_long_run_is_few_bytes(kinds: list[str], limit: int) -> None:
     lanes = [Lane(SyntheticRun(kind, seed=i).advance(3000).trace, kind, i) for i, kind in enumerate(kinds)]
-    panels = [Panel(spec, spec.draw(Scene(lanes, Look(factor=0)))) for spec in PANELS]
-    assert len(payload(panels, {}, Sent())) < 0.6 * limit
+    scene = Scene(lanes, Look(factor=0, max_points={1: 400, 4: 160}[len(lanes)]))
+    parts = [encoded(BY_ID[name], scene).part for name in IN_VIEW]
+    assert len(joined(parts)) < limit
 
 
 APP = """
 import streamlit as st
-from pathlib import Path
-from foam_viz.figures.catalogue import BY_ID
-from foam_viz.figures.panel import Drawing
 from foam_viz.ui import assets, board
 
 assets.published = lambda: assets.Published("app/static/board-x", "app/static/plotly.js")
-board.board(
-    key="board",
-    panels=[board.Panel(BY_ID["loss"], Drawing(empty="soon"))],
-    lanes=[board.LaneChip(0, "FOAM", [("loss", "0.3", "h")], "running")],
-    status=[("step", "1", "")],
-    session={"view_id": "v", "control_key": None},
-    everything=True,
-    on_follow=lambda factor, lane: None,
-)
-st.text(len(st.session_state["board sent"].revisions))
+board.board(key="board", source="sample:x", look={"factor": 0}, on_follow=lambda factor, lane: None)
+st.text(st.session_state["board looking"].serial)
 """
 
 
-def test_the_board_mounts_in_a_page() -> None:
+def test_the_board_mounts_in_a_page_and_a_rerun_asks_for_nothing_new() -> None:
     page = AppTest.from_string(APP).run()
     assert not page.exception
-    assert page.text[0].value == "1"
+    serial = page.text[0].value
+    assert int(serial) > 0 and page.run().text[0].value == serial
+
+
+def test_the_page_wins_where_its_controls_choose_another_look() -> None:
+    looking = Looking()
+    looking.choose("run", {"factor": 0, "lane": 0})
+    first = looking.serial
+    looking.told(factor=3)  # a click in the browser, which looks at it already
+    looking.choose("run", {"factor": 3, "lane": 0})
+    assert looking.serial == first
+    looking.choose("run", {"factor": 4, "lane": 0})
+    second = looking.serial
+    assert second > first
+    looking.choose("run", {"factor": 4, "lane": 0})
+    assert looking.serial == second
+    looking.choose("another run", {"factor": 4, "lane": 0})
+    assert looking.serial > second
+
+
+def test_a_click_that_the_page_does_not_follow_is_taken_back() -> None:
+    looking = Looking()
+    looking.choose("run", {"factor": 0, "lane": 0})
+    first = looking.serial
+    looking.told(lane=1)
+    looking.choose("run", {"factor": 0, "lane": 0})
+    assert looking.serial > first
 
 
 def test_assets_are_published_whole_once_and_under_a_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,10 +113,3 @@ def test_data_never_becomes_markup_in_the_browser() -> None:
 def test_the_scripts_parse() -> None:
     for script in assets.SOURCES.glob("*.js"):
         subprocess.run(["node", "--check", "--input-type=module", "-"], input=script.read_bytes(), check=True)
-
-
-def test_a_zoomed_range_from_the_browser_is_two_ascending_finite_numbers_or_none() -> None:
-    assert _window(None) is None
-    assert _window([1, 2.5]) == (1.0, 2.5)
-    for value in ([2, 1], [1], [1, 2, 3], [True, 2], ["1", 2], [float("nan"), 1.0], {"0": 1}, "12", 3):
-        assert _window(value) is False, value

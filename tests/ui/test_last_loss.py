@@ -13,11 +13,12 @@ from foam_viz.analysis.comparison import compare
 from foam_viz.analysis.series import series
 from foam_viz.analysis.targets import last
 from foam_viz.figures import loss
-from foam_viz.figures.scene import Lane, Scene
+from foam_viz.figures.scene import Lane
 from foam_viz.trace import Manifest, Trace, bundle, record_batch, summarize
 from foam_viz.trace.final import final_of
 from foam_viz.trace.numbers import number
-from foam_viz.ui import lab_head, start
+from foam_viz.ui import lab_head
+from foam_viz.ui.feed import recorded
 
 
 def _bursty(every: int, steps: int = 6000) -> Trace:
@@ -48,8 +49,8 @@ def test_every_place_says_the_same_last_loss(every: int, tmp_path: Path, capsys:
     assert summarize(run)["final_loss"] == value
     lane = Lane(run, "bursty", 0)
     assert loss.draw(Scene([lane])).reading.startswith(f"{number(value)}, ")
-    for cells in (lab_head.cells(lane.trace), start._chip(lane).cells if run.has("steps", "decompositions") else []):
-        assert all(text == number(value) for label, text, _ in cells if label == "Loss")
+    for rows in (lab_head.cells(lane.trace), recorded.recorded_head([lane], None)[0][0].cells):
+        assert [text for label, text, _ in rows if label == "Loss"] == [number(value)]
     path = tmp_path / "run.zip"
     bundle.write(run, path)
     assert cli.main(["inspect", str(path), "--json"]) == 0

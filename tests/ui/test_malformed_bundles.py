@@ -21,9 +21,8 @@ from foam_viz.figures.scene import Lane, Scene
 from foam_viz.logs.reading import read_all
 from foam_viz.trace import TABLES, Trace, summarize
 from foam_viz.trace.schema import LARGEST_STEP
-from foam_viz.ui import isolation, logs_inspect
-from foam_viz.ui.board import Panel, Sent, payload
-from foam_viz.ui.session.logs import Run
+from foam_viz.ui import isolation
+from foam_viz.ui.feed import deflated, frame, recorded
 from tests.trace import malformed
 
 LONGEST = 2_000
@@ -31,20 +30,19 @@ LONGEST = 2_000
 
 def draw_everything(trace: Trace) -> None:
     """Every number and panel that the page makes of a run, at its end and in the middle, without any net."""
-    run = Run("key", trace.manifest.name, trace, "upload")
+    label = trace.manifest.name
     json.dumps(summarize(trace), allow_nan=False)
     findings(trace)
     for moment in (None, 0, 3):
-        logs_inspect._chip(run, moment)
+        recorded.cells(Lane(trace if moment is None else trace.truncated(moment), label, 0), 3)
     steps = trace.values("steps", "step")
     assert not len(steps) or 0 <= int(steps.min()) <= int(steps.max()) <= LARGEST_STEP, "beyond what the slider can"
     for factor in range(min(2, len(trace.manifest.factors))) or (None,):
-        view = Look(factor=factor)
+        look = Look(factor=factor)
         for moment in (None, 50):
             then = trace if moment is None else trace.truncated(moment)
-            drawn = [Panel(spec, spec.draw(Scene([Lane(then, run.label, 0)], view))) for spec in PANELS]
-            payload(drawn, {}, Sent())
-            payload(logs_inspect.drawn(run, view, moment), {}, Sent())
+            for spec in PANELS:
+                frame.body(spec, spec.draw(Scene([Lane(then, label, 0)], look)))
 
 
 @pytest.mark.parametrize("what", malformed.MALFORMED)
@@ -125,8 +123,8 @@ def test_a_panel_that_fails_says_so_in_its_card_and_in_the_log(caplog):
 
 
 def test_a_panel_that_cannot_be_sent_costs_its_own_card_only(caplog):
-    spec = _panel(lambda scene: Drawing())
-    panels = [Panel(spec, Drawing(figure={"data": [2**70], "layout": {}})), Panel(spec, Drawing(reading="good"))]
+    drawings = Drawing(figure={"data": [2**70], "layout": {}}), Drawing(reading="good")
     with caplog.at_level(logging.ERROR):
-        text = zlib.decompress(payload(panels, {}, Sent())).decode()
-    assert "The panel Broken cannot be drawn" in text and '"reading":"good"' in text
+        parts = [frame.encoded(_panel(lambda scene, made=made: made), Scene()).part for made in drawings]
+    broken, good = (json.loads(zlib.decompress(deflated.joined([part]))) for part in parts)
+    assert broken["empty"].startswith("The panel Broken cannot be drawn") and good["reading"] == "good"

@@ -64,18 +64,6 @@ def test_start_page_opens() -> None:
     assert app.title[0].value == "Watch a preconditioner go stale"
 
 
-def test_the_recorded_run_plays_and_plays_again() -> None:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
-    first = app.session_state["recording-step"]
-    app.run()
-    assert app.session_state["recording-step"] > first
-    app.session_state["recording-step"] = 600
-    app.run()
-    assert app.session_state["recording-step"] == 600
-    press(app, "play-again")
-    assert app.session_state["recording-step"] < 600
-
-
 def test_the_lab_opens_with_two_lanes_and_no_run() -> None:
     app = lab()
     assert [lane.optimizer for lane in state(app).experiment.lanes] == ["foam", "shampoo"]

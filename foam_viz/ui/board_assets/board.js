@@ -1,113 +1,160 @@
-// The board: a head (status and table of runs) over a grid of cards. Called by Streamlit on every update; the DOM stays.
+// The board: a head (status, time, table of runs) over a grid of cards. It subscribes to the feed by itself; Streamlit says
+// once what to look at, and again when its controls change that. The DOM stays.
 import { Card } from "./card.js";
+import { Feed } from "./feed.js";
 import { Head } from "./head.js";
-import { Plots } from "./plots.js";
 import { applyPalette, isDark } from "./paint.js";
+import { Plots } from "./plots.js";
+import { Time } from "./time.js";
 
-const PATIENCE_MS = 700;
+const MARGIN = "200px"; // cards this near to the window are drawn already when they come into it
+const JITTER_MS = 2000; // so long at most a page that only watches waits before it follows, so that not all ask at once
+const OUTLINE_MS = 5000;
 const boards = new WeakMap();
 
 export default async function (component, styleUrl, plotlyUrl) {
   const root = component.parentElement.querySelector(".foam-board");
   if (!root) return undefined;
-  if (!boards.has(root)) boards.set(root, new Board(root, plotlyUrl, loadStyle(styleUrl)));
+  if (!boards.has(root)) boards.set(root, new Board(root, plotlyUrl));
   const board = boards.get(root);
-  board.send = component.setTriggerValue;
-  await board.receive(component.data);
+  board.tell = component.setTriggerValue;
+  await loadStyle(styleUrl);
+  board.receive(component.data);
   // Streamlit also calls this when an update overtakes a slow one, so look whether the board is really gone.
   return () => setTimeout(() => root.isConnected || board.destroy(), 0);
 }
 
 function loadStyle(url) {
   const known = document.head.querySelector("link[data-foam-board]");
-  if (known && known.href === url) return Promise.resolve();
-  return new Promise((done) => {
-    const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href: url });
-    link.dataset.foamBoard = "";
-    link.onload = link.onerror = () => { if (known) known.remove(); done(); };
-    document.head.append(link);
-  });
+  if (known && known.href === url) return known.loaded;
+  const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href: url });
+  link.dataset.foamBoard = "";
+  link.loaded = new Promise((done) => { link.onload = link.onerror = () => { if (known) known.remove(); done(); }; });
+  document.head.append(link);
+  return link.loaded;
 }
 
+const make = (tag, className) => Object.assign(document.createElement(tag), { className });
+
 class Board {
-  constructor(root, plotlyUrl, styled) {
+  constructor(root, plotlyUrl) {
     this.root = root;
     this.cards = new Map();
-    this.queue = styled;
-    this.seen = null;
     this.offered = new Set();
-    this.asking = 0;
+    this.look = {};
     this.plots = new Plots(plotlyUrl);
     this.plots.load().catch(() => {}); // now, so that the first figure need not wait; a failure is told when one does
-    this.head = new Head((value) => this.send("follow", value));
-    this.grid = Object.assign(document.createElement("div"), { className: "fb-grid" });
+    this.head = new Head((value) => this.follow(value));
+    this.time = new Time((at) => this.see({ at }), (at) => this.say("moment", { at }));
+    this.head.top.append(this.time.element);
+    this.grid = make("div", "fb-grid");
+    this.absent = make("p", "fb-absent");
+    this.trouble = make("p", "fb-trouble");
+    this.trouble.role = "status";
+    this.trouble.hidden = this.absent.hidden = true;
     // Its colour follows the page's theme through CSS; the end of its transition tells that the theme changed.
-    this.sentinel = Object.assign(document.createElement("i"), { className: "fb-sentinel", ariaHidden: "true" });
+    this.sentinel = Object.assign(make("i", "fb-sentinel"), { ariaHidden: "true" });
     this.sentinel.addEventListener("transitionend", () => this.retheme());
-    root.replaceChildren(this.sentinel, this.head.element, this.grid);
-    this.hidden = false;
-    this.sight = () => this.tellSight();
-    document.addEventListener("visibilitychange", this.sight);
+    root.replaceChildren(this.sentinel, this.head.element, this.grid, this.absent, this.trouble);
+    this.sight = new IntersectionObserver((entries) => this.seen(entries), { root: scroller(root), rootMargin: MARGIN });
+    this.hide = () => this.feed?.send();
+    document.addEventListener("visibilitychange", this.hide);
   }
 
-  // Updates are inflated one after the other, so that none overtakes another.
-  receive(bytes) {
-    if (!bytes || bytes === this.seen) return this.queue.then(() => this.retheme());
-    this.seen = bytes;
-    this.queue = this.queue.then(() => inflate(bytes)).then((update) => this.apply(update)).catch((error) => {
-      console.error("foam_viz board:", error);
-      this.askAgain();
-    });
-    return this.queue;
-  }
+  // --- what Streamlit says
 
-  apply(update) {
+  receive(page) {
     this.retheme();
-    this.head.update(update);
-    const lacking = update.panels.filter((panel) => !this.card(panel, update.follows));
-    const kept = new Set(update.panels.map((panel) => panel.id));
-    for (const [id, card] of this.cards) if (!kept.has(id)) { card.destroy(); this.cards.delete(id); }
-    this.order(update.panels);
-    clearTimeout(this.asking);
-    if (lacking.length) this.askAgain();
-    this.controlKey(update.session);
-    this.sees = Boolean(update.session);
-    this.tellSight();
+    this.page = page;
+    if (page.source !== this.source) {
+      this.time.begin(page.plays);
+      this.look = {};
+    }
+    if (page.look_serial !== this.serial) this.look = { at: this.look.at ?? null, ...page.look };
+    Object.assign(this, { serial: page.look_serial, source: page.source });
+    this.controlKey(page.session);
+    this.feed ??= new Feed(new URL(page.feed, document.baseURI).href.replace(/^http/, "ws"), {
+      state: () => this.state(), frame: (frame) => this.apply(frame), trouble: (words) => this.warn(words, "trouble") });
+    this.feed.send();
   }
 
-  // False when the panel cannot be drawn because the update that carried it was skipped.
+  // --- what the feed is asked, and what it answers
+
+  state() {
+    const inView = [...this.cards.values()].filter((card) => card.inView);
+    return { source: this.source, look: this.look, hidden: document.hidden, panels: inView.map((card) => card.id),
+      have: Object.fromEntries(inView.filter((card) => card.revision).map((card) => [card.id, card.revision])) };
+  }
+
+  see(change) {
+    this.look = { ...this.look, ...change };
+    this.feed.send();
+  }
+
+  apply(frame) {
+    this.retheme();
+    this.warn(frame.busy ? "Updates once a second: the server is busy" : "", "busy");
+    this.head.update(frame);
+    if (this.page.time) this.time.update(frame, this.look.at ?? null);
+    for (const panel of frame.panels) this.card(panel, frame.follows);
+    const kept = new Set(frame.panels.map((panel) => panel.id));
+    for (const [id, card] of this.cards) if (!kept.has(id)) { this.sight.unobserve(card.slot); card.destroy(); this.cards.delete(id); }
+    this.order(frame.panels);
+    this.absent.hidden = !frame.absent;
+    this.absent.textContent = frame.absent ?? "";
+    this.outline(frame.outline);
+  }
+
+  // A drawing; or the revision of one that is here; or, for a card out of sight, its place alone.
   card(panel, follows) {
     let card = this.cards.get(panel.id);
-    if (card && card.revision === panel.revision) { card.follows = follows; return true; }
-    if (!("title" in panel)) return false;
     if (!card) {
-      card = new Card(panel.id, this.plots, (value) => this.send("follow", value), (value) => this.send("range", value));
+      card = new Card(panel.id, this.plots, (value) => this.follow(value), ([x_from, x_to]) => this.see({ x_from, x_to }));
       this.cards.set(panel.id, card);
       this.grid.append(card.slot);
+      this.sight.observe(card.slot);
     }
     card.follows = follows;
-    card.update(panel, this.dark);
-    return true;
+    if ("figure" in panel) card.update(panel, this.dark);
+    else if ("title" in panel) card.place(panel);
+    else if (card.revision !== panel.revision) { card.revision = null; this.feed.lacks(); }
   }
 
   // Cards stand in the order of the panels, whenever each of them came; one that stands right is not touched.
   order(panels) {
-    const slots = panels.map((panel) => this.cards.get(panel.id)?.slot).filter(Boolean);
-    slots.forEach((slot, place) => { if (this.grid.children[place] !== slot) this.grid.insertBefore(slot, this.grid.children[place] ?? null); });
+    panels.forEach((panel, place) => {
+      const { slot } = this.cards.get(panel.id);
+      if (this.grid.children[place] !== slot) this.grid.insertBefore(slot, this.grid.children[place] ?? null);
+    });
   }
 
-  // While something runs, the next update most likely brings what is lacking: ask only when it does not.
-  askAgain() {
-    clearTimeout(this.asking);
-    this.asking = setTimeout(() => this.send("resend", { at: Math.round(performance.now()) }), PATIENCE_MS);
+  seen(entries) {
+    for (const { target, isIntersecting } of entries) for (const card of this.cards.values()) if (card.slot === target) card.visible = isIntersecting;
+    this.feed?.changed();
   }
 
-  retheme() {
-    const dark = isDark(this.sentinel);
-    if (dark === this.dark) return;
-    this.dark = dark;
-    applyPalette(this.root, dark);
-    for (const card of this.cards.values()) card.repaint(dark);
+  // --- what the page is told
+
+  // The panels follow at once, the choosers around them when Streamlit has drawn them again.
+  follow({ factor, lane }) {
+    this.see({ lane, factor: factor ?? this.look.factor });
+    this.say("follow", { factor, lane });
+  }
+
+  // Only what the page asked to be told: each costs it a run.
+  say(event, value) {
+    if (this.page.tells.includes(event)) this.tell(event, value);
+  }
+
+  // The page around the board was drawn for another state of the run: it is drawn again, once a state.
+  outline(now) {
+    const steers = this.page.session?.control_key;
+    const part = (outline) => (steers ? outline : outline.split(".")[0]); // what stands after the dot is for those who steer
+    if (!now || part(now) === part(this.page.outline)) { clearTimeout(this.telling); this.told = null; return; }
+    if (now === this.told && performance.now() - this.toldAt < OUTLINE_MS) return;
+    Object.assign(this, { told: now, toldAt: performance.now() });
+    clearTimeout(this.telling);
+    this.telling = setTimeout(() => this.tell("outline", { outline: now }), steers ? 0 : Math.random() * JITTER_MS);
   }
 
   // The control key of a view lives in the tab: it survives a reload and is never part of a link.
@@ -118,21 +165,32 @@ class Board {
       if (session.control_key) sessionStorage.setItem(name, session.control_key);
       else if (!this.offered.has(name) && sessionStorage.getItem(name)) {
         this.offered.add(name);
-        this.send("control", { view_id: session.view_id, control_key: sessionStorage.getItem(name) });
+        this.tell("control", { view_id: session.view_id, control_key: sessionStorage.getItem(name) });
       }
     } catch { /* a browser that forbids storage only loses control at a reload */ }
   }
 
-  // What nobody sees need not be trained for ever: the server is told when the page goes out of sight and comes back.
-  tellSight() {
-    if (document.hidden === this.hidden || !this.sees) return;
-    this.hidden = document.hidden;
-    this.send("hidden", { hidden: this.hidden });
+  // Lies over the page, so that nothing moves.
+  warn(words, kind) {
+    this.trouble.hidden = !words;
+    this.trouble.dataset.kind = kind;
+    if (words !== this.trouble.textContent) this.trouble.textContent = words;
+  }
+
+  retheme() {
+    const dark = isDark(this.sentinel);
+    if (dark === this.dark) return;
+    this.dark = dark;
+    applyPalette(this.root, dark);
+    for (const card of this.cards.values()) card.repaint(dark);
   }
 
   destroy() {
-    document.removeEventListener("visibilitychange", this.sight);
-    clearTimeout(this.asking);
+    document.removeEventListener("visibilitychange", this.hide);
+    clearTimeout(this.telling);
+    this.feed?.end();
+    this.time.destroy();
+    this.sight.disconnect();
     for (const card of this.cards.values()) card.destroy();
     this.cards.clear();
     this.plots.destroy();
@@ -140,7 +198,8 @@ class Board {
   }
 }
 
-async function inflate(bytes) {
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Response(stream).json();
+// What scrolls the page: the margin around what is in sight counts only for the element that scrolls.
+function scroller(element) {
+  for (let at = element.parentElement; at; at = at.parentElement) if (/auto|scroll/.test(getComputedStyle(at).overflowY)) return at;
+  return null;
 }

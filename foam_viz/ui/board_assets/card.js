@@ -22,7 +22,7 @@ const write = (element, text) => {
 
 export class Card {
   constructor(id, plots, follow, range) {
-    Object.assign(this, { id, plots, follow, range, telling: 0, told: "null", drawn: -1e9, full: -1e9, panel: null, untold: null, shape: "", ranges: {}, width: 0, height: 0, visible: true, revision: null, parts: null, dark: false });
+    Object.assign(this, { id, plots, follow, range, telling: 0, told: "null", drawn: -1e9, full: -1e9, panel: null, untold: null, shape: "", ranges: {}, width: 0, height: 0, visible: false, revision: null, parts: null, dark: false });
     this.slot = make("div", "fb-slot");
     this.element = make("article", "fb-card");
     this.element.dataset.panel = id;
@@ -49,8 +49,6 @@ export class Card {
       if (this.hasFigure) this.plots.ask(this);
     });
     this.sizes.observe(this.box);
-    this.sight = new IntersectionObserver(([entry]) => { this.visible = entry.isIntersecting; }, { rootMargin: "200px" });
-    this.sight.observe(this.element);
     this.box.addEventListener("pointerenter", () => { this.full = -1e9; if (this.hasFigure) this.plots.ask(this); });
     this.box.addEventListener("keydown", (event) => this.arrow(event));
     this.box.addEventListener("pointerdown", () => this.plots.hold(this), true);
@@ -72,14 +70,24 @@ export class Card {
     this.actions.append(...this.how, this.grow, ...this.take);
   }
 
+  get inView() {
+    return this.visible || this.enlarged === true;
+  }
+
+  // A card out of sight: its place on the page is right before anything is drawn in it, and what was drawn stays.
+  place({ title, help, columns, height }) {
+    if (this.revision === null) this.title.textContent = title;
+    this.help = help;
+    this.slot.style.setProperty("--columns", columns);
+    this.slot.style.setProperty("--height", `${height}px`);
+    this.slot.dataset.wide = columns >= 7 ? "yes" : "no";
+  }
+
   update(panel, dark) {
+    this.place(panel);
     this.dark = dark;
     this.revision = panel.revision;
-    this.help = panel.help;
     this.title.textContent = panel.title;
-    this.slot.style.setProperty("--columns", panel.columns);
-    this.slot.style.setProperty("--height", `${panel.height}px`);
-    this.slot.dataset.wide = panel.columns >= 7 ? "yes" : "no";
     this.text = panel.text;
     this.parts = panel.figure;
     this.hasFigure = Boolean(this.parts);
@@ -168,7 +176,7 @@ export class Card {
   }
 
   // Figures of long curves hold fewer points than were logged (`layout.meta.detail`): the part of the horizontal axis that
-  // the reader looks at is told, null for all of it, and its detail comes with the next update.
+  // the reader looks at is told, null for all of it, and its detail comes with the answer.
   relaid() {
     clearTimeout(this.telling);
     if (!this.parts?.layout.meta?.detail) return;
@@ -180,7 +188,7 @@ export class Card {
       const window = whole ? null : axis.range.map((value) => (axis.type === "log" ? 10 ** value : value));
       if (JSON.stringify(window) === this.told) return;
       this.told = JSON.stringify(window);
-      this.range({ panel: this.id, window });
+      this.range(window ?? [null, null]);
     }, REST_MS);
   }
 
@@ -225,7 +233,6 @@ export class Card {
   destroy() {
     clearTimeout(this.telling);
     this.sizes.disconnect();
-    this.sight.disconnect();
     this.plots.forget(this);
     this.slot.remove();
   }

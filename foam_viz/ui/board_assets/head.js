@@ -1,4 +1,4 @@
-// The head of the board: a line of status and a compact table of runs. Cells are rewritten in place, never rebuilt.
+// The head of the board: a line of status, beside it the time cursor (see time.js), and a compact table of runs. Cells are rewritten in place, never rebuilt.
 import { LANES } from "./theme.js";
 import { colour } from "./paint.js";
 
@@ -18,8 +18,10 @@ export class Head {
     this.follow = follow;
     this.element = make("div", "fb-head");
     this.status = make("dl", "fb-status");
+    this.top = make("div", "fb-top");
     this.table = make("table", "fb-runs");
-    this.element.append(this.status, this.table);
+    this.top.append(this.status);
+    this.element.append(this.top, this.table);
     this.shape = "";
   }
 

@@ -6,7 +6,6 @@ import { quick, shapeOf } from "./quick.js";
 const FRAME_MS = 1000 / 60;
 const QUICK_A_FRAME = 3;
 const FULL_MS = 10000; // Plotly sees every figure this often, so that its own state never lags far behind
-const OFFSCREEN_MS = 1500;
 const PATIENCE_MS = 1400;
 const RELEASES = ["pointerup", "pointercancel", "pointermove", "blur"];
 const REST = 4; // frames without a full drawing for each frame that one has cost
@@ -104,7 +103,7 @@ export class Plots {
     for (const card of this.waiting) {
       const age = now - card.drawn;
       if (card === this.held) { card.next = card.nextShape = null; continue; } // what was prepared does not know the zoom to come
-      if (moved >= QUICK_A_FRAME || (!card.visible && age < OFFSCREEN_MS)) continue;
+      if (moved >= QUICK_A_FRAME) continue;
       if (!this.measure(card)) { this.waiting.delete(card); continue; }
       if (this.move(card, now)) moved += 1;
       else if (!this.drew && !moved && (this.debt <= 0 || age > PATIENCE_MS)) {

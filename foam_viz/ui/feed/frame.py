@@ -95,7 +95,7 @@ class Frames:
         wanted = [spec for spec in moment.panels if spec.id in panels]
         head, *made = await asyncio.gather(
             self.drawn.get((*moment.key, look.at, look.lane), partial(_head, moment, lanes, look)),
-            *(self.drawn.get((*key, spec.key(look), spec.id), partial(_panel, spec, scene)) for spec in wanted),
+            *(self.drawn.get((*key, spec.key(look), spec.id), partial(encoded, spec, scene)) for spec in wanted),
         )
         return Content(moment, head, {spec.id: panel for spec, panel in zip(wanted, made, strict=True)})
 
@@ -195,16 +195,16 @@ def _head(moment: Moment, lanes: Sequence[Lane], look: Look) -> Encoded:
     return Encoded("", deflated(text[1:-1]))
 
 
-def _panel(spec: PanelSpec, scene: Scene) -> Encoded:
+def encoded(spec: PanelSpec, scene: Scene) -> Encoded:
+    """Return a panel, drawn and ready to be sent; one that cannot be says so in its card."""
     drawn = drawing(spec, scene)
-    body = isolated(
-        f"The panel {spec.title}", lambda: _body(spec, drawn), lambda line: _body(spec, Drawing(empty=line))
-    )
-    revision = blake2b(body, digest_size=8).hexdigest()
-    return Encoded(revision, deflated(_json({"id": spec.id, "revision": revision})[:-1] + b"," + body[1:]))
+    text = isolated(f"The panel {spec.title}", lambda: body(spec, drawn), lambda line: body(spec, Drawing(empty=line)))
+    revision = blake2b(text, digest_size=8).hexdigest()
+    return Encoded(revision, deflated(_json({"id": spec.id, "revision": revision})[:-1] + b"," + text[1:]))
 
 
-def _body(spec: PanelSpec, drawing: Drawing) -> bytes:
+def body(spec: PanelSpec, drawing: Drawing) -> bytes:
+    """Return the fields of a panel as JSON, all but its id and revision."""
     return _json(
         {
             "title": drawing.title or spec.title,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from foam_viz.engine.config import Experiment
 from foam_viz.engine.hub import Hub
@@ -21,22 +22,24 @@ class LiveSource:
 
     Args:
         hub: Holds the run.
-        view_id: Of the run.
+        source: The view id of the run; for one lane of it alone, a colon and its position after it.
 
     Raises:
         Gone: The hub has no such run, and can open none.
     """
 
-    def __init__(self, hub: Hub, view_id: str) -> None:
-        self.id = view_id
+    def __init__(self, hub: Hub, source: str) -> None:
+        self.id = source
+        self._view_id, _, lane = source.partition(":")
+        self._lane = int(lane) if lane else None
         self._hub = hub
         self._tell: Callable[[], None] | None = None
         self._run = self._found()
 
     def _found(self) -> LabRun:
-        run = self._hub.find(self.id, session=presence.session(self.id), owner="")
+        run = self._hub.find(self._view_id, session=presence.session(self.id), owner="")
         if run is None:
-            why = self._hub.why_missing(self.id)
+            why = self._hub.why_missing(self._view_id)
             raise Gone(why or _GONE, again=bool(why))  # where there is a reason, it is kept and may be opened later
         return run
 
@@ -63,7 +66,7 @@ class LiveSource:
             self._run, before = found, self._run
             self._listen(before, None)
             self._listen(found, self._tell)
-        self._hub.show(self.id, session=presence.session(self.id), hidden=hidden)
+        self._hub.show(self._view_id, session=presence.session(self.id), hidden=hidden)
 
     def urgent(self) -> object:
         """See :class:`foam_viz.ui.feed.source.Source`."""
@@ -82,6 +85,9 @@ class LiveSource:
             lanes = [Lane(trace, labels[place], place) for place, trace in enumerate(run.traces)]
             states, status, revision = run.header.get("lanes", ()), lab_head.status(run), run.revision
             outline, epoch, step = lab_head.outline(run), run.epoch, run.step
+        if self._lane is not None:  # alone it stands first
+            lanes = [replace(lane, position=0) for lane in lanes if lane.position == self._lane]
+            states = states[self._lane : self._lane + 1]
 
         def head(shown: Sequence[Lane], at: int | None) -> tuple[list[LaneChip], Status]:
             if not lanes:
@@ -95,7 +101,7 @@ class LiveSource:
             self.id,
             incarnation_of([lane.trace for lane in lanes], epoch),
             revision,
-            lanes or lab_head.awaited(run.experiment),
+            lanes or lab_head.awaited(run.experiment)[: 1 if self._lane is not None else None],
             head,
             followed=[state.get("followed") for state in states],
             follows=bool(lanes),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from foam_viz.analysis.series import Missing, series
 from foam_viz.analysis.targets import last as last_values
 from foam_viz.figures.panel import PanelSpec
@@ -12,6 +14,7 @@ from foam_viz.trace.counts import refreshes
 from foam_viz.trace.numbers import number
 from foam_viz.ui.board import LaneChip
 from foam_viz.ui.feed.source import Gone, Head, Moment, Status, incarnation_of, moment_of
+from foam_viz.ui.isolation import isolated
 
 GONE = "What this page showed is no longer kept here."
 
@@ -26,6 +29,7 @@ class RecordedSource:
         panels: Those of the page; by default all that the runs have the data for.
         follows: Whether a factor can be followed.
         outline: Stands for what the page around the panels shows.
+        points: Points of a drawn curve, at most; by default as many as a browser moves four times a second.
     """
 
     def __init__(
@@ -37,13 +41,14 @@ class RecordedSource:
         panels: Sequence[PanelSpec] | None = None,
         follows: bool = True,
         outline: str = "",
+        points: int | None = None,
     ) -> None:
         self.id = source
         fixed = tuple(lanes) if isinstance(lanes, Sequence) else None
         self._lanes = (lambda: fixed) if fixed is not None else lanes
         self._fixed = fixed is not None
         self._head = head or recorded_head
-        self._panels, self._follows, self._outline = panels, follows, outline
+        self._panels, self._follows, self._outline, self._points = panels, follows, outline, points
         self._forgotten = False
 
     def forget(self) -> None:
@@ -81,6 +86,7 @@ class RecordedSource:
             followed=[0 if lane.trace.manifest.factors else None for lane in lanes],
             follows=self._follows,
             outline=self._outline,
+            points=self._points,
         )
 
     def _key(self, lanes: Sequence[Lane]) -> tuple[str, int]:
@@ -89,34 +95,60 @@ class RecordedSource:
 
 
 def recorded_head(lanes: Sequence[Lane], at: int | None) -> tuple[list[LaneChip], Status]:
-    """The table and the status of runs that were recorded."""
+    """The table and the status of runs that were recorded. A column that none of them can fill is not there."""
     ends = [steps.max() for lane in lanes if len(steps := lane.trace.values("steps", "step"))]
     now = int(max(ends, default=0))
     step = now if at is None else min(at, now)
     status = [("Step", f"{step:,}", "The step looked at."), ("", "recorded", "Nothing trains here.")]
-    return [LaneChip(lane.position, lane.label, cells(lane, now), lane.trace.manifest.status) for lane in lanes], status
+    rows = [isolated("The row of the run", lambda lane=lane: cells(lane, now), lambda line: {}) for lane in lanes]
+    columns = [label for label in _COLUMNS if any(label in row for row in rows)]
+    chips = [
+        LaneChip(
+            lane.position,
+            lane.label,
+            [(label, *row.get(label, ("–", _COLUMNS[label]))) for label in columns],
+            lane.trace.manifest.status,
+        )
+        for lane, row in zip(lanes, rows, strict=True)
+    ]
+    return chips, status
 
 
-def cells(lane: Lane, now: int) -> list[tuple[str, str, str]]:
-    """The cells of a run: what it had reached. A value of a step before ``now`` says of which."""
+_COLUMNS = {
+    "Loss": "No loss was logged.",
+    "Held out": "No held-out loss was logged.",
+    "Step": "No step was logged.",
+    "Training": "No seconds of training were logged.",
+    "Decompositions": "No decomposition was logged.",
+    "Per factor, 100 steps": "No checks of single factors were logged.",
+}
+"""Columns of the table, and what one says that a run cannot fill."""
+
+
+def cells(lane: Lane, now: int) -> dict[str, tuple[str, str]]:
+    """What a run had reached, text and explanation by column. A value of a step before ``now`` says of which."""
     trace = lane.trace
-    steps = trace.values("steps", "step")
-    found = []
+    found = {}
     for metric, label in (("loss", "Loss"), ("held_out_loss", "Held out")):
         curve = series(trace, metric)
         value = None if isinstance(curve, Missing) else last_values(curve)
         if value is None:
-            found.append((label, "–", curve.reason if isinstance(curve, Missing) else "Nothing was logged."))
             continue
         at = int(curve.step[-1])
         text = value.text + (f" · step\u00a0{at:,}" if at < now else "")
-        found.append((label, text, f"The last value: {value.words}."))
-    found.append(
-        ("Step", f"{int(steps.max()):,}" if len(steps) else "–", "Last step logged up to the moment looked at.")
+        found[label] = text, f"The last value: {value.words}."
+    steps = trace.values("steps", "step")
+    if len(steps):
+        found["Step"] = f"{int(steps.max()):,}", "Last step logged up to the moment looked at."
+    seconds = (
+        trace.values("steps", "optimizer_seconds").astype(float) if trace.has("steps", "optimizer_seconds") else []
     )
-    counted = refreshes(trace)
-    words = (
-        f"Of all factors, up to step {counted.last:,}: {counted.words}." if counted else "No decomposition was logged."
-    )
-    found.append(("Decompositions", number(counted.decompositions) if counted else "–", words))
+    if np.isfinite(seconds).any():
+        words = f"Seconds charged to training alone, up to step {int(steps.max()):,}."
+        found["Training"] = number(float(np.nanmax(seconds)), "s"), words
+    if counted := refreshes(trace):
+        words = f"Of all factors, up to step {counted.last:,}: {counted.words}."
+        found["Decompositions"] = number(counted.decompositions), words
+        if counted.per_factor is not None:
+            found["Per factor, 100 steps"] = number(counted.per_factor), words
     return found

@@ -26,6 +26,8 @@ SET = "set:"
 _MOST_LANES = 6
 _MOST_AWAITED = 256
 """Experiments without a run that are kept: the ones that a page asked for last."""
+_LANES = frozenset(["", *map(str, range(_MOST_LANES))])
+"""What may follow the view id of a run: nothing, or the position of a lane."""
 
 
 class Sources:
@@ -48,7 +50,8 @@ class Sources:
         Raises:
             Gone: There is none.
         """
-        if store.is_identity(source):
+        view_id, _, lane = source.partition(":")
+        if store.is_identity(view_id) and lane in _LANES:
             return LiveSource(self._hub(), source)
         with self._lock:
             if found := self._shared.get(source) or self._awaited.get(source):
