@@ -13,7 +13,7 @@ from foam_viz.analysis.comparison import compare
 from foam_viz.analysis.series import series
 from foam_viz.analysis.targets import last
 from foam_viz.figures import loss
-from foam_viz.figures.scene import Lane
+from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import Manifest, Trace, bundle, record_batch, summarize
 from foam_viz.trace.final import final_of
 from foam_viz.trace.numbers import number

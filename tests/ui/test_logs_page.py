@@ -88,7 +88,7 @@ def test_the_page_opens_with_recorded_runs_side_by_side() -> None:
     labels = app.multiselect(key="logs.chosen").value
     assert len(labels) == len(OPENS_WITH)
     assert app.selectbox(key="logs.x").value == "step"
-    assert switch(app, "inspect").slider[0].max == 600
+    assert switch(app, "inspect").session_state["logs-inspect-board looking"].source.startswith("sample:")
 
 
 def test_an_upload_is_recognised_beside_one_that_is_broken() -> None:
@@ -164,7 +164,7 @@ def test_a_finding_leads_to_its_moment() -> None:
     found[0].click().run()
     assert not app.exception
     assert list(state(app).moments.values()) == [31]
-    assert app.slider[0].value == 31
+    assert app.session_state["logs-inspect-board looking"].look["at"] == 31
 
 
 def test_comparison_reaches_targets_and_withholds_times() -> None:

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from foam_viz.engine.hub import Hub
 from foam_viz.settings import Settings
 from foam_viz.tasks.catalogue import TASKS
-from foam_viz.ui import lab_controls, server
+from foam_viz.ui import lab_board, lab_controls, lab_head, server
 from tests.engine.conftest import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,7 +98,7 @@ def test_start_and_pause_change_what_can_be_pressed() -> None:
 def test_an_answer_in_the_middle_of_drawing_reaches_the_controls(
     answered_after: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The controls were drawn while the run trained; then it is paused, and nothing is left to tick."""
+    """The controls were drawn while the run trained; then it is paused: the board is told for what they were drawn."""
     app = press(lab(), "do-start")
     run = state(app).run()
     until(lambda: run.step > 0)
@@ -111,9 +111,14 @@ def test_an_answer_in_the_middle_of_drawing_reaches_the_controls(
             run.wait(30)
         return drawn
 
+    boards = []
     monkeypatch.setattr(lab_controls, answered_after, draw_and_answer)
+    monkeypatch.setattr(lab_board, "board", lambda **told: boards.append(told))
     app.run()
     assert not run.running and not app.exception
+    assert boards[-1]["outline"] != lab_head.outline(run), "the feed says another one, so the page runs again"
+    app.run()
+    assert boards[-1]["outline"] == lab_head.outline(run)
     assert not app.button(key="do-start").disabled
     assert app.button(key="do-pause").disabled
 
@@ -370,6 +375,7 @@ def test_a_reloaded_tab_shows_its_key_and_steers_again() -> None:
     owner = press(lab(batch_size="16", lane="foam"), "do-step")
     view_id = state(owner).view_id
     key = state(owner).control_key
+    until(lambda: state(owner).run().step == 1)
     again = lab(run=view_id, lane="foam", batch_size="16")
     assert again.button(key="do-start").disabled is True
     state(again).take_control(view_id, "0" * 32)
