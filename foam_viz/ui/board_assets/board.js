@@ -162,7 +162,7 @@ class Board {
     if (!session) return;
     const name = `foam_viz:${session.view_id}`;
     try {
-      if (session.control_key) sessionStorage.setItem(name, session.control_key);
+      if (session.control_key) { sessionStorage.setItem(name, session.control_key); this.offered.delete(name); }
       else if (!this.offered.has(name) && sessionStorage.getItem(name)) {
         this.offered.add(name);
         this.tell("control", { view_id: session.view_id, control_key: sessionStorage.getItem(name) });

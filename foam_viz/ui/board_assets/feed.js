@@ -26,14 +26,12 @@ export class Feed {
     socket.onopen = () => { this.sent = ""; this.under = 0; this.send(); };
     // Frames are inflated one after the other, so that none overtakes another.
     socket.onmessage = ({ data }) => { this.queue = this.queue.then(() => this.receive(socket, data)); };
-    socket.onclose = ({ code }) => this.lost(code);
+    socket.onclose = () => this.lost();
     this.socket = socket;
   }
 
-  lost(code) {
-    if (this.ended) return;
-    this.refused ||= code === 1008;
-    if (this.refused) return; // asked again once something else is looked at
+  lost() {
+    if (this.ended || this.refused) return; // what was refused is asked again once something else is looked at
     this.losing ??= setTimeout(() => this.trouble("Connection lost, trying again"), LOST_MS);
     const pause = Math.min(FIRST_RETRY_MS * 2 ** this.tries, LAST_RETRY_MS);
     this.tries += 1;
@@ -47,10 +45,10 @@ export class Feed {
       if (update.n >= this.under) this.under = 0;
       if (update.problem) this.complain(update);
       else {
+        this.frame(update);
         this.tries = 0;
         clearTimeout(this.losing);
         this.losing = undefined;
-        this.frame(update);
       }
       if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ got: update.k }));
     } catch (error) {

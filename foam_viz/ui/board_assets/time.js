@@ -55,7 +55,7 @@ export class Time {
     const at = Math.max(this.first, Math.min(this.at ?? this.last, this.last));
     // Under a hand that drags, the far end stays where it is.
     if (!this.dragging) Object.assign(this.slider, { min: this.first, max: this.last, value: at });
-    const part = (at - this.slider.min) / (this.slider.max - this.slider.min);
+    const part = (at - this.slider.min) / (this.slider.max - this.slider.min || 1);
     this.slider.style.setProperty("--part", `${100 * part}%`);
     const words = `Step ${count(at)} of ${count(this.last)}`;
     this.words.textContent = words;

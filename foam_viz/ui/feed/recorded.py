@@ -101,7 +101,8 @@ def recorded_head(lanes: Sequence[Lane], at: int | None) -> tuple[list[LaneChip]
     step = now if at is None else min(at, now)
     status = [("Step", f"{step:,}", "The step looked at."), ("", "recorded", "Nothing trains here.")]
     rows = [isolated("The row of the run", lambda lane=lane: cells(lane, now), lambda line: {}) for lane in lanes]
-    columns = [label for label in _COLUMNS if any(label in row for row in rows)]
+    alike = len({row.get("Step") for row in rows}) == 1  # then the status says it
+    columns = [label for label in _COLUMNS if any(label in row for row in rows) and not (label == "Step" and alike)]
     chips = [
         LaneChip(
             lane.position,
