@@ -299,9 +299,10 @@ def test_a_hidden_page_pauses_its_run_in_time_and_a_visible_one_does_not(browser
         before = step_of(page)
         eventually(lambda: step_of(page) > before, 60)  # in sight: it trains on
         page.evaluate(SIGHT, True)
+        time.sleep(20)  # a page that is out of sight is told nothing
+        page.evaluate(SIGHT, False)
         page.get_by_text("no page has shown this run").wait_for(timeout=60_000)
         eventually(lambda: page.get_by_role("button", name="Start", exact=True).is_enabled())
-        page.evaluate(SIGHT, False)
         click(page, "Start")
         before = step_of(page)
         eventually(lambda: step_of(page) > before, 60)
