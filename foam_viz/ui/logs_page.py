@@ -34,7 +34,8 @@ def page() -> None:
 
 
 def _tab(session: Logs) -> None:
-    if "logs.tab" not in st.session_state:
+    # A page that runs again before the browser has taken over the choice is told that there is none.
+    if st.session_state.get("logs.tab") is None:
         st.session_state["logs.tab"] = session.view["tab"]
     with st.container(key="logs-tabs"):
         session.view["tab"] = st.segmented_control(
