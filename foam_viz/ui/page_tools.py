@@ -24,11 +24,24 @@ def page_tools(page: str) -> None:
     def told() -> None:
         value = st.session_state[_KEY].get("browser")
         here.recognise(value.get("secret") if isinstance(value, dict) else None)
+        _tell_again()
 
     with st.container(key="page-tools-place"):
         _component(assets.published())(
             key=_KEY, data={"secret": None if here.known else here.secret}, on_browser_change=told
         )
+
+
+def _tell_again() -> None:
+    """Give every widget its value once more.
+
+    The page is drawn again so soon that the browser may not have the first drawing yet. It would miss the values that
+    widgets were given by the link then, and send empty ones at the next click.
+    """
+    for key, value in st.session_state.items():
+        texts = isinstance(value, list) and value and all(isinstance(item, str) for item in value)
+        if texts or (isinstance(value, str | int | float) and value is not False):  # buttons are False, uploads empty
+            st.session_state[key] = value
 
 
 @lru_cache(maxsize=1)

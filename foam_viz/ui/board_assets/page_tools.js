@@ -28,7 +28,7 @@ class Tools {
   introduce(offered, tell) {
     if (!SECRET.test(offered ?? "") || offered === this.told) return;
     this.told = offered;
-    onceStill(() => tell("browser", { secret: kept(offered) }));
+    tell("browser", { secret: kept(offered) });
   }
 
   async copy() {
@@ -57,13 +57,6 @@ class Tools {
     box.select();
     this.said.textContent = "Copy the selected link";
   }
-}
-
-// Telling draws the page again. Were its first drawing cut short for it, the browser would keep widgets without the values
-// that the link gave them, and send those.
-function onceStill(then) {
-  if (document.querySelector(".stApp")?.dataset.testScriptState === "running") setTimeout(onceStill, 50, then);
-  else then();
 }
 
 function kept(offered) {
