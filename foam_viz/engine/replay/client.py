@@ -133,12 +133,18 @@ class ReplayClient:
         return future
 
     def _start(self) -> None:
+        root = str(Path(__file__).resolve().parents[3])
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "MKL_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH")))),
+        }
         process = subprocess.Popen(
             [sys.executable, "-m", "foam_viz.engine.replay.process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            cwd=Path(__file__).resolve().parents[3],
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env=environment,
         )
         self._process = process
         self._outgoing = Connection(os.dup(process.stdin.fileno()), readable=False)
