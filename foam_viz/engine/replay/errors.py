@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from foam_viz.engine.replay.recording import RecordedStack
-from foam_viz.engine.replay.walk import PairStore, Row, Walker
+from foam_viz.engine.replay.walk import MOST_KNOWN, PairStore, Row, Walker
 from foam_viz.optim import linalg
 
 
@@ -50,6 +50,8 @@ class ErrorMeter:
             fresh_epsilon: eps0.
             rule: What becomes of the smallest eigenvalues.
         """
+        if len(self._known) > MOST_KNOWN:
+            self._known.clear()
         keys = [
             [
                 (number, row.decomposed, row.refreshed, row.check, row.decision.epsilon, fresh_epsilon, rule)

@@ -20,6 +20,9 @@ from foam_viz.engine.replay.recording import RecordedFactor, RecordedStack
 from foam_viz.optim import check, linalg
 from foam_viz.optim.refresh import Decision
 
+MOST_KNOWN = 200_000
+"""Numbers of checks that are remembered, about 60 MB; beyond it they are computed again."""
+
 
 class Row(NamedTuple):
     """One check of one factor under one setting, after its decision.
@@ -105,6 +108,8 @@ class Walker:
     def walk(self, settings: Sequence[Setting]) -> list[list[list[Row]]]:
         """Every check of every factor: by setting, by factor, in order."""
         factors = self._stack.factors
+        if len(self._measures) > MOST_KNOWN:
+            self._measures.clear()
         due = [self._turns(setting) for setting in settings]
         standing = [[_Standing(setting.policy.epsilon) for _ in factors] for setting in settings]
         for present in self._stack.checks.values():
