@@ -18,7 +18,11 @@ export class Time {
     this.play = make("button", "fb-action fb-play", { type: "button", onclick: () => this.toggle() });
     this.slider = make("input", "fb-slider", { type: "range", step: 1 });
     this.slider.setAttribute("aria-label", "Step shown");
-    this.slider.oninput = () => { this.stop(); this.to(Number(this.slider.value)); };
+    this.slider.oninput = () => {
+      const at = Number(this.slider.value); // before anything is shown again, which sets it
+      this.stop();
+      this.to(at);
+    };
     this.slider.onpointerdown = () => { this.dragging = true; };
     this.release = () => { this.dragging = false; };
     this.words = make("output", "fb-step");
