@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from foam_viz.engine.commands import Priority
@@ -22,6 +22,7 @@ class _Viewer:
         shown: When its page asked for the run last.
         attends: Whether it looks until it says that it leaves.
         hidden: Whether its page is out of sight: another tab, a window that is minimized.
+        tells: Whether it says when it is out of sight.
     """
 
     browser: str
@@ -29,6 +30,7 @@ class _Viewer:
     shown: float
     attends: bool = False
     hidden: bool = False
+    tells: bool = False
 
 
 class Viewers:
@@ -63,7 +65,7 @@ class Viewers:
         """The page of a viewer is out of sight, or is seen again."""
         with self._lock:
             if (viewer := self._runs.get(view_id, {}).get(session)) is not None:
-                viewer.hidden = hidden
+                viewer.hidden, viewer.tells = hidden, True
 
     def present(self, view_id: str, on: bool) -> None:
         """The run is shown to a class, or no longer."""
@@ -80,11 +82,11 @@ class Viewers:
     def look(self, view_id: str, now: float) -> None:
         """Brings up to date who is connected and who sees the run."""
         with self._lock:
-            for session, viewer in self._runs.get(view_id, {}).items():
-                if self._connected(session, viewer):
-                    viewer.connected = now
-                    if _sees(viewer, now):
-                        self._seen[view_id] = now
+            connected = self._connected_to(view_id)
+            for viewer in connected:
+                viewer.connected = now
+            if _seen(connected, now):
+                self._seen[view_id] = now
 
     def alone(self, view_id: str, now: float) -> float:
         """Seconds since any viewer was connected, as of the last :meth:`look`."""
@@ -109,15 +111,20 @@ class Viewers:
         with self._lock:
             if view_id in self._presented:
                 return Priority.PRESENTED
-            watched = any(
-                self._connected(session, viewer) and _sees(viewer, now)
-                for session, viewer in self._runs.get(view_id, {}).items()
-            )
+            watched = _seen(self._connected_to(view_id), now)
         return Priority.WATCHED if watched else Priority.UNWATCHED
+
+    def _connected_to(self, view_id: str) -> list[_Viewer]:
+        viewers = self._runs.get(view_id, {})
+        return [viewer for session, viewer in viewers.items() if self._connected(session, viewer)]
 
     def _connected(self, session: str, viewer: _Viewer) -> bool:
         return viewer.attends or self._is_active is None or self._is_active(session)
 
 
-def _sees(viewer: _Viewer, now: float) -> bool:
-    return not viewer.hidden and (viewer.attends or now - viewer.shown < SHOWN_SECONDS)
+def _seen(viewers: Sequence[_Viewer], now: float) -> bool:
+    """Say whether somebody sees the run. A page and its board are two viewers, and the board knows what is in sight."""
+    telling = [viewer for viewer in viewers if viewer.tells]
+    return any(
+        not viewer.hidden and (viewer.attends or now - viewer.shown < SHOWN_SECONDS) for viewer in telling or viewers
+    )

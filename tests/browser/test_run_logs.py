@@ -27,6 +27,8 @@ def curve(page, panel: str, kind: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def drawn(page, panel: str) -> None:
+    """Bring a panel into sight, since what nobody sees is not drawn, and wait for it."""
+    page.locator(f'[data-panel="{panel}"]').first.scroll_into_view_if_needed(timeout=30_000)
     page.locator(f'[data-panel="{panel}"] .main-svg').first.wait_for(timeout=30_000)
 
 

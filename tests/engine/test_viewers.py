@@ -58,3 +58,17 @@ def test_who_attends_keeps_a_run_until_it_leaves() -> None:
     viewers.leave("run", "tool", 1000.0)
     viewers.look("run", 1100.0)
     assert viewers.alone("run", 1100.0) == 100.0
+
+
+def test_a_page_whose_board_is_out_of_sight_sees_nothing() -> None:
+    viewers = Viewers({"tab", "feed"}.__contains__)
+    viewers.look("run", 0.0)
+    viewers.note("run", "tab", "mine", 0.0)
+    viewers.note("run", "feed", "", 0.0)
+    viewers.hide("run", "feed", True)
+    viewers.look("run", 10.0)
+    assert viewers.unseen("run", 10.0) == 0.0  # counted from here on
+    assert viewers.unseen("run", 17.0) == 7.0 and viewers.priority("run", 17.0) == Priority.UNWATCHED
+    viewers.hide("run", "feed", False)
+    viewers.look("run", 18.0)
+    assert viewers.unseen("run", 18.0) == 0.0 and viewers.priority("run", 18.0) == Priority.WATCHED
