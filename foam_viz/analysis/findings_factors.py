@@ -73,17 +73,18 @@ def never_refreshed(trace: Trace) -> list[Finding]:
     """Factors decomposed once and never again, although their basis drifted past the tolerance or nobody measured it.
 
     A factor that was checked often, found within the tolerance and kept is what an adaptive policy is for, and is no
-    finding.
+    finding. Nor is drift past the threshold that damping meets, while it is under its cap.
     """
     if not trace.has("checks", "decompositions"):
         return []
     residual = goes_by_residual(trace.manifest) or not trace.has("checks", "proxy")
     measure, symbol = ("residual", "r") if residual else ("proxy", "h")
     tau = optimizer_setting(trace.manifest, "tau") or (0.5 if residual else 1.0)
+    cap = optimizer_setting(trace.manifest, "epsilon_max")
     ends = trace.values("steps", "step")
     found = []
-    columns = ("decompositions", "checks", measure, "last_decomposition_step", "interval_start")
-    for factor, (step, done, checks, drift, last, start) in _of_factors(trace, *columns):
+    columns = ("decompositions", "checks", measure, "last_decomposition_step", "interval_start", "epsilon")
+    for factor, (step, done, checks, drift, last, start, epsilon) in _of_factors(trace, *columns):
         end = max(float(ends.max()) if len(ends) else 0.0, step[-1])
         examined = float(np.nansum(checks))
         if not np.isfinite(done).any() or np.nansum(done) > 1:
@@ -103,6 +104,8 @@ def never_refreshed(trace: Trace) -> list[Finding]:
         age = f"{_name(trace, factor)} was {once} {when}, {end - at:,.0f} steps before the end"
         known = np.flatnonzero(np.isfinite(drift))
         value = float(drift[known[-1]]) if len(known) else np.nan
+        if cap and not residual and len(known) and epsilon[known[-1]] < cap:
+            continue
         if examined >= NEVER_CHECKS and value > tau:
             words = (
                 f"{age}, although {symbol} = {number(value)} at step {step[known[-1]]:,.0f} is above {setting(tau)}."

@@ -23,7 +23,7 @@ def test_a_wrong_inverse_root_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     original = linalg.inverse_root
 
     def wrong(basis: torch.Tensor, *others: object) -> torch.Tensor:
-        return original(basis, *others) * (1.0 if gram.on_host(basis) else 1.001)
+        return original(basis, *others).mul_(1.0 if gram.on_host(basis) else 1.001)  # in place, where it was written
 
     monkeypatch.setattr(linalg, "inverse_root", wrong)
     found = agree("Shampoo", "cpu", torch.float64)
