@@ -1,0 +1,145 @@
+"""Do the claims of the lessons hold? Each stage over seeds 30 to 34, which chose nothing; exits 1 where one does not.
+
+``--write`` keeps the results in foam_viz/lessons/measured.json, which the pages read. ``--cache=FOLDER`` keeps each run
+in a file of its own, so that an interrupted measurement goes on; ``--lesson=ID`` does one. Runs go side by side in two
+processes, one thread each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from foam_viz.lessons import measured, sandbox
+from foam_viz.lessons.catalogue import BY_ID, LESSONS
+from foam_viz.lessons.lesson import Lesson, Place
+
+LAST_STEPS = 20
+
+
+def run(lesson_id: str, place: Place, seed: int) -> dict[str, float | None]:
+    """Train one lane of a stage without recording; returns every measure."""
+    import torch
+
+    from foam_viz.engine.run import Run
+
+    torch.set_num_threads(1)
+    stage = BY_ID[lesson_id].stages[place.stage]
+    trained = Run(stage.experiment(seed).lane_config(place.lane), run_id="lesson", recording=False)
+    while trained.live:
+        trained.advance()
+    losses = trained.drain()["steps"]["loss"].to_pylist()
+    whole = trained.status == "finished"
+    factors = trained.optimizer.factors() if trained.factors else ()
+    sides = [(factor.order, factor.dim, factor.decompositions) for factor in factors]
+    return {
+        "loss": _mean(losses[-LAST_STEPS:]) if whole else None,
+        "held_out": _held_out(trained, stage.steps) if whole else None,
+        "after": _mean(losses[stage.after - LAST_STEPS : stage.after]) if whole and stage.after else None,
+        "decompositions": sum(count for _, _, count in sides),
+        "left": sum(count for order, dim, count in sides if order == 2 and dim == 0),
+        "right": sum(count for order, dim, count in sides if order == 2 and dim == 1),
+        "seconds": trained.clock.seconds(),
+    }
+
+
+def _held_out(trained: Any, step: int) -> float:
+    from contextlib import nullcontext
+
+    with getattr(trained.optimizer, "evaluation_weights", nullcontext)():
+        return float(trained.task.held_out_loss(trained.model, step))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def kept(folder: Path, lesson: Lesson, place: Place, seed: int) -> dict[str, float | None]:
+    """The result of a run, from its file or trained now."""
+    stage = lesson.stages[place.stage]
+    config = json.dumps([stage.experiment(seed).lane_config(place.lane), stage.after], sort_keys=True)
+    path = folder / f"{hashlib.sha256(config.encode()).hexdigest()[:24]}.json"
+    if not path.exists():
+        found = run(lesson.id, place, seed)
+        fresh = path.with_suffix(f".{seed}.new")
+        fresh.write_text(json.dumps(found))
+        fresh.replace(path)
+    return json.loads(path.read_text())
+
+
+def check(lesson: Lesson, found: measured.Results) -> list[str]:
+    """Print every claim of a lesson with what was measured; returns those that do not hold."""
+    failed = []
+    print(f"{lesson.title}")
+    for claim in lesson.claims:
+        said, _ = measured.decide(claim, found)
+        line = measured.sentence(lesson, claim, found)
+        print(f"  {'ok    ' if said == claim.says else 'FAILED'} {line}")
+        if said != claim.says:
+            failed.append(f"{lesson.id}: says {claim.says!r}, measured {said!r}: {line}")
+    for item in lesson.calculations:
+        value = float(getattr(sandbox.read(item.setting), item.reading))
+        holds = math.isclose(value, item.value, rel_tol=item.tolerance, abs_tol=1e-9)
+        print(f"  {'ok    ' if holds else 'FAILED'} {item.text} ({item.reading} = {value:.4g})")
+        if not holds:
+            failed.append(f"{lesson.id}: {item.text} The sandbox says {value:.4g}.")
+    return failed
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure; returns the exit code."""
+    told = sys.argv[1:] if arguments is None else list(arguments)
+    options = dict(item.removeprefix("--").partition("=")[::2] for item in told if item.startswith("--"))
+    lessons = [BY_ID[options["lesson"]]] if "lesson" in options else list(LESSONS)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as scratch, ProcessPoolExecutor(int(options.get("processes", 2))) as pool:
+        folder = Path(options.get("cache", scratch))
+        folder.mkdir(parents=True, exist_ok=True)
+        waiting = {
+            (lesson.id, Place(stage, lane)): [
+                pool.submit(kept, folder, lesson, Place(stage, lane), seed) for seed in measured.SEEDS
+            ]
+            for lesson in lessons
+            for stage, told_stage in enumerate(lesson.stages)
+            for lane in range(len(told_stage.experiment().lanes))
+        }
+        failed: list[str] = []
+        results: dict[str, dict[Place, list[dict[str, float | None]]]] = {lesson.id: {} for lesson in lessons}
+        for lesson in lessons:
+            for (name, place), futures in waiting.items():
+                if name == lesson.id:
+                    results[name][place] = [future.result() for future in futures]
+            failed += check(lesson, results[lesson.id])
+    if "write" in options:
+        write(results)
+    print(f"  {time.monotonic() - began:.0f} s; {len(failed)} claims do not hold")
+    return 1 if failed else 0
+
+
+def write(results: dict[str, dict[Place, list[dict[str, float | None]]]]) -> None:
+    """Keep results beside those of other lessons, one line a lane."""
+    known = json.loads(measured.FILE.read_text()) if measured.FILE.exists() else {}
+    known |= {
+        name: {f"{place.stage}/{place.lane}": runs for place, runs in places.items()}
+        for name, places in results.items()
+        if places
+    }
+    lessons = [
+        f"{json.dumps(name)}: {{\n"
+        + ",\n".join(f" {json.dumps(place)}: {json.dumps(runs)}" for place, runs in places.items())
+        + "\n}"
+        for name, places in known.items()
+    ]
+    measured.FILE.write_text("{\n" + ",\n".join(lessons) + "\n}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Guided experiments: a question, a prediction, a run, an explanation, and claims that are measured."""

@@ -1,0 +1,55 @@
+"""Lesson 8: which half of a stale decomposition hurts."""
+
+from foam_viz.lessons.lesson import Claim, Lesson, Place, Prediction, Source, Stage
+
+LESSON = Lesson(
+    id="eigenvalues-or-basis",
+    title="Eigenvalues or basis?",
+    question=(
+        "A decomposition holds eigenvalues and a basis. New eigenvalues for an old basis are cheap: the diagonal of "
+        "QᵀAQ. Which half is it worth to renew?"
+    ),
+    prediction=Prediction(
+        "The basis is 100 steps old at worst. One lane renews the eigenvalues in every step, one keeps them as old as "
+        "the basis. With grafting, does it help?",
+        ("Yes, most of the loss comes back", "Not visibly", "It makes things worse"),
+        right=1,
+    ),
+    stages=(
+        Stage(
+            "With grafting or Adam's length",
+            {
+                "task": "digits-autoencoder",
+                "lane": [
+                    "shampoo:period=10,start=10",
+                    "shampoo:period=100,start=10",
+                    "shampoo-eigenvalue-corrected:period=100,start=10",
+                    "shampoo-eigenvalue-corrected:period=10,start=10",
+                ],
+            },
+            steps=600,
+            watch="Watch lanes of one period side by side: they share the age of the basis and nothing else.",
+            panels=("loss", "overlap", "spectrum"),
+            names=(
+                "Both, f = 10",
+                "Neither, f = 100",
+                "Eigenvalues each step, f = 100",
+                "Eigenvalues each step, f = 10",
+            ),
+        ),
+    ),
+    why=(
+        "Eigenvalue correction replaces grafting: Adam's second moment in the eigenbasis sets the scale of each "
+        "direction anew in every step, so errors of scale and of eigenvalues are gone. What is left is the turn of the "
+        "basis.",
+        "Whether that is better than grafted Shampoo depends on the learning rate, and this page has one. The "
+        "literature says that correction helps most where there is no grafting.",
+    ),
+    claims=(
+        Claim(Place(0, 1), Place(0, 0), "loss", "more"),
+        Claim(Place(0, 2), Place(0, 3), "loss", "more"),
+        Claim(Place(0, 2), Place(0, 1), "loss", "no difference seen"),
+    ),
+    try_yourself=("Tune the learning rate of the corrected lanes: 3e-3 and 1e-2 rank differently.",),
+    sources=(Source("Eschenhagen et al. 2025: Purifying Shampoo", "https://arxiv.org/abs/2506.03595"),),
+)

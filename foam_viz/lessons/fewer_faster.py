@@ -1,0 +1,42 @@
+"""Lesson 10: decompositions are not time."""
+
+from foam_viz.lessons.lesson import Claim, Lesson, Place, Prediction, Source, Stage
+
+
+def _stage(width: int, steps: int) -> Stage:
+    return Stage(
+        f"Width {width}",
+        {"task": "digits-autoencoder", "width": str(width), "lane": ["foam", "shampoo:period=10", "shampoo:period=20"]},
+        steps=steps,
+        watch="Watch optimizer seconds in the table of runs beside the count of decompositions.",
+        panels=("loss", "raster"),
+        names=("FOAM", "f = 10", "f = 20"),
+    )
+
+
+LESSON = Lesson(
+    id="fewer-faster",
+    title="Fewer decompositions, faster?",
+    question=(
+        "FOAM leaves out most decompositions, but each check of it costs a rotation and a rebuild. Is it faster?"
+    ),
+    prediction=Prediction(
+        "FOAM makes about a sixth of the decompositions of f = 10. At width 32, how much optimizer time does it save?",
+        ("Five sixths", "About half", "Next to nothing"),
+        right=2,
+    ),
+    stages=(_stage(32, 300), _stage(384, 60)),
+    why=(
+        "A check measures B = QᵀAQ and rebuilds the inverse root: three products of matrices of the factor's size. For "
+        "small factors that costs as much as a decomposition; for large ones a fifth to a third.",
+        "Between checks every step pays for statistics and for applying the roots, whoever decides. So a sixth of the "
+        "decompositions is never a sixth of the time.",
+    ),
+    claims=(
+        Claim(Place(0, 0), Place(0, 1), "decompositions", "less"),
+        Claim(Place(1, 0), Place(1, 1), "decompositions", "less"),
+        Claim(Place(1, 0), Place(1, 1), "seconds", "less"),
+    ),
+    try_yourself=("Choose width 512 and wait: the larger the factors, the more a decomposition costs.",),
+    sources=(Source("docs/findings.md: unit costs, stacked"),),
+)

@@ -1,0 +1,79 @@
+"""What five seeds gave: the results behind the claims of the lessons, and the sentences that they support.
+
+``python -m benchmarks lessons --write`` makes the file; the page reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from statistics import mean
+
+from foam_viz.lessons.lesson import MEASURES, Claim, Lesson, Measure, Place, Verdict
+from foam_viz.trace.numbers import number
+
+FILE = Path(__file__).with_name("measured.json")
+SEEDS = (30, 31, 32, 33, 34)
+"""They chose nothing: no setting, learning rate or threshold was picked with them."""
+
+Results = Mapping[Place, Sequence[Mapping[str, float | None]]]
+"""A result a seed for each lane; a loss of None is one that diverged."""
+
+
+@lru_cache(maxsize=1)
+def _file() -> dict[str, dict[str, list[dict[str, float | None]]]]:
+    return json.loads(FILE.read_text()) if FILE.exists() else {}
+
+
+def results(lesson: Lesson) -> Results:
+    """Return what was measured of a lesson; empty where nothing was."""
+    kept = _file().get(lesson.id, {})
+    return {Place(*map(int, key.split("/"))): runs for key, runs in kept.items()}
+
+
+def values(runs: Sequence[Mapping[str, float | None]], measure: Measure) -> list[float]:
+    """Return one measure, a number a seed; a run that diverged has an infinite loss."""
+    return [math.inf if run[measure] is None else float(run[measure]) for run in runs]
+
+
+def verdict(left: Sequence[float], right: Sequence[float]) -> Verdict:
+    """Compare seed by seed: ``more`` and ``less`` need one sign of the difference over all seeds."""
+    signs = {(a > b) - (a < b) for a, b in zip(left, right, strict=True)}
+    return "more" if signs == {1} else "less" if signs == {-1} else "no difference seen"
+
+
+def decide(claim: Claim, found: Results) -> tuple[Verdict, float]:
+    """Return what the measurement says of a claim, and the relative difference of the means; NaN for a diverged run."""
+    left = values(found[claim.left], claim.measure)
+    right = values(found[claim.right], claim.against or claim.measure)
+    base = mean(right)
+    change = (mean(left) - base) / base if math.isfinite(base) and base and math.isfinite(mean(left)) else math.nan
+    return verdict(left, right), change
+
+
+def sentence(lesson: Lesson, claim: Claim, found: Results) -> str:
+    """Return the claim in words and numbers, as the measurement has it: true whatever the lesson says."""
+    said, change = decide(claim, found)
+    names = [_name(lesson, place) for place in (claim.left, claim.right)]
+    told = [
+        _mean(values(found[place], measure))
+        for place, measure in ((claim.left, claim.measure), (claim.right, claim.against or claim.measure))
+    ]
+    words, other = MEASURES[claim.measure], MEASURES[claim.against or claim.measure]
+    pair = f"{names[0]}: {words} {told[0]}; {names[1]}: {'' if other == words else other + ' '}{told[1]}"
+    size = f"{change:+.0%}, " if math.isfinite(change) else ""
+    sign = "one sign" if said != "no difference seen" else "mixed signs: no difference seen"
+    return f"{pair} ({size}{sign} on {len(found[claim.left])} seeds)."
+
+
+def _name(lesson: Lesson, place: Place) -> str:
+    stage = lesson.stages[place.stage]
+    name = stage.labels()[place.lane]
+    return f"{name} ({stage.title})" if len(lesson.stages) > 1 else name
+
+
+def _mean(numbers: Sequence[float]) -> str:
+    return number(mean(numbers)) if all(map(math.isfinite, numbers)) else "diverged"

@@ -1,0 +1,43 @@
+"""Lesson 6: eps_max is an allowance for new mass."""
+
+from collections.abc import Mapping
+
+from foam_viz.lessons.lesson import Calculation, Lesson, Prediction, Source
+
+
+def _mass(amount: float, epsilon: float) -> Mapping[str, float | str]:
+    return {"change": "add-mass", "amount": amount, "smallest": 1e-12, "epsilon": epsilon}
+
+
+LESSON = Lesson(
+    id="what-epsilon-max-means",
+    title="What does ε_max mean?",
+    question=(
+        "FOAM raises ε to ε h / τ while h exceeds τ, and decomposes again only when ε would pass ε_max. So how far "
+        "does ε jump in one check, when a direction that was empty gains mass M?"
+    ),
+    prediction=Prediction(
+        "ε₀ is made a hundred times larger. Where does ε land in the first check?",
+        ("A hundred times higher", "Ten times higher", "Nearly at the same place"),
+        right=2,
+    ),
+    sandbox=_mass(1e-3, 1e-9),
+    calculations=(
+        Calculation("New mass 1e-3 with ε₀ = 1e-9: ε lands at 1.65e-4.", _mass(1e-3, 1e-9), "next_epsilon", 1.651e-4),
+        Calculation("With ε₀ = 1e-7, a hundred times more: 1.29e-4.", _mass(1e-3, 1e-7), "next_epsilon", 1.289e-4),
+        Calculation("A tenth of the mass: a tenth of it, 1.65e-5.", _mass(1e-4, 1e-9), "next_epsilon", 1.651e-5),
+    ),
+    why=(
+        "In an empty direction s is ε itself, so the whitened drift is M / ε and h is about alpha M / (p ε). The rule "
+        "multiplies by ε again, and ε₀ cancels: ε lands at alpha M / (p tau).",
+        "Read backwards, ε_max is an allowance: new mass up to p tau ε_max / alpha is met with damping, more of it "
+        "with a decomposition. That is the drift allowance that the calibration suggests ε_max from.",
+        "It has the unit of a gradient squared. Multiply the loss by 10, and ε₀ and ε_max must grow by 100 for the "
+        "same run. A value from a paper means nothing before it stands beside the spectrum it damps.",
+    ),
+    try_yourself=(
+        "Raise τ: the same mass needs less damping.",
+        "Flatten the spectrum: alpha falls to 1/√n, and so does the jump.",
+    ),
+    sources=(Source("Nam and Ahn, ICML 2026: FOAM", "https://arxiv.org/abs/2606.02365"),),
+)

@@ -1,0 +1,51 @@
+"""Lesson 7: grafting takes out what is wrong with the length of a step."""
+
+from foam_viz.lessons.lesson import Claim, Lesson, Place, Prediction, Source, Stage
+
+LESSON = Lesson(
+    id="what-grafting-hides",
+    title="What does grafting hide?",
+    question=(
+        "With grafting the direction comes from Shampoo and the length from Adam. A stale inverse root that is too "
+        "large or too small is then harmless. How much of what staleness costs does grafting hide?"
+    ),
+    prediction=Prediction(
+        "f goes from 10 to 100, with grafting and without. Where does the loss rise more, relative to f = 10?",
+        ("With grafting", "Without grafting", "Alike"),
+        right=1,
+    ),
+    stages=(
+        Stage(
+            "With and without",
+            {
+                "task": "digits-autoencoder",
+                "lane": [
+                    "shampoo:period=10,start=10",
+                    "shampoo:period=100,start=10",
+                    "shampoo:period=10,start=10,grafting=none,lr=0.001,epsilon=1e-4",
+                    "shampoo:period=100,start=10,grafting=none,lr=0.001,epsilon=1e-4",
+                ],
+            },
+            steps=600,
+            watch="Watch the two lanes without grafting after each decomposition.",
+            panels=("loss", "damping", "spectrum"),
+            names=("Grafted, f = 10", "Grafted, f = 100", "Bare, f = 10", "Bare, f = 100"),
+        ),
+    ),
+    why=(
+        "As gradients shrink, so do the factors, and a stale inverse root is too small: the bare steps are too short "
+        "until the next decomposition. Adam's length does not know of the staleness.",
+        "So grafting hides errors of scale, and keeps those of direction. h and the error of the inverse root count "
+        "both: with grafting they ring for damage that the update never sees.",
+    ),
+    claims=(
+        Claim(Place(0, 1), Place(0, 0), "loss", "more"),
+        Claim(Place(0, 3), Place(0, 2), "loss", "more"),
+        Claim(Place(0, 2), Place(0, 0), "loss", "more"),
+    ),
+    try_yourself=("Give the bare lanes ε = 1e-6: without grafting that diverges.",),
+    sources=(
+        Source("Agarwal et al. 2020: grafting", "https://arxiv.org/abs/2002.11803"),
+        Source("Eschenhagen et al. 2025: Purifying Shampoo", "https://arxiv.org/abs/2506.03595"),
+    ),
+)

@@ -1,0 +1,46 @@
+"""Lesson 11: a burst of drift."""
+
+from foam_viz.lessons.lesson import Claim, Lesson, Place, Prediction, Source, Stage
+
+LESSON = Lesson(
+    id="when-the-world-changes",
+    title="When the world changes",
+    question=(
+        "At step 400 the pixels of all images are permuted. Everything that the factors have learned of the first "
+        "layer is wrong at once. Who notices, and who sleeps through it?"
+    ),
+    prediction=Prediction(
+        "Fixed periods decompose at their own times. What does FOAM do just after step 400?",
+        ("Nothing special", "It decomposes many factors within a few checks", "It stops decomposing"),
+        right=1,
+    ),
+    stages=(
+        Stage(
+            "A permutation at step 400 of 800",
+            {
+                "task": "digits-autoencoder",
+                "shift_at": "400",
+                "lane": ["foam", *(f"shampoo:period={period},start=10" for period in (10, 50, 200))],
+            },
+            steps=800,
+            watch="Watch the raster and the damping of the first layer just after step 400.",
+            panels=("raster", "damping", "loss", "overlap"),
+            names=("FOAM", "f = 10", "f = 50", "f = 200"),
+            after=450,
+        ),
+    ),
+    why=(
+        "h jumps in every factor that the pixels reach, ε would pass ε_max, and FOAM decomposes. A fixed period of 200 "
+        "works up to 200 steps more with the basis of a world that is gone.",
+        "This is where an adaptive rule has something to adapt to. In a steady run there is little, and fixed periods "
+        "of the same count do as well.",
+    ),
+    claims=(
+        Claim(Place(0, 3), Place(0, 0), "after", "more"),
+        Claim(Place(0, 2), Place(0, 0), "after", "more"),
+        Claim(Place(0, 0), Place(0, 1), "after", "more"),
+        Claim(Place(0, 0), Place(0, 1), "decompositions", "less"),
+    ),
+    try_yourself=("Move the permutation to step 100, when all factors still drift.",),
+    sources=(Source("docs/findings.md: the burst, fresh seeds"),),
+)

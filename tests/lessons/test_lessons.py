@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from foam_viz.figures.catalogue import BY_ID as PANELS
+from foam_viz.lessons import measured, sandbox
+from foam_viz.lessons.catalogue import BY_ID, LESSONS
+from foam_viz.lessons.lesson import MEASURES, Claim, Lesson, Place
+
+FOLDER = Path(measured.__file__).parent
+
+
+def test_the_course_has_twelve_lessons_a_file_each() -> None:
+    files = {path.stem for path in FOLDER.glob("*.py")} - {"__init__", "lesson", "catalogue", "sandbox", "measured"}
+    assert len(LESSONS) == len(BY_ID) == len(files) == 12
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.id)
+class TestEachLesson:
+    def test_its_experiments_are_valid_links(self, lesson: Lesson) -> None:
+        for stage in lesson.stages:
+            experiment = stage.experiment()
+            assert experiment.run_settings["steps"] == stage.steps
+            assert stage.experiment(seed=31).run_settings["seed"] == 31
+            assert len(stage.labels()) == len(experiment.lanes)
+            assert set(stage.panels) <= PANELS.keys()
+            assert all(values and all(values) for values in stage.link.values())
+
+    def test_its_claims_name_lanes_and_measures(self, lesson: Lesson) -> None:
+        assert lesson.claims or lesson.calculations
+        for claim in lesson.claims:
+            for place in (claim.left, claim.right):
+                assert place.lane < len(lesson.stages[place.stage].experiment().lanes)
+            assert {claim.measure, claim.against or claim.measure} <= MEASURES.keys()
+            assert claim.measure != "after" or lesson.stages[claim.left.stage].after
+
+    def test_its_calculations_hold(self, lesson: Lesson) -> None:
+        assert bool(lesson.sandbox) == bool(lesson.calculations)
+        for item in lesson.calculations:
+            value = getattr(sandbox.read(item.setting), item.reading)
+            assert math.isclose(value, item.value, rel_tol=item.tolerance, abs_tol=1e-9), item.text
+
+    def test_its_prediction_has_one_right_answer(self, lesson: Lesson) -> None:
+        assert 2 <= len(lesson.prediction.choices) <= 5
+        assert 0 <= lesson.prediction.right < len(lesson.prediction.choices)
+
+    def test_what_it_says_is_what_was_measured(self, lesson: Lesson) -> None:
+        found = measured.results(lesson)
+        assert {(claim.left, claim.right) for claim in lesson.claims} or not found
+        for claim in lesson.claims:
+            said, _ = measured.decide(claim, found)
+            assert said == claim.says, measured.sentence(lesson, claim, found)
+
+
+def test_more_and_less_need_one_sign() -> None:
+    assert measured.verdict([2, 3], [1, 2]) == "more"
+    assert measured.verdict([1, math.inf], [2, math.inf]) == "no difference seen"
+    assert measured.verdict([1, 2], [2, math.inf]) == "less"
+
+
+def test_a_sentence_says_what_was_measured_and_not_what_the_lesson_hopes() -> None:
+    lesson = BY_ID["how-stale"]
+    found = {Place(0, lane): [{"loss": 0.3 - 0.1 * lane}] * 5 for lane in range(2)}
+    claim = Claim(Place(0, 1), Place(0, 0), "loss", "more")
+    assert measured.decide(claim, found) == ("less", pytest.approx(-1 / 3))
+    assert "-33%" in measured.sentence(lesson, claim, found) and "5 seeds" in measured.sentence(lesson, claim, found)
