@@ -1,0 +1,93 @@
+"""The sandbox of a lesson: build a factor, change it, and read every measure of staleness."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from foam_viz.lessons.lesson import Lesson
+from foam_viz.lessons.sandbox import FIELDS, Readings, read
+from foam_viz.optim.fields import Field, FieldError
+from foam_viz.trace.numbers import number
+
+_CHANGES = {
+    "turn-top": "Turn two large directions",
+    "turn-bottom": "Turn two small directions",
+    "swap-bottom": "Swap two small eigenvalues",
+    "scale": "Scale the factor",
+    "add-mass": "Add mass to the smallest direction",
+    "none": "Change nothing",
+}
+_READINGS = (
+    ("h", "h", "FOAM's proxy RC α / p: the drift, whitened by the old spectrum. FOAM acts when it exceeds τ."),
+    ("residual", "Residual r", "Share of B = QᵀAQ off its diagonal, by Frobenius norm. Purifying Shampoo's alarm."),
+    ("operator_error", "Error of the inverse root", "‖X fresh − X stale‖ / ‖X stale‖."),
+    ("update_error", "Error of the update", "Of gradients that the new factor describes, before grafting."),
+    ("grafted_error", "after grafting", "The same once both updates have one length."),
+    ("next_epsilon", "Next ε", "ε h / τ where h exceeds τ, never under ε: the damping that FOAM would choose."),
+)
+
+
+def sandbox(lesson: Lesson) -> None:
+    """Draw the controls, what every measure says, and the two spectra."""
+    st.markdown("### Sandbox\nBuild a factor, change it after it was decomposed, and see who notices.")
+    controls, shown = st.columns([2, 3], gap="large")
+    with controls:
+        setting = {field.name: _control(lesson, field) for field in FIELDS}
+    try:
+        readings = read(setting)
+    except FieldError as error:
+        shown.error(str(error))
+        return
+    with shown:
+        _readings(readings)
+        _spectra(readings)
+
+
+def _control(lesson: Lesson, field: Field) -> Any:
+    default = lesson.sandbox.get(field.name, field.default)
+    key = f"sandbox-{lesson.id}-{field.name}"
+    if field.kind == "choice":
+        return st.selectbox(
+            field.label, field.choices, index=field.choices.index(default), format_func=_CHANGES.__getitem__, key=key,
+            help=field.help,
+        )  # fmt: skip
+    if field.kind == "integer":
+        return st.number_input(field.label, int(field.low), int(field.high), int(default), key=key, help=field.help)
+    return st.number_input(
+        field.label, float(field.low), float(field.high), float(default), format="%g", key=key, help=field.help,
+    )  # fmt: skip
+
+
+def _readings(readings: Readings) -> None:
+    for first in range(0, len(_READINGS), 3):
+        for column, (name, label, words) in zip(st.columns(3), _READINGS[first : first + 3], strict=True):
+            column.metric(label, number(getattr(readings, name)), help=words, border=True)
+
+
+def _spectra(readings: Readings) -> None:
+    places = np.arange(1, len(readings.spectrum) + 1)
+    table = pd.DataFrame(
+        {
+            "Direction, largest first": np.tile(places, 2),
+            "Eigenvalue": np.concatenate([readings.stale_spectrum, readings.spectrum]),
+            "Factor": np.repeat(["as decomposed", "now"], len(places)),
+        }
+    )
+    st.vega_lite_chart(
+        table[table["Eigenvalue"] > 0],
+        {
+            "mark": {"type": "line", "point": {"size": 14}},
+            "height": 240,
+            "encoding": {
+                "x": {"field": "Direction, largest first", "type": "quantitative"},
+                "y": {"field": "Eigenvalue", "type": "quantitative", "scale": {"type": "log"}},
+                "color": {"field": "Factor", "type": "nominal", "legend": {"orient": "top", "title": None}},
+                "strokeDash": {"field": "Factor", "type": "nominal"},
+            },
+        },
+        width="stretch",
+    )

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from foam_viz.engine import config
+from foam_viz.lessons.catalogue import LESSONS
+from foam_viz.lessons.lesson import Lesson
+from foam_viz.ui import lessons as page
+
+PAGE = "pages/lessons.py"
+
+
+def opened(lesson: Lesson | None = None, **address: str) -> AppTest:
+    app = AppTest.from_file(PAGE, default_timeout=120)
+    if lesson is not None:
+        address = {page.KEY: lesson.id}
+    for key, value in address.items():
+        app.query_params[key] = value
+    return app.run()
+
+
+def words(app: AppTest) -> str:
+    return "\n".join(item.value for item in (*app.title, *app.markdown, *app.caption, *app.warning, *app.info))
+
+
+def test_the_course_names_every_lesson() -> None:
+    app = opened()
+    assert not app.exception and "Lessons" in words(app)
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.id)
+def test_a_lesson_from_prediction_to_reveal(lesson: Lesson) -> None:
+    app = opened(lesson)
+    assert not app.exception and lesson.question in words(app)
+    assert lesson.why[0] not in words(app) and app.toggle(f"reveal-{lesson.id}").disabled
+    app.radio(f"prediction-{lesson.id}").set_value(1).run()
+    app.button("keep-prediction").click().run()
+    assert f"Your prediction: *{lesson.prediction.choices[1]}*" in words(app)
+    app.toggle(f"reveal-{lesson.id}").set_value(True).run()
+    assert not app.exception and lesson.why[0] in words(app)
+    assert ("That is what the runs show" in words(app)) == (lesson.prediction.right == 1)
+
+
+def test_an_unknown_lesson_is_said_and_the_course_shown() -> None:
+    app = opened(lesson=None, **{page.KEY: "no-such"})
+    assert not app.exception and "no lesson" in words(app) and app.title[0].value == "Lessons"
+
+
+def test_train_it_live_opens_the_very_experiment() -> None:
+    for lesson in LESSONS:
+        for stage in lesson.stages:
+            query: dict[str, list[str]] = {}
+            for key, value in page.pairs(stage):
+                query.setdefault(key, []).append(value)
+            assert config.from_query(query) == (stage.experiment(), [])
+
+
+def test_the_sandbox_reads_what_is_set() -> None:
+    lesson = next(lesson for lesson in LESSONS if lesson.id == "which-alarm")
+    app = opened(lesson)
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert shown["h"] == "0.621" and shown["Error of the inverse root"] == "0.259"
+    app.selectbox(f"sandbox-{lesson.id}-change").set_value("none").run()
+    assert {metric.label: metric.value for metric in app.metric}["h"] in ("0", "0.000")
