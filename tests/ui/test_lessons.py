@@ -1,23 +1,32 @@
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from foam_viz.engine import config
 from foam_viz.lessons.catalogue import LESSONS
 from foam_viz.lessons.lesson import Lesson
+from foam_viz.settings import Settings
 from foam_viz.ui import lessons as page
+from foam_viz.ui import server
 
-PAGE = "pages/lessons.py"
+APP = Path(__file__).resolve().parents[2] / "app.py"
 
 
-def opened(lesson: Lesson | None = None, **address: str) -> AppTest:
-    app = AppTest.from_file(PAGE, default_timeout=120)
-    if lesson is not None:
-        address = {page.KEY: lesson.id}
-    for key, value in address.items():
-        app.query_params[key] = value
-    return app.run()
+@pytest.fixture(autouse=True)
+def no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_hub", SimpleNamespace(settings=Settings(data_directory=tmp_path)))
+
+
+def opened(lesson: str = "") -> AppTest:
+    app = AppTest.from_file(str(APP), default_timeout=120)
+    if lesson:
+        app.query_params[page.KEY] = lesson
+    app.run()
+    return app.switch_page("pages/lessons.py").run()
 
 
 def words(app: AppTest) -> str:
@@ -31,7 +40,7 @@ def test_the_course_names_every_lesson() -> None:
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.id)
 def test_a_lesson_from_prediction_to_reveal(lesson: Lesson) -> None:
-    app = opened(lesson)
+    app = opened(lesson.id)
     assert not app.exception and lesson.question in words(app)
     assert lesson.why[0] not in words(app) and app.toggle(f"reveal-{lesson.id}").disabled
     app.radio(f"prediction-{lesson.id}").set_value(1).run()
@@ -43,7 +52,7 @@ def test_a_lesson_from_prediction_to_reveal(lesson: Lesson) -> None:
 
 
 def test_an_unknown_lesson_is_said_and_the_course_shown() -> None:
-    app = opened(lesson=None, **{page.KEY: "no-such"})
+    app = opened("no-such")
     assert not app.exception and "no lesson" in words(app) and app.title[0].value == "Lessons"
 
 
@@ -58,7 +67,7 @@ def test_train_it_live_opens_the_very_experiment() -> None:
 
 def test_the_sandbox_reads_what_is_set() -> None:
     lesson = next(lesson for lesson in LESSONS if lesson.id == "which-alarm")
-    app = opened(lesson)
+    app = opened(lesson.id)
     shown = {metric.label: metric.value for metric in app.metric}
     assert shown["h"] == "0.621" and shown["Error of the inverse root"] == "0.259"
     app.selectbox(f"sandbox-{lesson.id}-change").set_value("none").run()
