@@ -17,14 +17,14 @@ LESSON = Lesson(
     ),
     stages=(
         Stage(
-            "With grafting or Adam's length",
+            "Two ways, each at its own learning rate",
             {
                 "task": "digits-autoencoder",
                 "lane": [
                     "shampoo:period=10,start=10",
                     "shampoo:period=100,start=10",
-                    "shampoo-eigenvalue-corrected:period=100,start=10",
-                    "shampoo-eigenvalue-corrected:period=10,start=10",
+                    "shampoo-eigenvalue-corrected:period=100,start=10,lr=0.003",
+                    "shampoo-eigenvalue-corrected:period=10,start=10,lr=0.003",
                 ],
             },
             steps=600,
@@ -42,8 +42,8 @@ LESSON = Lesson(
         "Eigenvalue correction replaces grafting: Adam's second moment in the eigenbasis sets the scale of each "
         "direction anew in every step, so errors of scale and of eigenvalues are gone. What is left is the turn of the "
         "basis.",
-        "Whether that is better than grafted Shampoo depends on the learning rate, and this page has one. The "
-        "literature says that correction helps most where there is no grafting.",
+        "So ask how much each loses when its basis ages, rather than who is ahead: the learning rates differ, and a "
+        "rate favours somebody. The literature says that correction helps most where there is no grafting.",
     ),
     claims=(
         Claim(Place(0, 1), Place(0, 0), "loss", "more"),

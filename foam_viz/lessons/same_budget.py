@@ -2,12 +2,17 @@
 
 from foam_viz.lessons.lesson import Claim, Lesson, Place, Prediction, Source, Stage
 
-_LANES = [
-    "foam:tau=0.75",
-    "shampoo:period=60,start=10",
-    "dr-shampoo:tau=0.3",
-    "shampoo-staggered:period=60,start=10",
-]
+
+def _lanes(period: int, tau: float) -> list[str]:
+    """FOAM, and the others with about as many decompositions."""
+    return [
+        "foam:tau=0.75",
+        f"shampoo:period={period},start=10",
+        f"dr-shampoo:tau={tau}",
+        f"shampoo-staggered:period={period},start=10",
+    ]
+
+
 _NAMES = ("FOAM", "Fixed period", "Residual", "Taking turns")
 
 LESSON = Lesson(
@@ -26,7 +31,7 @@ LESSON = Lesson(
     stages=(
         Stage(
             "600 steps",
-            {"task": "digits-autoencoder", "lane": _LANES},
+            {"task": "digits-autoencoder", "lane": _lanes(65, 0.25)},
             steps=600,
             watch="Watch the raster: FOAM's decompositions crowd at the start, fixed periods are spread evenly.",
             panels=("loss", "raster", "damping"),
@@ -34,7 +39,7 @@ LESSON = Lesson(
         ),
         Stage(
             "2,000 steps",
-            {"task": "digits-autoencoder", "lane": _LANES},
+            {"task": "digits-autoencoder", "lane": _lanes(133, 0.4)},
             steps=2000,
             watch="Watch FOAM's decompositions thin out as the gradients shrink.",
             panels=("loss", "raster", "damping"),
@@ -53,6 +58,7 @@ LESSON = Lesson(
     claims=(
         Claim(Place(0, 0), Place(0, 1), "loss", "no difference seen"),
         Claim(Place(0, 0), Place(0, 2), "loss", "less"),
+        Claim(Place(0, 3), Place(0, 1), "loss", "no difference seen"),
         Claim(Place(1, 0), Place(1, 1), "loss", "more"),
     ),
     try_yourself=(

@@ -1,20 +1,22 @@
 """Lesson 3: the two sides of damping."""
 
+from collections.abc import Sequence
+
 from foam_viz.lessons.lesson import Claim, Lesson, Place, Prediction, Source, Stage
 
 _EPSILONS = ("1e-9", "1e-6", "1e-5", "1e-4")
 _SHIFT = "eigenvalues=shift"
 
 
-def _stage(title: str, watch: str, period: int, more: str = "") -> Stage:
-    lanes = [f"shampoo:period={period},start=10,epsilon={epsilon},{_SHIFT}{more}" for epsilon in _EPSILONS]
+def _stage(title: str, watch: str, period: int, more: str = "", epsilons: Sequence[str] = _EPSILONS) -> Stage:
+    lanes = [f"shampoo:period={period},start=10,epsilon={epsilon},{_SHIFT}{more}" for epsilon in epsilons]
     return Stage(
         title,
         {"task": "digits-autoencoder", "lane": lanes},
         steps=600,
         watch=watch,
         panels=("loss", "spectrum", "damping"),
-        names=[f"ε = {epsilon}" for epsilon in _EPSILONS],
+        names=[f"ε = {epsilon}" for epsilon in epsilons],
     )
 
 
@@ -42,6 +44,7 @@ LESSON = Lesson(
             "Watch the leftmost lanes: without grafting nothing limits the length of a step.",
             50,
             ",grafting=none,lr=0.001",
+            ("1e-4", "1e-3", "1e-2", "1e-1"),
         ),
     ),
     why=(
@@ -55,7 +58,7 @@ LESSON = Lesson(
         Claim(Place(0, 0), Place(0, 1), "loss", "more"),
         Claim(Place(0, 3), Place(0, 1), "loss", "more"),
         Claim(Place(1, 3), Place(1, 0), "loss", "more"),
-        Claim(Place(2, 0), Place(2, 3), "loss", "more"),
+        Claim(Place(2, 0), Place(2, 2), "loss", "more"),
     ),
     try_yourself=(
         "Set eigenvalues = floor: the left side of the U flattens, because the floor does part of what ε does.",

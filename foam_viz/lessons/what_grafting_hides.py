@@ -33,8 +33,8 @@ LESSON = Lesson(
         ),
     ),
     why=(
-        "As gradients shrink, so do the factors, and a stale inverse root is too small: the bare steps are too short "
-        "until the next decomposition. Adam's length does not know of the staleness.",
+        "Where gradients grow after a decomposition, the stale inverse root is too large, and bare steps are too long: "
+        "with a basis of up to 100 steps the bare run diverges. Adam's length does not know of the staleness.",
         "So grafting hides errors of scale, and keeps those of direction. h and the error of the inverse root count "
         "both: with grafting they ring for damage that the update never sees.",
     ),

@@ -12,7 +12,7 @@ LESSON = Lesson(
     prediction=Prediction(
         "Which side is decomposed more often?",
         ("Left, the side of the outputs", "Right, the side of the inputs", "Both alike"),
-        right=0,
+        right=2,
     ),
     stages=(
         Stage(
@@ -25,13 +25,14 @@ LESSON = Lesson(
         ),
     ),
     why=(
-        "The right factor is built from what a layer is given, the left one from what comes back to it. Activations "
-        "keep their covariance while the network settles; the gradients that come back change with the loss itself.",
-        "The paper reports the same order at scale: about 10 % of the fixed period's decompositions remain on the "
-        "left, about 5 % on the right.",
+        "Here the two sides ask about equally often: over five seeds no difference is seen. Single layers differ more "
+        "than the sides do, as the raster shows.",
+        "At scale, notes on the paper report a clear order: about 10 % of the fixed period's decompositions remain on "
+        "the left, about 5 % on the right. A model of two layers and 300 steps does not show that, and says nothing "
+        "against it.",
     ),
     claims=(
-        Claim(Place(0, 0), Place(0, 0), "left", "more", against="right"),
+        Claim(Place(0, 0), Place(0, 0), "left", "no difference seen", against="right"),
         Claim(Place(0, 0), Place(0, 1), "decompositions", "less"),
     ),
     try_yourself=("Follow one factor of each side and compare the shapes of h.",),
