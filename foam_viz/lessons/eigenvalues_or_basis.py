@@ -10,9 +10,9 @@ LESSON = Lesson(
         "QᵀAQ. Which half is it worth to renew?"
     ),
     prediction=Prediction(
-        "The basis is 100 steps old at worst. One lane renews the eigenvalues in every step, one keeps them as old as "
-        "the basis. With grafting, does it help?",
-        ("Yes, most of the loss comes back", "Not visibly", "It makes things worse"),
+        "With old eigenvalues, a basis that is up to 100 steps old instead of 10 costs about a tenth more loss. What "
+        "does it cost where the eigenvalues are renewed in every step?",
+        ("Next to nothing", "About as much", "Much more"),
         right=1,
     ),
     stages=(
@@ -39,6 +39,7 @@ LESSON = Lesson(
         ),
     ),
     why=(
+        "An old basis costs 11 % with old eigenvalues, and 11 % with new ones. Here it is the basis that hurts.",
         "Eigenvalue correction replaces grafting: Adam's second moment in the eigenbasis sets the scale of each "
         "direction anew in every step, so errors of scale and of eigenvalues are gone. What is left is the turn of the "
         "basis.",
@@ -48,7 +49,7 @@ LESSON = Lesson(
     claims=(
         Claim(Place(0, 1), Place(0, 0), "loss", "more"),
         Claim(Place(0, 2), Place(0, 3), "loss", "more"),
-        Claim(Place(0, 2), Place(0, 1), "loss", "no difference seen"),
+        Claim(Place(0, 2), Place(0, 1), "loss", "more"),
     ),
     try_yourself=("Tune the learning rate of the corrected lanes: 3e-3 and 1e-2 rank differently.",),
     sources=(Source("Eschenhagen et al. 2025: Purifying Shampoo", "https://arxiv.org/abs/2506.03595"),),
