@@ -67,8 +67,16 @@ ALLOWED = {
     "logs": {"foam_viz.trace", "foam_viz.optim.linalg"},
     # What a reader may choose is written in the one schema of settings.
     "figures": {"foam_viz.trace", "foam_viz.analysis", "foam_viz.optim.fields"},
+    # A lesson is an experiment with words around it.
+    "lessons": {
+        "foam_viz.engine.config",
+        "foam_viz.engine.releases",
+        "foam_viz.optim.fields",
+        "foam_viz.trace.numbers",
+    },
     "ui": {
         "foam_viz.figures",
+        "foam_viz.lessons",
         "foam_viz.analysis",
         "foam_viz.trace",
         "foam_viz.logs",
@@ -88,6 +96,7 @@ THIRD_PARTY = {
     "engine": {"torch", "numpy", "pyarrow", "yaml", "distributed"},
     "analysis": {"numpy", "pyarrow", "tsdownsample"},
     "logs": {"numpy", "pyarrow", "pandas", "torch", "yaml", "google_crc32c", "re2"},
+    "lessons": {"numpy"},
     "figures": {"numpy", "pyarrow"},
     "ui": {"streamlit", "starlette", "numpy", "pyarrow", "plotly", "orjson"},
 }

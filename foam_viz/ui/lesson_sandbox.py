@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import streamlit as st
 
 from foam_viz.lessons.lesson import Lesson
@@ -69,24 +67,27 @@ def _readings(readings: Readings) -> None:
 
 
 def _spectra(readings: Readings) -> None:
-    places = np.arange(1, len(readings.spectrum) + 1)
-    table = pd.DataFrame(
-        {
-            "Direction, largest first": np.tile(places, 2),
-            "Eigenvalue": np.concatenate([readings.stale_spectrum, readings.spectrum]),
-            "Factor": np.repeat(["as decomposed", "now"], len(places)),
-        }
-    )
+    rows = [
+        {"direction": place + 1, "eigenvalue": float(value), "factor": name}
+        for name, values in (("as decomposed", readings.stale_spectrum), ("now", readings.spectrum))
+        for place, value in enumerate(values)
+        if value > 0
+    ]
     st.vega_lite_chart(
-        table[table["Eigenvalue"] > 0],
         {
+            "data": {"values": rows},
             "mark": {"type": "line", "point": {"size": 14}},
             "height": 240,
             "encoding": {
-                "x": {"field": "Direction, largest first", "type": "quantitative"},
-                "y": {"field": "Eigenvalue", "type": "quantitative", "scale": {"type": "log"}},
-                "color": {"field": "Factor", "type": "nominal", "legend": {"orient": "top", "title": None}},
-                "strokeDash": {"field": "Factor", "type": "nominal"},
+                "x": {"field": "direction", "type": "quantitative", "title": "Direction, largest first"},
+                "y": {
+                    "field": "eigenvalue",
+                    "type": "quantitative",
+                    "scale": {"type": "log"},
+                    "title": "Eigenvalue, gradient²",
+                },
+                "color": {"field": "factor", "type": "nominal", "legend": {"orient": "top", "title": None}},
+                "strokeDash": {"field": "factor", "type": "nominal"},
             },
         },
         width="stretch",
