@@ -77,7 +77,7 @@ def _spectra(readings: Readings) -> None:
         {
             "data": {"values": rows},
             "mark": {"type": "line", "point": {"size": 14}},
-            "height": 240,
+            "height": 320,
             "encoding": {
                 "x": {"field": "direction", "type": "quantitative", "title": "Direction, largest first"},
                 "y": {
@@ -85,6 +85,7 @@ def _spectra(readings: Readings) -> None:
                     "type": "quantitative",
                     "scale": {"type": "log"},
                     "title": "Eigenvalue, gradient²",
+                    "axis": {"tickCount": 6, "format": ".0e", "gridOpacity": 0.3},
                 },
                 "color": {"field": "factor", "type": "nominal", "legend": {"orient": "top", "title": None}},
                 "strokeDash": {"field": "factor", "type": "nominal"},

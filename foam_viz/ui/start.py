@@ -31,6 +31,12 @@ def start() -> None:
     with st.container(key="doors", horizontal=True):
         st.page_link("pages/live_lab.py", label="**Open the live lab**", icon=":material/science:")
         st.page_link(
+            "pages/lessons.py",
+            label="**Take a lesson**",
+            icon=":material/school:",
+            help="Twelve short experiments on staleness: predict, watch, and see why.",
+        )
+        st.page_link(
             "pages/run_logs.py",
             label="**Inspect run logs**",
             icon=":material/folder_open:",

@@ -32,6 +32,8 @@ _CSS = """
 .st-key-doors a { border: 1px solid var(--accent); border-radius: 8px; padding: 0.45rem 1rem; }
 .st-key-doors > :first-child a { background: var(--accent) !important; }
 .st-key-doors > :first-child a, .st-key-doors > :first-child a * { color: var(--paper) !important; }
+.st-key-lesson-head { padding-top: 0.6rem; }
+.st-key-stage a { border: 1px solid var(--accent); border-radius: 8px; padding: 0.45rem 1rem; }
 .st-key-logs-tabs { padding-top: 0.6rem; }
 .st-key-findings-list button { justify-content: flex-start; text-align: left; min-height: 0; padding: 0.1rem 0; }
 .st-key-findings-list button p { text-align: left; }
