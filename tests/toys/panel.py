@@ -35,5 +35,6 @@ ENTRY = PanelSpec(
     draw,
     columns=4,
     height=300,
+    reads=frozenset(),
     requires=Need("learning rates", lambda trace: trace.has("steps", "learning_rate"), promised=lambda trace: True),
 )
