@@ -31,6 +31,7 @@ LESSON = Lesson(
             steps=600,
             watch="Watch the curves part, and the overlap matrix smear between two decompositions.",
             panels=("loss", "overlap", "raster", "spectrum"),
+            names=tuple(f"f = {period}" for period in (10, 50, 100, 200)),
         ),
     ),
     why=(

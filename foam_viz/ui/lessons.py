@@ -126,7 +126,7 @@ def _experiment(lesson: Lesson) -> None:
     if not recorded(lesson, chosen or 0):
         st.info("This experiment is not recorded: train it live, it takes a few seconds.")
         return
-    name = f"lesson/{lesson.id}/{chosen or 0}"
+    name = f"lesson-{lesson.id}-{chosen or 0}"
     look = {} if stage.factor is None else {"factor": stage.factor}
     board(
         key="lesson-board",

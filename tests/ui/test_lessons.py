@@ -72,3 +72,11 @@ def test_the_sandbox_reads_what_is_set() -> None:
     assert shown["h"] == "0.621" and shown["Error of the inverse root"] == "0.259"
     app.selectbox(f"sandbox-{lesson.id}-change").set_value("none").run()
     assert {metric.label: metric.value for metric in app.metric}["h"] in ("0", "0.000")
+
+
+def test_a_recorded_lesson_has_a_source_that_a_board_can_ask_for() -> None:
+    played = [lesson for lesson in LESSONS if any(page.recorded(lesson, place) for place in range(len(lesson.stages)))]
+    assert played[0].id == "how-stale"
+    app = opened("how-stale")
+    assert not app.exception
+    assert "shared:lesson-how-stale-0" in server.feed.sources._shared

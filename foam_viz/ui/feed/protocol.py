@@ -72,8 +72,13 @@ def _flag(name: str, value: Any) -> bool:
     return value
 
 
+def is_source(value: object) -> bool:
+    """Say whether a value has the form of a source's id."""
+    return isinstance(value, str) and _SOURCE.fullmatch(value) is not None
+
+
 def _source(name: str, value: Any) -> str:
-    if not isinstance(value, str) or not _SOURCE.fullmatch(value):
+    if not is_source(value):
         raise Refused(f"{name} must be the id of a source.")
     return value
 

@@ -16,6 +16,7 @@ from foam_viz.figures.scene import Lane
 from foam_viz.files import SAMPLE_RUNS
 from foam_viz.trace import Trace, bundle
 from foam_viz.trace.visible import shortened
+from foam_viz.ui.feed import protocol
 from foam_viz.ui.feed.live import AwaitedSource, LiveSource
 from foam_viz.ui.feed.recorded import GONE, RecordedSource
 from foam_viz.ui.feed.source import Gone, Source
@@ -103,8 +104,13 @@ class Sources:
         Args:
             name: Of the source.
             make: Given the id, returns the source.
+
+        Raises:
+            ValueError: No board could ask for a source of this name.
         """
         source = f"shared:{name}"
+        if not protocol.is_source(source):
+            raise ValueError(f"{name!r} cannot name a source: letters, digits and :+._- are allowed")
         with self._lock:
             known = source in self._shared
         if not known:
