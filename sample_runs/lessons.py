@@ -24,8 +24,9 @@ def command(stage: Stage, lane: int, target: Path) -> list[str]:
     settings = {**experiment.task_settings, **experiment.run_settings, **chosen.settings}
     words = ["train", "--task", experiment.task, "--optimizer", chosen.optimizer]
     for name, value in settings.items():
-        if name not in ("seed", "steps") and value is not None:
-            words += ["--set", f"{name}={str(value).lower() if isinstance(value, bool) else value}"]
+        if name not in ("seed", "steps"):
+            text = "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+            words += ["--set", f"{name}={text}"]
     seed, steps = experiment.run_settings["seed"], experiment.run_settings["steps"]
     return [*words, "--seed", str(seed), "--steps", str(steps), "--out", str(target), "--quiet"]
 

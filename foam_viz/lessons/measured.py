@@ -76,4 +76,7 @@ def _name(lesson: Lesson, place: Place) -> str:
 
 
 def _mean(numbers: Sequence[float]) -> str:
-    return number(mean(numbers)) if all(map(math.isfinite, numbers)) else "diverged"
+    lost = sum(not math.isfinite(value) for value in numbers)
+    if not lost:
+        return number(mean(numbers))
+    return "diverged" if lost == len(numbers) else f"diverged in {lost} of {len(numbers)} runs"

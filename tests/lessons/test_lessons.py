@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from foam_viz.figures.catalogue import BY_ID as PANELS
+from foam_viz.files import SAMPLE_RUNS
 from foam_viz.lessons import measured, sandbox
 from foam_viz.lessons.catalogue import BY_ID, LESSONS
 from foam_viz.lessons.lesson import MEASURES, Claim, Lesson, Place
+from foam_viz.trace import bundle
 
 FOLDER = Path(measured.__file__).parent
 
@@ -67,3 +69,20 @@ def test_a_sentence_says_what_was_measured_and_not_what_the_lesson_hopes() -> No
     claim = Claim(Place(0, 1), Place(0, 0), "loss", "more")
     assert measured.decide(claim, found) == ("less", pytest.approx(-1 / 3))
     assert "-33%" in measured.sentence(lesson, claim, found) and "5 seeds" in measured.sentence(lesson, claim, found)
+
+
+def test_some_runs_that_diverged_are_counted() -> None:
+    lesson = BY_ID["how-stale"]
+    found = {Place(0, 0): [{"loss": 0.3}] * 5, Place(0, 1): [{"loss": None}] + [{"loss": 0.4}] * 4}
+    assert "diverged in 1 of 5 runs" in measured.sentence(
+        lesson, Claim(Place(0, 1), Place(0, 0), "loss", "more"), found
+    )
+
+
+@pytest.mark.parametrize("lesson", [lesson for lesson in LESSONS if lesson.stages], ids=lambda lesson: lesson.id)
+def test_what_is_played_is_the_experiment_itself(lesson: Lesson) -> None:
+    for place, stage in enumerate(lesson.stages):
+        experiment = stage.experiment()
+        for lane in range(len(experiment.lanes)):
+            played = bundle.read(SAMPLE_RUNS / "lessons" / f"{lesson.id}-{place}-{lane}.zip").manifest
+            assert played.config == experiment.lane_config(lane), f"stage {place}, lane {lane}"
