@@ -36,7 +36,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         timeout=120,
     )
     (wheel,) = folder.glob("*.whl")
-    assert wheel.stat().st_size < 30_000_000
+    assert wheel.stat().st_size < 40_000_000  # of which 32 MB are recorded runs
     with zipfile.ZipFile(wheel) as packed:
         names = packed.namelist()
     assert not [name for name in names if "__pycache__" in name or "/static/" in name]
