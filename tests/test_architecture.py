@@ -18,6 +18,7 @@ TORCH_FREE_ENGINE = {
         "config",
         "data_folder",
         "engines",
+        "children",
         "history",
         "hub",
         "lab_run",

@@ -20,10 +20,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
-from foam_viz.engine import protocol
+from foam_viz.engine import children, protocol
 from foam_viz.settings import Settings
 
 _MAXIMUM_CALLERS = 32
@@ -179,18 +178,11 @@ class EnginePool:
                 engine.start_after = time.monotonic() + _RETRY_SECONDS
 
     def _spawn(self, engine: _Engine) -> subprocess.Popen[bytes]:
-        root = str(Path(__file__).resolve().parents[2])
-        environment = {
-            **os.environ,
-            "OMP_NUM_THREADS": "1",
-            "MKL_NUM_THREADS": "1",
-            "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH")))),
-        }
         process = subprocess.Popen(
             [sys.executable, "-m", "foam_viz.engine.process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            env=environment,
+            env=children.environment(),
             creationflags=getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0),
         )
         start = {

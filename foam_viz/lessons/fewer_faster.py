@@ -21,16 +21,17 @@ LESSON = Lesson(
         "FOAM leaves out most decompositions, but each check of it costs a rotation and a rebuild. Is it faster?"
     ),
     prediction=Prediction(
-        "FOAM makes about a sixth of the decompositions of f = 10. At width 32, how much optimizer time does it save?",
-        ("Five sixths", "About half", "Next to nothing"),
+        "FOAM makes about a quarter of the decompositions of f = 10. At width 32, how much optimizer time does it "
+        "save?",
+        ("Three quarters", "About half", "Next to nothing"),
         right=2,
     ),
     stages=(_stage(32, 300), _stage(256, 200)),
     why=(
         "A check measures B = QᵀAQ and rebuilds the inverse root: three products of matrices of the factor's size. For "
         "small factors that costs as much as a decomposition; for large ones a fifth to two fifths.",
-        "Between checks every step pays for statistics and for applying the roots, whoever decides. So a sixth of the "
-        "decompositions is never a sixth of the time.",
+        "Between checks every step pays for statistics and for applying the roots, whoever decides. So a quarter of "
+        "the decompositions is never a quarter of the time.",
     ),
     claims=(
         Claim(Place(0, 0), Place(0, 1), "decompositions", "less"),

@@ -39,7 +39,6 @@ class Stage:
         panels: Ids of the panels that show it, the most important first.
         names: A name for each lane as the lesson's text uses it; empty takes the experiment's own.
         after: The measure ``after`` is the mean of the 20 steps that end here; 0 where it has no meaning.
-        factor: Position of the factor to follow; None leaves the page's own choice.
     """
 
     title: str
@@ -49,7 +48,6 @@ class Stage:
     panels: Sequence[str]
     names: Sequence[str] = ()
     after: int = 0
-    factor: int | None = None
 
     @property
     def link(self) -> dict[str, list[str]]:

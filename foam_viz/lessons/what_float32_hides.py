@@ -42,7 +42,7 @@ LESSON = Lesson(
         "than any real direction. In the next decomposition another one is chosen. The older the basis, the longer one "
         "wrong direction is amplified.",
         "The floor says that no eigenvalue is smaller than what float32 can resolve: 2⁻²³ of the largest. Float64 has "
-        "that noise a billion times lower: it is the judge, and it agrees with the floor.",
+        "that noise hundreds of millions of times lower: it is the judge, and it agrees with the floor.",
         "So part of what the tool, and every float32 Shampoo, shows as staleness is rounding. It is also much of what "
         "damping repairs.",
     ),

@@ -127,11 +127,10 @@ def _experiment(lesson: Lesson) -> None:
         st.info("This experiment is not recorded: train it live, it takes a few seconds.")
         return
     name = f"lesson-{lesson.id}-{chosen or 0}"
-    look = {} if stage.factor is None else {"factor": stage.factor}
     board(
         key="lesson-board",
         source=feed.sources.share(name, lambda identity: _source(identity, lesson, chosen or 0)),
-        look=look,
+        look={},
         plays=True,
     )
 

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from foam_viz.analysis.replay import Grid, NoReplay, Replay, Setting, Summary
-from foam_viz.engine import protocol
+from foam_viz.engine import children, protocol
 from foam_viz.engine.replay import commands
 from foam_viz.engine.replay.commands import Calibrate, Command, Prepare, RunSetting, Stop, Summarize
 from foam_viz.trace.stream import Spacing
@@ -133,18 +133,11 @@ class ReplayClient:
         return future
 
     def _start(self) -> None:
-        root = str(Path(__file__).resolve().parents[3])
-        environment = {
-            **os.environ,
-            "OMP_NUM_THREADS": "1",
-            "MKL_NUM_THREADS": "1",
-            "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH")))),
-        }
         process = subprocess.Popen(
             [sys.executable, "-m", "foam_viz.engine.replay.process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=environment,
+            env=children.environment(),
         )
         self._process = process
         self._outgoing = Connection(os.dup(process.stdin.fileno()), readable=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from foam_viz.analysis.comparison import Row
+from foam_viz.engine.lab_run import LabRun
 from foam_viz.figures.look import LossAxis
 from foam_viz.files import SAMPLE_RUNS
 from foam_viz.optim.fields import FieldError
@@ -100,12 +100,10 @@ class Logs:
         baseline: Key of the run that speed-ups are against.
         front: Key of the run that is brought forward.
         loss_axis, loss_log: How the loss of the run inspected is drawn.
-        window: Part of the horizontal axis that is zoomed into, with the axis it belongs to.
         notice: What the last attempt to open something could not do.
         followed: The link that was opened last.
         asked: Keys of runs that it names and that were not found yet.
         awaited: Sources that this tab brought in and that were not read yet.
-        answer: The last question to the table of a comparison, and its rows.
     """
 
     session: Session
@@ -122,12 +120,10 @@ class Logs:
     front: str | None = None
     loss_axis: LossAxis = "step"
     loss_log: bool = True
-    window: tuple[str, float, float] | None = None
     notice: str = ""
     followed: address.Query = field(default_factory=dict)
     asked: set[str] = field(default_factory=set)
     awaited: set[str] = field(default_factory=set)
-    answer: tuple[tuple, list[Row]] | None = None
     _places: dict[str, int] = field(default_factory=dict)
 
     # --- what the browser has open
@@ -218,7 +214,7 @@ class Logs:
         for place, (lane, trace) in enumerate(zip(run.experiment.lanes, run.traces, strict=False)):
             yield Run(f"live/{run.view_id}/{place}", f"live: {lane.label()}", trace, "live lab", live=run.running)
 
-    def live_run(self):  # noqa: ANN201 - LabRun | None
+    def live_run(self) -> LabRun | None:
         """The live run of the link, or else of this tab's live lab; None where there is none."""
         if self.watched is not None:
             return hub().find(self.watched, session=self.session.tab)
