@@ -8,7 +8,7 @@ def _stage(width: int, steps: int) -> Stage:
         f"Width {width}",
         {"task": "digits-autoencoder", "width": str(width), "lane": ["foam", "shampoo:period=10", "shampoo:period=20"]},
         steps=steps,
-        watch="Watch optimizer seconds in the table of runs beside the count of decompositions.",
+        watch="Watch the seconds in the table of runs beside the count of decompositions.",
         panels=("loss", "raster"),
         names=("FOAM", "f = 10", "f = 20"),
     )
