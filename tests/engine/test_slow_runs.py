@@ -32,7 +32,7 @@ def lenient(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub
     monkeypatch.setattr(cost, "OWN_ENGINE_SECONDS", float("inf"))
     monkeypatch.setattr(recovery, "HELD_UP_SECONDS", 2.0)
     changes = {"maximum_factors": 1_000_000, "step_seconds": 600.0, "runs_per_browser": 16, "engine_memory_mb": 65536}
-    hub = Hub(Settings(**{**vars(settings), **changes}))
+    hub = Hub(Settings(**{**vars(settings), **changes, "round_seconds": 600.0}))
     assert hub.ready(180)
     yield hub
     hub.close()
