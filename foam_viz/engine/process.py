@@ -26,12 +26,16 @@ _CONNECT_TRIES = 5
 # Training takes what is left of the cores: the page that shows it, and the browser on the same machine, come first.
 # (Windows is given the same by the flags that the process is started with.)
 _NICENESS = 10
+# A thread that saves holds the interpreter for so long at most once training asks for it again; every call of torch
+# gives it away.
+_SWITCH_SECONDS = 0.0005
 
 
 def main() -> None:
     """Serve the hub that started this process until it closes the pipe."""
     start = json.loads(sys.stdin.readline())
     torch.set_num_threads(1)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
     names = {field.name for field in fields(Settings)}

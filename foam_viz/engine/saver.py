@@ -29,6 +29,8 @@ _AFTER_THINNING = 0.8
 # What may wait in memory while nothing can be written; an hour and more of a fast run.
 _WAITING_MIB = 64
 _MIB = 2**20
+# Of the runs of an engine one is written at a time: thirty writers would take the interpreter from training.
+_ONE_WRITES = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -206,7 +208,8 @@ class Saver:
                 self._asked, self._writing = False, True
             try:
                 if self._now:
-                    self._write()
+                    with _ONE_WRITES:
+                        self._write()
                     self._hold_limit()
             except Exception as error:  # noqa: BLE001 (whatever it is, the thread must go on to save)
                 if not isinstance(error, OSError):
