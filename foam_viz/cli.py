@@ -73,6 +73,14 @@ def _parser() -> argparse.ArgumentParser:
         help="a setting of the optimizer, its policy, the task or the run, for example lr=1e-2 or tau=0.75",
     )
     train.add_argument(
+        "--edit",
+        action="append",
+        default=[],
+        metavar="STEP:SETTING=VALUE",
+        dest="edits",
+        help="another value from that step on, for example 120:tau=0.5 or 300:lr=1e-3; may be given often",
+    )
+    train.add_argument(
         "--out", required=True, action=_Once, help="where the run bundle goes: a new directory or a .zip"
     )
     train.add_argument(

@@ -14,7 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from foam_viz import settings
-from foam_viz.engine import config, cost
+from foam_viz.engine import config, cost, edits
 from foam_viz.engine.stream_saver import StreamSaver
 from foam_viz.optim.catalogue import OPTIMIZERS
 from foam_viz.optim.fields import FieldError
@@ -62,7 +62,12 @@ def run_config(options: argparse.Namespace) -> dict[str, Any]:
         named.setdefault(key, default if given is None else given)
     named.setdefault("decay_steps", named["steps"])
     for_optimizer, for_task, for_run = config.route(options.task, options.optimizer, named.items())
-    experiment, errors = config.build(options.task, for_task, for_run, [(options.optimizer, for_optimizer)])
+    changed = [edits.read(text, "--edit") for text in options.edits]
+    if twice := next((one for place, one in enumerate(changed) if one.key in {e.key for e in changed[:place]}), None):
+        raise FieldError(f"--edit {twice.key}", twice.value, "given once")
+    experiment, errors = config.build(
+        options.task, for_task, for_run, [(options.optimizer, for_optimizer)], edited=changed
+    )
     if errors:
         raise errors[0]
     installation = settings.load()

@@ -97,6 +97,47 @@ class Follow(Command):
 
 
 @dataclass(frozen=True)
+class Change:
+    """One setting that shall have another value.
+
+    Attributes:
+        lane: Number of the lane, counted from 1; None for all that have the setting.
+        setting: Name of the setting.
+        value: The new value.
+        shown: The value that whoever asks saw before; where it is another one, somebody else has changed it since.
+    """
+
+    lane: int | None
+    setting: str
+    value: Any
+    shown: Any = None
+
+
+@dataclass(frozen=True)
+class EditSettings(Command):
+    """Train on with other settings from the next step; they are judged together."""
+
+    changes: tuple[Change, ...]
+    name: ClassVar[str] = "edit"
+
+    def __post_init__(self) -> None:
+        try:
+            made = tuple(one if isinstance(one, Change) else Change(**one) for one in self.changes)
+        except TypeError:
+            raise CommandError(f"changes = {self.changes!r}: must be objects with lane, setting and value") from None
+        object.__setattr__(self, "changes", made)
+        if not made or not all(isinstance(one.setting, str) for one in made):
+            raise CommandError(f"changes = {self.changes!r}: must name at least one setting")
+
+
+@dataclass(frozen=True)
+class UndoEdit(Command):
+    """Take the last edit back, from the next step on."""
+
+    name: ClassVar[str] = "undo"
+
+
+@dataclass(frozen=True)
 class Create(Command):
     """Build a run, or take it over.
 
@@ -149,8 +190,10 @@ class Drop(Command):
 
 
 _COMMANDS: dict[str, type[Command]] = {
-    command.name: command for command in (Start, Pause, RunTo, SetSpeed, Follow, Create, Prioritize, MarkShared, Drop)
-}
+    command.name: command for command in (
+        Start, Pause, RunTo, SetSpeed, Follow, EditSettings, UndoEdit, Create, Prioritize, MarkShared, Drop,
+    )
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

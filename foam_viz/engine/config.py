@@ -1,98 +1,60 @@
 """What is trained: a run is a function of its configuration, and this is the configuration. Imports no torch.
 
-An :class:`Experiment` is one task under one to four optimizers in lockstep; each lane of it is a run. The same
+An :class:`Experiment` is one task under one to six optimizers in lockstep; each lane of it is a run. The same
 fields give the widgets of the page, the options of the CLI, the query of a link and the validation of all three.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from foam_viz.engine import releases
+from foam_viz.engine import edits, releases
+from foam_viz.engine.edits import Edit
+from foam_viz.engine.run_fields import RUN_FIELDS as RUN_FIELDS
+from foam_viz.engine.run_fields import learning_rate_factor as learning_rate_factor
 from foam_viz.optim import catalogue as optimizers
 from foam_viz.optim.fields import Field, FieldError, check_all, unknown_key
 from foam_viz.tasks import catalogue as tasks
-from foam_viz.tasks.shared_fields import PRECISION
 
-MAXIMUM_LANES = 4
-VERSION_KEY = "v"
+MAXIMUM_LANES = 6
+VERSION_KEY, EDIT_KEY, FORK_KEY = "v", "edit", "fork"
 DEFAULT_LANES = ("foam", "shampoo")
-SCHEDULES = ("constant", "linear-decay", "warm-up", "warm-up-linear-decay")
 
-RUN_FIELDS: tuple[Field, ...] = (
-    Field(
-        name="seed",
-        kind="integer",
-        default=0,
-        low=0,
-        high=2**31 - 1,
-        label="Seed",
-        help="Initial weights and every batch follow from it.",
-    ),
-    Field(
-        name="schedule",
-        kind="choice",
-        default="constant",
-        choices=SCHEDULES,
-        label="Learning-rate schedule",
-        help="What multiplies the learning rate over the steps: nothing, a straight line down to zero, a straight "
-        "line up at the start, or both.",
-    ),
-    Field(
-        name="warmup_steps",
-        kind="integer",
-        default=50,
-        low=1,
-        high=1_000_000,
-        label="Warm-up",
-        unit="steps",
-        help="Steps until the learning rate reaches its full value, where the schedule warms up.",
-    ),
-    Field(
-        name="decay_steps",
-        kind="integer",
-        default=600,
-        low=1,
-        high=10_000_000,
-        label="Decay until step",
-        unit="steps",
-        help="The step at which the learning rate reaches zero, where the schedule decays.",
-    ),
-    Field(
-        name="steps",
-        kind="integer",
-        default=100_000,
-        low=1,
-        high=10_000_000,
-        label="Stop after",
-        unit="steps",
-        help="The run ends at this step.",
-    ),
-    PRECISION,
-)
+_LISTS = ("lane", "run", EDIT_KEY, FORK_KEY)
+_LAST_STEP = 10_000_000
 _RUN_NAMES = tuple(field.name for field in RUN_FIELDS)
 
 
-def learning_rate_factor(run_settings: Mapping[str, Any], step: int) -> float:
-    """What the schedule multiplies the learning rate of a step (counted from 1) by, in [0, 1]."""
-    schedule = run_settings["schedule"]
-    factor = 1.0
-    if schedule.startswith("warm-up"):
-        factor = min(1.0, step / run_settings["warmup_steps"])
-    if schedule.endswith("linear-decay"):
-        factor *= max(0.0, 1.0 - (step - 1) / run_settings["decay_steps"])
-    return factor
+@dataclass(frozen=True)
+class Parent:
+    """What a fork shares.
+
+    Attributes:
+        lane: Number of the lane it comes from, counted from 1.
+        step: The last step that the two share.
+    """
+
+    lane: int
+    step: int
 
 
 @dataclass(frozen=True)
 class LaneConfig:
-    """One optimizer of an experiment, with all of its settings."""
+    """One optimizer of an experiment, with all of its settings as they are at the first step.
+
+    Attributes:
+        optimizer: Name of the optimizer.
+        settings: All of its settings.
+        task: Name of the task.
+        parent: Of a fork, whose past it shares: its optimizer and settings are those of its parent.
+    """
 
     optimizer: str
     settings: dict[str, Any]
     task: str = tasks.DEFAULT_TASK
+    parent: Parent | None = None
 
     @property
     def spec(self) -> optimizers.OptimizerSpec:
@@ -132,27 +94,95 @@ class LaneConfig:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A task, the settings of the run and one to four lanes; complete and checked.
+    """A task, the settings of the run, one to six lanes and the edits of them; complete and checked.
 
     Attributes:
         task: Name of the task.
         task_settings: All settings of the task.
         run_settings: Seed, schedule and length.
         lanes: The optimizers, in order.
+        edits: What changes while it trains, in the order in which it was asked for.
     """
 
     task: str
     task_settings: dict[str, Any]
     run_settings: dict[str, Any]
     lanes: tuple[LaneConfig, ...]
+    edits: tuple[Edit, ...] = ()
+
+    def edits_of(self, lane: int) -> tuple[Edit, ...]:
+        """The edits that act in a lane, counted from 0, by step; those of its parents before it began included."""
+        return edits.of_lane(self.lanes, self.edits, lane + 1)
+
+    def edited(self, new: Sequence[Edit]) -> tuple[Experiment, list[FieldError]]:
+        """The experiment with further edits, and what was refused; edits that change nothing are left out."""
+        kept, errors = edits.check(self.lanes, self.run_settings, (*self.edits, *new))
+        made = replace(self, edits=kept)
+        for edit in [edit for edit in kept if any(edit.key == one.key for one in new)]:
+            without = replace(made, edits=tuple(one for one in made.edits if one != edit))
+            if all(without.settings_at(i, edit.step) == made.settings_at(i, edit.step) for i in range(len(self.lanes))):
+                made = without
+        return made, errors
+
+    def undone(self, step: int) -> tuple[Experiment, list[FieldError]]:
+        """The experiment in which the last edit holds no longer from a step on, and why it cannot be; see ``edited``.
+
+        Edits of one step that only fit together are taken back together.
+        """
+        if not self.edits:
+            return self, [FieldError(EDIT_KEY, "(none)", "there to be undone")]
+        last = self.edits[-1]
+        for taken in ([last], [edit for edit in self.edits if edit.step == last.step]):
+            before = replace(self, edits=tuple(edit for edit in self.edits if edit not in taken))
+            new = []
+            for edit in taken:
+                numbers = edits.concerned(edit, self.lanes)
+                values = {n: before.settings_at(n - 1, edit.step)[edit.setting] for n in numbers}
+                if edit.lane is None and len(set(values.values())) == 1:
+                    new.append(replace(edit, step=step, value=values[numbers[0]]))
+                else:
+                    new += [Edit(step, n, edit.setting, value) for n, value in values.items()]
+            start = before if last.step == step else self
+            made, errors = start.edited(new)
+            if not errors:
+                break
+        return made, errors
+
+    def settings_at(self, lane: int, step: int) -> dict[str, Any]:
+        """The settings of a lane, counted from 0, and of the run, with which a step is made."""
+        both = {**self.run_settings, **self.lanes[lane].settings}
+        return edits.in_force(both, self.edits_of(lane), step)
+
+    def forked(self, lane: int, step: int) -> Experiment:
+        """The experiment with one more lane, which is a lane, counted from 0, up to a step."""
+        parent = self.lanes[lane]
+        return replace(self, lanes=(*self.lanes, replace(parent, parent=Parent(lane + 1, step))))
+
+    def plain(self) -> Experiment:
+        """What was begun: without edits and forks."""
+        return replace(self, lanes=tuple(lane for lane in self.lanes if lane.parent is None), edits=())
 
     def labels(self) -> tuple[str, ...]:
         """One name for each lane, no two alike: lanes of one configuration are numbered."""
-        plain = [lane.label() for lane in self.lanes]
+        plain = [self.label(place) for place in range(len(self.lanes))]
         return tuple(
             f"{label} ({plain[: place + 1].count(label)})" if plain.count(label) > 1 else label
             for place, label in enumerate(plain)
         )
+
+    def label(self, lane: int) -> str:
+        """What a person calls a lane, counted from 0; of a fork, with where it began and what is changed there."""
+        config = self.lanes[lane]
+        if config.parent is None:
+            return config.label()
+        fields = {field.name: field for field in (*config.spec.all_fields, *RUN_FIELDS)}
+        first = config.parent.step + 1
+        changed = [
+            f"{fields[edit.setting].symbol or edit.setting} = {fields[edit.setting].format(edit.value)}"
+            for edit in self.edits_of(lane)
+            if edit.step == first and edit.lane is not None
+        ]
+        return ", ".join([f"{config.label()} from step {config.parent.step:,}", *changed])
 
     def misfits(self) -> list[tuple[int | None, FieldError]]:
         """Return the settings that do not fit each other, each with the place of its lane, None for the task's own."""
@@ -167,19 +197,32 @@ class Experiment:
             "task": self.task,
             "task_settings": self.task_settings,
             "run_settings": self.run_settings,
-            "lanes": [{"optimizer": lane.optimizer, "settings": lane.settings} for lane in self.lanes],
+            "lanes": [
+                {
+                    "optimizer": lane.optimizer,
+                    "settings": lane.settings,
+                    "parent": None if lane.parent is None else [lane.parent.lane, lane.parent.step],
+                }
+                for lane in self.lanes
+            ],
+            "edits": [edit.to_json() for edit in self.edits],
         }
 
     def lane_config(self, lane: int) -> dict[str, Any]:
         """The configuration of one run, flat, as its manifest stores it."""
-        chosen = self.lanes[lane]
-        return {
+        chosen, mine = self.lanes[lane], self.edits_of(lane)
+        told: dict[str, Any] = {
             "task": self.task,
             "task_settings": self.task_settings,
             "run_settings": self.run_settings,
             "optimizer": chosen.optimizer,
             "optimizer_settings": chosen.settings,
         }
+        if mine:  # of a run by itself: there is one lane, which all are
+            told["edits"] = [replace(edit, lane=None).to_json() for edit in mine]
+        if chosen.parent is not None:
+            told["parent"] = {"lane": chosen.parent.lane, "step": chosen.parent.step}
+        return told
 
 
 def build(
@@ -188,6 +231,8 @@ def build(
     run_settings: Mapping[str, Any] | None = None,
     lanes: Sequence[tuple[str, Mapping[str, Any]]] | None = None,
     *,
+    edited: Sequence[Edit] = (),
+    parents: Mapping[int, Parent] | None = None,
     version: int = releases.CURRENT,
     relations: bool = True,
 ) -> tuple[Experiment, list[FieldError]]:
@@ -201,6 +246,8 @@ def build(
         task_settings: Its settings that differ from the defaults.
         run_settings: Those of the run.
         lanes: Optimizers and their settings.
+        edited: What changes while it trains.
+        parents: Of each fork, by its number, counted from 1.
         version: Whose defaults hold.
         relations: Refuse values that do not fit each other, too. Without it they stay as they were asked for, and
             :meth:`Experiment.misfits` tells them: whoever edits them must see what was typed.
@@ -232,7 +279,24 @@ def build(
     if not chosen:
         specs = [releases.optimizer(name, task_spec.name, version) for name in DEFAULT_LANES]
         chosen = [LaneConfig(spec.name, spec.review({})[0], task_spec.name) for spec in specs]
-    return Experiment(task_spec.name, checked_task, checked_run, tuple(chosen)), errors
+    lanes_made = _with_parents(chosen, parents or {}, errors)
+    kept, edit_errors = edits.check(lanes_made, checked_run, edited)
+    return Experiment(task_spec.name, checked_task, checked_run, lanes_made, kept), errors + edit_errors
+
+
+def _with_parents(
+    lanes: Sequence[LaneConfig], parents: Mapping[int, Parent], errors: list[FieldError]
+) -> tuple[LaneConfig, ...]:
+    """The lanes with their parents; a fork has its parent's optimizer and settings."""
+    made = list(lanes)
+    for number, parent in sorted(parents.items()):
+        text = f"{number}:{parent.lane}:{parent.step}"
+        if not 1 <= parent.lane < number <= len(made) or not 0 <= parent.step <= _LAST_STEP:
+            allowed = "LANE:PARENT:STEP, a lane that is there, one before it, and the last step that they share"
+            errors.append(FieldError(FORK_KEY, text, allowed))
+            continue
+        made[number - 1] = replace(made[parent.lane - 1], parent=parent)
+    return tuple(made)
 
 
 def from_json(data: Mapping[str, Any]) -> Experiment:
@@ -246,6 +310,12 @@ def from_json(data: Mapping[str, Any]) -> Experiment:
         data.get("task_settings"),
         data.get("run_settings"),
         [(lane["optimizer"], lane["settings"]) for lane in data.get("lanes", ())],
+        edited=[edits.from_json(edit) for edit in data.get("edits", ())],
+        parents={
+            number: Parent(*lane["parent"])
+            for number, lane in enumerate(data.get("lanes", ()), 1)
+            if lane.get("parent")
+        },
         version=1,
     )
     if errors:
@@ -270,7 +340,9 @@ def from_manifest(config: Mapping[str, Any]) -> tuple[Experiment, list[FieldErro
         value = config.get(name, default)
         if isinstance(value, kind):
             return value
-        errors.append(FieldError(name, value, "a set of settings by name" if kind is dict else "a name"))
+        errors.append(
+            FieldError(name, str(value), {dict: "a set of settings by name", list: "a list"}.get(kind, "a name"))
+        )
         return default
 
     task_name, task_settings = part("task", str, tasks.DEFAULT_TASK), part("task_settings", dict, {})
@@ -280,7 +352,15 @@ def from_manifest(config: Mapping[str, Any]) -> tuple[Experiment, list[FieldErro
     else:  # the task named in its place has other settings
         task_settings = {}
     lane = (part("optimizer", str, DEFAULT_LANES[0]), part("optimizer_settings", dict, {}))
-    experiment, build_errors = build(task_name, task_settings, part("run_settings", dict, {}), [lane], version=1)
+    changed = []
+    for one in part("edits", list, []):
+        try:
+            changed.append(edits.from_json(one))
+        except FieldError as error:
+            errors.append(error)
+    experiment, build_errors = build(
+        task_name, task_settings, part("run_settings", dict, {}), [lane], edited=changed, version=1
+    )
     return experiment, errors + build_errors
 
 
@@ -316,6 +396,15 @@ def to_query(experiment: Experiment) -> dict[str, str | list[str]]:
             if settings[field.name] != field.default:
                 query[field.name] = field.format(settings[field.name])
     query["lane"] = [lane.text() for lane in experiment.lanes]
+    forks = [
+        f"{number}:{lane.parent.lane}:{lane.parent.step}"
+        for number, lane in enumerate(experiment.lanes, 1)
+        if lane.parent is not None
+    ]
+    if forks:
+        query[FORK_KEY] = forks
+    if experiment.edits:
+        query[EDIT_KEY] = [edits.written(edit, experiment.lanes) for edit in experiment.edits]
     return query
 
 
@@ -342,13 +431,34 @@ def from_query(query: Mapping[str, Sequence[str]], *, relations: bool = True) ->
         parsed, lane_errors = _parse_all(spec.all_fields if spec else (), _pairs(settings_text))
         lanes.append((name, parsed))
         errors += lane_errors if spec else []
-    parsed, top_errors = _parse_all((*task_spec.fields, *RUN_FIELDS), flat.items(), ignore=("lane", "run"))
+    parsed, top_errors = _parse_all((*task_spec.fields, *RUN_FIELDS), flat.items(), ignore=_LISTS)
     run_settings = {key: value for key, value in parsed.items() if key in _RUN_NAMES}
     task_settings = {key: value for key, value in parsed.items() if key not in _RUN_NAMES}
+    changed, parents = _edits_and_forks(query, errors)
     experiment, build_errors = build(
-        task_name, task_settings, run_settings, lanes or None, version=version, relations=relations
-    )
+        task_name, task_settings, run_settings, lanes or None, edited=changed, parents=parents, version=version,
+        relations=relations,
+    )  # fmt: skip
     return experiment, errors + top_errors + build_errors
+
+
+def _edits_and_forks(
+    query: Mapping[str, Sequence[str]], errors: list[FieldError]
+) -> tuple[list[Edit], dict[int, Parent]]:
+    changed: list[Edit] = []
+    for text in query.get(EDIT_KEY, ()):
+        try:
+            changed.append(edits.read(text))
+        except FieldError as error:
+            errors.append(error)
+    parents: dict[int, Parent] = {}
+    for text in query.get(FORK_KEY, ()):
+        numbers = text.split(":")
+        if len(numbers) == 3 and all(number.isdecimal() and len(number) <= 12 for number in numbers):
+            parents[int(numbers[0])] = Parent(int(numbers[1]), int(numbers[2]))
+        else:
+            errors.append(FieldError(FORK_KEY, text, "LANE:PARENT:STEP, for example 3:1:240"))
+    return changed, parents
 
 
 def _version(flat: dict[str, str], errors: list[FieldError]) -> int:

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from foam_viz.engine import config
+from foam_viz.engine import config, edits
 from foam_viz.engine.config import Experiment
 from foam_viz.optim import catalogue as optimizers
 from foam_viz.optim.fields import FieldError, format_number
@@ -31,18 +31,18 @@ _PROGRAM = '''"""{label} on {task_label}: {steps} steps, seed {seed}."""
 import torch
 
 from foam_viz.engine.config import learning_rate_factor
-from foam_viz.optim import find
+from foam_viz.optim import {editing}find
 {imports}from foam_viz.tasks import catalogue
 
 SETTINGS = {settings}
 RUN = {run}
-
+{edits}
 torch.set_num_threads(1)
 task = catalogue.find({task!r}).build({task_settings}, seed=RUN["seed"], device="cpu", precision=RUN["precision"])
 model = task.model()
 optimizer = find({optimizer!r}).build({parameters}, SETTINGS)
 for step in range(1, RUN["steps"] + 1):
-    for group in optimizer.param_groups:
+{edit}    for group in optimizer.param_groups:
         group["lr"] = SETTINGS["lr"] * learning_rate_factor(RUN, step)
     loss = task.loss(model, task.batch(step))
     optimizer.zero_grad()
@@ -50,6 +50,13 @@ for step in range(1, RUN["steps"] + 1):
     optimizer.step()
     print(step, float(loss))
 '''
+
+_EDIT = """\
+    if step in EDITS:
+        RUN.update({name: value for name, value in EDITS[step].items() if name in RUN})
+        SETTINGS.update({name: value for name, value in EDITS[step].items() if name in SETTINGS})
+        editing.edit(optimizer, {name: SETTINGS[name] for name in EDITS[step] if name in SETTINGS})
+"""
 
 
 def _one_lane(chosen: Mapping[str, Any]) -> Experiment:
@@ -85,6 +92,8 @@ def as_cli(chosen: Mapping[str, Any]) -> str:
     for fields, settings in stores:
         for field in fields:
             parts += ["--set", f"{field.name}={field.format(settings[field.name])}"]
+    for edit in experiment.edits:
+        parts += ["--edit", edits.written(edit, experiment.lanes)]
     return shlex.join([*parts, "--out", "run"]) + "\n"
 
 
@@ -97,6 +106,9 @@ def as_python(chosen: Mapping[str, Any]) -> str:
     experiment = _one_lane(chosen)
     lane = experiment.lanes[0]
     matrices = lane.settings.get("precondition") == "matrices"
+    by_step: dict[int, dict[str, Any]] = {}
+    for edit in experiment.edits_of(0):
+        by_step.setdefault(edit.step, {})[edit.setting] = edit.value
     return _PROGRAM.format(
         label=lane.spec.label,
         task_label=tasks.find(experiment.task).label,
@@ -105,6 +117,9 @@ def as_python(chosen: Mapping[str, Any]) -> str:
         imports="from foam_viz.optim.grouping import hidden_matrices\n" if matrices else "",
         settings=_literal(lane.settings),
         run=_literal(experiment.run_settings),
+        editing="editing, " if by_step else "",
+        edits=f"EDITS = {by_step!r}\n" if by_step else "",
+        edit=_EDIT if by_step else "",
         task=experiment.task,
         task_settings=_literal(experiment.task_settings),
         optimizer=lane.optimizer,
@@ -139,6 +154,10 @@ def as_artifact_yaml(chosen: Mapping[str, Any]) -> str:
         "precision": {"float32": "fp32", "float64": "fp64"}.get(run["precision"], run["precision"]),
     }
     notes = [f"the task was {experiment.task}, which the artifact does not have: data and model are yours to choose"]
+    notes += [
+        f"from step {edit.step} on {edit.setting} was {edit.value}, which the artifact cannot do"
+        for edit in experiment.edits
+    ]
     if lane.spec.is_replayable:
         told |= _factored(lane.spec.policy or "", settings, notes)
     lines = [f"# {note}" for note in notes]

@@ -1,10 +1,10 @@
-"""A lab run: up to four lanes in lockstep under one set of controls, autosaved as they train."""
+"""A lab run: up to six lanes in lockstep under one set of controls, autosaved as they train."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,12 @@ from typing import Any
 import pyarrow as pa
 
 from foam_viz.engine import cost, states, store
+from foam_viz.engine.commands import Change
 from foam_viz.engine.config import Experiment
+from foam_viz.engine.edits import Edit
 from foam_viz.engine.run import Run
 from foam_viz.engine.saver import Opening, Saver, States
+from foam_viz.optim.fields import FieldError
 from foam_viz.settings import Settings
 from foam_viz.trace import manifest
 
@@ -56,6 +59,7 @@ class Group:
         self.recovering = 0
         self.trained_seconds = 0.0
         self.notice = ""
+        self._reconfigured = False
         self._slow: deque[bool] = deque(maxlen=_SLOW_OF)
         self.shared_machine = False
         self._goal_left = 0
@@ -151,6 +155,60 @@ class Group:
         for run in self.lanes:
             run.follow(factor)
 
+    # --- edits
+
+    @property
+    def _next_step(self) -> int:
+        """The step in which an edit of now acts."""
+        return max(self.step, self.recovering) + 1
+
+    def edit(self, changes: Sequence[Change]) -> None:
+        """Changes settings from the next step on. What cannot be is said, and then nothing is changed."""
+        step = self._next_step
+        ended = [n for n, run in enumerate(self.lanes, 1) if not run.live]
+        if refused := [one for one in changes if not self.live or one.lane in ended]:
+            which = "The run" if not self.live else f"Lane {refused[0].lane}"
+            self.notice = (
+                f"{which} has ended at step {self.step:,}: {refused[0].setting} stays as it was. A new run, or a fork "
+                "of an earlier step, can have another."
+            )
+            return
+        before = self.experiment
+        made, errors = before.edited([Edit(step, one.lane, one.setting, one.value) for one in changes])
+        self._reconfigure(made, errors)
+        if not errors:
+            self._say_overwritten(before, changes, step)
+
+    def undo(self) -> None:
+        """Takes the last edit back from the next step on."""
+        if not self.live:
+            self.notice = f"The run has ended at step {self.step:,}: there is nothing to undo in it."
+            return
+        self._reconfigure(*self.experiment.undone(self._next_step))
+
+    def _reconfigure(self, experiment: Experiment, errors: Sequence[FieldError]) -> None:
+        if errors:
+            self.notice = "Not changed. " + " ".join(f"{error}." for error in errors)
+            return
+        self.experiment, self._reconfigured = experiment, True
+        for lane, run in enumerate(self.lanes):
+            run.take_edits(experiment.edits_of(lane))
+        manifests = [self._manifest(lane) for lane in range(len(self.lanes))]
+        self._saver.write(None, manifests, experiment.to_json())
+
+    def _say_overwritten(self, before: Experiment, changes: Sequence[Change], step: int) -> None:
+        """Two pages changed one setting, each without having seen the other's value: the last one holds, both know."""
+        for one in changes:
+            places = range(len(self.lanes)) if one.lane is None else [one.lane - 1]
+            values = [now[one.setting] for p in places if one.setting in (now := before.settings_at(p, step))]
+            others = [value for value in values if one.shown is not None and value != one.shown]
+            if others and one.value not in others:
+                whose = "" if one.lane is None else f" of lane {one.lane}"
+                self.notice = (
+                    f"Two pages changed {one.setting}{whose}: one to {others[0]}, then another to {one.value}, which "
+                    f"holds from step {step:,} on."
+                )
+
     # --- training
 
     def due(self, now: float) -> bool:
@@ -244,13 +302,18 @@ class Group:
             ],
         }
 
+    def take_reconfigured(self) -> dict[str, Any]:
+        """The configuration, where it has changed since this was asked last."""
+        changed, self._reconfigured = self._reconfigured, False
+        return {"experiment": self.experiment.to_json()} if changed else {}
+
     def manifests(self) -> list[dict[str, Any]]:
         """Return the manifest of every lane as JSON."""
         return [manifest.to_json(self._manifest(lane)) for lane in range(len(self.lanes))]
 
     def _manifest(self, lane: int) -> manifest.Manifest:
         run = self.lanes[lane]
-        told = run.manifest(name=self.experiment.lanes[lane].label(), shared_machine=self.shared_machine)
+        told = run.manifest(name=self.experiment.label(lane), shared_machine=self.shared_machine)
         return told.with_(status=self.lane_status(run))
 
     # --- autosave

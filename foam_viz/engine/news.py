@@ -54,6 +54,11 @@ def rows(run: LabRun, header: dict[str, Any], tables: dict[str, Any]) -> None:
         new = {kept: tables[name] for name in tables if (kept := name.removeprefix(f"{lane}/")) != name}
         if new:
             trace.extend(new)
+    if (experiment := header.pop("experiment", None)) is not None:
+        run.experiment = config.from_json(experiment)
+        for lane, trace in enumerate(run.traces):
+            name, told = run.experiment.label(lane), run.experiment.lane_config(lane)
+            trace.manifest = trace.manifest.with_(name=name, config=told)
     run.header = header
     run.recovering = bool(header["recovering"])
     if not run.recovering:

@@ -6,6 +6,7 @@ import math
 import platform
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,10 +16,13 @@ from torch import Tensor
 
 from foam_viz import __version__
 from foam_viz.engine import device as devices
-from foam_viz.engine.config import learning_rate_factor
+from foam_viz.engine import edits as edited
+from foam_viz.engine.edits import Edit
 from foam_viz.engine.factor_stream import FactorStream
 from foam_viz.engine.recorder import Recorder, Schedule
+from foam_viz.engine.run_fields import RUN_FIELDS, learning_rate_factor
 from foam_viz.optim import catalogue as optimizers
+from foam_viz.optim import editing
 from foam_viz.optim.factored import FactoredOptimizer
 from foam_viz.optim.grouping import hidden_matrices
 from foam_viz.optim.shampoo import Shampoo
@@ -35,7 +39,8 @@ class Run:
     """A run is a function of its configuration: same configuration, same machine, same numbers.
 
     Args:
-        config: ``task``, ``task_settings``, ``run_settings``, ``optimizer``, ``optimizer_settings``, all complete.
+        config: ``task``, ``task_settings``, ``run_settings``, ``optimizer``, ``optimizer_settings``, all complete, and
+            ``edits`` where there are some.
         run_id: The identity that its trace carries.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         schedule: When what is recorded.
@@ -73,7 +78,7 @@ class Run:
         self.model = self.task.model()
         spec = optimizers.find(config["optimizer"])
         self.optimizer = spec.build(self._parameters(), config["optimizer_settings"])
-        self._learning_rate = config["optimizer_settings"]["lr"]
+        self.take_edits(map(edited.from_json, config.get("edits", ())))
         self.clock = devices.clock(self.task.device)
         self._seconds_before = 0.0
         self.factors = self._factor_infos()
@@ -116,6 +121,42 @@ class Run:
             for factor in self.optimizer.factors()
         )
 
+    def take_edits(self, edits: Iterable[Edit]) -> None:
+        """Have these edits and no others from the next step on; those of steps that were made are as they were."""
+        self._edits = tuple(edits)
+        told = [replace(edit, lane=None).to_json() for edit in self._edits]
+        self.config = {**{k: v for k, v in self.config.items() if k != "edits"}, **({"edits": told} if told else {})}
+
+    def _edit(self, step: int) -> None:
+        """Bring the optimizer to the settings of a step, and record what changes there."""
+        new = [edit for edit in self._edits if edit.step == step]
+        if not new:
+            return
+        both = {**self.config["run_settings"], **self.config["optimizer_settings"]}
+        fields = {f.name: f for f in (*optimizers.find(self.config["optimizer"]).all_fields, *RUN_FIELDS)}
+        before = edited.in_force(both, self._edits, step - 1)
+        after = edited.in_force(both, self._edits, step)
+        own = self.config["optimizer_settings"]
+        editing.edit(self.optimizer, {edit.setting: after[edit.setting] for edit in new if edit.setting in own})
+        for name in dict.fromkeys(edit.setting for edit in new if before[edit.setting] != after[edit.setting]):
+            field, value = fields[name], after[name]
+            self.recorder.events.add(
+                {
+                    "step": step,
+                    "kind": "edit",
+                    "factor": None,
+                    "setting": name,
+                    "value": float(value) if isinstance(value, int | float) else None,
+                    "message": f"{field.symbol or field.label} from {field.format(before[name])} to "
+                    f"{field.format(value)}.",
+                }
+            )
+
+    def _learning_rate(self, step: int) -> float:
+        run_settings = edited.in_force(self.config["run_settings"], self._edits, step)
+        settings = edited.in_force(self.config["optimizer_settings"], self._edits, step)
+        return settings["lr"] * learning_rate_factor(run_settings, step)
+
     @property
     def live(self) -> bool:
         """True while another step can be made."""
@@ -128,8 +169,8 @@ class Run:
     def advance(self) -> None:
         """One step of training, recorded. Sets ``checked`` and ``refreshed`` for what happened in it."""
         step = self.step + 1
-        run_settings = self.config["run_settings"]
-        learning_rate = self._learning_rate * learning_rate_factor(run_settings, step)
+        self._edit(step)
+        learning_rate = self._learning_rate(step)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.checked = self.next_is_check()

@@ -72,17 +72,20 @@ class _Work:
     opening: Opening | None = None
     rows: list[Sequence[Mapping[str, pa.Table]]] = field(default_factory=list)
     samples: list[Samples] = field(default_factory=list)
+    experiment: Mapping[str, Any] | None = None
     states: States | None = None
     manifests: Sequence[Manifest] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.opening or self.rows or self.samples or self.states or self.manifests)
+        return bool(self.opening or self.rows or self.samples or self.experiment or self.states or self.manifests)
 
     def absorb(self, later: _Work) -> None:
         if later.opening is not None:  # nothing from before it counts any more
-            self.opening, self.rows, self.samples, self.states, self.manifests = later.opening, [], [], None, ()
+            self.opening, self.rows, self.samples = later.opening, [], []
+            self.experiment, self.states, self.manifests = None, None, ()
         self.rows += later.rows
         self.samples += later.samples
+        self.experiment = later.experiment or self.experiment
         self.states = later.states or self.states
         self.manifests = later.manifests or self.manifests
 
@@ -141,12 +144,18 @@ class Saver:
             if any(samples):
                 self._next.samples.append(samples)
 
-    def write(self, states: States | None = None, manifests: Sequence[Manifest] = ()) -> None:
-        """Ask for the rows taken so far to be written, and after them states and manifests."""
+    def write(
+        self,
+        states: States | None = None,
+        manifests: Sequence[Manifest] = (),
+        experiment: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Ask for the rows taken so far to be written, and with them the configuration, states and manifests."""
         with self._changed:
+            self._next.experiment = experiment or self._next.experiment
             self._next.states = states or self._next.states
             self._next.manifests = manifests or self._next.manifests
-            self._ask(bool(self._next.rows or states or manifests))
+            self._ask(bool(self._next.rows or states or manifests or experiment))
 
     @property
     def busy(self) -> bool:
@@ -224,10 +233,13 @@ class Saver:
     def _write(self) -> None:
         work = self._now
         if work.opening is not None:
-            if work.opening.step is not None and not (work.rows or work.states):
+            if work.opening.step is not None and not (work.rows or work.states or work.experiment):
                 return  # opened, and not trained yet: it is only being read
             self._open(work.opening)
             work.opening = None
+        if work.experiment is not None:
+            store.write_json(self._directory / store.EXPERIMENT, work.experiment)
+            work.experiment = None
         for autosave in self._autosaves:
             autosave.flush()  # what failed before: the rows that wait stay here, where they can be thinned
         for lanes in work.rows:

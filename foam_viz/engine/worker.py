@@ -186,6 +186,10 @@ class Worker:
                 group.speed = speed
             case commands.Follow(factor):
                 group.follow(factor)
+            case commands.EditSettings(changes):
+                group.edit(changes)
+            case commands.UndoEdit():
+                group.undo()
             case commands.Prioritize(priority):
                 held.priority = Priority(priority)
             case commands.MarkShared():
@@ -320,7 +324,7 @@ class Worker:
         if group.notice:
             self._problem(group, group.notice)
             group.notice = ""
-        self._send({"type": "rows", **group.header()}, tables)
+        self._send({"type": "rows", **group.header(), **group.take_reconfigured()}, tables)
         held.saved = 0.0
 
     def _save_due(self) -> None:

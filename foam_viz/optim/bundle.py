@@ -132,6 +132,7 @@ class Segment:
         momentum: m, (N, *shape).
         second_moment: v, (N, *shape), or ``None``.
         statistics: Per dimension with factors the dimension, L, (N, n, n), and its stripes.
+        has_factors: Whether these blocks have factors; those without are AdamW's.
         preconditioned: Whether any factor of these blocks has a basis.
         matrices: Per dimension what the momentum is contracted with, (N, n, n), or ``None`` for the identity.
     """
@@ -141,6 +142,7 @@ class Segment:
         self.momentum = bundle.momentum[start:stop]
         self.second_moment = None if bundle.second_moment is None else bundle.second_moment[start:stop]
         self.preconditioned = preconditioned
+        self.has_factors = any(place is not None for place in bundle.factors)
         self._places = [
             None if place is None else (place[0], slice(place[1] + start, place[1] + stop)) for place in bundle.factors
         ]

@@ -12,54 +12,60 @@ from foam_viz.optim.fields import Constraint, Field, FieldError, check_all, requ
 from foam_viz.optim.refresh import POLICIES
 from foam_viz.optim.refresh_fields import PERIOD, STAGGER
 
+# Why a setting stays as it is while a run trains.
+_DECAYS = "the mean that it decays, and its bias correction, are those of one decay over the whole run"
+_SHAPES = "it shapes the state that the optimizer has kept since its first step"
+
 LR = Field(
     name="lr", kind="real", default=1e-2, low=0, high=1e6, label="Learning rate", symbol="lr", logarithmic=True,
-    help="lr: length of a step; with grafting, the same scale as for the method grafted from",
+    help="lr: length of a step; with grafting, the same scale as for the method grafted from", editable=True,
 )  # fmt: skip
 BETA1 = Field(
     name="beta1", kind="real", default=0.9, low=0, high=1, high_open=True, label="Momentum", symbol="β₁",
-    help="β₁: decay of the first moment of the gradient",
+    help="β₁: decay of the first moment of the gradient", fixed=_DECAYS,
 )  # fmt: skip
 BETA2 = Field(
     name="beta2", kind="real", default=0.99, low=0, high=1, low_open=True, label="Factor decay", symbol="β₂",
-    help="β₂: decay of the factor statistics; 1 means a plain sum",
+    help="β₂: decay of the factor statistics; 1 means a plain sum", fixed=_DECAYS,
 )  # fmt: skip
 WEIGHT_DECAY = Field(
     name="weight_decay", kind="real", default=0.0, low=0, high=1e6, label="Weight decay", symbol="wd",
-    help="wd: decoupled weight decay, W <- W - lr wd W",
+    help="wd: decoupled weight decay, W <- W - lr wd W", editable=True,
 )  # fmt: skip
 ROOT = Field(
     name="root", kind="integer", default=2, low=1, high=8, optional=True, label="Root", symbol="p",
-    help="p: factors enter with the power -1/p; none means twice the number of dimensions",
+    help="p: factors enter with the power -1/p; none means twice the number of dimensions", fixed=_SHAPES,
 )  # fmt: skip
 EIGENVALUES = Field(
     name="eigenvalues", kind="choice", default="floor", choices=("floor", "shift"), label="Smallest eigenvalues",
     help="Computed eigenvalues near 0 are rounding: floor raises each to machine epsilon times the largest, shift "
-    "lifts all by the most negative one, as the FOAM reference does",
+    "lifts all by the most negative one, as the FOAM reference does", fixed=_SHAPES,
 )  # fmt: skip
 GRAFTING = Field(
     name="grafting", kind="choice", default="adam", choices=(None, "sgd", "adam"), label="Grafting",
-    help="The method that gives the step its length; Shampoo gives the direction",
+    help="The method that gives the step its length; Shampoo gives the direction", editable=True,
 )  # fmt: skip
 GRAFTING_BETA2 = Field(
     name="grafting_beta2", kind="real", default=None, low=0, high=1, low_open=True, optional=True,
-    label="Grafting decay", symbol="β_g", help="Decay of Adam grafting's second moment; none means β₂",
+    label="Grafting decay", symbol="β_g", help="Decay of Adam grafting's second moment; none means β₂", fixed=_DECAYS,
 )  # fmt: skip
 GRAFTING_EPSILON = Field(
     name="grafting_epsilon", kind="real", default=1e-8, low=0, low_open=True, label="Grafting epsilon",
-    symbol="ε_g", unit="gradient", logarithmic=True, help="ε_g: added to Adam grafting's denominator",
+    symbol="ε_g", unit="gradient", logarithmic=True, help="ε_g: added to Adam grafting's denominator", editable=True,
 )  # fmt: skip
 MAX_DIM = Field(
     name="max_preconditioner_dim", kind="integer", default=1024, low=1, high=1_000_000, label="Largest factor",
-    unit="rows", help="Dimensions larger than this are cut into blocks, each with its own factors",
+    unit="rows", help="Dimensions larger than this are cut into blocks, each with its own factors", fixed=_SHAPES,
 )  # fmt: skip
 MERGE_DIMS = Field(
     name="merge_dims", kind="boolean", default=False, label="Merge small dimensions",
     help="Whether neighbouring dimensions are merged while their product stays within the largest factor",
+    fixed=_SHAPES,
 )  # fmt: skip
 PRECONDITION = Field(
     name="precondition", kind="choice", default="all", choices=("all", "matrices", "none"),
     label="Preconditioned", help="all parameters, hidden matrices only (the rest by AdamW), or none (AdamW)",
+    fixed=_SHAPES,
 )  # fmt: skip
 
 # What the constructor of Shampoo checks, group by group; betas arrive there as a pair.
@@ -79,13 +85,14 @@ SOAP_FIELDS = (
     Field(
         name="shampoo_beta", kind="real", default=None, low=0, high=1, high_open=True, optional=True,
         label="Factor decay", symbol="βₛ", help="βₛ: decay of the factor statistics; none means β₂",
+        fixed=_DECAYS,
     ),
     replace(GRAFTING_EPSILON, name="eps", label="Epsilon", symbol="ε", help="ε: added to the denominator"),
     replace(WEIGHT_DECAY, default=0.01),
     replace(MAX_DIM, default=10_000, help="Dimensions larger than this have no factor and are not rotated"),
     Field(
         name="precondition_1d", kind="boolean", default=False, label="Precondition vectors",
-        help="Whether vectors have a factor too; without, they are updated by plain Adam",
+        help="Whether vectors have a factor too; without, they are updated by plain Adam", fixed=_SHAPES,
     ),
     PRECONDITION,
 )  # fmt: skip
@@ -120,6 +127,7 @@ SPLUS_FIELDS = (
     Field(
         name="ema", kind="real", default=0.999, low=0, high=1, high_open=True, label="Mean of weights", symbol="c",
         help="c: decay of the mean of the weights, with which the model is evaluated; 0 evaluates the weights",
+        fixed=_DECAYS,
     ),
     replace(WEIGHT_DECAY, default=0.01),
     replace(MAX_DIM, default=10_000, help="A side as large as this has no basis"),
@@ -365,6 +373,7 @@ OPTIMIZERS: dict[str, OptimizerSpec] = {
                     name="equilibrate", kind="choice", default="none", choices=("none", "rows", "columns", "both"),
                     label="Equilibrate", help="Which sides of the matrix are scaled to length 1 before it is "
                     "orthogonalized (MuonEq, Chang et al., arXiv 2603.28254)",
+                    fixed=_SHAPES,
                 ),
                 replace(BETA1, label="AdamW's momentum", help="β₁: decay of AdamW's first moment"),
                 replace(
@@ -373,7 +382,8 @@ OPTIMIZERS: dict[str, OptimizerSpec] = {
                 ),
                 replace(
                     GRAFTING_EPSILON, name="eps", label="AdamW's epsilon", symbol="ε",
-                    help="ε: added to AdamW's denominator",
+                    help="ε: added to AdamW's denominator", editable=False,
+                    fixed="Muon and AdamW call different things by its name",
                 ),
                 WEIGHT_DECAY,
             ),
@@ -385,11 +395,12 @@ OPTIMIZERS: dict[str, OptimizerSpec] = {
                 replace(LR, help="lr: largest step, relative to the size of a parameter"),
                 Field(
                     name="beta2_decay", kind="real", default=-0.8, high=0, label="Second-moment decay",
-                    help="The second moment decays by 1 - t^this", symbol="c",
+                    help="The second moment decays by 1 - t^this", symbol="c", fixed=_DECAYS,
                 ),
                 Field(
                     name="d", kind="real", default=1.0, low=0, low_open=True, label="Clipping", symbol="d",
                     help="d: largest root mean square of an update before the learning rate",
+                    editable=True,
                 ),
                 WEIGHT_DECAY,
             ),

@@ -58,6 +58,8 @@ class Field:
         choices: The values of a choice.
         optional: Whether ``None`` is allowed, written "none" as text.
         logarithmic: Whether a control offers it on a logarithmic scale.
+        editable: Whether a run may take another value while it trains.
+        fixed: Of a setting that is not editable, why; reads on from "it stays as it is, since".
     """
 
     name: str
@@ -74,6 +76,8 @@ class Field:
     choices: tuple[str | None, ...] = ()
     optional: bool = False
     logarithmic: bool = False
+    editable: bool = False
+    fixed: str = ""
 
     def allowed(self) -> str:
         """The range in words: "a number strictly between 0 and 1"."""

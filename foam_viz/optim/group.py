@@ -294,17 +294,20 @@ class GroupState:
                     continue
                 lengths = cohort.lengths_by_segment()
                 for (segment, parameters), length in zip(parts, lengths, strict=True):
+                    # Grafting may be edited away from Adam's while the run trains; its second moment goes on, unused.
+                    plain = segment.has_factors and group["grafting"] != "adam"
+                    scale = -group["lr"] / correction if plain else unit_scale
                     if not segment.preconditioned:
-                        add(parameters, segment.unit(epsilon, scratch), unit_scale)
+                        add(parameters, segment.momentum if plain else segment.unit(epsilon, scratch), scale)
                     elif group["grafting"] is None:
-                        add(parameters, segment.precondition(scratch), -group["lr"] / correction)
+                        add(parameters, segment.precondition(scratch), scale)
                     else:
                         direction = segment.precondition(scratch)
                         if length is None:
-                            length = _lengths(segment.unit(epsilon, scratch))
+                            length = _lengths(segment.momentum if plain else segment.unit(epsilon, scratch))
                         # The guard 1e-16 belongs to the norm of the direction with its bias correction, here without.
                         ratios = length / _lengths(direction).add_(1e-16 * correction)
-                        add(parameters, direction, unit_scale, ratios)
+                        add(parameters, direction, scale, ratios)
 
 
 def _graft_together(

@@ -25,8 +25,8 @@ class Shampoo(FactoredOptimizer):
     are checked only while their statistics are newer than their last check.
 
     State is float32, or float64 for float64 parameters. lr, betas, weight decay and policy may be changed in
-    ``param_groups`` between steps; what shapes the state (root, ``eigenvalues``, grafting, block size,
-    ``precondition``) may not.
+    ``param_groups`` between steps, and grafting from Adam's to another and back; what shapes the state (root,
+    ``eigenvalues``, block size, ``precondition``) may not. ``optim.editing`` says what each does at its step.
 
     Args:
         params: Parameters, named parameters or parameter groups; a group may override every keyword below.

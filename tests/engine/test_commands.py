@@ -16,6 +16,8 @@ EVERY = [
     commands.SetSpeed(5.0),
     commands.SetSpeed(None),
     commands.Follow(3),
+    commands.EditSettings((commands.Change(2, "tau", 0.5, 0.75), commands.Change(None, "grafting", None))),
+    commands.UndoEdit(),
     commands.Create(epoch=7, experiment={"task": "x"}, device="cpu", handled=2, restore=True, reached=9),
     commands.Prioritize(2),
     commands.MarkShared(),
@@ -36,7 +38,7 @@ def test_every_command_is_known_on_the_wire() -> None:
 @pytest.mark.parametrize(
     ("make_it", "words"),
     [
-        (lambda: make("explode"), "must be one of start, pause, speed, follow, step, check, refresh"),
+        (lambda: make("explode"), "must be one of start, pause, speed, follow, edit, undo, step, check, refresh"),
         (lambda: make("drop"), "must be one of"),
         (lambda: make("speed"), "cannot have the values"),
         (lambda: SetSpeed(0), "must be a positive number"),
@@ -44,6 +46,8 @@ def test_every_command_is_known_on_the_wire() -> None:
         (lambda: SetSpeed("fast"), "must be a positive number"),
         (lambda: RunTo("the end"), "must be one of step, check, refresh"),
         (lambda: Follow(-1), "counted from 0"),
+        (lambda: make("edit", changes=()), "must name at least one setting"),
+        (lambda: make("edit", changes=({"lane": 1},)), "must be objects with lane, setting and value"),
         (lambda: commands.decode({"view_id": "v", "number": 1, "command": "nothing"}), "must be one of"),
     ],
 )

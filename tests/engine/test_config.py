@@ -88,10 +88,10 @@ def test_unknown_rules_and_precisions_are_refused_and_the_rest_is_kept() -> None
     assert (experiment.lanes[0].settings["tau"], experiment.lanes[0].settings["eigenvalues"]) == (0.5, "floor")
 
 
-def test_more_than_four_lanes_are_cut_and_named() -> None:
-    experiment, errors = config.build(lanes=[("shampoo", {})] * 6)
-    assert len(experiment.lanes) == 4
-    assert "at most 4" in str(errors[0])
+def test_more_than_six_lanes_are_cut_and_named() -> None:
+    experiment, errors = config.build(lanes=[("shampoo", {})] * 8)
+    assert len(experiment.lanes) == 6
+    assert "at most 6" in str(errors[0])
 
 
 def test_a_manifest_from_elsewhere_gives_its_experiment_back() -> None:

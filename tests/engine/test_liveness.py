@@ -14,7 +14,7 @@ import pytest
 
 from foam_viz.engine import store, viewers
 from foam_viz.engine.commands import make
-from foam_viz.engine.hub import Hub
+from foam_viz.engine.hub import ControlRefused, Hub
 from foam_viz.engine.lab_run import LabRun
 from foam_viz.settings import Settings
 from foam_viz.trace import bundle
@@ -267,3 +267,38 @@ def test_commands_come_before_the_rest_of_a_round(hub: Hub) -> None:
 def saved_steps(settings: Settings, run: LabRun) -> list[int]:
     lane = store.lane_directory(store.run_directory(settings.data_directory, run.view_id), 0)
     return bundle.read(lane).values("steps", "step").tolist() if Path(lane).exists() else []
+
+
+def test_edits_outlive_a_crash_answered_or_not(hub: Hub) -> None:
+    """An edit that no engine answered acts after what was seen, never in a step that is trained again."""
+    run, key = hub.create(experiment("foam:tau=0.5"), session="s")
+
+    def edit(setting: str, value: float) -> None:
+        change = {"lane": 1, "setting": setting, "value": value}
+        hub.command(run.view_id, key, make("edit", changes=(change,)))
+
+    hub.command(run.view_id, key, make("speed", steps_per_second=20.0))
+    hub.command(run.view_id, key, make("start"))
+    until(lambda: run.step >= 5)
+    edit("tau", 0.2)
+    until(lambda: run.experiment.edits)
+    first = run.experiment.edits[0].step
+    assert run.traces[0].manifest.config["edits"][0]["setting"] == "tau"
+    until(lambda: run.step >= first + 5)
+    os.kill(hub.engine_processes()[0], signal.SIGSTOP)
+    edit("lr", 0.5)
+    reached = run.step
+    kill_engine(hub)
+    until(lambda: not run.pending and run.step > reached + 3, 120)
+    assert [edit.setting for edit in run.experiment.edits] == ["tau", "lr"]
+    assert run.experiment.edits[1].step > reached
+    whole(run)
+    with run.lock:
+        rows = run.traces[0].events.to_pandas()
+    assert list(rows[rows.kind == "edit"].step) == [edit.step for edit in run.experiment.edits]
+
+
+def test_a_foreign_run_cannot_be_edited(hub: Hub) -> None:
+    run, _ = hub.create(experiment("foam"), session="s", owner="a" * 32)
+    with pytest.raises(ControlRefused, match="belongs to somebody else"):
+        hub.command(run.view_id, "0" * 32, make("undo"), owner="b" * 32)

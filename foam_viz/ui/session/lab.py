@@ -223,7 +223,7 @@ class Lab:
                 settings = lane.becoming(name, now.task)[1]
             lane = LaneConfig(name, settings, now.task)
             lanes.append(LaneConfig(name, read(lane.spec.all_fields, f"{key}.{name}", settings, place), now.task))
-        self.experiment = Experiment(now.task, task_settings, run_settings, tuple(lanes))
+        self.experiment = Experiment(now.task, task_settings, run_settings, tuple(lanes), now.edits)
         wrong = {place for place, _ in self.refused}
         for place, error in self.experiment.misfits():
             if place in wrong:
