@@ -1,8 +1,8 @@
 """Do the claims of the lessons hold? Each stage over seeds 30 to 34, which chose nothing; exits 1 where one does not.
 
-``--write`` keeps the results in foam_viz/lessons/measured.json, which the pages read. ``--cache=FOLDER`` keeps each run
-in a file of its own, so that an interrupted measurement goes on; ``--lesson=ID`` does one. Runs go side by side in two
-processes, one thread each.
+``--write`` keeps the results in foam_viz/lessons/measured.json, and what the curves of the seeds span in bands.json,
+which the pages read; ``--bands`` keeps the second alone. ``--cache=FOLDER`` keeps each run in a file of its own, so
+that an interrupted measurement goes on; ``--lesson=ID`` does one. Runs go side by side in two processes, one thread each.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import math
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from foam_viz.lessons.catalogue import BY_ID, LESSONS
 from foam_viz.lessons.lesson import Lesson, Place
 
 LAST_STEPS = 20
+POINTS = 60
+"""Steps at which a band is kept, at most."""
 
 
 def run(lesson_id: str, place: Place, seed: int) -> dict[str, float | None]:
@@ -48,7 +50,25 @@ def run(lesson_id: str, place: Place, seed: int) -> dict[str, float | None]:
         "left": sum(count for order, dim, count in sides if order == 2 and dim == 0),
         "right": sum(count for order, dim, count in sides if order == 2 and dim == 1),
         "seconds": trained.clock.seconds(),
+        "curve": _curve(losses) if whole else None,
     }
+
+
+def _curve(losses: Sequence[float]) -> list[float]:
+    """The centred mean that the page draws, at the steps of :func:`curve_steps`."""
+    import numpy as np
+
+    from foam_viz.analysis.downsample import smoothing_width
+    from foam_viz.analysis.smoothing import centred_mean
+
+    steps = np.arange(1, len(losses) + 1, dtype=float)
+    mean = centred_mean(steps, np.asarray(losses), smoothing_width(steps))
+    return [float(f"{mean[step - 1]:.4g}") for step in curve_steps(len(losses))]
+
+
+def curve_steps(steps: int) -> list[int]:
+    """The steps at which a band is kept: dense at the start, where the loss falls fast."""
+    return sorted({round(1 + (steps - 1) * (place / (POINTS - 1)) ** 2) for place in range(POINTS)})
 
 
 def _held_out(trained: Any, step: int) -> float:
@@ -120,6 +140,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             failed += check(lesson, results[lesson.id])
     if "write" in options:
         write(results)
+    if "write" in options or "bands" in options:
+        write_bands(results)
     print(f"  {time.monotonic() - began:.0f} s; {len(failed)} claims do not hold")
     return 1 if failed else 0
 
@@ -128,7 +150,10 @@ def write(results: dict[str, dict[Place, list[dict[str, float | None]]]]) -> Non
     """Keep results beside those of other lessons, one line a lane."""
     known = json.loads(measured.FILE.read_text()) if measured.FILE.exists() else {}
     known |= {
-        name: {f"{place.stage}/{place.lane}": runs for place, runs in places.items()}
+        name: {
+            f"{place.stage}/{place.lane}": [{key: run[key] for key in run if key != "curve"} for run in runs]
+            for place, runs in places.items()
+        }
         for name, places in results.items()
         if places
     }
@@ -139,6 +164,29 @@ def write(results: dict[str, dict[Place, list[dict[str, float | None]]]]) -> Non
         for name, places in known.items()
     ]
     measured.FILE.write_text("{\n" + ",\n".join(lessons) + "\n}\n")
+
+
+def write_bands(results: Mapping[str, Mapping[Place, Sequence[Mapping[str, Any]]]]) -> None:
+    """Keep what the curves of the seeds span, a line a lane; a lane in which a run diverged has no band."""
+    known = json.loads(measured.BANDS.read_text()) if measured.BANDS.exists() else {}
+    for name, places in results.items():
+        known[name] = {}
+        for place, runs in places.items():
+            curves = [run["curve"] for run in runs]
+            if all(curves):
+                known[name][f"{place.stage}/{place.lane}"] = {
+                    "step": curve_steps(BY_ID[name].stages[place.stage].steps),
+                    "low": [min(values) for values in zip(*curves, strict=True)],
+                    "high": [max(values) for values in zip(*curves, strict=True)],
+                }
+    lessons = [
+        f"{json.dumps(name)}: {{\n"
+        + ",\n".join(f" {json.dumps(place)}: {json.dumps(band)}" for place, band in places.items())
+        + "\n}"
+        for name, places in known.items()
+        if places
+    ]
+    measured.BANDS.write_text("{\n" + ",\n".join(lessons) + "\n}\n")
 
 
 if __name__ == "__main__":

@@ -74,6 +74,7 @@ ALLOWED = {
         "foam_viz.engine.releases",
         "foam_viz.optim.fields",
         "foam_viz.trace.numbers",
+        "foam_viz.figures.scene",
     },
     "ui": {
         "foam_viz.figures",
@@ -99,7 +100,7 @@ THIRD_PARTY = {
     "logs": {"numpy", "pyarrow", "pandas", "torch", "yaml", "google_crc32c", "re2"},
     "lessons": {"numpy"},
     "figures": {"numpy", "pyarrow"},
-    "ui": {"streamlit", "starlette", "numpy", "pyarrow", "plotly", "orjson"},
+    "ui": {"streamlit", "starlette", "numpy", "pyarrow", "plotly", "orjson", "segno"},
 }
 
 

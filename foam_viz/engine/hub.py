@@ -372,6 +372,10 @@ class Hub:
 
     # --- what pages call: the runs of a browser
 
+    def held(self) -> list[LabRun]:
+        """All runs that are open."""
+        return list(self._runs.values())
+
     def opened(self, view_id: str) -> LabRun | None:
         """The run of that view id where it is open now; nothing is opened for it."""
         return self._runs.get(view_id)

@@ -95,7 +95,8 @@ def draw(scene: Scene) -> Drawing:
         hoverformat=",.3~f" if look.loss_axis == "optimizer_seconds" else ",",
     )
     top = (10.0 ** span[1] if log else span[1]) * (1 + 1e-6)
-    data: list[dict[str, Any]] = []
+    data = _bands(scene)
+    words = "; shaded: what other seeds of each run spanned" if data else ""
     for curve in curves:
         if len(curve.x):
             data += _lines(curve, look)
@@ -117,7 +118,32 @@ def draw(scene: Scene) -> Drawing:
         ),
     }
     lasts = [curve.last.last for curve in curves if curve.last.count]
-    return Drawing(figure=figure, reading=_reading(curves, top), moment=f"steps to {max(lasts):,.0f}" if lasts else "")
+    reading = _reading(curves, top) + words
+    return Drawing(figure=figure, reading=reading, moment=f"steps to {max(lasts):,.0f}" if lasts else "")
+
+
+def _bands(scene: Scene) -> list[dict[str, Any]]:
+    """What other seeds of the lanes spanned, behind the curves: a line along each edge, filled between."""
+    if scene.look.loss_axis != "step":
+        return []
+    data: list[dict[str, Any]] = []
+    for band in scene.bands:
+        colour = theme.lane(band.lane).colour
+        for edge, more in ((band.high, {}), (band.low, {"fill": "tonexty", "fillcolor": theme.alpha(colour, 0.2)})):
+            data.append(
+                {
+                    "type": "scatter",
+                    "mode": "lines",
+                    "name": "other seeds",
+                    "meta": {"series": "band", "lane": band.lane},
+                    "x": encode.integers(np.asarray(band.step)),
+                    "y": encode.typed(np.asarray(edge, dtype=np.float64)),
+                    "line": {"color": theme.alpha(colour, 0.35), "width": 0.5},
+                    "hoverinfo": "skip",
+                    **more,
+                }
+            )
+    return data
 
 
 def _curve(lane: Lane, look: Look) -> _Curve | None:

@@ -59,6 +59,22 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Band:
+    """What other runs of a lane, with other seeds, span of its smoothed training loss.
+
+    Attributes:
+        lane: Position of the lane.
+        step: (n,) steps, ascending.
+        low, high: (n,) least and largest value over those runs.
+    """
+
+    lane: int
+    step: Sequence[int]
+    low: Sequence[float]
+    high: Sequence[float]
+
+
+@dataclass(frozen=True)
 class Scene:
     """Everything that a panel is drawn of; two equal scenes are drawn alike.
 
@@ -66,15 +82,18 @@ class Scene:
         lanes: The runs, in order; each as it was at the moment that the look names.
         look: What the reader chose.
         references: Lines to hold the runs against, besides those that the runs and the look bring.
+        bands: What other seeds have spanned; drawn behind the loss against the step.
     """
 
     lanes: Sequence[Lane] = ()
     look: Look = Look()
     references: Sequence[Reference] = ()
+    bands: Sequence[Band] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lanes", tuple(lane.at(self.look.at) for lane in self.lanes))
         object.__setattr__(self, "references", tuple(self.references))
+        object.__setattr__(self, "bands", tuple(self.bands))
 
     @property
     def focus(self) -> Lane | None:

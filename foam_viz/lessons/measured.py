@@ -12,10 +12,12 @@ from functools import lru_cache
 from pathlib import Path
 from statistics import mean
 
+from foam_viz.figures.scene import Band
 from foam_viz.lessons.lesson import MEASURES, Claim, Lesson, Measure, Place, Verdict
 from foam_viz.trace.numbers import number
 
 FILE = Path(__file__).with_name("measured.json")
+BANDS = Path(__file__).with_name("bands.json")
 SEEDS = (30, 31, 32, 33, 34)
 """They chose nothing: no setting, learning rate or threshold was picked with them."""
 
@@ -80,3 +82,19 @@ def _mean(numbers: Sequence[float]) -> str:
     if not lost:
         return number(mean(numbers))
     return "diverged" if lost == len(numbers) else f"diverged in {lost} of {len(numbers)} runs"
+
+
+@lru_cache(maxsize=1)
+def _bands() -> dict[str, dict[str, dict[str, list[float]]]]:
+    return json.loads(BANDS.read_text()) if BANDS.exists() else {}
+
+
+def bands(lesson: Lesson, stage: int) -> tuple[Band, ...]:
+    """Return the bands of a stage; a lane in which a seed diverged has none."""
+    kept = _bands().get(lesson.id, {})
+    lanes = range(len(lesson.stages[stage].labels()))
+    return tuple(
+        Band(lane, found["step"], found["low"], found["high"])
+        for lane in lanes
+        if (found := kept.get(f"{stage}/{lane}"))
+    )

@@ -13,12 +13,22 @@ from typing import Any
 
 import streamlit as st
 
+from foam_viz.figures.catalogue import BY_ID as PANELS
 from foam_viz.figures.look import BY_NAME as LOOK
+from foam_viz.lessons.catalogue import BY_ID as LESSONS_BY_ID
 from foam_viz.optim.fields import NONE_TEXT, Field, FieldError, unknown_key
 
 TABS = {"runs": "What was recognised", "inspect": "Inspect one", "compare": "Compare many"}
 SPEEDS: dict[str, float | None] = {"1": 1.0, "5": 5.0, "25": 25.0, "full": None}
 """Steps a second that the lab offers, as a link writes them; None for as many as the machine can."""
+CONTROLS = {
+    "turn": "Back and Next",
+    "time": "Time cursor",
+    "panels": "Choice of panels",
+    "run": "Run it live",
+    "class": "The class",
+}
+"""What a presenter may have on the screen beside what is presented."""
 KEPT = "kept"
 """In the place of names that are too long for a link: the browser that made the link remembers them."""
 LONGEST_NAMES = 3000
@@ -161,7 +171,23 @@ LOGS: tuple[Item, ...] = (
     Item(LOOK["loss_log"]),
     Item(LOOK["at"], "moment"),
 )
-PAGES: dict[str, tuple[Item, ...]] = {"lab": LAB, "logs": LOGS}
+LESSONS: tuple[Item, ...] = (
+    Item(Field(name="lesson", kind="choice", default=None, choices=(None, *LESSONS_BY_ID), label="Lesson",
+               help="Which lesson is open; none for the course.")),
+    Item(Field(name="stage", kind="integer", default=0, low=0, high=9, label="Experiment",
+               help="Which experiment of the lesson is shown, counted from 0.")),
+    Item(Field(name="present", kind="boolean", default=False, label="Present",
+               help="Shows the lesson to a class: large, one thing at a time.")),
+    Item(Field(name="slide", kind="integer", default=0, low=0, high=20, label="Slide",
+               help="Which part of the lesson a presenter shows, counted from 0.")),
+    Item(Field(name="control", kind="choice", default=("turn", "time", "run", "class"), choices=tuple(CONTROLS),
+               label="Controls", help="What a presenter has on the screen."), most=len(CONTROLS)),
+    Item(Field(name="panel", kind="choice", default=(), choices=tuple(PANELS), label="Panels",
+               help="The panels that are shown; none for those of the experiment."), most=len(PANELS)),
+    Item(LOOK["at"], "moment"),
+    Item(Text(name="class", form=re.compile("[0-9a-f]{12}"), words="the code of a class: 12 hexadecimal digits")),
+)  # fmt: skip
+PAGES: dict[str, tuple[Item, ...]] = {"lab": LAB, "logs": LOGS, "lessons": LESSONS}
 """By page, what its link may say besides a configuration."""
 
 Query = dict[str, list[str]]

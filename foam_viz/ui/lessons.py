@@ -1,39 +1,38 @@
-"""The page of lessons: the course, and one lesson from its question to what to try next."""
+"""The page of lessons: the course, one lesson from its question to what to try next, or a presenter's screen of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 import streamlit as st
 
-from foam_viz.figures.catalogue import BY_ID as PANELS
-from foam_viz.figures.scene import Lane
-from foam_viz.files import SAMPLE_RUNS
-from foam_viz.lessons import measured
 from foam_viz.lessons.catalogue import BY_ID, LESSONS
-from foam_viz.lessons.lesson import Lesson, Stage
-from foam_viz.trace import bundle
-from foam_viz.ui.board import board
-from foam_viz.ui.feed.recorded import RecordedSource
+from foam_viz.lessons.lesson import Lesson
+from foam_viz.ui import address, lesson_parts, session
+from foam_viz.ui.classroom import presenter, student
 from foam_viz.ui.lesson_sandbox import sandbox
-from foam_viz.ui.server import feed, hub
-from foam_viz.ui.text import plain
+from foam_viz.ui.refusals import refusals
+from foam_viz.ui.server import hub
 
-KEY = "lesson"
-RECORDED = SAMPLE_RUNS / "lessons"
+PAGE, KEY = "lessons", "lesson"
 
 
 def lessons() -> None:
-    """Draw the course, or the lesson that the address names."""
+    """Draw the course, or the lesson that the address names, or that the class is at."""
     hub()
-    asked = st.query_params.get(KEY, "")
-    lesson = BY_ID.get(asked)
-    if asked and lesson is None:
-        st.warning(f"There is no lesson {plain(asked)!r}. Here is the course.")
+    values, refused, rest = address.read(PAGE, address.shown())
+    refusals([*refused, *address.unknown(PAGE, rest)])
+    lesson = BY_ID.get(values["lesson"] or "")
+    if values["present"] and lesson is not None:
+        presenter.presenter(lesson, values)
+        return
+    led = student.bar(values["class"])
+    if led is not None and led.leads:
+        lesson, values = BY_ID[led.shown.lesson], {**values, "stage": led.shown.stage, "panel": led.shown.panels}
     if lesson is None:
         _course()
     else:
-        _lesson(lesson)
+        _lesson(lesson, values, led)
 
 
 def _course() -> None:
@@ -47,7 +46,8 @@ def _course() -> None:
             place = LESSONS.index(lesson) + 1
             column.page_link("pages/lessons.py", label=f"**{place}. {lesson.title}**", query_params={KEY: lesson.id})
             column.caption(
-                _first_sentence(lesson.question) + ("  ✓ predicted" if _predicted(lesson) is not None else "")
+                _first_sentence(lesson.question)
+                + ("  ✓ predicted" if lesson_parts.predicted(lesson) is not None else "")
             )
 
 
@@ -55,20 +55,37 @@ def _first_sentence(text: str) -> str:
     return text.partition(". ")[0].rstrip(".") + "."
 
 
-def _lesson(lesson: Lesson) -> None:
+def _lesson(lesson: Lesson, values: dict[str, Any], led: student.Led | None) -> None:
+    leads = led is not None and led.leads
+    shown = leads and led.shown.answer
+    _head(lesson, leads)
+    st.markdown(lesson.question)
+    lesson_parts.prediction(lesson, closed=shown, on_given=led.predict(lesson) if led else None)
+    if lesson.stages:
+        _experiment(lesson, values, led)
+    if lesson.sandbox:
+        sandbox(lesson)
+    given = lesson_parts.predicted(lesson)
+    if not shown:
+        shown = st.toggle(
+            "Show the answer", key=f"reveal-{lesson.id}", disabled=given is None,
+            help="Predict first: what you expected is worth remembering.",
+        ) and given is not None  # fmt: skip
+    if shown:
+        lesson_parts.answer(lesson)
+        lesson_parts.why(lesson)
+        lesson_parts.onward(lesson)
+
+
+def _head(lesson: Lesson, leads: bool) -> None:
     place = LESSONS.index(lesson)
     with st.container(horizontal=True, vertical_alignment="center", key="lesson-head"):
         st.title(f"{place + 1}. {lesson.title}", anchor=False)
-        _turn(place - 1, "Previous", "arrow_back")
-        st.page_link("pages/lessons.py", label="Course", icon=":material/list:")
-        _turn(place + 1, "Next", "arrow_forward")
-    st.markdown(lesson.question)
-    _prediction(lesson)
-    if lesson.stages:
-        _experiment(lesson)
-    if lesson.sandbox:
-        sandbox(lesson)
-    _reveal(lesson)
+        if not leads:
+            _turn(place - 1, "Previous", "arrow_back")
+            st.page_link("pages/lessons.py", label="Course", icon=":material/list:")
+            _turn(place + 1, "Next", "arrow_forward")
+            presenter.door(lesson)
 
 
 def _turn(place: int, label: str, icon: str) -> None:
@@ -79,110 +96,31 @@ def _turn(place: int, label: str, icon: str) -> None:
         )  # fmt: skip
 
 
-def _predicted(lesson: Lesson) -> int | None:
-    return st.session_state.setdefault("predictions", {}).get(lesson.id)
-
-
-def _prediction(lesson: Lesson) -> None:
-    """Ask; the answer stands once it is given, so that nobody predicts what was revealed."""
-    asked = lesson.prediction
-    given = _predicted(lesson)
-    with st.container(border=True, key="prediction"):
-        st.markdown(f"**Predict.** {asked.question}")
-        if given is not None:
-            st.markdown(f"Your prediction: *{asked.choices[given]}*")
-            return
-        chosen = st.radio(
-            "Your prediction", range(len(asked.choices)), format_func=lambda place: asked.choices[place], index=None,
-            key=f"prediction-{lesson.id}", label_visibility="collapsed",
-        )  # fmt: skip
-
-        def keep() -> None:
-            st.session_state["predictions"][lesson.id] = chosen
-
-        st.button(
-            "This is my prediction", on_click=keep, disabled=chosen is None, type="primary", key="keep-prediction"
-        )
-
-
-def _experiment(lesson: Lesson) -> None:
+def _experiment(lesson: Lesson, values: dict[str, Any], led: student.Led | None) -> None:
     """Play the recorded runs, and lead to the same experiment, live."""
-    stages = lesson.stages
+    stages, leads = lesson.stages, led is not None and led.leads
+    stage = min(values["stage"], len(stages) - 1)
     with st.container(horizontal=True, vertical_alignment="center", key="stage"):
-        chosen = (
-            st.segmented_control(
-                "Experiment", range(len(stages)), format_func=lambda place: stages[place].title, default=0,
-                key=f"stage-{lesson.id}", required=True,
-            )
-            if len(stages) > 1
-            else 0
-        )  # fmt: skip
-        stage = stages[chosen or 0]
-        st.page_link(
-            "pages/live_lab.py", label="Train it live", icon=":material/play_arrow:", query_params=pairs(stage),
-            help="Opens the live lab with this experiment; press Start there.",
-        )  # fmt: skip
-    st.markdown(f"**{stage.watch}**")
-    if not recorded(lesson, chosen or 0):
-        st.info("This experiment is not recorded: train it live, it takes a few seconds.")
-        return
-    name = f"lesson-{lesson.id}-{chosen or 0}"
-    board(
-        key="lesson-board",
-        source=feed.sources.share(name, lambda identity: _source(identity, lesson, chosen or 0)),
-        look={},
-        plays=True,
-    )
+        if len(stages) > 1 and not leads:
+            stage = _choice(lesson, stage)
+        elif len(stages) > 1:
+            st.markdown(f"**{stages[stage].title}**")
+        lesson_parts.run_buttons(lesson, stage)
+    st.markdown(f"**{stages[stage].watch}**")
+    run = lesson_parts.live_run(lesson, stage) or (led.shown.run if leads else "")
+    lesson_parts.experiment(lesson, stage, panels=values["panel"], run=run, plays=not leads)
 
 
-def pairs(stage: Stage) -> list[tuple[str, str]]:
-    """Return the parameters of the link that opens a stage in the live lab."""
-    return [(key, value) for key, values in stage.link.items() for value in values]
+def _choice(lesson: Lesson, stage: int) -> int:
+    key = f"stage-{lesson.id}"
+    if key not in st.session_state:
+        st.session_state[key] = stage
 
+    def chosen() -> None:
+        values = {**address.defaults(PAGE), "lesson": lesson.id, "stage": st.session_state[key]}
+        session.current().show(address.write(PAGE, values))
 
-def recorded(lesson: Lesson, stage: int) -> list[str]:
-    """Return the names of the recorded runs of a stage, a lane each; empty where they are not all there."""
-    names = [f"{lesson.id}-{stage}-{lane}.zip" for lane in range(len(lesson.stages[stage].labels()))]
-    return names if all((RECORDED / name).exists() for name in names) else []
-
-
-def _source(identity: str, lesson: Lesson, stage: int) -> RecordedSource:
-    labels = lesson.stages[stage].labels()
-    lanes = [
-        Lane(bundle.read(RECORDED / name), label, place)
-        for place, (name, label) in enumerate(zip(recorded(lesson, stage), labels, strict=True))
-    ]
-    return RecordedSource(identity, lanes, panels=[PANELS[name] for name in lesson.stages[stage].panels])
-
-
-def _reveal(lesson: Lesson) -> None:
-    given = _predicted(lesson)
-    shown = st.toggle(
-        "Show the answer", key=f"reveal-{lesson.id}", disabled=given is None,
-        help="Predict first: what you expected is worth remembering.",
+    return st.segmented_control(
+        "Experiment", range(len(lesson.stages)), format_func=lambda place: lesson.stages[place].title, key=key,
+        required=True, on_change=chosen, label_visibility="collapsed",
     )  # fmt: skip
-    if given is None or not shown:
-        return
-    right = lesson.prediction.right
-    words = "That is what the runs show." if given == right else f"The runs show: *{lesson.prediction.choices[right]}*"
-    st.markdown(f"### The answer\nYou predicted: *{lesson.prediction.choices[given]}* {words}")
-    _statements(_claimed(lesson))
-    st.markdown("### Why")
-    for paragraph in lesson.why:
-        st.markdown(paragraph)
-    if lesson.try_yourself:
-        st.markdown("### Try yourself")
-        _statements(lesson.try_yourself)
-    sources = "; ".join(f"[{source.title}]({source.url})" if source.url else source.title for source in lesson.sources)
-    if sources:
-        st.caption(f"Sources: {sources}")
-
-
-def _claimed(lesson: Lesson) -> list[str]:
-    found = measured.results(lesson)
-    told = [measured.sentence(lesson, claim, found) for claim in lesson.claims] if found else []
-    return [*told, *(item.text for item in lesson.calculations)]
-
-
-def _statements(lines: Sequence[str]) -> None:
-    st.markdown("\n".join(f"* {line}" for line in lines))

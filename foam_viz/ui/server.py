@@ -20,9 +20,11 @@ from foam_viz.engine.data_folder import DataFolderInUse
 from foam_viz.engine.hub import Hub
 from foam_viz.settings import SettingsError, load
 from foam_viz.ui.assets import published
+from foam_viz.ui.classroom import socket
+from foam_viz.ui.classroom.room import rooms
 from foam_viz.ui.feed import presence
 from foam_viz.ui.feed.feed import Feed
-from foam_viz.ui.feed.route import FeedRoute
+from foam_viz.ui.feed.route import GuardedRoute
 from foam_viz.ui.feed.sources import Sources
 
 # Not st.cache_resource: "clear cache" in somebody's browser must not start a second set of engines.
@@ -50,7 +52,7 @@ def is_active(session: str) -> bool:
 feed = Feed(Sources(hub))
 """What the board of every page is drawn from."""
 
-routes = [FeedRoute(feed.serve)]
+routes = [GuardedRoute(feed.serve), GuardedRoute(socket.ClassSocket(rooms, hub).serve, socket.ADDRESS)]
 """Addresses beside Streamlit's."""
 
 

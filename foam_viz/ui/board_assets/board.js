@@ -34,6 +34,7 @@ function loadStyle(url) {
   return link.loaded;
 }
 
+const announce = (name, detail) => window.dispatchEvent(new CustomEvent(name, { detail }));
 const make = (tag, className) => Object.assign(document.createElement(tag), { className });
 
 class Board {
@@ -45,7 +46,9 @@ class Board {
     this.plots = new Plots(plotlyUrl);
     this.plots.load().catch(() => {}); // now, so that the first figure need not wait; a failure is told when one does
     this.head = new Head((value) => this.follow(value));
-    this.time = new Time((at) => this.see({ at }), (at) => this.say("moment", { at }));
+    this.time = new Time((at, led) => { this.see({ at }); if (!led) announce("foam:saw", { at }); }, (at) => this.say("moment", { at }));
+    this.led = ({ detail }) => this.time.lead(detail.at);
+    window.addEventListener("foam:lead", this.led);
     this.head.top.append(this.time.element);
     this.grid = make("div", "fb-grid");
     this.absent = make("p", "fb-absent");
@@ -76,6 +79,7 @@ class Board {
     this.feed ??= new Feed(new URL(page.feed, document.baseURI).href.replace(/^http/, "ws"), {
       state: () => this.state(), frame: (frame) => this.apply(frame), trouble: (words) => this.warn(words, "trouble") });
     this.feed.send();
+    announce("foam:board"); // whoever leads this page says to which moment
   }
 
   // --- what the feed is asked, and what it answers
@@ -88,7 +92,7 @@ class Board {
 
   see(change) {
     this.look = { ...this.look, ...change };
-    this.feed.send();
+    this.feed?.send();
   }
 
   apply(frame) {
@@ -187,6 +191,7 @@ class Board {
 
   destroy() {
     document.removeEventListener("visibilitychange", this.hide);
+    window.removeEventListener("foam:lead", this.led);
     clearTimeout(this.telling);
     this.feed?.end();
     this.time.destroy();

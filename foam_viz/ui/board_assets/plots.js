@@ -8,6 +8,8 @@ const QUICK_A_FRAME = 3;
 const FULL_MS = 10000; // Plotly sees every figure this often, so that its own state never lags far behind
 const PATIENCE_MS = 1400;
 const RELEASES = ["pointerup", "pointercancel", "pointermove", "blur"];
+const LARGER = 1.3;
+const THICKER = 1.7;
 const REST = 4; // frames without a full drawing for each frame that one has cost
 // The buttons are named one by one: Plotly's own choice includes one that would send the figure to a service.
 const CONFIG = { displaylogo: false, doubleClick: "reset", showTips: false, modeBarButtons: [["zoom2d", "pan2d", "resetScale2d"]] };
@@ -41,6 +43,15 @@ function keepZoom(card, layout) {
     ranges[name] = asked;
   }
   return ranges;
+}
+
+// On a projector: larger type, thicker lines.
+function project({ data, layout }) {
+  const grow = (font) => { if (font?.size) font.size = Math.round(font.size * LARGER); };
+  layout.font = { ...layout.font, size: Math.round((layout.font?.size ?? 12) * LARGER) };
+  for (const [name, axis] of Object.entries(layout)) if (isAxis(name)) { grow(axis.tickfont); grow(axis.title?.font); }
+  for (const note of layout.annotations ?? []) grow(note.font);
+  for (const trace of data) if (trace.line?.width > 1) trace.line.width *= THICKER;
 }
 
 export class Plots {
@@ -127,6 +138,7 @@ export class Plots {
     drawing.ranges = keepZoom(card, layout);
     // A finger must be able to scroll past a plot; enlarged, it zooms.
     if (this.coarse && !card.enlarged) layout.dragmode = false;
+    if (document.documentElement.hasAttribute("data-presenting")) project(drawing);
     if (card.width < 460) layout.annotations = layout.annotations.filter((note) => note.name !== "end label");
     return drawing;
   }

@@ -11,7 +11,7 @@ const make = (tag, className, more) => Object.assign(document.createElement(tag)
 const count = (step) => step.toLocaleString("en");
 
 export class Time {
-  // see(at) changes the step shown, null for the newest; rest(at) tells it once it stays.
+  // see(at, led) changes the step shown, null for the newest, and whether another page leads; rest(at) tells it once it stays.
   constructor(see, rest) {
     Object.assign(this, { see, rest, at: null, first: 0, last: 0, playing: false, dragging: false });
     this.element = make("div", "fb-time", { hidden: true });
@@ -76,6 +76,15 @@ export class Time {
     this.see(this.at);
     clearTimeout(this.resting);
     if (!this.playing) this.resting = setTimeout(() => this.rest(this.at), REST_MS);
+  }
+
+  // Another page leads: its moment is shown, and nobody is told.
+  lead(at) {
+    this.stop();
+    this.wants = false;
+    this.at = at;
+    this.show();
+    this.see(at, true);
   }
 
   end() {

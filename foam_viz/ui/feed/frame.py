@@ -91,7 +91,7 @@ class Frames:
         lanes = moment.lanes
         if look.at is not None:
             lanes = await self._lanes.get(key, partial(moment.lanes_at, look.at))
-        scene = Scene(lanes, look)
+        scene = Scene(lanes, look, bands=moment.bands)
         wanted = [spec for spec in moment.panels if spec.id in panels]
         head, *made = await asyncio.gather(
             self.drawn.get((*moment.key, look.at, look.lane), partial(_head, moment, lanes, look)),

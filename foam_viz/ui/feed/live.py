@@ -8,7 +8,8 @@ from dataclasses import replace
 from foam_viz.engine.config import Experiment
 from foam_viz.engine.hub import Hub
 from foam_viz.engine.lab_run import LabRun
-from foam_viz.figures.scene import Lane
+from foam_viz.figures.panel import PanelSpec
+from foam_viz.figures.scene import Band, Lane
 from foam_viz.ui import lab_head
 from foam_viz.ui.board import LaneChip
 from foam_viz.ui.feed import presence
@@ -23,14 +24,28 @@ class LiveSource:
     Args:
         hub: Holds the run.
         source: The view id of the run; for one lane of it alone, a colon and its position after it.
+        view_id: Of the run, where the source has a name of another kind.
+        panels: Those of the page; by default all that the run has the data for.
+        labels: Names of the lanes; by default the run's own.
+        bands: What other seeds have spanned.
 
     Raises:
         Gone: The hub has no such run, and can open none.
     """
 
-    def __init__(self, hub: Hub, source: str) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        source: str,
+        *,
+        view_id: str = "",
+        panels: Sequence[PanelSpec] | None = None,
+        labels: Sequence[str] = (),
+        bands: Sequence[Band] = (),
+    ) -> None:
         self.id = source
-        self._view_id, _, lane = source.partition(":")
+        self._view_id, _, lane = (view_id or source).partition(":")
+        self._panels, self._labels, self._bands = panels, labels, tuple(bands)
         self._lane = int(lane) if lane else None
         self._hub = hub
         self._tell: Callable[[], None] | None = None
@@ -80,7 +95,7 @@ class LiveSource:
     def moment(self) -> Moment:
         """See :class:`foam_viz.ui.feed.source.Source`."""
         run = self._run
-        labels = run.experiment.labels()
+        labels = self._labels or run.experiment.labels()
         with run.lock:  # only while the lanes and the state are taken: the run goes on while they are drawn
             lanes = [Lane(trace, labels[place], place) for place, trace in enumerate(run.traces)]
             states, status, revision = run.header.get("lanes", ()), lab_head.status(run), run.revision
@@ -107,6 +122,8 @@ class LiveSource:
             follows=bool(lanes),
             outline=outline,
             run=id(run),
+            panels=self._panels,
+            bands=self._bands,
         )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from foam_viz.analysis.series import Missing, series
 from foam_viz.analysis.targets import last as last_values
 from foam_viz.figures.panel import PanelSpec
-from foam_viz.figures.scene import Lane
+from foam_viz.figures.scene import Band, Lane
 from foam_viz.trace.counts import refreshes
 from foam_viz.trace.numbers import number
 from foam_viz.ui.board import LaneChip
@@ -30,6 +30,7 @@ class RecordedSource:
         follows: Whether a factor can be followed.
         outline: Stands for what the page around the panels shows.
         points: Points of a drawn curve, at most; by default as many as a browser moves four times a second.
+        bands: What other seeds have spanned.
     """
 
     def __init__(
@@ -42,8 +43,9 @@ class RecordedSource:
         follows: bool = True,
         outline: str = "",
         points: int | None = None,
+        bands: Sequence[Band] = (),
     ) -> None:
-        self.id = source
+        self.id, self._bands = source, tuple(bands)
         fixed = tuple(lanes) if isinstance(lanes, Sequence) else None
         self._lanes = (lambda: fixed) if fixed is not None else lanes
         self._fixed = fixed is not None
@@ -87,6 +89,7 @@ class RecordedSource:
             follows=self._follows,
             outline=self._outline,
             points=self._points,
+            bands=self._bands,
         )
 
     def _key(self, lanes: Sequence[Lane]) -> tuple[str, int]:

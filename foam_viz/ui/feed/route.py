@@ -1,4 +1,4 @@
-"""The address of the feed among those of the app."""
+"""Addresses of the app beside Streamlit's: the feed, and whatever else speaks WebSocket."""
 
 from __future__ import annotations
 
@@ -19,17 +19,16 @@ ADDRESS = "feed"
 _log = logging.getLogger("foam_viz.ui")
 
 
-class FeedRoute(BaseRoute):
-    """``<base path>/feed`` and everything below it. What an app adds to Streamlit is neither checked nor based by it.
+class GuardedRoute(BaseRoute):
+    """``<base path>/<address>`` and all below it. What an app adds to Streamlit is neither checked nor based by it.
 
     Args:
         serve: Answers a client whose Host and Origin were checked.
+        address: The first part of the path.
     """
 
-    path = f"/{ADDRESS}"
-
-    def __init__(self, serve: Callable[[WebSocket], Awaitable[None]]) -> None:
-        self._serve = serve
+    def __init__(self, serve: Callable[[WebSocket], Awaitable[None]], address: str = ADDRESS) -> None:
+        self._serve, self.path = serve, f"/{address}"
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """See :class:`starlette.routing.BaseRoute`."""
@@ -41,7 +40,7 @@ class FeedRoute(BaseRoute):
             return None
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         base = (config.get_option("server.baseUrlPath") or "").strip("/")
-        address = f"/{base}/{ADDRESS}" if base else self.path
+        address = f"/{base}{self.path}" if base else self.path
         rest = path.removeprefix(address)
         return rest if path.startswith(address) and rest[:1] in ("", "/") else None
 
@@ -50,7 +49,7 @@ class FeedRoute(BaseRoute):
         headers = Headers(scope=scope)
         host, origin = headers.get("host"), headers.get("origin")
         if words := refusal(host, origin):
-            _log.warning("a request to the feed was refused: %s Host %.100r, Origin %.100r", words, host, origin)
+            _log.warning("a request to %s was refused: %s Host %.100r, Origin %.100r", self.path, words, host, origin)
             await _deny(403, words, scope, receive, send)
         elif self._below(scope):
             await _deny(404, "There is nothing at this address.", scope, receive, send)

@@ -13,7 +13,7 @@ import numpy as np
 
 from foam_viz.figures.catalogue import PANELS, panels_for
 from foam_viz.figures.panel import PanelSpec, without_place
-from foam_viz.figures.scene import Lane
+from foam_viz.figures.scene import Band, Lane
 from foam_viz.trace import TraceView
 from foam_viz.ui.board import LaneChip
 
@@ -57,6 +57,7 @@ class Moment:
         passed: What was up to an earlier step than this changes no more.
         points: Points of a drawn curve, at most.
         run: Identity of what the source read the moment from, where that can be another one.
+        bands: What other seeds of the lanes have spanned.
     """
 
     source: str
@@ -74,6 +75,7 @@ class Moment:
     passed: int
     points: int
     run: int = 0
+    bands: tuple[Band, ...] = ()
 
     @property
     def key(self) -> tuple[str, str, int]:

@@ -16,7 +16,7 @@ from foam_viz.figures.scene import Lane
 from foam_viz.files import SAMPLE_RUNS
 from foam_viz.trace import Trace, bundle
 from foam_viz.trace.visible import shortened
-from foam_viz.ui.feed import protocol
+from foam_viz.ui.feed import lessons, protocol
 from foam_viz.ui.feed.live import AwaitedSource, LiveSource
 from foam_viz.ui.feed.recorded import GONE, RecordedSource
 from foam_viz.ui.feed.source import Gone, Source
@@ -54,6 +54,8 @@ class Sources:
         view_id, _, lane = source.partition(":")
         if store.is_identity(view_id) and lane in _LANES:
             return LiveSource(self._hub(), source)
+        if source.startswith(lessons.PREFIX):
+            return lessons.source_of(self._hub(), source)
         with self._lock:
             if found := self._shared.get(source) or self._awaited.get(source):
                 return found

@@ -36,6 +36,7 @@ class Browser:
         control_keys: By view id, the keys of the runs that it may steer.
         left: By page, the link of what the page showed last, in full.
         confirmed: Confounds that the user said do not matter, in words.
+        classroom: Code of the class that it has joined; empty for none.
     """
 
     def __init__(self, identity: str, services: LogServices) -> None:
@@ -44,6 +45,7 @@ class Browser:
         self.control_keys: dict[str, str] = {}
         self.left: dict[str, Mapping[str, list[str]]] = {}
         self.confirmed: frozenset[str] = frozenset()
+        self.classroom = ""
         self.tabs: dict[str, None] = {}
         self.seen = time.monotonic()
 
@@ -57,6 +59,7 @@ class Browser:
         """Take over what another one holds, which turned out to be this one."""
         self.logs.take(other.logs)
         self.control_keys |= other.control_keys
+        self.classroom = other.classroom or self.classroom
 
 
 class Browsers:

@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from foam_viz.ui.feed.feed import Feed
-from foam_viz.ui.feed.route import FeedRoute
+from foam_viz.ui.feed.route import GuardedRoute
 
 
 class Served:
@@ -30,7 +30,7 @@ class Served:
         self.feed = feed
         page = Route("/{path:path}", lambda request: PlainTextResponse("the page"))
         config = uvicorn.Config(
-            Starlette(routes=[FeedRoute(feed.serve), page]), log_level="warning", ws="websockets-sansio"
+            Starlette(routes=[GuardedRoute(feed.serve), page]), log_level="warning", ws="websockets-sansio"
         )
         self._server = uvicorn.Server(config)
         self._socket = socket.create_server(("127.0.0.1", 0))
