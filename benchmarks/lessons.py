@@ -2,7 +2,8 @@
 
 ``--write`` keeps the results in foam_viz/lessons/measured.json, and what the curves of the seeds span in bands.json,
 which the pages read; ``--bands`` keeps the second alone. ``--cache=FOLDER`` keeps each run in a file of its own, so
-that an interrupted measurement goes on; ``--lesson=ID`` does one. Runs go side by side in two processes, one thread each.
+that an interrupted measurement goes on; ``--lesson=ID`` does one. Runs go side by side in two processes, one thread
+each.
 """
 
 from __future__ import annotations

@@ -30,7 +30,8 @@ header[data-testid="stHeader"], [data-testid="stLayoutWrapper"]:has(> .st-key-pa
 .stMainBlockContainer { padding: 0.6rem 1.6rem 4rem; }
 .st-key-slide-head { justify-content: space-between; }
 .st-key-slide-head h1 { font-size: 2rem; padding: 0; }
-.st-key-slide :is(p, li) { font-size: 1.55rem; line-height: 1.45; color: var(--foam-ink); max-width: 62ch; }
+.st-key-slide :is(p, li) { font-size: 1.55rem; line-height: 1.45; color: var(--foam-ink); max-width: 78ch; }
+.st-key-slide .st-key-slide-watch p { font-size: 1.25rem; max-width: none; }
 .st-key-slide h3 { font-size: 1.7rem; padding: 0; }
 .st-key-slide [data-testid="stCaptionContainer"] p { font-size: 1.15rem; }
 .st-key-presenter-foot { position: fixed; left: 0; right: 0; bottom: 0; z-index: 50; padding: 0.45rem 1.6rem;
@@ -40,7 +41,7 @@ header[data-testid="stHeader"], [data-testid="stLayoutWrapper"]:has(> .st-key-pa
 .foam-choices b { margin-left: 1rem; }
 .foam-share { position: absolute; left: 0; bottom: 0; height: 0.5rem; border-radius: 3px; background: var(--accent);
   transition: width 400ms; }
-.foam-code svg { width: min(26rem, 56vh); background: #FFF; border-radius: 8px; display: block; }
+.foam-code { width: min(26rem, 56vh); background: #FFF; border-radius: 8px; display: block; }
 .foam-class-said { font-size: 1.05rem; color: var(--foam-ink); font-variant-numeric: tabular-nums; }
 @media (prefers-reduced-motion: reduce) { .foam-share { transition: none; } }
 </style>"""
@@ -201,7 +202,8 @@ def _slide(lesson: Lesson, slide: Slide, values: Mapping[str, Any], panels: tupl
         _predictions(lesson, room)
     elif slide.kind == "experiment":
         stage, run = lesson.stages[slide.stage], lesson_parts.live_run(lesson, slide.stage)
-        st.markdown(stage.watch)
+        with st.container(key="slide-watch"):
+            st.markdown(stage.watch)
         lesson_parts.experiment(lesson, slide.stage, panels=panels, run=run, time="time" in values["control"])
     elif slide.kind == "sandbox":
         sandbox(lesson)
@@ -251,7 +253,7 @@ def _code(room: Room | None, lesson: Lesson, slide: Slide) -> None:
     else:
         address_of = link.student_link(page, room.code)
         with st.container(horizontal=True, vertical_alignment="center", gap="large"):
-            st.html(f'<div class="foam-code">{link.picture(address_of)}</div>')
+            st.html(f'<img class="foam-code" alt="QR code of the link" src="{link.picture(address_of)}">')
             st.markdown(f"### Follow this class\n{plain(address_of)}")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(f"Open for {room.minutes_left} minutes more, of {HOURS:g} hours at most.")

@@ -1,0 +1,116 @@
+"""The presenter's screen and the strip of one who follows, without a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from foam_viz.lessons.catalogue import BY_ID, LESSONS
+from foam_viz.settings import Settings
+from foam_viz.ui import server, session
+from foam_viz.ui.classroom.room import Shown, rooms
+
+APP = Path(__file__).resolve().parents[3] / "app.py"
+LESSON = BY_ID["how-stale"]
+
+
+@pytest.fixture(autouse=True)
+def no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(server, "_hub", SimpleNamespace(settings=Settings(data_directory=tmp_path)))
+    yield
+    rooms._rooms.clear()
+
+
+def opened(**query: str) -> AppTest:
+    app = AppTest.from_file(str(APP), default_timeout=120)
+    app.query_params.from_dict(query) if hasattr(app.query_params, "from_dict") else app.query_params.update(query)
+    app.run()
+    return known(app.switch_page("pages/lessons.py").run())
+
+
+def known(app: AppTest) -> AppTest:
+    """As after the browser has told its secret."""
+    app.session_state[session.KEY].known = True
+    return app.run()
+
+
+def words(app: AppTest) -> str:
+    return "\n".join(item.value for item in (*app.title, *app.markdown, *app.caption, *app.warning, *app.error))
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.id)
+def test_a_presenter_goes_through_a_lesson_and_on(lesson) -> None:
+    app = opened(lesson=lesson.id, present="true")
+    seen = words(app)
+    for _ in range(8):
+        assert not app.exception
+        if not seen.rfind(lesson.why[-1]) < 0:
+            break
+        app.button("presenter-next").click().run()
+        seen += words(app)
+    assert lesson.question in seen and lesson.prediction.question in seen and lesson.why[0] in seen
+    assert lesson.prediction.choices[lesson.prediction.right] in seen
+
+
+def test_next_over_the_end_begins_the_next_lesson_and_back_comes_again() -> None:
+    app = opened(lesson=LESSONS[0].id, present="true", slide="20")
+    app.button("presenter-next").click().run()
+    assert LESSONS[1].question in words(app)
+    app.button("presenter-back").click().run()
+    assert f"1. {LESSONS[0].title}" in words(app) and LESSONS[1].question not in words(app)
+
+
+def test_the_link_says_what_is_on_the_screen() -> None:
+    app = opened(lesson=LESSON.id, present="true", slide="2", control="class")
+    names = {button.key for button in app.button}
+    assert "presenter-code" in names and not names & {"presenter-next", "run-live"}
+
+
+def test_a_class_is_opened_kept_and_a_loopback_address_is_refused_with_the_remedy() -> None:
+    app = opened(lesson=LESSON.id, present="true")
+    app.button("presenter-code").click().run()
+    app.button("class-open").click().run()
+    assert not app.exception and "--server.address=0.0.0.0" in words(app)
+    room = rooms.of(app.session_state[session.KEY].browser.id)
+    assert room is not None and room.shown.lesson == LESSON.id
+    app.button("class-end").click().run()
+    assert room.ended and rooms.of(app.session_state[session.KEY].browser.id) is None
+
+
+def test_a_class_that_was_lost_is_said_to_its_presenter() -> None:
+    assert "server was started again" in words(opened(lesson=LESSON.id, present="true", **{"class": "0" * 12}))
+
+
+def test_a_page_follows_predicts_and_lets_go() -> None:
+    room = rooms.open("teacher", Shown("which-alarm"))
+    app = opened(**{"class": room.code})
+    assert not app.exception and BY_ID["which-alarm"].question in words(app) and "You follow the class" in words(app)
+    app.radio("prediction-which-alarm").set_value(1).run()
+    app.button("keep-prediction").click().run()
+    assert room.predictions(BY_ID["which-alarm"])[1] == 1
+    room.show(Shown("can-h-miss", answer=True))
+    app.run()
+    assert BY_ID["can-h-miss"].why[0] in words(app)
+    app.button("class-follow").click().run()
+    room.show(Shown("how-stale"))
+    app.run()
+    assert BY_ID["can-h-miss"].question in words(app) and "on your own" in words(app)
+    app.button("class-leave").click().run()
+    assert "on your own" not in words(app) and not app.session_state[session.KEY].browser.classroom
+
+
+def test_a_link_to_a_class_that_is_gone_says_so() -> None:
+    app = opened(**{"class": "0" * 12})
+    assert not app.exception and "This class is not open" in words(app) and app.title[0].value == "Lessons"
+
+
+def test_the_owner_of_a_class_is_not_its_student() -> None:
+    app = opened()
+    room = rooms.open(app.session_state[session.KEY].browser.id, Shown(LESSON.id))
+    app.query_params["class"] = room.code
+    app.run()
+    assert "Your class is open" in words(app) and room.told_presenter()["joined"] == 0
