@@ -60,7 +60,8 @@ def minmax(values: np.ndarray, max_points: int, offset: int = 0) -> np.ndarray:
         if stop > start:
             rest = values[start:stop]
             parts.append(np.array([start + int(rest.argmin()), start + int(rest.argmax())]))
-    return np.unique(np.concatenate(parts))
+    picked = np.sort(np.concatenate(parts))  # np.unique takes several times as long
+    return picked[np.append(True, picked[1:] != picked[:-1])]
 
 
 def bins_of(at: np.ndarray, bins: int, end: int | None = None) -> tuple[np.ndarray, np.ndarray]:

@@ -28,11 +28,12 @@ def extent(values: np.ndarray, *, log: bool, diverged: bool = False, falls: bool
     if not len(seen):
         return None
     low, high = float(seen.min()), float(seen.max())
-    usual = max(abs(float(np.median(seen[:10]))), abs(float(np.median(seen))))
     if falls:
         usual = abs(float(seen[0]))
-    elif diverged:
+    elif diverged or high <= _EXPLODED * low:  # then the median of all decides nothing
         usual = abs(float(np.median(seen[:10])))
+    else:
+        usual = max(abs(float(np.median(seen[:10]))), abs(float(np.median(seen))))
     limit = usual * (_DIVERGED if diverged else _EXPLODED)
     if high > limit > 0:
         high = max(float(seen[seen <= limit].max(initial=low)), low)

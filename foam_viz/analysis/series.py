@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -136,6 +137,8 @@ def divergence_step(trace: Trace) -> int | None:
         return manifest.diverged_step
     step = trace.values("steps", "step")
     if trace.has("steps", "loss"):
+        if math.isfinite(trace.values("steps", "loss")[-1]) and step[-1] == step.max():
+            return int(step.max()) if manifest.status == "diverged" else None
         rows = recorded(trace, "loss")
         rows = rows[np.argsort(step[rows], kind="stable")]
         good = np.flatnonzero(np.isfinite(trace.values("steps", "loss")[rows]))

@@ -22,7 +22,13 @@ def typed(values: np.ndarray, dtype: str = "f4") -> dict[str, str]:
         values: one or two dimensions.
         dtype: Plotly's name of the element type: "f4", "f8", "u1", "u2", "i4".
     """
-    data = np.ascontiguousarray(np.clip(values, -_LARGEST, _LARGEST) if dtype == "f4" else values, dtype=dtype)
+    if dtype == "f4":
+        with np.errstate(over="ignore"):
+            data = np.ascontiguousarray(values, dtype=dtype)
+        if np.isinf(data).any():
+            data = np.ascontiguousarray(np.clip(values, -_LARGEST, _LARGEST), dtype=dtype)
+    else:
+        data = np.ascontiguousarray(values, dtype=dtype)
     spec = {"dtype": dtype, "bdata": base64.b64encode(data).decode("ascii")}
     if data.ndim == 2:
         spec["shape"] = f"{data.shape[0]},{data.shape[1]}"

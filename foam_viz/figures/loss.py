@@ -17,6 +17,7 @@ from foam_viz.figures import encode, theme
 from foam_viz.figures.look import Look
 from foam_viz.figures.panel import Drawing
 from foam_viz.figures.scene import Lane, Scene
+from foam_viz.trace import TraceView
 from foam_viz.trace.final import Final, final_of, rows_in_order
 
 TITLES = {
@@ -191,15 +192,30 @@ def _mean(step: np.ndarray, loss: np.ndarray, known: _Mean | None) -> _Mean:
     return _Mean(step, loss, np.concatenate([known.values[:kept], tail]), width)
 
 
-def _values(lane: Lane, name: str, look: Look) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+_Placed = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def _values(lane: Lane, name: str, look: Look) -> _Placed:
     """Steps, places and values of a column that have a place on the axes, in order of step; (n,) each."""
-    if not (lane.trace.has("steps", name) and lane.trace.has("steps", look.loss_axis)):
+    trace, axis, log = lane.trace, look.loss_axis, look.loss_log
+    if not (trace.has("steps", name) and trace.has("steps", axis)):
         return (np.empty(0),) * 3
-    values, x = (lane.trace.values("steps", name).astype(np.float64) for name in (name, look.loss_axis))
-    rows = rows_in_order(lane.trace, name)
-    keep = np.isfinite(values[rows]) & np.isfinite(x[rows]) & ((values[rows] > 0) | (not look.loss_log))
-    rows = rows[keep]
-    return lane.trace.values("steps", "step")[rows], x[rows], values[rows]
+
+    def build(seen: int, known: _Placed | None) -> _Placed:
+        if known is not None and len(known[0]):
+            fresh = _fitting(trace, np.arange(seen, trace.rows("steps")), name, axis, log)
+            added = trace.values("steps", "step")[seen:]
+            if np.all(added[1:] > added[:-1]) and (not len(added) or added[0] > known[0][-1]):
+                return tuple(np.concatenate(pair) for pair in zip(known, fresh, strict=True))
+        return _fitting(trace, rows_in_order(trace, name), name, axis, log)
+
+    return grown(trace, "steps", ("placed", name, axis, log), build)
+
+
+def _fitting(trace: TraceView, rows: np.ndarray, name: str, axis: str, log: bool) -> _Placed:
+    values, x = (trace.values("steps", column)[rows].astype(np.float64) for column in (name, axis))
+    keep = np.isfinite(values) & np.isfinite(x) & ((values > 0) | (not log))
+    return trace.values("steps", "step")[rows[keep]], x[keep], values[keep]
 
 
 def _where(x: np.ndarray, look: Look) -> dict[str, str]:

@@ -82,8 +82,13 @@ def rows_in_order(trace: Trace | TraceView, column: str) -> np.ndarray:
 
     NaN and infinity are values; null alone is none.
     """
-    rows = np.flatnonzero(trace.steps[column].is_valid().to_numpy())
-    step = trace.values("steps", "step")[rows]
+    values = trace.steps[column]
+    step = trace.values("steps", "step")
+    if values.null_count:
+        rows = np.flatnonzero(values.is_valid().to_numpy())
+        step = step[rows]
+    else:
+        rows = np.arange(len(step))
     if len(step) < 2 or bool(np.all(step[1:] > step[:-1])):
         return rows
     order = np.argsort(step, kind="stable")
