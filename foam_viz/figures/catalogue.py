@@ -9,15 +9,19 @@ from foam_viz.figures import (
     compare,
     compare_damping,
     compare_rates,
+    cost,
     damping,
     decision,
     factor_map,
     loss,
     metrics,
+    multiples,
     overlap,
     picture,
     raster,
     spectrum,
+    turn,
+    waterfall,
 )
 from foam_viz.figures.panel import Need, PanelSpec
 from foam_viz.figures.scene import Lane, Scene
@@ -42,6 +46,11 @@ _BASES = Need(
     lambda trace: trace.has("snapshots", "overlap") or trace.has("snapshots", "turn"),
     promised=lambda trace: bool(trace.manifest.factors),
 )
+_TURNS = Need(
+    "turns of eigenbases",
+    lambda trace: trace.has("snapshots", "turn") or trace.has("snapshots", "top_angles"),
+    promised=lambda trace: bool(trace.manifest.factors),
+)
 _PICTURES = Need(
     "pictures of what the model does",
     lambda trace: trace.rows("pictures") > 0 and picture.known(trace.manifest.picture),
@@ -51,6 +60,12 @@ _PICTURES = Need(
 _CHECKED = Need(
     "checks of factors",
     lambda trace: trace.rows("checks") > 0,
+    promised=lambda trace: bool(trace.manifest.factors),
+)
+
+_SECONDS = Need(
+    "seconds of an optimizer with factors",
+    lambda trace: trace.has("steps", "optimizer_seconds") and trace.has("checks", "factor"),
     promised=lambda trace: bool(trace.manifest.factors),
 )
 
@@ -72,18 +87,31 @@ PANELS: tuple[PanelSpec, ...] = (
         height=360,
         reads=_OF_LOSS,
         requires=_LOSSES,
+        over_time=True,
+        choices=("loss_axis", "loss_log"),
+    ),
+    PanelSpec(
+        "decision",
+        "Last decision",
+        "What the optimizer decided about the followed factor at its last check, and from which numbers.",
+        decision.draw,
+        columns=4,
+        height=360,
+        reads=_OF_FACTOR,
+        requires=_CHECKS,
     ),
     PanelSpec(
         "factor-map",
         "Factor map",
         "A cell is one factor: layers across, left and right sides down, coloured by what its optimizer goes by: drift "
         "h, or residual r where that decides or no damping is known. With a threshold τ, blue is below it, vermilion "
-        "past it. Click a cell to follow that factor everywhere.",
+        "past it. Click a cell to follow that factor everywhere; choose above what the colour shows.",
         factor_map.draw,
         columns=4,
-        height=360,
-        reads=_OF_FACTOR,
+        height=380,
+        reads=_OF_FACTOR | {"measure"},
         requires=_CHECKS,
+        choices=("measure",),
     ),
     PanelSpec(
         "damping",
@@ -95,6 +123,7 @@ PANELS: tuple[PanelSpec, ...] = (
         height=380,
         reads=_OF_FACTOR,
         requires=_CHECKS,
+        over_time=True,
     ),
     PanelSpec(
         "spectrum",
@@ -120,6 +149,31 @@ PANELS: tuple[PanelSpec, ...] = (
         requires=_BASES,
     ),
     PanelSpec(
+        "turn",
+        "Turn of the eigenbasis",
+        "Above: the share of the factor's energy (its trace) that has left its group of near-equal eigenvalues since "
+        "the last decomposition; mixing inside a group counts nothing. Below: principal angles between the leading "
+        "stale directions and the current ones. Lines break where the basis was decomposed anew.",
+        turn.draw,
+        columns=4,
+        height=380,
+        reads=_OF_FACTOR,
+        requires=_TURNS,
+        over_time=True,
+    ),
+    PanelSpec(
+        "waterfall",
+        "Spectrum over time",
+        "A column is one snapshot, a row one eigen-direction, colour its eigenvalue. Directions below a line lie under "
+        "that damping: ε₀ dotted, ε in force solid, the largest ε allowed dashed.",
+        waterfall.draw,
+        columns=4,
+        height=380,
+        reads=_OF_FACTOR,
+        requires=_SPECTRA,
+        over_time=True,
+    ),
+    PanelSpec(
         "raster",
         "Refresh raster",
         "A row is one factor, time runs to the right, a mark is one check. Faint: the basis was reused. Strong: it was "
@@ -130,16 +184,34 @@ PANELS: tuple[PanelSpec, ...] = (
         height=350,
         reads=_OF_FACTOR,
         requires=_CHECKS,
+        over_time=True,
     ),
     PanelSpec(
-        "decision",
-        "Last decision",
-        "What the optimizer decided about the followed factor at its last check, and from which numbers.",
-        decision.draw,
+        "cost",
+        "Cost",
+        "Optimizer time of each lane, stacked. A step without a check shows what every step costs; what checks and "
+        "decompositions add to that is theirs. The dotted frame ends where every check would have decomposed, at the "
+        "cost of those that did.",
+        cost.draw,
         columns=4,
         height=350,
-        reads=_OF_FACTOR,
+        reads=frozenset(),
+        requires=_SECONDS,
+        over_time=True,
+    ),
+    PanelSpec(
+        "multiples",
+        "Lanes side by side",
+        "One panel of every lane on the same axes: the followed factor, or the one of the same name in the other "
+        "lanes. Choose above which panel.",
+        multiples.draw,
+        columns=12,
+        height=380,
+        reads=_OF_FACTOR | {"side_by_side"},
         requires=_CHECKS,
+        over_time=True,
+        choices=("side_by_side",),
+        least=2,
     ),
     PanelSpec(
         "picture",
@@ -148,12 +220,20 @@ PANELS: tuple[PanelSpec, ...] = (
         "place, paler where it is unsure. Digits stand above what a model makes of them. A trail ends at the optimum.",
         picture.draw,
         columns=12,
-        height=330,
+        height=400,
         reads=frozenset(),
         requires=_PICTURES,
     ),
 )
 """In reading order."""
+
+
+PRESETS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "teach": ("Teach", ("loss", "decision", "factor-map", "damping", "spectrum", "overlap", "picture")),
+    "tune": ("Tune", ("loss", "decision", "damping", "factor-map", "cost", "raster", "multiples")),
+    "inspect": ("Inspect", tuple(spec.id for spec in PANELS)),
+}
+"""Choices of cards by name: the reader's words and the ids of the panels."""
 
 
 def panels_for(lanes: Sequence[Lane]) -> list[PanelSpec]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -50,12 +50,14 @@ class _Curve:
 
     Attributes:
         lane: Whose.
+        factor: Index of the factor in it.
         rows: Its checks of the factor followed.
         line: How its lines look.
         points: Vertices at most of one of its lines.
     """
 
     lane: Lane
+    factor: int
     rows: Checks
     line: dict[str, Any]
     points: int
@@ -89,8 +91,8 @@ def draw(scene: Scene) -> Drawing:
         if index is not None:
             style = theme.lane(other.position)
             line = {"color": style.colour, "width": 1, "dash": style.dash}
-            curves.append(_Curve(other, checks_of(other.trace, index), line, _POINTS))
-    main = _Curve(lane, rows, {"color": theme.LIGHT.accent, "width": 2}, _POINTS)
+            curves.append(_Curve(other, index, checks_of(other.trace, index), line, _POINTS))
+    main = _Curve(lane, factor, rows, {"color": theme.LIGHT.accent, "width": 2}, _POINTS)
     curves.append(main)
     chosen = main.settings
     courses = {name: course(lane.trace, name) for name in ("epsilon", "epsilon_max", "tau")}
@@ -110,13 +112,17 @@ def draw(scene: Scene) -> Drawing:
     if errors is not None:
         data.append(_error_markers(*errors))
     damping = [*courses["epsilon"].value, *courses["epsilon_max"].value]
-    spans = {"ε": _span([curve.rows.epsilon for curve in curves], damping, fallback=1e-9)}
+    all_of, all_errors = curves, errors
+    if scene.is_past:
+        all_of = [_newest(curve) for curve in curves]
+        all_errors = _errors(lane.newest, factor)
+    spans = {"ε": _span([curve.rows.epsilon for curve in all_of], damping, fallback=1e-9)}
     for measure in measures:
-        series = [curve.drift for curve in curves if curve.settings.measure == measure]
-        if measure == chosen.measure and errors is not None:
-            series.append(errors[1])
+        series = [curve.drift for curve in all_of if curve.settings.measure == measure]
+        if measure == chosen.measure and all_errors is not None:
+            series.append(all_errors[1])
         spans[measure] = _span(series, courses["tau"].value if measure == chosen.measure else [], fallback=0.1)
-    furthest = max(curve.lane.trace.last_step for curve in curves)
+    furthest = max(curve.lane.trace.last_step for curve in all_of)
     end = encode.time_range(furthest, 0.02)
     steps, shapes, notes = _thresholds(courses, chosen.measure, axes, spans, end[1])
     data += steps
@@ -148,6 +154,12 @@ def draw(scene: Scene) -> Drawing:
         title=title,
         moment=_moment(rows),
     )
+
+
+def _newest(curve: _Curve) -> _Curve:
+    """The curve up to the newest step: of that the axes are, whatever moment is looked at."""
+    lane = curve.lane.newest
+    return replace(curve, lane=lane, rows=checks_of(lane.trace, curve.factor))
 
 
 class _Axis(NamedTuple):

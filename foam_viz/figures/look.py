@@ -11,6 +11,8 @@ from foam_viz.analysis.smoothing import Kind, Smoothing
 from foam_viz.optim.fields import Constraint, Field, FieldError, require
 
 LossAxis = Literal["step", "optimizer_seconds", "decompositions"]
+Measure = Literal["decides", "h", "r", "true_error", "age", "epsilon", "decompositions"]
+SideBySide = Literal["overlap", "damping", "raster"]
 
 MOST_METRICS = 4
 LONGEST_NAME = 200
@@ -81,6 +83,22 @@ FIELDS: tuple[Field, ...] = (
     ),
     Field(
         name="loss_log", kind="boolean", default=True, label="Log loss", help="A logarithmic axis for the loss."
+    ),
+    Field(
+        name="measure",
+        kind="choice",
+        default="decides",
+        choices=("decides", "h", "r", "true_error", "age", "epsilon", "decompositions"),
+        label="Colour by",
+        help="What the factor map shows of each factor: what its optimizer goes by, or another measure.",
+    ),
+    Field(
+        name="side_by_side",
+        kind="choice",
+        default="overlap",
+        choices=("overlap", "damping", "raster"),
+        label="Show",
+        help="Which panel is drawn of every lane.",
     ),
     Field(
         name="at",
@@ -206,6 +224,25 @@ FIELDS: tuple[Field, ...] = (
     ),
 )  # fmt: skip
 
+WORDS: dict[str, dict[str, str]] = {
+    "loss_axis": {
+        "step": "against step",
+        "optimizer_seconds": "against optimizer seconds",
+        "decompositions": "against decompositions",
+    },
+    "measure": {
+        "decides": "what decides",
+        "h": "drift h",
+        "r": "residual r",
+        "true_error": "true error",
+        "age": "age of the basis",
+        "epsilon": "damping ε",
+        "decompositions": "decompositions so far",
+    },
+    "side_by_side": {"overlap": "eigenbasis drift", "damping": "damping and drift", "raster": "refresh raster"},
+}
+"""The values of the choices that a card offers, as the reader sees them."""
+
 BY_NAME: dict[str, Field] = {field.name: field for field in FIELDS}
 
 CONSTRAINTS: tuple[Constraint, ...] = (
@@ -230,6 +267,8 @@ class Look:
         lane: ``Lane.position`` of the lane whose factor is followed ("the focused lane").
         loss_axis: What the loss is drawn against.
         loss_log: Logarithmic loss axis.
+        measure: What the factor map shows of each factor.
+        side_by_side: Id of the panel that is drawn of every lane.
         at: Step after which everything is shown; None for the newest.
         max_points: Points at most of one curve.
         metrics: Columns of steps that are compared, a panel each.
@@ -249,6 +288,8 @@ class Look:
     lane: int = 0
     loss_axis: LossAxis = "step"
     loss_log: bool = True
+    measure: Measure = "decides"
+    side_by_side: SideBySide = "overlap"
     at: int | None = None
     max_points: int = 400
     metrics: tuple[str, ...] = ("loss",)

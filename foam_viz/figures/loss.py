@@ -75,12 +75,15 @@ def draw(scene: Scene) -> Drawing:
             if wait
             else "The loss of each run appears here from its first step on."
         )
+    all_of = curves
+    if scene.is_past:
+        all_of = [curve for lane in lanes if (curve := _curve(lane.newest, look)) is not None]
     ends = [
         extent(np.concatenate([curve.loss, curve.held[1]]), log=log, diverged=curve.diverged is not None, falls=True)
-        for curve in curves
+        for curve in all_of
     ]
     low, high = min(end[0] for end in ends if end), max(end[1] for end in ends if end)
-    furthest = max(curve.end[0] for curve in curves)
+    furthest = max(curve.end[0] for curve in all_of)
     floors = {lane.trace.manifest.loss_floor for lane in lanes} - {None}
     floor = floors.pop() if len(floors) == 1 else None
     if floor and floor > 0:

@@ -47,6 +47,7 @@ def cards(lanes: Sequence[Lane]) -> list[PanelSpec]:
             columns=4,
             height=300,
             reads=frozenset(),
+            over_time=True,
         )
         for name in names[:MOST]
     ]
@@ -60,9 +61,16 @@ def draw(scene: Scene, *, metric: str) -> Drawing:
         return Drawing(empty=f"{metric} appears here once a run logs it.")
     data: list[dict[str, Any]] = []
     words, ends = [], []
+    whole = drawn
+    if scene.is_past:
+        found = [(lane, series(lane.newest.trace, metric)) for lane, _ in drawn]
+        whole = [(lane, curve) for lane, curve in found if not isinstance(curve, Missing)]
     values = np.concatenate([curve.y[curve.finite] for _, curve in drawn])
+    every = np.concatenate([curve.y[curve.finite] for _, curve in whole])
+    bottom, top = float(every.min()), float(every.max())
+    furthest = max(int(curve.step[curve.finite][-1]) for _, curve in whole)
     low, high = float(values.min()), float(values.max())
-    log = low > 0 and high / low > 10.0**_DECADES
+    log = bottom > 0 and top / bottom > 10.0**_DECADES
     for lane, curve in drawn:
         known = np.flatnonzero(curve.finite)
         step, y = curve.step[known], curve.y[known]
@@ -88,11 +96,11 @@ def draw(scene: Scene, *, metric: str) -> Drawing:
     unit = next((curve.unit for _, curve in drawn if curve.unit), "")
     title = f"{shown} ({encode.escape(unit)})" if unit else shown
     if log:
-        y_axis = encode.log_axis(title, range=encode.log_range(low, high))
+        y_axis = encode.log_axis(title, range=encode.log_range(bottom, top))
     else:
-        room = 0.05 * (high - low) or 0.05 * max(abs(high), 1e-9)
-        y_axis = encode.axis(title, range=[low - room, high + room], tickformat="~g")
-    x_axis = encode.axis("step", range=encode.time_range(max(ends), 0.02), tickformat=",", hoverformat=",")
+        room = 0.05 * (top - bottom) or 0.05 * max(abs(top), 1e-9)
+        y_axis = encode.axis(title, range=[bottom - room, top + room], tickformat="~g")
+    x_axis = encode.axis("step", range=encode.time_range(furthest, 0.02), tickformat=",", hoverformat=",")
     layout = encode.layout(f"metric {metric}", margin={"l": 62, "r": 14, "t": 8, "b": 40}, xaxis=x_axis, yaxis=y_axis)
     # Not "from ... to ...", which would say in which order they came.
     extremes = f"lowest {theme.number(low)}, highest {theme.number(high)}" if high > low else "the same all along"

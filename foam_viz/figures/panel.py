@@ -70,6 +70,10 @@ class PanelSpec:
         height: height of the card in CSS pixels; it never changes while the page lives.
         reads: fields of the look that the drawing depends on, besides ``at``; with the others it is the same.
         requires: what the panel lives on; where no run has it, nor will have it, there is no card. None: always a card.
+        over_time: whether its horizontal axis is time. Such a panel shows the moment on the axes of the whole run, so
+            that nothing jumps while the time cursor moves; its drawing depends on the newest step, too.
+        choices: names of fields of the look that the card itself offers: choices and switches.
+        least: how many runs there must be at least.
     """
 
     id: str
@@ -80,6 +84,9 @@ class PanelSpec:
     height: int
     reads: frozenset[str]
     requires: Need | None = None
+    over_time: bool = False
+    choices: tuple[str, ...] = ()
+    least: int = 1
 
     def key(self, look: Look) -> Look:
         """The look without what the drawing does not depend on: readers whose keys are equal see the same drawing."""
@@ -87,6 +94,8 @@ class PanelSpec:
 
     def has_place(self, lanes: Sequence[Lane]) -> bool:
         """Whether the panel has a card on a page of these runs; with no run yet it has."""
+        if lanes and len(lanes) < self.least:
+            return False
         return not lanes or self.requires is None or any(self.requires.serves(lane) for lane in lanes)
 
 
@@ -94,7 +103,7 @@ def without_place(panels: Sequence[PanelSpec], lanes: Sequence[Lane]) -> str:
     """Which panels have no card and what each would need, in a sentence; empty where all have one."""
     lacking: dict[str, list[str]] = {}
     for spec in panels:
-        if not spec.has_place(lanes):
+        if not spec.has_place(lanes) and len(lanes) >= spec.least:
             lacking.setdefault(spec.requires.words, []).append(spec.title)
     if not lacking:
         return ""

@@ -41,14 +41,14 @@ def draw(scene: Scene) -> Drawing:
         rows = rows.where(rows.factor >= 0)
     factors = len(lane.trace.manifest.factors)
     period = _period(rows)
-    end = lane.trace.last_step
-    edges = _edges(rows, period, end)
+    end, furthest = lane.trace.last_step, lane.newest.trace.last_step
+    edges = _edges(rows, period, furthest)
     codes, checked, done = _cells(rows, factors, edges)
     names = [lane.factor_name(factor) for factor in range(factors)]
     every = max(1, -(-factors // _MOST_NAMES))
     seen = sorted({int(code) for code in np.unique(rows.decision)} - {-1})
     legend = [(DECISION_ORDER[code], theme.DECISION_WORDS[DECISION_ORDER[code]]) for code in seen]
-    span = encode.time_range(end, 0.02)
+    span = encode.time_range(furthest, 0.02)
     stated = _stated(rows, factors)
     legend += _untold(rows)
     if len(stated[0]):

@@ -17,14 +17,22 @@ class Lane:
         trace: everything recorded of the run by then; made of a trace or a view of it.
         label: the name the reader sees ("FOAM", "Shampoo f = 50").
         position: 0 to 5; fixes colour, dash and marker on every panel.
+        whole: the run up to its newest step, where ``trace`` is an earlier moment of it: axes of time hold all of it.
     """
 
     trace: Trace | TraceView
     label: str
     position: int
+    whole: TraceView | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "trace", self.trace.view())
+        object.__setattr__(self, "whole", self.whole or self.trace)
+
+    @property
+    def newest(self) -> Lane:
+        """The lane at its newest step."""
+        return self if self.whole is self.trace else replace(self, trace=self.whole)
 
     def at(self, step: int | None) -> Lane:
         """The lane as it was after a step; as it is for None."""
@@ -94,6 +102,11 @@ class Scene:
         object.__setattr__(self, "lanes", tuple(lane.at(self.look.at) for lane in self.lanes))
         object.__setattr__(self, "references", tuple(self.references))
         object.__setattr__(self, "bands", tuple(self.bands))
+
+    @property
+    def is_past(self) -> bool:
+        """Whether any run has gone on beyond the moment looked at."""
+        return any(lane.newest is not lane for lane in self.lanes)
 
     @property
     def focus(self) -> Lane | None:

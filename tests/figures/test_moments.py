@@ -96,9 +96,11 @@ def _sent(drawing: Drawing) -> str:
 def test_a_longer_run_at_a_step_is_drawn_as_the_run_that_has_come_so_far(at: int) -> None:
     kinds = ("foam", "shampoo", "dr-shampoo")
     runs = [SyntheticRun(kind, seed=i).advance(at) for i, kind in enumerate(kinds)]
-    shorter = [Lane(run.trace.truncated(at), run.optimizer, i) for i, run in enumerate(runs)]
+    before = [run.trace.truncated(at) for run in runs]
     longer = [Lane(run.advance(700 - at).trace, run.optimizer, i) for i, run in enumerate(runs)]
-    cut = [Lane(lane.trace.truncated(at), lane.label, lane.position) for lane in longer]
+    # Axes of time are those of the whole run; everything else is of the moment.
+    shorter = [Lane(trace, lane.label, lane.position, lane.trace) for trace, lane in zip(before, longer, strict=True)]
+    cut = [Lane(lane.trace.truncated(at), lane.label, lane.position, lane.trace) for lane in longer]
     for spec, lane in product([*PANELS, *metrics.cards(longer)], range(3)):
         spec.draw(Scene(longer, Look(factor=lane, lane=lane)))  # what is kept of the whole run is not that of the step
         then = spec.draw(Scene(longer, Look(factor=lane, lane=lane, at=at)))
@@ -106,6 +108,22 @@ def test_a_longer_run_at_a_step_is_drawn_as_the_run_that_has_come_so_far(at: int
             assert _sent(then) == _sent(spec.draw(Scene(lanes, Look(factor=lane, lane=lane)))), (spec.id, lane)
         told = [int(text.replace(",", "")) for text in re.findall(r"[\d,]+", then.moment)]
         assert max(told) <= at if told else then.empty
+
+
+def _ranges(drawing: Drawing) -> dict[str, list]:
+    return {
+        name: axis["range"] for name, axis in drawing.figure["layout"].items() if "axis" in name and "range" in axis
+    }
+
+
+def test_axes_over_time_stand_still_while_the_cursor_moves() -> None:
+    lanes = [Lane(SyntheticRun(kind, seed=i).advance(700).trace, kind, i) for i, kind in enumerate(("foam", "shampoo"))]
+    for spec in [*PANELS, *metrics.cards(lanes)]:
+        if not spec.over_time:
+            continue
+        whole = _ranges(spec.draw(Scene(lanes, Look(factor=0))))
+        for at in (150, 333, 690):
+            assert _ranges(spec.draw(Scene(lanes, Look(factor=0, at=at)))) == whole, (spec.id, at)
 
 
 def test_a_lane_that_ended_earlier_shows_its_end_and_others_the_moment() -> None:

@@ -39,8 +39,8 @@ def test_a_log_without_factors_shows_what_it_has_and_no_empty_card() -> None:
         go.Figure(drawing.figure)
         json.dumps(drawing.figure, allow_nan=False)
     words = without_place(PANELS, lanes)
-    assert "Factor map, Damping and drift, Refresh raster and Last decision (needs checks of single factors)" in words
-    assert "Spectrum (needs spectra of factors)" in words and "eigenbases" in words
+    assert "Last decision, Factor map, Damping and drift and Refresh raster (needs checks of single factors)" in words
+    assert "Spectrum and Spectrum over time (needs spectra of factors)" in words and "eigenbases" in words
 
 
 def test_metrics_are_drawn_as_logged_each_on_its_own_axis() -> None:
@@ -63,11 +63,11 @@ def test_more_metrics_than_cards_are_counted() -> None:
 
 
 def test_a_log_of_intervals_has_the_cards_of_checks_and_not_those_of_snapshots() -> None:
-    assert _ids(intervals()) == ["loss", "factor-map", "damping", "raster", "decision"]
+    assert _ids(intervals()) == ["loss", "decision", "factor-map", "damping", "raster"]
     assert _ids(totals()) == ["loss"], "counts of all factors together are no checks of single ones"
 
 
-@pytest.mark.parametrize(("kind", "count"), [("foam", 8), ("adamw", 2)])
+@pytest.mark.parametrize(("kind", "count"), [("foam", 11), ("adamw", 2)])
 @pytest.mark.parametrize("steps", [0, 5, 120])
 def test_a_live_run_has_the_place_of_what_it_will_record(kind: str, count: int, steps: int) -> None:
     run = SyntheticRun(kind)

@@ -92,10 +92,20 @@ class Frames:
         if look.at is not None:
             lanes = await self._lanes.get(key, partial(moment.lanes_at, look.at))
         scene = Scene(lanes, look, bands=moment.bands)
+        over_time, grown = scene, key
+        if look.at is not None:  # what is drawn over time has the axes of the run as it is now
+            now = zip(lanes, moment.lanes, strict=True)
+            over_time = replace(scene, lanes=tuple(replace(then, whole=lane.trace) for then, lane in now))
+            grown = (*moment.key, look.at)
         wanted = [spec for spec in moment.panels if spec.id in panels]
         head, *made = await asyncio.gather(
             self.drawn.get((*moment.key, look.at, look.lane), partial(_head, moment, lanes, look)),
-            *(self.drawn.get((*key, spec.key(look), spec.id), partial(encoded, spec, scene)) for spec in wanted),
+            *(
+                self.drawn.get((*grown, spec.key(look), spec.id), partial(encoded, spec, over_time))
+                if spec.over_time
+                else self.drawn.get((*key, spec.key(look), spec.id), partial(encoded, spec, scene))
+                for spec in wanted
+            ),
         )
         return Content(moment, head, {spec.id: panel for spec, panel in zip(wanted, made, strict=True)})
 

@@ -28,7 +28,7 @@ def test_the_first_frame_has_every_field_and_draws_what_is_in_view(client: Conne
     assert set(frame) == set(protocol.FRAME)
     assert (frame["k"], frame["n"], frame["first"], frame["last"], frame["at"]) == (1, 1, 1, 200, None)
     by_id = {panel["id"]: panel for panel in frame["panels"]}
-    assert len(by_id) == 8 and set(by_id["loss"]) == set(protocol.PANEL) and by_id["loss"]["figure"]["data"]
+    assert len(by_id) == 12 and set(by_id["loss"]) == set(protocol.PANEL) and by_id["loss"]["figure"]["data"]
     assert set(by_id["spectrum"]) == set(protocol.PLACE) and by_id["spectrum"]["height"] == 380
     assert [set(lane) for lane in frame["lanes"]] == [set(protocol.LANE)] * 2
     assert sorted(growing.drawn) == ["damping", "loss"]
@@ -88,24 +88,42 @@ def test_a_frame_counts_as_held_only_once_it_was_applied(client: Connect, growin
     assert one.see()["panels"][0]["figure"]
 
 
+def _decision(frame: dict) -> dict:
+    return next(panel for panel in frame["panels"] if panel["id"] == "decision")
+
+
 def test_a_look_at_the_past(client: Connect, growing: Growing) -> None:
     one = client()
-    one.ask(growing.id, "loss", look={"at": 110})
+    one.ask(growing.id, "decision", look={"at": 110})
     frame = one.see()
     assert (frame["at"], frame["last"]) == (110, 200)
     assert frame["status"][0][1] == "110"
     for row in frame["lanes"]:
         assert "110" in dict((label, words) for label, _, words in row["cells"])["Decompositions"]
-    assert "110" in frame["panels"][0]["reading"] + frame["panels"][0]["moment"]
+    assert "110" in one.panels["decision"]["reading"] + one.panels["decision"]["moment"]
     growing.advance()
-    assert one.see()["panels"][0].keys() == {"id", "revision"}, "what was does not change"
-    assert growing.drawn == ["loss"], "nor is it drawn again while the run goes on"
+    assert _decision(one.see()).keys() == {"id", "revision"}, "what was does not change"
+    assert growing.drawn == ["decision"], "nor is it drawn again while the run goes on"
     growing.runs[0].since[:] = 90
     growing.runs[0].step = 100  # steps come again, as in a log of a run that went on from an earlier checkpoint
     growing.advance()
-    assert one.see()["panels"][0]["figure"], "what was has changed"
-    one.ask(growing.id, "loss", look={"at": 5000})
+    assert _decision(one.see())["text"], "what was has changed"
+    one.ask(growing.id, "decision", look={"at": 5000})
     assert one.see()["status"][0][1] == "240"
+
+
+def test_a_panel_over_time_keeps_the_axes_of_the_run_as_it_is_now(client: Connect, growing: Growing) -> None:
+    one = client()
+    one.ask(growing.id, "damping", look={"at": 110})
+    before = one.see()["panels"]
+    growing.advance(800)
+    now = one.see()["panels"]
+
+    def end(panels: list[dict]) -> float:
+        panel = next(panel for panel in panels if panel["id"] == "damping")
+        return panel["figure"]["layout"]["xaxis"]["range"][1]
+
+    assert end(now) > end(before) >= 200
 
 
 def test_the_newest_request_wins(client: Connect, growing: Growing) -> None:
