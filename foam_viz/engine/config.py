@@ -158,6 +158,33 @@ class Experiment:
         parent = self.lanes[lane]
         return replace(self, lanes=(*self.lanes, replace(parent, parent=Parent(lane + 1, step))))
 
+    def without(self, lane: int) -> Experiment:
+        """The experiment without a lane, counted from 0; what was forked from it keeps the past that they shared."""
+        gone = lane + 1
+
+        def number(old: int) -> int:
+            return old - (old > gone)
+
+        kept = [
+            replace(edit, lane=None if edit.lane is None else number(edit.lane))
+            for edit in self.edits
+            if edit.lane != gone
+        ]
+        lanes = []
+        for old, config in enumerate(self.lanes, 1):
+            if old == gone:
+                continue
+            parent = config.parent
+            if parent is not None and parent.lane == gone:
+                inherited = [edit for edit in self.edits_of(old - 1) if edit.lane == gone]
+                kept += [replace(edit, lane=number(old)) for edit in inherited]
+                grandparent = self.lanes[lane].parent
+                parent = None if grandparent is None else Parent(number(grandparent.lane), grandparent.step)
+            elif parent is not None:
+                parent = Parent(number(parent.lane), parent.step)
+            lanes.append(replace(config, parent=parent))
+        return replace(self, lanes=tuple(lanes), edits=tuple(kept))
+
     def plain(self) -> Experiment:
         """What was begun: without edits and forks."""
         return replace(self, lanes=tuple(lane for lane in self.lanes if lane.parent is None), edits=())

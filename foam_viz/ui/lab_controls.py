@@ -16,7 +16,7 @@ from foam_viz.trace import bundle
 from foam_viz.trace.model import Trace
 from foam_viz.ui.refusals import refusals
 from foam_viz.ui.server import hub
-from foam_viz.ui.session.lab import Lab
+from foam_viz.ui.session.lab import Lab, begun
 from foam_viz.ui.text import plain
 
 SPEEDS: dict[str, float | None] = {"1 step/s": 1.0, "5 steps/s": 5.0, "25 steps/s": 25.0, "Full speed": None}
@@ -124,7 +124,10 @@ def _messages(state: Lab, run: LabRun | None, mine: bool) -> None:
     if state.problem:
         st.error(plain(state.problem))
     elif state.refused:
-        st.error(f"Nothing can be started until this is mended. {plain(state.stopped_by(None))}")
+        what = "The next run cannot be started" if begun(run) else "Nothing can be started"
+        st.error(f"{what} until this is mended. {plain(state.stopped_by(None))}")
+    for refusal in state.unedited.values():
+        st.error(f"Not changed. {plain(refusal)}")
     if state.view_id and run is None:
         gone = "The run of this link is no longer kept here. Start makes a new one with the same settings."
         st.info(plain(hub().why_missing(state.view_id)) or gone)
@@ -151,10 +154,10 @@ def _messages(state: Lab, run: LabRun | None, mine: bool) -> None:
     elif state.changed_since(run) and run.step > 0:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.info(
-                "Settings have changed since this run began. Reset makes a new run with them and keeps this one.",
+                "The next run has other settings than this one. Reset makes it and keeps this one.",
                 icon=":material/tune:",
             )
-            st.button("Show this run's settings", on_click=state.use_own, key="use-own")
+            st.button("Take this run's settings", on_click=state.use_own, key="use-own")
 
 
 def queue_words(run: LabRun) -> str:

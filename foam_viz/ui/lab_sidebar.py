@@ -1,4 +1,4 @@
-"""The sidebar of the live lab: what is trained and under which optimizers."""
+"""The sidebar of the live lab: the settings of the run on the page, and those of the next one."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import streamlit as st
 
 from foam_viz.engine import config
 from foam_viz.engine.config import RUN_FIELDS, LaneConfig
+from foam_viz.engine.lab_run import LabRun
 from foam_viz.engine.presets import PRESETS
 from foam_viz.optim import catalogue as optimizers
 from foam_viz.optim.fields import Field
 from foam_viz.tasks import catalogue as tasks
+from foam_viz.ui.lab_this_run import edit_words, this_run
 from foam_viz.ui.server import hub
-from foam_viz.ui.session.lab import Lab
+from foam_viz.ui.session.lab import Lab, begun
 from foam_viz.ui.text import plain
 from foam_viz.ui.widgets import field_widget
 
@@ -25,24 +27,57 @@ _SCHEDULE_FIELDS = {"warmup_steps": "warm-up", "decay_steps": "linear-decay"}
 def sidebar(state: Lab) -> None:
     """Draws the sidebar and brings the configuration up to what its widgets say."""
     state.take_in()
-    shown = state.experiment.labels()
+    run = state.run()
     with st.sidebar:
         _presets(state)
-        _task(state)
-        for place, lane in enumerate(state.experiment.lanes):
-            _lane(state, place, lane, shown[place])
-        if len(state.experiment.lanes) < config.MAXIMUM_LANES:
-            st.button(
-                "Add optimizer",
-                icon=":material/add:",
-                on_click=state.add_lane,
-                key="add-lane",
-                width="stretch",
-                help="Trains beside the others: same initial weights, same batches, in lockstep.",
-            )
-        _device(state)
+        if begun(run):
+            this, following = st.tabs(["This run", "Next run"])
+            with this:
+                this_run(state, run)
+            with following:
+                st.caption("For a new run: Reset makes it and keeps this one. The run on the page does not change.")
+                _next_run(state, run)
+        else:
+            _next_run(state, None)
+
+
+def _next_run(state: Lab, run: LabRun | None) -> None:
+    shown = state.experiment.labels()
+    _task(state)
+    for place, lane in enumerate(state.experiment.lanes):
+        _lane(state, place, lane, shown[place])
+    if len(state.experiment.lanes) < config.MAXIMUM_LANES:
+        st.button(
+            "Add optimizer",
+            icon=":material/add:",
+            on_click=state.add_lane,
+            key="add-lane",
+            width="stretch",
+            help="Trains beside the others: same initial weights, same batches, in lockstep.",
+        )
+    _edits(state, run)
+    _device(state)
     for error in state.beyond:
-        st.sidebar.error(plain(error))
+        st.error(plain(error))
+
+
+def _edits(state: Lab, run: LabRun | None) -> None:
+    """What changes while the next run trains: taken from a link, or from the run on the page."""
+    now = state.experiment
+    if now.edits or now != now.plain():
+        st.markdown("**Changes while it trains**")
+        for edit in now.edits:
+            st.caption(plain(edit_words(now, edit)))
+        st.button("Leave them out", key="forget-edits", on_click=state.forget_edits, icon=":material/close:")
+    elif run is not None and run.experiment != run.experiment.plain():
+        st.button(
+            "Take this run's settings, edits and forks",
+            key="repeat-edits",
+            on_click=state.repeat_edits,
+            icon=":material/replay:",
+            help="The next run is then this one again, step by step.",
+            width="stretch",
+        )
 
 
 def _presets(state: Lab) -> None:
@@ -102,6 +137,10 @@ def _lane(state: Lab, place: int, lane: LaneConfig, label: str) -> None:
     # A change of its name would close it: whether it is open is kept here.
     title = f"{place + 1} · {plain(label)}"
     with st.expander(title, expanded=opened.get(lane_id, place == 0), key=box, on_change=toggled):
+        if lane.parent is not None:
+            st.caption(f"Lane {lane.parent.lane} up to step {lane.parent.step:,}, then a lane of its own.")
+            _remove(state, lane_id)
+            return
         key = f"set.lane.{lane_id}"
         if f"{key}.optimizer" not in st.session_state:
             st.session_state[f"{key}.optimizer"] = lane.optimizer
@@ -119,14 +158,18 @@ def _lane(state: Lab, place: int, lane: LaneConfig, label: str) -> None:
         with st.popover("More settings", width="stretch"):
             _fields(state, rest, f"{key}.{lane.optimizer}", lane.settings)
         if len(state.experiment.lanes) > 1:
-            st.button(
-                "Remove",
-                key=f"remove-{lane_id}",
-                icon=":material/close:",
-                on_click=state.remove_lane,
-                args=(lane_id,),
-                type="tertiary",
-            )
+            _remove(state, lane_id)
+
+
+def _remove(state: Lab, lane_id: int) -> None:
+    st.button(
+        "Remove",
+        key=f"remove-{lane_id}",
+        icon=":material/close:",
+        on_click=state.remove_lane,
+        args=(lane_id,),
+        type="tertiary",
+    )
 
 
 def _optimizer_label(name: str) -> str:

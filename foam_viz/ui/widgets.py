@@ -14,11 +14,13 @@ _NONE = "none"
 _UNSAID = object()
 
 
-def _help(field: Field) -> str:
+def field_help(field: Field) -> str:
+    """What the setting means, and what it may be."""
     return f"{field.help} Allowed: {plain(field.allowed())}."
 
 
-def _label(field: Field) -> str:
+def field_label(field: Field) -> str:
+    """Its title, with symbol and unit."""
     symbol = f" {field.symbol}" if field.symbol else ""
     unit = f" ({field.unit})" if field.unit else ""
     return f"{field.label}{symbol}{unit}"
@@ -73,7 +75,7 @@ def field_widget(field: Field, key: str, value: Any, error: FieldError | None = 
     """
     if key not in st.session_state:
         st.session_state[key] = _initial(field, value)
-    label, help_text = _label(field), _help(field)
+    label, help_text = field_label(field), field_help(field)
     if field.kind == "boolean":
         st.toggle(label, key=key, help=help_text)
     elif field.kind == "choice":

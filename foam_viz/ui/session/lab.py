@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from foam_viz.engine import commands, config
+from foam_viz.engine import commands, config, edits, releases
+from foam_viz.engine.commands import Change
 from foam_viz.engine.config import Experiment, LaneConfig
+from foam_viz.engine.edits import Edit
 from foam_viz.engine.hub import ControlRefused, HubFull, TooCostly
 from foam_viz.engine.lab_run import LabRun
 from foam_viz.engine.store import is_identity
@@ -42,6 +44,8 @@ class Lab:
         rejected: What a link asked for and could not have.
         refused: Settings that cannot be trained, each with the place of its lane; None for the task and the run.
         errors: The same by key of the widget.
+        unedited: Edits of the run that could not be, by key of the widget, in words.
+        shown: What the widgets of the run's settings showed last, by key.
         beyond: In what the configuration goes beyond what this installation allows.
         view_id: The run on the page, or None.
         factor: Followed factor, or None for the run's own choice.
@@ -60,6 +64,8 @@ class Lab:
     rejected: list[FieldError] = field(default_factory=list)
     refused: list[tuple[int | None, FieldError]] = field(default_factory=list)
     errors: dict[str, FieldError] = field(default_factory=dict)
+    unedited: dict[str, str] = field(default_factory=dict)
+    shown: dict[str, Any] = field(default_factory=dict)
     beyond: list[FieldError] = field(default_factory=list)
     view_id: str | None = None
     factor: int | None = None
@@ -98,20 +104,24 @@ class Lab:
             self.use(run.experiment)
 
     def changed_since(self, run: LabRun | None) -> bool:
-        """True where the page's configuration is not the run's."""
-        return run is not None and run.experiment != self.experiment
+        """True where the configuration of the next run is not what the run began with."""
+        return run is not None and run.experiment.plain() != self.experiment.plain()
 
     def stopped_by(self, run: LabRun | None) -> str:
-        """Why nothing can be trained now: a run must never train anything but what the page shows; empty if it can."""
-        if self.refused:
-            return " ".join(f"{_whose(self.experiment, place)}{error}." for place, error in self.refused)
-        if run is not None and run.step > 0 and self.changed_since(run):
-            return "The settings on this page are not those of the run."
+        """Why nothing can be trained now; empty if it can.
+
+        Args:
+            run: The run that would train on; it has settings of its own once it has begun. None asks of a new one.
+        """
+        if self.refused and not begun(run):
+            return " ".join(f"{whose(self.experiment, place)}{error}." for place, error in self.refused)
         return ""
 
     def command(self, name: str, **arguments: object) -> None:
         """Carries out a click: creates the run where there is none, and waits a moment for the answer."""
         self.problem = ""
+        if name != "edit":
+            self.unedited.clear()
         self.take_in()  # what was typed a moment before the click
         run = self.run()
         if (name in _TRAINS and (why := self.stopped_by(run))) or (name == "reset" and (why := self.stopped_by(None))):
@@ -122,13 +132,50 @@ class Lab:
                 run = self._created(
                     *hub().create(self.experiment, **self._whose(), device=self.device, speed=self.speed)
                 )
-            elif name == "reset" or (run.step == 0 and not run.running and self.changed_since(run)):
+            elif name == "reset" or (not begun(run) and run.experiment != self.experiment):
                 run = self._renew(run)
             if name != "reset":
                 hub().command(run.view_id, self.control_key, commands.make(name, **arguments), owner=self._browser)
             run.wait(_ANSWER_SECONDS)
         except (ControlRefused, HubFull, TooCostly) as error:
             self.problem = str(error)
+
+    # --- the settings of the run
+
+    def edit(self, key: str, lane: int | None, setting: str, value: Any) -> None:
+        """Give a setting of the run another value from the next step on.
+
+        Args:
+            key: Of the widget, beside which a refusal is said.
+            lane: Number of the lane, counted from 1; None for all.
+            setting: Name of the setting.
+            value: The new value, or the text that was typed.
+        """
+        self.problem = ""
+        self.unedited.pop(key, None)
+        if (run := self.run()) is None:
+            return
+        whose_is_it = "" if lane is None else whose(run.experiment, lane - 1)
+        if run.ended:
+            self.unedited[key] = f"{whose_is_it}the run has ended at step {run.step:,}: {setting} stays as it was."
+            return
+        made, errors = run.experiment.edited([Edit(run.step + 1, lane, setting, value)])
+        if errors:
+            wrong = errors[0]
+            self.unedited[key] = f"{whose_is_it}{FieldError(setting, wrong.value, wrong.allowed, wrong.remedy)}."
+            return
+        typed = made.settings_at(0 if lane is None else lane - 1, run.step + 1)[setting]
+        self.command("edit", changes=(Change(lane, setting, typed, self.shown.get(key)),))
+
+    def repeat_edits(self) -> None:
+        """Let the next run have the edits and forks of this one, too."""
+        if (run := self.run()) is not None:
+            self.use(run.experiment)
+
+    def forget_edits(self) -> None:
+        """Let the next run begin as this page says and stay so."""
+        self.take_in()
+        self.use(self.experiment.plain())
 
     def begin(self, experiment: Experiment) -> None:
         """Put another configuration on the page. Over a run it makes a new one; the old one is paused and kept."""
@@ -216,6 +263,9 @@ class Lab:
         run_settings = read(config.RUN_FIELDS, "set.run", now.run_settings, None)
         lanes = []
         for place, (lane_id, lane) in enumerate(zip(self.lane_ids, now.lanes, strict=True)):
+            if lane.parent is not None:
+                lanes.append(replace(lanes[lane.parent.lane - 1], parent=lane.parent))
+                continue
             key = f"set.lane.{lane_id}"
             name = st.session_state.get(f"{key}.optimizer", lane.optimizer)
             settings = lane.settings
@@ -233,6 +283,9 @@ class Lab:
                 prefix = f"set.lane.{self.lane_ids[place]}.{lanes[place].optimizer}"
             errors.setdefault(f"{prefix}.{error.field}", error)
             self.refused.append((place, error))
+        if not self.refused:
+            misfits = edits.check(self.experiment.lanes, run_settings, now.edits)[1]
+            self.refused += [(None, error) for error in misfits]
         self.device = st.session_state.get("device", self.device)
         try:
             tasks.require_precision(run_settings["precision"], hub().device(self.device))
@@ -256,7 +309,10 @@ class Lab:
 
     def use_task(self, task: str) -> None:
         """Another task on the page: settings that were at the old task's defaults go to the new one's."""
-        lanes = [(lane.optimizer, lane.becoming(lane.optimizer, task)[1]) for lane in self.experiment.lanes]
+        roots = [place for place, lane in enumerate(self.experiment.lanes) if lane.parent is None]
+        self.lane_ids = [self.lane_ids[place] for place in roots]
+        own = [self.experiment.lanes[place] for place in roots]
+        lanes = [(lane.optimizer, lane.becoming(lane.optimizer, task)[1]) for lane in own]
         self.experiment = config.build(task, {}, self.experiment.run_settings, lanes, relations=False)[0]
         for key in [key for key in st.session_state if str(key).startswith("set.lane.")]:
             if not key.endswith(".optimizer"):
@@ -267,25 +323,20 @@ class Lab:
         self.take_in()
         present = {lane.optimizer for lane in self.experiment.lanes}
         name = next((name for name in optimizers.OPTIMIZERS if name not in present), "shampoo")
-        lanes = [(lane.optimizer, lane.settings) for lane in self.experiment.lanes] + [(name, {})]
-        self.experiment = self._rebuilt(lanes)
+        added = LaneConfig(name, releases.optimizer(name, self.experiment.task).review({})[0], self.experiment.task)
+        self.experiment = replace(self.experiment, lanes=(*self.experiment.lanes, added))
         self.lane_ids += self._new_ids(1)
 
     def remove_lane(self, lane_id: int) -> None:
         """Take a lane out of the experiment. Over a run that has made steps it makes a new one without the lane."""
         self.take_in()
         place = self.lane_ids.index(lane_id)
-        lanes = [(lane.optimizer, lane.settings) for i, lane in enumerate(self.experiment.lanes) if i != place]
-        self.experiment = self._rebuilt(lanes)
+        self.experiment = self.experiment.without(place)
         self.lane_ids.remove(lane_id)
         self.lane = 0
         run = self.run()
         if run is not None and run.step > 0 and self.may_control(run) and not self.refused:
             self._replace(run)
-
-    def _rebuilt(self, lanes: list[tuple[str, dict]]) -> Experiment:
-        now = self.experiment
-        return config.build(now.task, now.task_settings, now.run_settings, lanes, relations=False)[0]
 
     # --- the link
 
@@ -328,7 +379,9 @@ class Lab:
             "steps_per_second": speeds.get(self.speed_of(run), "full"),
             "device": self.device,
         }
-        told = config.to_query(self.experiment)
+        # The link of a run that has begun is the run: its edits and forks are in it.
+        shown = run.experiment if run is not None and begun(run) and not self.changed_since(run) else self.experiment
+        told = config.to_query(shown)
         listed = {key: text if isinstance(text, list) else [text] for key, text in told.items()}
         return {**listed, **address.write(PAGE, values)}
 
@@ -337,6 +390,11 @@ class Lab:
         self.session.show(self.query())
 
 
-def _whose(experiment: Experiment, place: int | None) -> str:
+def begun(run: LabRun | None) -> bool:
+    """Whether a run has settings of its own: it has made a step, or is about to."""
+    return run is not None and (run.step > 0 or run.running)
+
+
+def whose(experiment: Experiment, place: int | None) -> str:
     """Whose setting it is, before the setting."""
     return "" if place is None else f"Lane {place + 1} ({experiment.lanes[place].spec.label}): "
