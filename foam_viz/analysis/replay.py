@@ -234,6 +234,10 @@ TABLE = pa.schema(
 )
 
 
+_ERRORS = ("error", "staleness_error", "damping_error", "directions_damped")
+COURSE = pa.schema([TABLE.field(name) for name in ("step", "factor", *_ERRORS)])
+
+
 @dataclass(frozen=True, eq=False)
 class Replay:
     """What a setting would have done with the recorded factors.
@@ -247,6 +251,9 @@ class Replay:
             ``|| X_used - X_fresh(eps0) ||_F``, ``staleness_error`` ``|| X_used - X_fresh(eps) ||_F``,
             ``damping_error`` ``|| X_fresh(eps) - X_fresh(eps0) ||_F``; the first is at most the sum of the others.
             ``directions_damped`` counts eigenvalues of the current factor under eps.
+        course: One row a factor and *recorded* check from the setting's first one on, columns of ``COURSE``: the errors
+            of what was in force there, whether the setting checks there or not. Means are taken over these, so that
+            settings of different periods are compared at the same moments.
         factors: Ids, by number.
         near_ties: Decisions whose number is within 1 % of the threshold: a rounding, or a slightly different run,
             might have decided otherwise.
@@ -259,6 +266,7 @@ class Replay:
     setting: Setting
     exact: bool
     table: pa.Table
+    course: pa.Table
     factors: tuple[str, ...]
     near_ties: int
     kernel_seconds: float
@@ -271,6 +279,13 @@ class Replay:
         if name not in self._columns:
             self._columns[name] = self.table[name].to_numpy(zero_copy_only=False)
         return self._columns[name]
+
+    def held(self, name: str) -> np.ndarray:
+        """A column of the course as float64; NaN for null."""
+        key = f"course {name}"
+        if key not in self._columns:
+            self._columns[key] = self.course[name].to_numpy(zero_copy_only=False).astype(float)
+        return self._columns[key]
 
     @property
     def open_loop(self) -> bool:
@@ -303,14 +318,14 @@ class Replay:
         return int((self.values("decision") == "cap").sum())
 
     def mean(self, name: str) -> float:
-        """Mean of a measure over all checks of all factors where it is finite; NaN where it is nowhere."""
-        values = self.values(name).astype(float)
+        """Mean of an error over all recorded checks of all factors where it is finite; NaN where it is nowhere."""
+        values = self.held(name)
         values = values[np.isfinite(values)]
         return float(values.mean()) if len(values) else math.nan
 
     @property
     def error_left(self) -> float:
-        """Mean of ``error`` over all checks: what staleness and damping together leave of the fresh inverse root."""
+        """Mean of ``error`` over all recorded checks: what staleness and damping together leave of a fresh one."""
         return self.mean("error")
 
     def per_factor(self) -> list[dict[str, Any]]:

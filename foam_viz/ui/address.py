@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
 
+from foam_viz.analysis.replay import REPLAYABLE
 from foam_viz.figures.catalogue import BY_ID as PANELS
 from foam_viz.figures.look import BY_NAME as LOOK
 from foam_viz.lessons.catalogue import BY_ID as LESSONS_BY_ID
+from foam_viz.optim.catalogue import EIGENVALUES
 from foam_viz.optim.fields import NONE_TEXT, Field, FieldError, unknown_key
+from foam_viz.optim.refresh_fields import EPSILON, EPSILON_MAX, PERIOD, TAU
 
 TABS = {"runs": "What was recognised", "inspect": "Inspect one", "compare": "Compare many"}
 SPEEDS: dict[str, float | None] = {"1": 1.0, "5": 5.0, "25": 25.0, "full": None}
@@ -187,7 +190,22 @@ LESSONS: tuple[Item, ...] = (
     Item(LOOK["at"], "moment"),
     Item(Text(name="class", form=re.compile("[0-9a-f]{12}"), words="the code of a class: 12 hexadecimal digits")),
 )  # fmt: skip
-PAGES: dict[str, tuple[Item, ...]] = {"lab": LAB, "logs": LOGS, "lessons": LESSONS}
+_TRIED = {"period": PERIOD, "tau": TAU, "epsilon": EPSILON, "epsilon_max": EPSILON_MAX, "eigenvalues": EIGENVALUES}
+THRESHOLD: tuple[Item, ...] = (
+    Item(Text(name="run", form=re.compile(r"sample:[0-9A-Za-z+._-]{1,120}|[0-9a-f]{32}:[0-5]"),
+              words="sample:NAME, or the view id of a run, a colon and the number of its lane from 0")),
+    Item(Field(name="optimizer", kind="choice", default=None, choices=(None, *REPLAYABLE), label="Policy",
+               help="When to decompose. The recorded run's own where nothing is chosen.")),
+    *(Item(replace(one, default=None, optional=True)) for one in _TRIED.values()),
+    Item(Field(name="color", kind="choice", default="decompositions",
+               choices=("decompositions", "error_left", "directions_damped"), label="Map shows",
+               help="What colours the map of tau and eps_max.")),
+    Item(Field(name="work", kind="choice", default="decompositions", choices=("decompositions", "kernel_seconds"),
+               label="Front against", help="What is paid for the error left.")),
+    Item(LOOK["factor"]),
+)  # fmt: skip
+"""A setting that is left out is the recorded run's own."""
+PAGES: dict[str, tuple[Item, ...]] = {"lab": LAB, "logs": LOGS, "lessons": LESSONS, "threshold": THRESHOLD}
 """By page, what its link may say besides a configuration."""
 
 Query = dict[str, list[str]]

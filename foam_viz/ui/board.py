@@ -17,7 +17,12 @@ import streamlit as st
 
 from foam_viz.ui import assets
 
-LaneState = Literal["waiting", "running", "paused", "finished", "diverged", "interrupted"]
+LaneState = Literal[
+    "waiting", "running", "paused", "finished", "diverged", "interrupted", "recorded", "exact", "open loop", "trained"
+]
+
+_LONGEST_POINT = 2000
+"""Characters of what a point says of itself."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,7 @@ def board(
     plays: bool = False,
     on_follow: Callable[[int | None, int], None] | None = None,
     on_moment: Callable[[int | None], None] | None = None,
+    on_pick: Callable[[str], None] | None = None,
     on_control: Callable[[str, str], None] | None = None,
 ) -> None:
     """Draw the board, or tell it that the page looks at something else.
@@ -94,6 +100,8 @@ def board(
         on_follow: Called with (factor index, lane position) when a factor is clicked, and with (None, lane
             position) when a run in the table is.
         on_moment: Called with the step shown, None for the newest, once the time cursor rests.
+        on_pick: Called with what a point says of itself when one is clicked in a figure whose ``layout.meta`` has
+            ``pick``. It comes from a browser: whoever takes it checks it.
         on_control: Called with (view id, control key); see `session`.
 
     Raises:
@@ -115,12 +123,18 @@ def board(
             looking.told(at=at)
             on_moment(at)
 
+    def pick() -> None:
+        told = _value(key, "pick").get("point")
+        if on_pick and isinstance(told, str) and 0 < len(told) <= _LONGEST_POINT:
+            on_pick(told)
+
     def control() -> None:
         value = _value(key, "control")
         texts = [value.get(name) for name in ("view_id", "control_key")]
         if on_control and all(isinstance(text, str) and 0 < len(text) <= 256 for text in texts):
             on_control(*texts)
 
+    told = (("follow", on_follow), ("moment", on_moment), ("pick", on_pick))
     _component(assets.published())(
         key=key,
         data={
@@ -132,10 +146,11 @@ def board(
             "session": dict(session) if session else None,
             "time": time,
             "plays": plays,
-            "tells": [name for name, wanted in (("follow", on_follow), ("moment", on_moment)) if wanted],
+            "tells": [name for name, wanted in told if wanted],
         },
         on_follow_change=follow,
         on_moment_change=moment,
+        on_pick_change=pick,
         on_control_change=control,
         on_outline_change=lambda: None,  # that the page runs again is all
     )

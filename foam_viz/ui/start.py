@@ -37,6 +37,12 @@ def start() -> None:
             help="Twelve short experiments on staleness: predict, watch, and see why.",
         )
         st.page_link(
+            "pages/threshold_lab.py",
+            label="**Tune thresholds**",
+            icon=":material/tune:",
+            help="Try other thresholds on a recorded run: which refreshes there would have been, and the error left.",
+        )
+        st.page_link(
             "pages/run_logs.py",
             label="**Inspect run logs**",
             icon=":material/folder_open:",

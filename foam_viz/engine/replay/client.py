@@ -80,9 +80,18 @@ class ReplayClient:
         self._ask(Prepare(name), preparation.ready)
         return preparation
 
-    def run(self, path: str | os.PathLike[str], setting: Setting | None = None, *, updates: bool = False) -> Future:
-        """A ``Future`` of the ``Replay`` of a setting, the run's own where none is given."""
-        return self._ask(RunSetting(_absolute(path), setting, updates))
+    def run(
+        self, path: str | os.PathLike[str], setting: Setting | None = None, *, updates: bool = False, asker: str = ""
+    ) -> Future[Replay]:
+        """A ``Future`` of the ``Replay`` of a setting, the run's own where none is given.
+
+        Args:
+            path: The run bundle.
+            setting: The setting.
+            updates: Whether to measure the error of updates too.
+            asker: Who asks: of the settings that wait, the newest of each asker counts.
+        """
+        return self._ask(RunSetting(_absolute(path), setting, updates, asker))
 
     def summaries(
         self, path: str | os.PathLike[str], settings: Sequence[Setting], *, error_every: int = 1
@@ -209,6 +218,7 @@ def _result(
             setting=Setting.from_json(header["setting"]),
             exact=header["exact"],
             table=tables["table"],
+            course=tables["course"],
             factors=tuple(header["factors"]),
             near_ties=header["near_ties"],
             kernel_seconds=header["kernel_seconds"],

@@ -22,11 +22,15 @@ class Prepare:
 
 @dataclass(frozen=True)
 class RunSetting:
-    """Replay one setting, the run's own where none is given; of several that wait for one run the newest counts."""
+    """Replay one setting, the run's own where none is given; of settings that wait for one asker the newest counts.
+
+    It is answered before other commands that wait.
+    """
 
     path: str
     setting: Setting | None = None
     updates: bool = False
+    asker: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from foam_viz.engine.replay.recording import RecordedStack
-from foam_viz.engine.replay.walk import MOST_KNOWN, PairStore, Row, Walker
+from foam_viz.engine.replay.walk import MOST_KNOWN, Held, Walker
 from foam_viz.optim import linalg
 
 
@@ -35,30 +35,23 @@ class ErrorMeter:
     Args:
         stack: The factors.
         walker: Knows the eigenvalues in force.
-        pairs: Keeps squares of M of pairs.
     """
 
-    def __init__(self, stack: RecordedStack, walker: Walker, pairs: PairStore) -> None:
-        self._stack, self._walker, self._pairs = stack, walker, pairs
+    def __init__(self, stack: RecordedStack, walker: Walker) -> None:
+        self._stack, self._walker, self._overlaps = stack, walker, walker.pairs
         self._known: dict[tuple[object, ...], Errors] = {}
 
-    def errors(self, rows: Sequence[Sequence[Row]], fresh_epsilon: float, rule: str) -> list[list[Errors]]:
+    def errors(self, held: Sequence[Sequence[Held]], fresh_epsilon: float, rule: str) -> list[list[Errors]]:
         """Errors of every check of every factor of the stack.
 
         Args:
-            rows: By factor.
+            held: By factor: what is in force after each check.
             fresh_epsilon: eps0.
             rule: What becomes of the smallest eigenvalues.
         """
         if len(self._known) > MOST_KNOWN:
             self._known.clear()
-        keys = [
-            [
-                (number, row.decomposed, row.refreshed, row.check, row.decision.epsilon, fresh_epsilon, rule)
-                for row in mine
-            ]
-            for number, mine in enumerate(rows)
-        ]
+        keys = [[(number, *one, fresh_epsilon, rule) for one in mine] for number, mine in enumerate(held)]
         missing = list(dict.fromkeys(key for mine in keys for key in mine if key not in self._known))
         computable = []
         for key in missing:
@@ -66,40 +59,43 @@ class ErrorMeter:
                 self._known[key] = NOTHING
             else:
                 computable.append(key)
-        portion = self._stack.portion
-        for first in range(0, len(computable), portion):
-            self._measure(computable[first : first + portion], rule)
+        if computable:
+            self._measure(computable, rule)
         return [[self._known[key] for key in mine] for mine in keys]
 
     def _measure(self, keys: list[tuple], rule: str) -> None:
-        factors, root = self._stack.factors, self._stack.root
+        root = self._stack.root
         used = torch.stack([self._walker.eigenvalues(row, s, r, rule) for row, s, r, *_ in keys])
         now = torch.stack([self._walker.eigenvalues(row, k, k, rule) for row, _, _, k, *_ in keys])
         epsilon = torch.tensor([key[4] for key in keys], dtype=used.dtype)
-        fresh_epsilon = keys[0][5]
         a = linalg.damped(used, epsilon).pow_(-1.0 / root)
         b = linalg.damped(now, epsilon).pow_(-1.0 / root)
-        b0 = linalg.damped(now, fresh_epsilon).pow_(-1.0 / root)
-        scale = torch.linalg.vector_norm(b0, dim=-1)
-        damping = torch.linalg.vector_norm(b - b0, dim=-1) / scale
-        total, stale = damping.clone(), torch.zeros_like(damping)  # of a basis that is fresh
-        if old := [i for i, (_, s, r, k, *_) in enumerate(keys) if (s, r) != (k, k)]:
-            pairs = [(factors[keys[i][0]].number, keys[i][1], keys[i][3]) for i in old]
-            overlap = self._pairs.stack(pairs, self._overlap)
-            for result, fresh in ((total, b0), (stale, b)):
-                result[old] = _distance(overlap, a[old], fresh[old]).sqrt_() / scale[old]
-        directions = (now < epsilon.unsqueeze(-1)).sum(-1)
-        columns = zip(keys, total.tolist(), stale.tolist(), damping.tolist(), directions.tolist(), strict=True)
-        for key, *values in columns:
+        b0 = linalg.damped(now, keys[0][5]).pow_(-1.0 / root)
+        sizes = torch.linalg.vector_norm(b0, dim=-1).tolist()
+        damping = (torch.linalg.vector_norm(b - b0, dim=-1) / torch.linalg.vector_norm(b0, dim=-1)).tolist()
+        directions = (now < epsilon.unsqueeze(-1)).sum(-1).tolist()
+        stale, fresh, truth = a.numpy(), b.numpy(), b0.numpy()
+        total, staleness = list(damping), [0.0] * len(keys)  # of a basis that is fresh
+        blocks: dict[int, tuple[np.ndarray, list[tuple[int, int]]]] = {}
+        for place, (row, s, refreshed, k, *_) in enumerate(keys):
+            if (s, refreshed) != (k, k):
+                overlap, inside = self._overlaps[row].overlap(s, k)
+                blocks.setdefault(id(overlap), (overlap, []))[1].append((place, inside))
+        for overlap, members in blocks.values():
+            places, inside = (list(one) for one in zip(*members, strict=True))
+            mine = overlap if inside == list(range(len(overlap))) else overlap[inside]
+            apart = _distance(mine, stale[places], truth[places])
+            alike = _distance(mine, stale[places], fresh[places])
+            for place, in_all, part in zip(places, apart, alike, strict=True):
+                total[place], staleness[place] = in_all / sizes[place], part / sizes[place]
+        for key, *values in zip(keys, total, staleness, damping, directions, strict=True):
             self._known[key] = Errors(*values)
 
-    def _overlap(self, missing: list[tuple[int, int, int]]) -> Tensor:
-        factors = {factor.number: factor for factor in self._stack.factors}
-        stale = torch.stack([factors[number].basis[s] for number, s, _ in missing])
-        fresh = torch.stack([factors[number].basis[k] for number, _, k in missing])
-        return (stale.mT @ fresh).square_()
 
-
-def _distance(overlap: Tensor, stale: Tensor, fresh: Tensor) -> Tensor:
-    """Sum over i, j of O_ij (b_j - a_i)^2, (N,)."""
-    return (fresh.unsqueeze(-2) - stale.unsqueeze(-1)).square_().mul_(overlap).flatten(1).sum(-1)
+def _distance(overlap: np.ndarray, stale: np.ndarray, fresh: np.ndarray) -> list[float]:
+    """Root of the sum over i, j of O_ij (b_j - a_i)^2, for each of N pairs."""
+    apart = fresh[:, None, :] - stale[:, :, None]
+    np.square(apart, out=apart)
+    count = len(apart)
+    summed = overlap.reshape(count, 1, -1) @ apart.reshape(count, -1, 1)
+    return np.sqrt(summed.ravel()).tolist()

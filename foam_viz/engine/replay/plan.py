@@ -16,6 +16,7 @@ import torch
 from foam_viz.analysis.calibrate import Spectra
 from foam_viz.analysis.fronts import Front, Work, front, reference_settings
 from foam_viz.analysis.replay import (
+    COURSE,
     MAP_ERROR_EVERY,
     NEAR,
     TABLE,
@@ -26,18 +27,21 @@ from foam_viz.analysis.replay import (
     tau_and_cap,
 )
 from foam_viz.engine.replay.errors import NOTHING, ErrorMeter
+from foam_viz.engine.replay.pairs import Grid, Overlaps
 from foam_viz.engine.replay.recording import Progress, Recording, build
 from foam_viz.engine.replay.spectra import read_spectra
 from foam_viz.engine.replay.updates import update_errors
-from foam_viz.engine.replay.walk import PairStore, Row, Walker
+from foam_viz.engine.replay.walk import PairStore, Row, Walker, held
 from foam_viz.optim import check, linalg
 from foam_viz.optim.precision import full_precision
 from foam_viz.trace import bundle, stream
 from foam_viz.trace.manifest import Manifest
 from foam_viz.trace.stream import Record
 
-PAIR_BYTES = 420_000_000
-"""Of the pairs of checks of one run that are kept."""
+OVERLAP_BYTES, ROTATED_BYTES = 280_000_000, 60_000_000
+"""Of what pairs of checks of one run keep: overlaps, and B as training measures it."""
+_DECADES = 3
+"""The damping that pairs know reaches so far beyond that of the run."""
 
 
 def _unheard(_: float, __: str) -> None:
@@ -61,11 +65,13 @@ class Plan:
         first = recording.factors[0].epsilon[0]
         self.own = grid.own or default_setting(first or 1e-9, grid.period)
         count = len(recording.manifest.factors)
-        self._rotated, self._overlaps = PairStore(PAIR_BYTES // 2), PairStore(PAIR_BYTES // 2)
-        self._walkers = [Walker(stack, grid, count, self._rotated) for stack in recording.stacks]
+        self._rotated, self._overlaps = PairStore(ROTATED_BYTES), Overlaps(OVERLAP_BYTES)
+        damping = self._damping()
+        self._walkers = [
+            Walker(stack, grid, count, self._rotated, damping, self._overlaps) for stack in recording.stacks
+        ]
         self._meters = [
-            ErrorMeter(stack, walker, self._overlaps)
-            for stack, walker in zip(recording.stacks, self._walkers, strict=True)
+            ErrorMeter(stack, walker) for stack, walker in zip(recording.stacks, self._walkers, strict=True)
         ]
         self._kernels: dict[int, tuple[float, float, float]] = {}
 
@@ -101,10 +107,16 @@ class Plan:
         period = -(-self.own.policy.period // grid.period) * grid.period
         return self.own if period == self.own.policy.period else self.own.changed({"period": period, "start": None})
 
+    def _damping(self) -> Grid:
+        """The damping that moves are likely to ask for: around that of the own setting."""
+        values = self.own.values
+        return Grid(values["epsilon"] / 10**_DECADES, values.get("epsilon_max", values["epsilon"]) * 10**_DECADES)
+
     @property
     def bytes(self) -> int:
         """What it takes in memory."""
-        return self.recording.bytes + self._rotated.bytes + self._overlaps.bytes
+        kept = sum(pairs.bytes for walker in self._walkers for pairs in walker.pairs)
+        return self.recording.bytes + self._rotated.bytes + self._overlaps.bytes + kept
 
     def close(self) -> None:
         """Gives back what the recording takes."""
@@ -168,11 +180,11 @@ class Plan:
         counts: Counter[str] = Counter()
         total = np.zeros(4)
         measured = 0
-        for meter, tracks in zip(self._meters, walked, strict=True):
+        for stack, meter, tracks in zip(self.recording.stacks, self._meters, walked, strict=True):
             for track in tracks:
                 counts.update(row.decision.reason for row in track)
             if error_every:
-                some = [track[::error_every] for track in tracks]
+                some = [held(t, len(f.steps))[::error_every] for f, t in zip(stack.factors, tracks, strict=True)]
                 found = [e for one in meter.errors(some, setting.policy.epsilon, setting.rule) for e in one]
                 finite = np.array([error for error in found if math.isfinite(error[0])]).reshape(-1, 4)
                 total += finite.sum(0)
@@ -208,27 +220,31 @@ class Plan:
         return seconds
 
     def _replay(self, setting: Setting, walked: list[list[list[Row]]], updates: bool) -> Replay:
-        rows, near, policy = [], 0, setting.policy
+        rows, course, near, policy = [], [], 0, setting.policy
         for stack, meter, tracks in zip(self.recording.stacks, self._meters, walked, strict=True):
-            measured = meter.errors(tracks, policy.epsilon, setting.rule)
-            for factor, track, errors in zip(stack.factors, tracks, measured, strict=True):
+            standing = [held(track, len(f.steps)) for f, track in zip(stack.factors, tracks, strict=True)]
+            measured = meter.errors(standing, policy.epsilon, setting.rule)
+            for factor, track, mine, errors in zip(stack.factors, tracks, standing, measured, strict=True):
                 steps, number = factor.steps, factor.number
-                for (k, decision, before, measure, decomposed, _), error in zip(track, errors, strict=True):
+                told = {one.check: error for one, error in zip(mine, errors, strict=True) if error is not NOTHING}
+                course += [(steps[k], number, *error) for k, error in told.items()]
+                for k, decision, before, measure, decomposed, _ in track:
                     last = steps[decomposed] if decomposed >= 0 else None
-                    told = error if error is not NOTHING else (None, None, None, None)
-                    rows.append((steps[k], number, decision.reason, before, decision.epsilon, measure, last, *told))
+                    row = (steps[k], number, decision.reason, before, decision.epsilon, measure, last)
+                    rows.append((*row, *told.get(k, (None, None, None, None))))
                     if measure is not None:
                         share = policy.threshold_share(before, measure)
                         near += share is not None and abs(share - 1) <= NEAR
         rows.sort(key=lambda row: row[:2])
-        columns = list(zip(*rows, strict=True)) or [()] * len(TABLE)
+        course.sort(key=lambda row: row[:2])
         found: tuple[dict[str, Any], ...] = ()
         if updates:
             found = update_errors(self.recording, self._walkers, walked, setting)
         return Replay(
             setting=setting,
             exact=self.recording.grid.is_own(setting),
-            table=pa.table([pa.array(c, f.type) for c, f in zip(columns, TABLE, strict=True)], schema=TABLE),
+            table=_table(rows, TABLE),
+            course=_table(course, COURSE),
             factors=tuple(info.id for info in self.recording.manifest.factors),
             near_ties=near,
             kernel_seconds=self._kernel_seconds(walked),
@@ -258,6 +274,11 @@ class Plan:
     def spectra(self) -> Spectra:
         """What calibration reads: see ``analysis.calibrate``."""
         return read_spectra(self.recording, self.own.policy.epsilon)
+
+
+def _table(rows: Sequence[tuple], schema: pa.Schema) -> pa.Table:
+    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
+    return pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
 
 
 def _seconds(work: Callable[..., object], *arguments: object) -> float:

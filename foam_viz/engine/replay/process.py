@@ -56,7 +56,14 @@ class ReplayEngine:
             except (EOFError, OSError):
                 return
             if self._waiting:
-                self._answer(*self._waiting.popleft())
+                self._answer(*self._next())
+
+    def _next(self) -> tuple[int, Command]:
+        """Take what is answered next: a move before whatever takes longer."""
+        place = next((i for i, (_, command) in enumerate(self._waiting) if isinstance(command, RunSetting)), 0)
+        chosen = self._waiting[place]
+        del self._waiting[place]
+        return chosen
 
     def _read(self, *, block: bool) -> None:
         while block or self._incoming.poll():
@@ -76,8 +83,7 @@ class ReplayEngine:
         return False
 
     def _answer(self, number: int, command: Command) -> None:
-        newer = [c for _, c in self._waiting if isinstance(c, RunSetting) and c.path == command.path]
-        if isinstance(command, RunSetting) and newer:
+        if isinstance(command, RunSetting) and any(_replaces(newer, command) for _, newer in self._waiting):
             self._send(number, "superseded")
             return
         try:
@@ -137,7 +143,9 @@ class ReplayEngine:
             "updates": [dict(row) for row in replay.updates],
             "notes": list(replay.notes),
         }
-        protocol.send(self._outgoing, {"number": number, "kind": "done", **told}, {"table": replay.table})
+        protocol.send(
+            self._outgoing, {"number": number, "kind": "done", **told}, {"table": replay.table, "course": replay.course}
+        )
 
     def _plan(self, number: int, path: str) -> Plan:
         if path in self._plans:
@@ -167,6 +175,12 @@ class ReplayEngine:
 
     def _send(self, number: int, kind: str, **told: Any) -> None:
         protocol.send(self._outgoing, {"number": number, "kind": kind, **told})
+
+
+def _replaces(newer: Command, older: RunSetting) -> bool:
+    """Whether an asker moved on before an older setting was replayed; the run's own is nobody's move."""
+    moves = isinstance(newer, RunSetting) and newer.setting is not None and older.setting is not None
+    return moves and (newer.path, newer.asker, newer.updates) == (older.path, older.asker, older.updates)
 
 
 def _likely(plan: Plan) -> Iterator[None]:

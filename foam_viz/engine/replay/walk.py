@@ -1,7 +1,7 @@
 """Walks recorded factors from check to check under one or many settings, deciding as training does.
 
-What is expensive belongs to a pair of checks (s, k) of one factor, not to a setting: B = Q_s^T A_k Q_s, from which a
-policy decides, and the overlap of two bases, from which errors come. Pairs are kept, so that settings share them.
+The run's own setting, and policies that refresh eigenvalues, are measured by the functions and in the portions of
+training, so that every bit comes back. Any other setting is measured from what its pairs of checks keep: see ``pairs``.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from foam_viz.analysis.replay import Grid, Setting
+from foam_viz.engine.replay import pairs as pairs_of
+from foam_viz.engine.replay.pairs import Overlaps, Pairs
 from foam_viz.engine.replay.recording import RecordedFactor, RecordedStack
 from foam_viz.optim import check, linalg
 from foam_viz.optim.refresh import Decision
@@ -42,6 +45,40 @@ class Row(NamedTuple):
     measure: float | None
     decomposed: int
     refreshed: int
+
+
+class Held(NamedTuple):
+    """What is in force for a factor after a recorded check, whether the setting checks there or not.
+
+    Attributes:
+        decomposed: Check of the decomposition; -1 where there is none.
+        refreshed: Check of the eigenvalues.
+        check: Number of the recorded check, k.
+        epsilon: Damping.
+    """
+
+    decomposed: int
+    refreshed: int
+    check: int
+    epsilon: float
+
+
+def held(track: Sequence[Row], checks: int) -> list[Held]:
+    """What is in force after each recorded check, from the first one of a setting on.
+
+    Settings that check at different times are compared at the same ones: right after a decomposition nothing is stale,
+    so that a long period, looked at where it checks, would seem to leave no error.
+
+    Args:
+        track: The checks of a factor under a setting.
+        checks: Recorded checks of the factor.
+    """
+    found: list[Held] = []
+    for place, row in enumerate(track):
+        end = track[place + 1].check if place + 1 < len(track) else checks
+        epsilon = row.decision.epsilon
+        found += [Held(row.decomposed, row.refreshed, k, epsilon) for k in range(row.check, end)]
+    return found
 
 
 @dataclass(slots=True)
@@ -96,10 +133,19 @@ class Walker:
         grid: Which checks there are.
         count: Factors of the whole run, for taking turns.
         pairs: Keeps B of pairs.
+        damping: The damping at which h of pairs is kept.
+        overlaps: Keeps overlaps of pairs.
+
+    Attributes:
+        pairs: What is kept of the pairs of each factor.
     """
 
-    def __init__(self, stack: RecordedStack, grid: Grid, count: int, pairs: PairStore) -> None:
-        self._stack, self._grid, self._count, self._pairs = stack, grid, count, pairs
+    def __init__(
+        self, stack: RecordedStack, grid: Grid, count: int, pairs: PairStore, damping: pairs_of.Grid, overlaps: Overlaps
+    ) -> None:
+        self._stack, self._grid, self._count = stack, grid, count
+        self._pairs, self._damping = pairs, damping
+        self.pairs = [Pairs(factor, damping, overlaps) for factor in stack.factors]
         self._corrections = [factor.corrections for factor in stack.factors]
         self._measures: dict[tuple[object, ...], tuple[float, ...]] = {}
         self._diagonals: dict[tuple[str, int, int, int], Tensor] = {}
@@ -110,10 +156,11 @@ class Walker:
         factors = self._stack.factors
         if len(self._measures) > MOST_KNOWN:
             self._measures.clear()
+        exact = [self._needs_training(setting) for setting in settings]
         due = [self._turns(setting) for setting in settings]
         standing = [[_Standing(setting.policy.epsilon) for _ in factors] for setting in settings]
         for present in self._stack.checks.values():
-            judged: dict[tuple[str | None, str], list[tuple[int, int, int]]] = {}
+            judged: dict[tuple[str | None, str, bool], list[tuple[int, int, int]]] = {}
             for i, setting in enumerate(settings):
                 mine, turns, policy = standing[i], due[i], setting.policy
                 for row, k in present:
@@ -126,10 +173,44 @@ class Walker:
                         )
                         self._carry_out(mine[row], row, k, decision, None, setting.rule)
                     else:
-                        judged.setdefault((policy.measures, setting.rule), []).append((i, row, k))
-            for (kind, rule), chosen in judged.items():
-                self._judge(chosen, kind, rule, settings, standing)
+                        judged.setdefault((policy.measures, setting.rule, exact[i]), []).append((i, row, k))
+            for (kind, rule, as_trained), chosen in judged.items():
+                if kind == "proxy" and not as_trained:
+                    self._judge_quickly(chosen, rule, settings, standing)
+                else:
+                    self._judge(chosen, kind, rule, settings, standing)
         return [[one.rows for one in mine] for mine in standing]
+
+    def _needs_training(self, setting: Setting) -> bool:
+        """Whether a setting is measured as training measures it: the own one, and one that changes D between."""
+        return setting == self._grid.own or setting.policy.refreshes_eigenvalues
+
+    def _judge_quickly(
+        self,
+        chosen: list[tuple[int, int, int]],
+        rule: str,
+        settings: Sequence[Setting],
+        standing: list[list[_Standing]],
+    ) -> None:
+        """Decide from what pairs keep, all at once; with a damping that they do not cover, h is measured by itself."""
+        now = [standing[i][row] for i, row, _ in chosen]
+        logarithms = np.stack(
+            [self.pairs[row].proxies(rule, one.decomposed, k) for (_, row, k), one in zip(chosen, now, strict=True)]
+        )
+        epsilon = np.array([one.epsilon for one in now])
+        measured = self._damping.read(logarithms, epsilon).tolist()
+        for place in np.flatnonzero(~self._damping.covers(epsilon)).tolist():
+            _, row, k = chosen[place]
+            measured[place] = self._alone(row, now[place], k, rule)
+        for (i, row, k), one, h in zip(chosen, now, measured, strict=True):
+            self._decide(one, row, k, settings[i], h)
+
+    def _alone(self, row: int, now: _Standing, k: int, rule: str) -> float:
+        factor = self._stack.factors[row]
+        s = slice(now.decomposed, now.decomposed + 1)
+        rotated = check.rotate(factor.statistics[k : k + 1], factor.basis[s], self._corrections[row][k])
+        in_force = factor.spectrum(rule)[s], torch.tensor([now.epsilon], dtype=rotated.dtype)
+        return float(check.measure(rotated, in_force, self._stack.root, self.floor(rule))[0])
 
     def _judge(
         self,

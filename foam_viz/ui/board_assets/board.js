@@ -113,7 +113,8 @@ class Board {
   card(panel, follows) {
     let card = this.cards.get(panel.id);
     if (!card) {
-      card = new Card(panel.id, this.plots, (value) => this.follow(value), ([x_from, x_to]) => this.see({ x_from, x_to }));
+      card = new Card(panel.id, this.plots, (value) => this.follow(value), ([x_from, x_to]) => this.see({ x_from, x_to }),
+        (point) => this.say("pick", { point }));
       this.cards.set(panel.id, card);
       this.grid.append(card.slot);
       this.sight.observe(card.slot);

@@ -21,8 +21,8 @@ const write = (element, text) => {
 };
 
 export class Card {
-  constructor(id, plots, follow, range) {
-    Object.assign(this, { id, plots, follow, range, telling: 0, told: "null", drawn: -1e9, full: -1e9, panel: null, untold: null, shape: "", ranges: {}, width: 0, height: 0, visible: false, revision: null, parts: null, dark: false });
+  constructor(id, plots, follow, range, pick) {
+    Object.assign(this, { id, plots, follow, range, pick, telling: 0, told: "null", drawn: -1e9, full: -1e9, panel: null, untold: null, shape: "", ranges: {}, width: 0, height: 0, visible: false, revision: null, parts: null, dark: false });
     this.slot = make("div", "fb-slot");
     this.element = make("article", "fb-card");
     this.element.dataset.panel = id;
@@ -97,7 +97,7 @@ export class Card {
     this.panel = this.untold = panel;
     if (this.hasFigure) {
       const follow = this.follows && this.parts.layout.meta?.follow;
-      this.element.classList.toggle("fb-clickable", Boolean(follow));
+      this.element.classList.toggle("fb-clickable", Boolean(follow || this.parts.layout.meta?.pick));
       this.box.tabIndex = follow ? 0 : -1;
       this.box.setAttribute("role", follow ? "application" : "img");
       if (!this.listening) writeKey(this.key, this.parts, dark); // its height is the plot's size
@@ -169,6 +169,7 @@ export class Card {
   }
 
   clicked(point) {
+    if (this.parts.layout.meta?.pick && typeof point?.customdata === "string") return this.pick(point.customdata);
     const follow = this.follows && this.parts.layout.meta?.follow;
     if (!follow || !point) return;
     const factor = follow.rows ? Math.round(point.y) : point.customdata;

@@ -19,6 +19,7 @@ from foam_viz.ui.session.browser import Browser, Browsers, is_secret
 from foam_viz.ui.session.lab import Lab
 from foam_viz.ui.session.logs import Logs
 from foam_viz.ui.session.open_logs import LogServices
+from foam_viz.ui.session.threshold import Threshold
 
 KEY = "session"
 _lock = threading.Lock()
@@ -53,6 +54,7 @@ class Session:
         written: Links that this tab has put into its address; a browser may still tell an earlier one.
         lab: The live lab of this tab; None until it was opened.
         logs: The page of logs of this tab; None until it was opened.
+        threshold: The threshold lab of this tab; None until it was opened.
     """
 
     tab: str
@@ -64,6 +66,7 @@ class Session:
     written: deque[address.Query] = field(default_factory=lambda: deque(maxlen=64))
     lab: Lab | None = None
     logs: Logs | None = None
+    threshold: Threshold | None = None
 
     def recognise(self, secret: object) -> None:
         """Take the secret that the page keeps: what that browser has open is open here. A tampered one is ignored."""
@@ -130,3 +133,14 @@ def logs() -> Logs:
     elif link is not None:
         session.logs.follow(link)
     return session.logs
+
+
+def threshold() -> Threshold:
+    """Return the threshold lab of this tab; the first call reads the link, before any widget exists."""
+    session = current()
+    link = session.arrived()
+    if session.threshold is None:
+        session.threshold = Threshold.opened(session)
+    elif link is not None:
+        session.threshold.follow(link)
+    return session.threshold

@@ -1,0 +1,1 @@
+"""Panels of the threshold lab: a recorded run under other thresholds."""

@@ -1,0 +1,112 @@
+"""The panels of the threshold lab. A new one is a new file and an entry here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+from foam_viz.analysis.study import Study
+from foam_viz.figures.catalogue import BY_ID
+from foam_viz.figures.panel import Drawing, PanelSpec
+from foam_viz.figures.scene import Scene
+from foam_viz.figures.threshold import errors, front, refreshes, surface
+
+_OF_FACTOR = frozenset({"factor", "lane"})
+
+
+@dataclass(frozen=True)
+class StudyPanel:
+    """A panel that draws a study beside the lanes.
+
+    Attributes:
+        id, title, help, columns, height, reads: As of :class:`foam_viz.figures.panel.PanelSpec`.
+        draw: The panel itself; pure.
+    """
+
+    id: str
+    title: str
+    help: str
+    draw: Callable[[Scene, Study], Drawing]
+    columns: int
+    height: int
+    reads: frozenset[str]
+
+    def of(self, study: Study) -> PanelSpec:
+        """The panel of one study, as a board takes it."""
+        return PanelSpec(
+            self.id, self.title, self.help, partial(self.draw, study=study), self.columns, self.height, self.reads
+        )
+
+
+STUDY_PANELS: tuple[StudyPanel, ...] = (
+    StudyPanel(
+        "threshold-recorded",
+        "Refreshes as recorded",
+        "What the run itself did: a row is one factor, a mark one check. Faint: the basis was reused. Strong: it was "
+        "decomposed, coloured by the reason. Click a row to follow that factor.",
+        refreshes.draw_recorded,
+        columns=6,
+        height=340,
+        reads=_OF_FACTOR,
+    ),
+    StudyPanel(
+        "threshold-what-if",
+        "Refreshes, what if",
+        "What the chosen setting would have decided about the factors as they were recorded. Open loop: really "
+        "trained, another setting would have moved the parameters elsewhere, and so the factors.",
+        refreshes.draw_what_if,
+        columns=6,
+        height=340,
+        reads=_OF_FACTOR,
+    ),
+    StudyPanel(
+        "threshold-errors",
+        "Error left",
+        "Distance of the inverse root used to a fresh one at ε₀, relative to the fresh one. Staleness: both at ε, the "
+        "damping in force. Damping: a fresh one at ε against a fresh one at ε₀. Heavy damping hides staleness, so only "
+        "the error in all ranks settings.",
+        errors.draw,
+        columns=6,
+        height=380,
+        reads=_OF_FACTOR,
+    ),
+    StudyPanel(
+        "threshold-map",
+        "Map of τ and ε max",
+        "Each cell is a replay under its τ and ε max, all else as chosen; the ring is the chosen setting. Errors here "
+        "are means over every fifth check. Click a cell to take its setting.",
+        surface.draw,
+        columns=5,
+        height=400,
+        reads=frozenset(),
+    ),
+    StudyPanel(
+        "threshold-front",
+        "Error against work",
+        "Down and left is better. The line joins settings that no other beats in both. Squares are fixed periods, "
+        "diamonds the same with the factors taking turns, at the same ε₀. Click a point to take its setting.",
+        front.draw,
+        columns=7,
+        height=400,
+        reads=frozenset(),
+    ),
+)  # fmt: skip
+
+
+def panels_of(study: Study, *, has_loss: bool) -> list[PanelSpec]:
+    """The panels of a study in reading order; those of every page stand among them.
+
+    Args:
+        study: The study.
+        has_loss: Whether some lane has a loss to draw.
+    """
+    made = {panel.id: panel.of(study) for panel in STUDY_PANELS}
+    damping = replace(BY_ID["damping"], columns=6)
+    order = [
+        made["threshold-recorded"], made["threshold-what-if"], damping, made["threshold-errors"],
+        made["threshold-map"], made["threshold-front"],
+    ]  # fmt: skip
+    if has_loss:
+        order.append(replace(BY_ID["loss"], columns=12, height=320))
+    return order

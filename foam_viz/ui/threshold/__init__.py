@@ -1,0 +1,1 @@
+"""The threshold lab: a recorded run under other thresholds, at once."""

@@ -1,0 +1,108 @@
+"""The strip over the panels of the threshold lab: policy, period, tau, eps0 and eps_max."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from foam_viz.analysis.replay import Setting, fields_of
+from foam_viz.optim.fields import Field, FieldError
+from foam_viz.ui import address
+from foam_viz.ui.session.threshold import Threshold
+from foam_viz.ui.text import plain
+from foam_viz.ui.threshold import sliders
+
+_PREFIX = "threshold."
+
+
+@st.fragment
+def strip(state: Threshold) -> None:
+    """Draw the controls; a move of one is replayed at once, and only this strip is drawn again."""
+    bench = state.bench
+    own = bench.own if bench else None
+    with st.container(key="threshold-strip"):
+        if bench is None or own is None:
+            st.caption("The sliders appear here once the run is prepared.")
+            return
+        _take_in(state, own)
+        try:
+            chosen = state.setting(own)
+        except FieldError as error:
+            chosen = None
+            problem = str(error)
+        else:
+            bench.choose(chosen)
+            problem = bench.refused
+        _controls(state, own, chosen)
+        if problem:
+            st.error(plain(problem), icon=":material/error:")
+    state.write_address()
+
+
+def _take_in(state: Threshold, own: Setting) -> None:
+    """What the widgets say, where they were drawn; a value equal to the recorded one is none."""
+    for name in ("optimizer", "period", "tau", "epsilon", "epsilon_max"):
+        key = _PREFIX + name
+        if key in st.session_state and st.session_state.get(f"{key}.shown") != st.session_state[key]:
+            value = st.session_state[key]
+            recorded = own.optimizer if name == "optimizer" else own.values.get(name)
+            state.values[name] = None if value == recorded else value
+            st.session_state[f"{key}.shown"] = value
+
+
+def _controls(state: Threshold, own: Setting, chosen: Setting | None) -> None:
+    bench = state.bench
+    grid, known = bench.preparation.grid, bench.calibration or {}
+    quantiles, smallest = known.get("quantiles", ()), known.get("smallest", 0.0)
+    name = state.values["optimizer"] or own.optimizer
+    columns = st.columns([1.5, 1.3, 1.6, 2.4, 2.4], gap="medium")
+    with columns[0]:
+        labels = sliders.policies()
+        _show("optimizer", name)
+        st.selectbox("Policy", list(labels), key=_PREFIX + "optimizer", format_func=labels.__getitem__,
+                     help="When to decompose. Under FOAM, ε rises with staleness up to ε max.")  # fmt: skip
+    offered = {field.name: field for field in fields_of(chosen.spec if chosen else own.spec)}
+    values = {field: _value(state, own, chosen, field) for field in ("period", "tau", "epsilon", "epsilon_max")}
+    with columns[1]:
+        _slider(offered.get("period"), sliders.period_values(grid, values["period"]), values["period"])
+    with columns[2]:
+        if "tau" in offered:
+            taus = sorted({round(0.01 * i, 2) for i in range(1, 100)} | {values["tau"]})
+            _slider(offered["tau"], taus, values["tau"])
+        else:
+            st.caption("This policy has no τ: it decides by the period alone.")
+    for column, field in ((columns[3], "epsilon"), (columns[4], "epsilon_max")):
+        with column:
+            if field not in offered:
+                st.caption("This policy has no ε max: ε stays at ε₀.")
+                continue
+            steps = sliders.damping_values(own, quantiles, values[field])
+            _slider(offered[field], steps, values[field])
+            if quantiles:
+                sliders.draw_marks(sliders.marks(steps, quantiles, smallest))
+
+
+def _value(state: Threshold, own: Setting, chosen: Setting | None, name: str) -> Any:
+    """The value that a slider shows: what was chosen, be it refused or not."""
+    if (value := state.values[name]) is not None:
+        return value
+    source = chosen or own
+    fallback = next((item.field for item in address.THRESHOLD if item.name == name), None)
+    value = source.values.get(name, own.values.get(name))
+    if value is not None:
+        return value
+    return 10 * own.values["epsilon"] if name == "epsilon_max" else 0.75 if name == "tau" else fallback.default
+
+
+def _slider(field: Field, values: list[Any], chosen: Any) -> None:
+    _show(field.name, chosen)
+    if len(values) < 2:
+        st.caption(f"{field.label} {field.symbol} = {values[0]}: the stream can answer for no other.")
+        return
+    sliders.offer(field, values, chosen, _PREFIX + field.name)
+
+
+def _show(name: str, value: Any) -> None:
+    st.session_state[_PREFIX + name] = value
+    st.session_state[f"{_PREFIX}{name}.shown"] = value

@@ -1,0 +1,136 @@
+"""The page of the threshold lab: choose a run, move thresholds, see at once what they would have done."""
+
+from __future__ import annotations
+
+import json
+
+import streamlit as st
+
+from foam_viz.analysis.fronts import to_csv
+from foam_viz.analysis.replay import Setting
+from foam_viz.figures.threshold.front import WORKS
+from foam_viz.figures.threshold.surface import COLORS
+from foam_viz.optim.fields import FieldError
+from foam_viz.ui import session
+from foam_viz.ui.board import board
+from foam_viz.ui.own_sources import own_source
+from foam_viz.ui.server import hub
+from foam_viz.ui.session.threshold import Threshold
+from foam_viz.ui.text import plain
+from foam_viz.ui.threshold.controls import strip
+from foam_viz.ui.threshold.runs import StreamedRun
+from foam_viz.ui.threshold.source import ReplaySource
+
+_KEY = "threshold-board"
+
+
+def page() -> None:
+    """Draw the page."""
+    hub()
+    state = session.threshold()
+    choices = state.choices()
+    state.meet(choices)
+    with st.sidebar:
+        _runs(state, choices)
+        _looks(state)
+        _pins(state)
+        _take_away(state)
+    for error in state.rejected:
+        st.warning(plain(str(error)))
+    if state.bench is None:
+        st.info("No run with a factor stream is at hand. Train one in the live lab: small runs keep their factors.")
+        return
+    if state.bench.problem:
+        st.error(plain(state.bench.problem, 600))
+    strip(state)
+    _board(state)
+    state.write_address()
+
+
+def _runs(state: Threshold, choices: list[StreamedRun]) -> None:
+    known = {run.key: run for run in choices}
+    if state.bench is not None:
+        known.setdefault(state.bench.run.key, state.bench.run)
+    current = state.bench.run.key if state.bench else None
+    if current and st.session_state.get("threshold.run") not in known:
+        st.session_state["threshold.run"] = current
+
+    def choose() -> None:
+        state.rejected = []
+        state.use(known[st.session_state["threshold.run"]])
+        for name in ("optimizer", "period", "tau", "epsilon", "epsilon_max", "eigenvalues", "factor"):
+            state.values[name] = None
+
+    st.selectbox(
+        "Run", list(known), key="threshold.run", on_change=choose,
+        format_func=lambda key: f"{known[key].label} ({known[key].origin})",
+        help="Runs whose factors were recorded: yours (small runs of the live lab keep them by themselves), bundles "
+        "that you dropped on Run logs, and samples.",
+    )  # fmt: skip
+    bench = state.bench
+    if bench is not None and not bench.problem and bench.own is None:
+        st.button("Stop preparing", key="threshold.stop", on_click=bench.stop)
+    if bench is not None and bench.own is not None and state.changes:
+        st.button("Back to the recorded setting", key="threshold.back", on_click=lambda: state.take(bench.own),
+                  icon=":material/undo:", width="stretch")  # fmt: skip
+    for note in bench.preparation.notes if bench else ():
+        st.caption(plain(note))
+
+
+def _looks(state: Threshold) -> None:
+    for name, words, label in (("color", COLORS, "Map shows"), ("work", WORKS, "Front against")):
+        key = f"threshold.{name}"
+        st.session_state.setdefault(key, state.values[name])
+        state.values[name] = st.selectbox(label, list(words), key=key, format_func=words.__getitem__)
+    if state.bench is not None:
+        state.bench.color(state.values["color"], state.values["work"])
+
+
+def _pins(state: Threshold) -> None:
+    bench = state.bench
+    if bench is None or bench.own is None:
+        return
+    with st.container(horizontal=True):
+        st.button("Pin this setting", key="threshold.pin", on_click=bench.pin, icon=":material/keep:",
+                  help="Keeps it beside later ones: on every panel, up to three.")  # fmt: skip
+        if bench.study.pins:
+            st.button("Unpin all", key="threshold.unpin", on_click=bench.unpin)
+
+
+def _take_away(state: Threshold) -> None:
+    bench = state.bench
+    if bench is None or bench.own is None:
+        return
+    with st.container(horizontal=True):
+        for name, words in (("points", "Map"), ("references", "References")):
+            points = getattr(bench.study, name)
+            st.download_button(
+                f"{words} as CSV", data=lambda points=points: to_csv(points), file_name=f"foam-viz-{name}.csv",
+                mime="text/csv", on_click="ignore", key=f"threshold.csv.{name}", disabled=not points,
+            )  # fmt: skip
+
+
+def _board(state: Threshold) -> None:
+    bench = state.bench
+    source = own_source(_KEY, id(bench), lambda identity: ReplaySource(identity, bench))
+
+    def follow(factor: int | None, lane: int) -> None:
+        state.values["factor"] = factor if factor is not None else state.values["factor"]
+
+    def pick(told: str) -> None:
+        try:
+            state.take(Setting.from_json(json.loads(told)))
+        except (ValueError, KeyError, TypeError, FieldError):
+            state.rejected = [FieldError("point", told[:40], "a point of the map or the front; click it again")]
+
+    with bench.lock:
+        phase = bench.phase
+    board(
+        key=_KEY,
+        source=source,
+        look={"factor": state.values["factor"], "lane": 1},
+        outline=phase,
+        time=False,
+        on_follow=follow,
+        on_pick=pick,
+    )

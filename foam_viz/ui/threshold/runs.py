@@ -1,0 +1,121 @@
+"""Which runs can be tried under other thresholds: those whose factors were recorded."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from foam_viz.engine import store, your_runs
+from foam_viz.files import SAMPLE_RUNS
+from foam_viz.trace import Trace
+from foam_viz.trace.stream import STREAM_FOLDER
+from foam_viz.ui.server import hub
+from foam_viz.ui.session.logs import sample
+from foam_viz.ui.session.open_logs import OpenLogs
+from foam_viz.ui.your_runs import name_of
+
+SAMPLE, UPLOAD = "sample:", "upload:"
+_MOST_OWN = 30
+
+
+@dataclass(frozen=True, eq=False)
+class StreamedRun:
+    """A run with a factor stream.
+
+    Attributes:
+        key: ``sample:NAME``, ``VIEW_ID:LANE``, or ``upload:ID`` of this browser.
+        label: Name to show; text of a stranger where it was uploaded.
+        origin: Where it comes from, in a word or two.
+        path: Its bundle.
+        trace: Gives what was recorded beside the stream.
+    """
+
+    key: str
+    label: str
+    origin: str
+    path: Path
+    trace: Callable[[], Trace]
+
+    @property
+    def shareable(self) -> bool:
+        """Whether its key means the same in another browser."""
+        return not self.key.startswith(UPLOAD)
+
+
+@lru_cache(maxsize=1)
+def samples() -> tuple[StreamedRun, ...]:
+    """The recorded samples that hold a stream."""
+    found = [path for path in sorted(SAMPLE_RUNS.glob("*.zip")) if has_stream(path)]
+    return tuple(
+        StreamedRun(f"{SAMPLE}{path.stem}", path.stem, "sample", path, lambda name=path.stem: sample(name))
+        for path in found
+    )
+
+
+def has_stream(path: Path) -> bool:
+    """Whether a bundle, a folder or a zip file, holds a factor stream."""
+    try:
+        if path.is_dir():
+            return any((path / STREAM_FOLDER).glob("stream.*.arrow"))
+        if not zipfile.is_zipfile(path):
+            return False
+        with zipfile.ZipFile(path) as archive:
+            return any(f"{STREAM_FOLDER}/stream." in name for name in archive.namelist()[:10_000])
+    except (OSError, zipfile.BadZipFile, ValueError):
+        return False
+
+
+def own(owner: str) -> list[StreamedRun]:
+    """The newest runs of a browser that kept their factors, a lane each."""
+    found = []
+    for run in your_runs.all_of(hub(), owner)[:_MOST_OWN]:
+        labels = run.saved.experiment.labels()
+        for lane, label in enumerate(labels):
+            made = _lane(run.saved.view_id, lane)
+            if made is not None:
+                name = run.saved.name or name_of(run)
+                title = label if len(labels) == 1 and not run.saved.name else f"{label} of {name}"
+                found.append(StreamedRun(made.key, f"{title}, {run.step:,} steps", "yours", made.path, made.trace))
+    return found
+
+
+def _lane(view_id: str, lane: int) -> StreamedRun | None:
+    path = store.lane_directory(store.run_directory(hub().settings.data_directory, view_id), lane)
+    if not has_stream(path):
+        return None
+
+    def trace() -> Trace:
+        return your_runs.traces(hub(), view_id)[lane]
+
+    return StreamedRun(f"{view_id}:{lane}", f"run {view_id[:8]}, lane {lane + 1}", "yours", path, trace)
+
+
+def uploaded(logs: OpenLogs) -> list[StreamedRun]:
+    """The bundles with a stream among what a browser has uploaded, as far as they were read."""
+    found = []
+    for source in list(logs.sources):
+        bundles = [path for path in source.paths if has_stream(path)]
+        traces = source.found.traces
+        for place, path in enumerate(bundles):
+            if place < len(traces):
+                trace = traces[place]
+                label = trace.manifest.name or source.label
+                key = f"{UPLOAD}{source.id}:{place}"
+                found.append(StreamedRun(key, label, "upload", path, lambda trace=trace: trace))
+    return found
+
+
+def find(key: str, owner: str, logs: OpenLogs) -> StreamedRun | None:
+    """The run of a key; None where it is not there, or has no stream."""
+    if key.startswith(SAMPLE):
+        return next((run for run in samples() if run.key == key), None)
+    if key.startswith(UPLOAD):
+        return next((run for run in uploaded(logs) if run.key == key), None)
+    view_id, _, lane = key.partition(":")
+    if not store.is_identity(view_id) or not lane.isdigit() or len(lane) > 1:
+        return None
+    mine = next((run for run in own(owner) if run.key == key), None)
+    return mine or _lane(view_id, int(lane))

@@ -1,0 +1,303 @@
+"""One recorded run under examination in one tab: what is asked of the replay engine, and what it answered so far.
+
+Nothing here waits. Questions are answered on the engine's thread; who looks is told and takes the newest state.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import CancelledError, Future
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from foam_viz.analysis.fronts import reference_settings
+from foam_viz.analysis.replay import (
+    MAP_ERROR_EVERY,
+    NoReplay,
+    Replay,
+    Setting,
+    Summary,
+    default_map,
+    fields_of,
+    tau_and_cap,
+)
+from foam_viz.analysis.study import FIRST_PIN, MOST_PINS, OWN, WHAT_IF, Study
+from foam_viz.analysis.what_if import as_trace
+from foam_viz.engine import store
+from foam_viz.engine.replay.client import EngineLost, Preparation, ReplayClient, Superseded
+from foam_viz.figures.scene import Lane
+from foam_viz.optim.fields import FieldError
+from foam_viz.optim.refresh import brief
+from foam_viz.ui.threshold.runs import StreamedRun
+
+_A_ROW = 5
+"""Settings that the engine is asked for at a time: a move never waits for a whole map."""
+
+
+class Workbench:
+    """A run, the chosen setting, and everything that is known of both.
+
+    Args:
+        client: The replay engine of the server.
+        run: The run.
+
+    Attributes:
+        run: The run.
+        preparation: How far the engine is.
+        calibration: What is suggested, with the quantiles of the spectrum; None until it is known.
+        problem: Why the run cannot be replayed, and what to do; empty while it can.
+        refused: Why the chosen setting cannot be replayed; empty where it can.
+        revision: Rises with everything that changes.
+    """
+
+    def __init__(self, client: ReplayClient, run: StreamedRun) -> None:
+        self.run, self._client = run, client
+        self.lock = threading.RLock()
+        self.revision = 0
+        self.calibration: Mapping[str, Any] | None = None
+        self.problem = self.refused = ""
+        self.listeners: set[Callable[[], None]] = set()
+        self._study = Study()
+        self._traces: dict[int, tuple[Replay, Lane]] = {}
+        self._map_of: tuple[Any, ...] = ()
+        self._name = store.new_identity()
+        self._recorded = run.trace()
+        self.preparation: Preparation = client.prepare(run.path)
+        self.preparation.ready.add_done_callback(self._prepared)
+
+    # --- what is seen
+
+    @property
+    def study(self) -> Study:
+        """What is known now."""
+        return self._study
+
+    @property
+    def own(self) -> Setting | None:
+        """The setting that a move begins from; None until the run is prepared."""
+        return self.preparation.own if self.preparation.share >= 1 else None
+
+    @property
+    def phase(self) -> str:
+        """What the page around the panels depends on."""
+        if self.problem:
+            return "refused"
+        study = self._study
+        ready = "ready" if self.own is not None else "preparing"
+        known = [word for word, there in (("calibrated", self.calibration), ("map", study.points)) if there]
+        return " ".join([ready, *known, self.refused])
+
+    def lanes(self) -> tuple[Lane, ...]:
+        """The recorded run, the what-if, and pinned settings."""
+        with self.lock:
+            own = self.own
+            name = own.label() if own and self._is_known else self._recorded.manifest.name
+            lanes = [Lane(self._recorded, f"recorded: {name}", OWN)]
+            if self._study.what_if is not None:
+                lanes.append(self._lane(WHAT_IF, self._study.what_if, "what if: "))
+            lanes += [self._lane(FIRST_PIN + i, one, "pinned: ") for i, one in enumerate(self._study.pins)]
+            return tuple(lanes)
+
+    @property
+    def _is_known(self) -> bool:
+        return self.preparation.grid is not None and self.preparation.grid.own is not None
+
+    @property
+    def recorded(self) -> Any:
+        """The trace of the recorded run."""
+        return self._recorded
+
+    def _lane(self, position: int, replay: Replay, words: str) -> Lane:
+        known = self._traces.get(position)
+        if known is None or known[0] is not replay:
+            label = words + difference(replay.setting, self.preparation.own)
+            trace = as_trace(replay, self._recorded.manifest, self._recorded.view().last_step, label)
+            known = self._traces[position] = replay, Lane(trace, label, position)
+        return known[1]
+
+    # --- what is asked
+
+    def choose(self, setting: Setting) -> None:
+        """Replay a setting; what cannot be is said in ``refused``, and what was shown before stays."""
+        with self.lock:
+            grid = self.preparation.grid
+            if grid is None or setting == self._study.setting:
+                return
+            try:
+                grid.require(setting)
+            except FieldError as error:
+                self.refused = str(error)
+                self._touch()
+                return
+            self.refused = ""
+            self._study = replace(self._study, setting=setting)
+        self._ask(setting)
+
+    def color(self, color: str, work: str) -> None:
+        """Choose what colours the map and what the front's horizontal axis shows."""
+        with self.lock:
+            if (color, work) != (self._study.color, self._study.work):
+                self._change(color=color, work=work)
+
+    def pin(self) -> None:
+        """Keep the what-if beside later ones; of too many the oldest goes."""
+        with self.lock:
+            what_if = self._study.what_if
+            if what_if is not None and all(what_if.setting != pin.setting for pin in self._study.pins):
+                self._change(pins=(*self._study.pins, what_if)[-MOST_PINS:])
+
+    def unpin(self) -> None:
+        """Let go of all pinned settings."""
+        with self.lock:
+            self._change(pins=())
+
+    def stop(self) -> None:
+        """Stop preparing."""
+        self._client.stop(self.run.path)
+
+    def leave(self) -> None:
+        """Ask for nothing more: the page looks at another run."""
+        with self.lock:
+            self._map_of = ()
+            self.listeners.clear()
+
+    def _ask(self, setting: Setting) -> None:
+        self._client.run(self.run.path, setting, asker=self._name).add_done_callback(partial(self._moved, setting))
+
+    # --- what is answered, on the engine's thread
+
+    def _prepared(self, future: Future[Preparation]) -> None:
+        if not self._is_good(future):
+            return
+        with self.lock:
+            chosen = self._study.setting or self.preparation.own
+        self._client.run(self.run.path).add_done_callback(self._replayed_own)
+        self._client.calibrate(self.run.path).add_done_callback(self._calibrated)
+        if chosen is not None:
+            with self.lock:
+                self._study = replace(self._study, setting=None)
+            self.choose(chosen)
+        self._touch()
+
+    def _is_good(self, future: Future[Any]) -> bool:
+        """Whether a question was answered; a reason why not is kept for the page."""
+        try:
+            error = future.exception(0)
+        except CancelledError:
+            error = NoReplay("The preparation was stopped", "Choose the run again to go on")
+        if error is None:
+            return True
+        if isinstance(error, NoReplay):
+            self._fail(str(error))
+        elif isinstance(error, EngineLost):
+            self._fail("The replay engine ended while it worked on this run. Choose the run again; if it ends again, "
+                       "the run may be too large for this machine.")  # fmt: skip
+        elif not isinstance(error, Superseded):
+            self._fail(f"The replay failed: {error}")
+        return False
+
+    def _fail(self, words: str) -> None:
+        with self.lock:
+            self.problem = words
+            self._touch()
+
+    def _replayed_own(self, future: Future[Replay]) -> None:
+        with self.lock:
+            if _answered(future):
+                self._change(own=future.result())
+
+    def _calibrated(self, future: Future[Mapping[str, Any]]) -> None:
+        with self.lock:
+            if _answered(future):
+                self.calibration = future.result()
+                self._change(quantiles=tuple(self.calibration["quantiles"]))
+
+    def _moved(self, setting: Setting, future: Future[Replay]) -> None:
+        try:
+            error = future.exception(0)
+        except CancelledError:
+            return
+        with self.lock:
+            if isinstance(error, NoReplay):
+                self.refused = str(error)
+                self._touch()
+            if error is not None or setting != self._study.setting:
+                return
+            self._change(what_if=future.result())
+        self._survey(setting)
+
+    def _survey(self, setting: Setting) -> None:
+        """Ask for the map and the references around a setting, where they are not those at hand."""
+        with self.lock:
+            base = self._base(setting)
+            if base.key == self._map_of or self.preparation.grid is None:
+                return
+            self._map_of = base.key
+            taus, caps = default_map(base)
+            caps = list(dict.fromkeys(caps))
+            self._change(taus=tuple(taus), caps=tuple(caps), points=(), references=())
+            references = reference_settings(base, self.preparation.grid)
+            wanted = [*tau_and_cap(base, taus, caps), *references]
+            self._next(base.key, wanted, len(taus) * len(caps), [])
+
+    def _base(self, setting: Setting) -> Setting:
+        """What the map depends on of a setting: all but tau and eps_max, which are those of the recorded run."""
+        foam = setting.changed({"optimizer": "foam", "tau": 0.5}) if "tau" not in setting.values else setting
+        own = self.preparation.own
+        cap = own.values.get("epsilon_max") if own else None
+        cap = max(cap or 10 * foam.values["epsilon"], foam.values["epsilon"])
+        return foam.changed({"optimizer": "foam", "tau": 0.5, "epsilon_max": cap})
+
+    def _next(self, key: tuple[Any, ...], wanted: Sequence[Setting], cells: int, found: list[Summary]) -> None:
+        """Ask for a few more settings of the map and the references; an answer asks for the next ones."""
+        some = wanted[len(found) : len(found) + _A_ROW]
+        if not some or key != self._map_of:
+            return
+        asked = self._client.summaries(self.run.path, some, error_every=MAP_ERROR_EVERY)
+
+        def answered(future: Future[list[Summary]]) -> None:
+            if not _answered(future):
+                return
+            found.extend(future.result())
+            with self.lock:
+                if key != self._map_of:
+                    return
+                if len(found) >= cells:
+                    self._change(points=tuple(found[:cells]), references=tuple(found[cells:]))
+            self._next(key, wanted, cells, found)
+
+        asked.add_done_callback(answered)
+
+    def _change(self, **changes: Any) -> None:
+        with self.lock:
+            self._study = replace(self._study, **changes)
+            self._touch()
+
+    def _touch(self) -> None:
+        with self.lock:
+            self.revision += 1
+            listeners = list(self.listeners)
+        for tell in listeners:
+            tell()
+
+
+def _answered(future: Future[Any]) -> bool:
+    try:
+        return future.exception(0) is None
+    except CancelledError:
+        return False
+
+
+def difference(setting: Setting, own: Setting | None) -> str:
+    """A setting by what differs from the recorded one: ``τ = 0.3``, ``Shampoo, f = 50``."""
+    if own is None or setting == own:
+        return "the recorded setting"
+    moved = setting.optimizer != own.optimizer
+    told = [setting.spec.label] if moved else []
+    for one in fields_of(setting.spec):
+        value = setting.values[one.name]
+        if value != own.values.get(one.name) and value is not None and one.name != "start":
+            told.append(f"{one.symbol or one.label} = {brief(value) if isinstance(value, float) else value}")
+    return ", ".join(told) or "another start"
