@@ -87,6 +87,7 @@ ALLOWED = {
         "foam_viz.optim.fields",
         "foam_viz.optim.catalogue",
         "foam_viz.optim.refresh",
+        "foam_viz.optim.refresh_fields",
         "foam_viz.tasks.catalogue",
         *TORCH_FREE_ENGINE,
     },

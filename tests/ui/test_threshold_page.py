@@ -1,0 +1,143 @@
+"""The threshold lab as Streamlit runs it, without a browser: sliders, refusals, links."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from foam_viz.engine.hub import Hub
+from foam_viz.figures.look import Look
+from foam_viz.figures.scene import Scene
+from foam_viz.settings import Settings
+from foam_viz.ui import server
+from foam_viz.ui.session.threshold import Threshold
+from foam_viz.ui.threshold import page as page_module
+from foam_viz.ui.threshold.source import ReplaySource
+from tests.engine.conftest import until
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLE = "sample:digits-autoencoder-foam-stream"
+
+
+@pytest.fixture(scope="module")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    made = Hub(Settings(data_directory=tmp_path_factory.mktemp("data"), engines=1, device="cpu", runs_per_browser=50))
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True)
+def one_hub(engines: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_hub", engines)
+
+
+def lab(**query: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    for key, value in query.items():
+        app.query_params[key] = value
+    app.run()
+    app.switch_page("pages/threshold_lab.py").run()
+    assert not app.exception
+    return app
+
+
+def state(app: AppTest) -> Threshold:
+    return app.session_state["session"].threshold
+
+
+def ready(app: AppTest) -> AppTest:
+    bench = state(app).bench
+    until(lambda: bench.problem or (bench.own is not None and bench.calibration is not None), 60)
+    app.run()
+    assert not app.exception
+    return app
+
+
+def test_a_sample_is_prepared_and_a_slider_replays_it() -> None:
+    app = ready(lab())
+    bench = state(app).bench
+    assert bench.run.key == SAMPLE
+    names = {slider.key for slider in app.select_slider}
+    assert names == {f"threshold.{name}" for name in ("period", "tau", "epsilon", "epsilon_max")}
+    until(lambda: bench.study.what_if is not None, 30)
+    before = bench.study.what_if.decompositions
+    app.select_slider(key="threshold.tau").set_value(0.2).run()
+    until(lambda: bench.study.what_if.setting.values["tau"] == 0.2, 30)
+    assert bench.study.what_if.decompositions > before and bench.study.what_if.open_loop
+    assert state(app).query()["tau"] == ["0.2"]
+
+
+def test_a_policy_without_a_cap_says_so_and_hides_its_slider() -> None:
+    app = ready(lab())
+    app.selectbox(key="threshold.optimizer").set_value("shampoo").run()
+    assert not app.exception
+    assert "threshold.epsilon_max" not in {slider.key for slider in app.select_slider}
+    until(lambda: state(app).bench.study.what_if.setting.optimizer == "shampoo", 30)
+
+
+def test_a_cap_under_eps0_is_refused_beside_the_sliders() -> None:
+    app = ready(lab(epsilon_max="1e-9"))
+    assert any("epsilon\\_max" in error.value for error in app.error)
+    app.select_slider(key="threshold.epsilon_max").set_value(3e-5).run()
+    assert not app.error
+
+
+def test_a_link_sets_everything_and_what_it_has_wrong_is_named() -> None:
+    app = ready(lab(run=SAMPLE, tau="0.5", epsilon="5", color="error_left", period="nonsense", brand="new"))
+    shown = " ".join(warning.value for warning in app.warning)
+    assert "period" in shown and "nonsense" in shown and "brand" in shown
+    assert app.select_slider(key="threshold.tau").value == 0.5
+    assert state(app).values["color"] == "error_left"
+
+
+def test_a_run_that_is_not_here_is_named_and_a_sample_opened() -> None:
+    app = lab(run="0" * 32 + ":1")
+    assert any("factor stream" in warning.value for warning in app.warning)
+    assert state(app).bench.run.key == SAMPLE
+
+
+def test_a_click_takes_the_setting_of_a_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    boards = []
+    monkeypatch.setattr(page_module, "board", lambda **told: boards.append(told))
+    app = ready(lab())
+    bench = state(app).bench
+    until(lambda: bench.study.points, 60)
+    point = bench.study.points[3].setting
+    boards[-1]["on_pick"](json.dumps(point.to_json()))
+    app.run()
+    until(lambda: bench.study.what_if.setting == point, 30)
+    assert app.select_slider(key="threshold.tau").value == point.values["tau"]
+    boards[-1]["on_pick"]("nonsense")
+    app.run()
+    assert any("point" in warning.value for warning in app.warning)
+
+
+def test_every_panel_draws_before_and_after_the_run_is_prepared() -> None:
+    app = lab(tau="0.3")
+    bench = state(app).bench
+    for _ in range(2):
+        moment = ReplaySource("set:x", bench).moment()
+        for spec in moment.panels:
+            drawn = spec.draw(Scene(moment.lanes, Look(factor=0, lane=1)))
+            assert drawn.figure is not None or drawn.empty or drawn.text, spec.id
+        chips, status = moment.head(moment.lanes, None)
+        assert chips[0].state == "recorded" and status
+        until(lambda: bench.study.references, 60)
+    assert {chip.state for chip in chips} == {"recorded", "open loop"}
+    assert "open loop" in status[0][1]
+
+
+def test_settings_are_pinned_beside_later_ones() -> None:
+    app = ready(lab(tau="0.4"))
+    bench = state(app).bench
+    until(lambda: bench.study.what_if is not None, 30)
+    app.button(key="threshold.pin").click().run()
+    app.select_slider(key="threshold.tau").set_value(0.8).run()
+    assert [pin.setting.values["tau"] for pin in bench.study.pins] == [0.4]
+    assert [lane.position for lane in bench.lanes()] == [0, 1, 2]
+    app.button(key="threshold.unpin").click().run()
+    assert not bench.study.pins
