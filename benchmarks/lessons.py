@@ -48,6 +48,7 @@ def run(lesson_id: str, place: Place, seed: int) -> dict[str, float | None]:
         "held_out": _held_out(trained, stage.steps) if whole else None,
         "after": _mean(losses[stage.after - LAST_STEPS : stage.after]) if whole and stage.after else None,
         "decompositions": sum(count for _, _, count in sides),
+        "checks": sum(factor.checks for factor in factors),
         "left": sum(count for order, dim, count in sides if order == 2 and dim == 0),
         "right": sum(count for order, dim, count in sides if order == 2 and dim == 1),
         "seconds": trained.clock.seconds(),

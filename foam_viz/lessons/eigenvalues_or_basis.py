@@ -1,6 +1,6 @@
 """Lesson 8: which half of a stale decomposition hurts."""
 
-from foam_viz.lessons.lesson import Claim, Lesson, Place, Prediction, Source, Stage
+from foam_viz.lessons.lesson import Claim, Lesson, Number, Place, Prediction, Source, Stage
 
 LESSON = Lesson(
     id="eigenvalues-or-basis",
@@ -10,7 +10,7 @@ LESSON = Lesson(
         "QᵀAQ. Which half is it worth to renew?"
     ),
     prediction=Prediction(
-        "With old eigenvalues, a basis that is up to 100 steps old instead of 10 costs about a tenth more loss. What "
+        "With old eigenvalues, a basis that is up to 100 steps old instead of 10 costs {old} more loss. What "
         "does it cost where the eigenvalues are renewed in every step?",
         ("Next to nothing", "About as much", "Much more"),
         right=1,
@@ -39,7 +39,7 @@ LESSON = Lesson(
         ),
     ),
     why=(
-        "An old basis costs 11 % with old eigenvalues, and 11 % with new ones. Here it is the basis that hurts.",
+        "An old basis costs {old} with old eigenvalues, and {new} with new ones. Here it is the basis that hurts.",
         "Eigenvalue correction replaces grafting: Adam's second moment in the eigenbasis sets the scale of each "
         "direction anew in every step, so errors of scale and of eigenvalues are gone. What is left is the turn of the "
         "basis.",
@@ -51,6 +51,10 @@ LESSON = Lesson(
         Claim(Place(0, 2), Place(0, 3), "loss", "more"),
         Claim(Place(0, 2), Place(0, 1), "loss", "more"),
     ),
+    numbers={
+        "old": Number(Place(0, 1), Place(0, 0), "loss"),
+        "new": Number(Place(0, 2), Place(0, 3), "loss"),
+    },
     try_yourself=("Tune the learning rate of the corrected lanes: 3e-3 and 1e-2 rank differently.",),
     sources=(Source("Eschenhagen et al. 2025: Purifying Shampoo", "https://arxiv.org/abs/2506.03595"),),
 )

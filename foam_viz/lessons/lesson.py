@@ -12,7 +12,7 @@ from typing import Literal
 from foam_viz.engine import config, releases
 from foam_viz.engine.config import Experiment
 
-Measure = Literal["loss", "held_out", "after", "decompositions", "left", "right", "seconds"]
+Measure = Literal["loss", "held_out", "after", "decompositions", "checks", "left", "right", "seconds"]
 Verdict = Literal["more", "less", "no difference seen"]
 
 MEASURES: Mapping[str, str] = {
@@ -20,6 +20,7 @@ MEASURES: Mapping[str, str] = {
     "held_out": "held-out loss at the end",
     "after": "training loss, mean of 20 steps soon after the change",
     "decompositions": "decompositions",
+    "checks": "checks of factors",
     "left": "decompositions of left factors",
     "right": "decompositions of right factors",
     "seconds": "optimizer seconds",
@@ -101,6 +102,22 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Number:
+    """A number in a lesson's prose, which is filled in from the measurement: how ``left`` compares with ``right``.
+
+    Attributes:
+        left, right: The lanes.
+        measure: What is compared.
+        kind: ``change`` is by how much left differs, of right; ``share`` is left as a part of right.
+    """
+
+    left: Place
+    right: Place
+    measure: Measure
+    kind: Literal["change", "share"] = "change"
+
+
+@dataclass(frozen=True)
 class Calculation:
     """A statement that arithmetic decides: a reading of the sandbox, see :mod:`foam_viz.lessons.sandbox`.
 
@@ -154,6 +171,7 @@ class Lesson:
         stages: The experiments; none where the sandbox is all there is.
         why: The explanation after the reveal, paragraph by paragraph.
         claims: What training must show.
+        numbers: Those of the prose that training decides, by the name in braces that stands for them there.
         calculations: What arithmetic must show; a lesson with calculations has the sandbox.
         sandbox: The setting that the sandbox opens with; empty without one.
         try_yourself: What to change next, each a sentence.
@@ -167,6 +185,7 @@ class Lesson:
     why: Sequence[str]
     stages: Sequence[Stage] = ()
     claims: Sequence[Claim] = ()
+    numbers: Mapping[str, Number] = field(default_factory=dict)
     calculations: Sequence[Calculation] = ()
     sandbox: Mapping[str, float | str] = field(default_factory=dict)
     try_yourself: Sequence[str] = ()

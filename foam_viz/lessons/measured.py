@@ -71,6 +71,18 @@ def sentence(lesson: Lesson, claim: Claim, found: Results) -> str:
     return f"{pair} ({size}{sign} on {len(found[claim.left])} seeds)."
 
 
+def filled(lesson: Lesson, text: str) -> str:
+    """Return a text of a lesson with its numbers as they were measured, in whole percent."""
+    if "{" not in text:
+        return text
+    found = results(lesson)
+    told = {}
+    for name, number_of in lesson.numbers.items():
+        left, right = (mean(values(found[place], number_of.measure)) for place in (number_of.left, number_of.right))
+        told[name] = f"{left / right if number_of.kind == 'share' else abs(left / right - 1):.0%}".replace("%", " %")
+    return text.format_map(told)
+
+
 def _name(lesson: Lesson, place: Place) -> str:
     stage = lesson.stages[place.stage]
     name = stage.labels()[place.lane]

@@ -19,7 +19,7 @@ LESSON = Lesson(
     id="same-budget",
     title="Same budget, who spends it better?",
     question=(
-        "Suppose you can afford about a sixth of the decompositions of f = 10. You may spend them at fixed intervals, "
+        "Suppose you can afford few of the decompositions of f = 10. You may spend them at fixed intervals, "
         "factor after factor in turn, or where a measure says that they are needed. Does it matter?"
     ),
     prediction=Prediction(

@@ -19,6 +19,7 @@ import plotly
 
 from foam_viz.figures import theme
 from foam_viz.files import APP_FOLDER
+from foam_viz.lessons.glossary import TERMS
 
 SOURCES = Path(__file__).parent / "board_assets"
 STATIC = APP_FOLDER / "static"
@@ -40,6 +41,11 @@ def palettes() -> str:
     return "".join(f"export const {name} = {json.dumps(value)};\n" for name, value in values.items())
 
 
+def terms() -> str:
+    """The module `terms.js`: the glossary for the browser."""
+    return f"export const TERMS = {json.dumps([asdict(term) for term in TERMS])};\n"
+
+
 def publish(static: Path = STATIC) -> Published:
     """Copies every asset into `static`, unless it is there already.
 
@@ -51,6 +57,7 @@ def publish(static: Path = STATIC) -> Published:
     """
     files = {path.name: path.read_bytes() for path in sorted(SOURCES.iterdir()) if path.is_file()}
     files["theme.js"] = palettes().encode()
+    files["terms.js"] = terms().encode()
     digest = hashlib.blake2b(digest_size=6)
     for name, content in files.items():
         digest.update(name.encode() + b"\0" + content)

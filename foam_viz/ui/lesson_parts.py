@@ -41,7 +41,7 @@ def prediction(lesson: Lesson, *, closed: bool = False, on_given: Callable[[int]
     """
     asked, given = lesson.prediction, predicted(lesson)
     with st.container(border=True, key="prediction"):
-        st.markdown(f"**Predict.** {asked.question}")
+        st.markdown(f"**Predict.** {measured.filled(lesson, asked.question)}")
         if given is not None or closed:
             st.markdown(
                 "The answer was shown before you predicted."
@@ -201,7 +201,7 @@ def why(lesson: Lesson) -> None:
     """Explain it."""
     st.markdown("### Why")
     for paragraph in lesson.why:
-        st.markdown(paragraph)
+        st.markdown(measured.filled(lesson, paragraph))
 
 
 def onward(lesson: Lesson) -> None:

@@ -15,11 +15,17 @@ ICON = (
 
 # Streamlit gives its own names for these to components alone; it does set the colour scheme of the page.
 _COLOURS = "".join(
-    f"--{name}: light-dark({getattr(LIGHT, name)}, {getattr(DARK, name)}); " for name in ("paper", "accent")
+    f"--{name.replace('_', '-')}: light-dark({getattr(LIGHT, name)}, {getattr(DARK, name)}); "
+    for name in ("paper", "accent", "soft_ink")
 )
 
 _CSS = """
 .stMainBlockContainer { padding: 3.4rem 1.4rem 2rem; max-width: 1900px; }
+/* Streamlit's faded greys, and its white on the bright accent of the dark theme, are too pale to read. */
+[data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p, [data-testid="stWidgetLabel"] p,
+  span[aria-hidden="true"] > [data-testid="stMarkdownContainer"] p { color: var(--soft-ink) !important; opacity: 1; }
+[data-testid="stWidgetLabel"] p { color: inherit !important; }
+button[kind="primary"]:not(:disabled), button[kind="primary"]:not(:disabled) p { color: var(--paper); }
 .stSidebar [data-testid="stSidebarUserContent"] { padding-top: 0.5rem; }
 .st-key-strip { position: sticky; top: 3.2rem; z-index: 20; background: var(--paper); padding: 0.3rem 0; }
 [data-testid="stLayoutWrapper"]:has(> .st-key-page-tools-place) {
@@ -29,9 +35,14 @@ _CSS = """
 .foam-copy-link:is(:hover, :focus-visible) { border-color: var(--accent); color: var(--accent); outline: none; }
 .foam-link-box { width: min(28rem, 60vw); font-size: 0.85rem; padding: 0.2rem 0.5rem; }
 .foam-copy-said { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-.st-key-doors a { border: 1px solid var(--accent); border-radius: 8px; padding: 0.45rem 1rem; }
-.st-key-doors > :first-child a { background: var(--accent) !important; }
-.st-key-doors > :first-child a, .st-key-doors > :first-child a * { color: var(--paper) !important; }
+/* A door: its link covers the whole card. */
+[class*="st-key-door-"] { position: relative; gap: 0.2rem; }
+[class*="st-key-door-"] * { position: static; }
+[class*="st-key-door-"] a::after { content: ""; position: absolute; inset: 0; border-radius: 8px; }
+[class*="st-key-door-"] a:focus-visible::after { outline: 2px solid var(--accent); outline-offset: 2px; }
+[class*="st-key-door-"]:hover { border-color: var(--accent);
+  background: color-mix(in srgb, var(--accent) 6%, transparent); }
+.st-key-recording > :first-child { flex: 1 1 24rem; }
 .st-key-lesson-head { padding-top: 0.6rem; }
 .st-key-stage a { border: 1px solid var(--accent); border-radius: 8px; padding: 0.45rem 1rem; }
 .st-key-threshold-strip { position: sticky; top: 3.2rem; z-index: 20; background: var(--paper); padding: 0.2rem 0; }
@@ -45,6 +56,17 @@ _CSS = """
 .st-key-logs-empty { text-align: center; min-height: 16rem; }
 .stMultiSelect [data-testid="stMultiSelectTagsContainer"] { max-height: 11rem; overflow-y: auto; }
 .st-key-compared [data-testid="stMultiSelectTagsContainer"] { max-height: 6rem; }
+::highlight(foam-term) { text-decoration: underline dotted color-mix(in srgb, currentColor 55%, transparent);
+  text-underline-offset: 0.2em; }
+.foam-term-card { position: fixed; inset: auto; margin: 0; max-width: min(26rem, calc(100vw - 16px));
+  padding: 0.7rem 0.9rem; border: 1px solid var(--accent); border-radius: 8px; background: var(--paper);
+  color: inherit; font-size: 0.92rem;
+  line-height: 1.4; box-shadow: 0 6px 24px rgb(0 0 0 / 0.16); box-sizing: border-box; pointer-events: auto; }
+.foam-term-card p { margin: 0.2rem 0; }
+.foam-term-card :is(code, small) { display: block; }
+.foam-glossary dt { font-weight: 600; margin-top: 0.8rem; }
+.foam-glossary dd { margin: 0; max-width: 75ch; }
+.foam-glossary :is(code, small) { display: block; width: fit-content; }
 @media (max-width: 640px) {
   .stMainBlockContainer { padding: 3.4rem 0.75rem 2rem; }
   .st-key-strip, .st-key-look { gap: 0.4rem; }

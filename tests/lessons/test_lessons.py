@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,14 @@ FOLDER = Path(measured.__file__).parent
 
 
 def test_the_course_has_twelve_lessons_a_file_each() -> None:
-    files = {path.stem for path in FOLDER.glob("*.py")} - {"__init__", "lesson", "catalogue", "sandbox", "measured"}
+    files = {path.stem for path in FOLDER.glob("*.py")} - {
+        "__init__",
+        "lesson",
+        "catalogue",
+        "sandbox",
+        "measured",
+        "glossary",
+    }
     assert len(LESSONS) == len(BY_ID) == len(files) == 12
 
 
@@ -55,6 +63,33 @@ class TestEachLesson:
         for claim in lesson.claims:
             said, _ = measured.decide(claim, found)
             assert said == claim.says, measured.sentence(lesson, claim, found)
+
+
+# Percentages of prose that no training decides: 1 - 0.99^f, and what a paper reports, quoted as such.
+CALCULATED = {("how-stale", f"{100 * (1 - 0.99**f):.0f} %") for f in (10, 50, 100, 200)}
+QUOTED = {("who-drifts", "10 %"), ("who-drifts", "5 %")}
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.id)
+def test_no_number_of_training_is_written_into_prose(lesson: Lesson) -> None:
+    asked = lesson.prediction
+    prose = " ".join((lesson.question, asked.question, *asked.choices, *lesson.why, *lesson.try_yourself))
+    written = {(lesson.id, share) for share in re.findall(r"\d+(?:\.\d+)? %", prose)}
+    assert written <= CALCULATED | QUOTED
+    assert set(re.findall(r"\{(\w+)\}", prose)) == lesson.numbers.keys()
+    filled = measured.filled(lesson, asked.question + "".join(lesson.why))
+    assert "{" not in filled and "nan" not in filled
+
+
+def test_a_number_of_the_prose_is_what_was_measured() -> None:
+    lesson = BY_ID["eigenvalues-or-basis"]
+    found = measured.results(lesson)
+    old, new = (sum(run["loss"] for run in found[Place(0, lane)]) / 5 for lane in (0, 1))
+    assert f"costs {new / old - 1:.0%}".replace("%", " %") in measured.filled(lesson, lesson.why[0])
+
+
+def test_no_claim_depends_on_how_busy_the_machine_is() -> None:
+    assert not [claim for lesson in LESSONS for claim in lesson.claims if "seconds" in (claim.measure, claim.against)]
 
 
 def test_more_and_less_need_one_sign() -> None:

@@ -7,6 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from foam_viz.engine import config
+from foam_viz.lessons import measured
 from foam_viz.lessons.catalogue import LESSONS
 from foam_viz.lessons.lesson import Lesson
 from foam_viz.settings import Settings
@@ -42,12 +43,12 @@ def test_the_course_names_every_lesson() -> None:
 def test_a_lesson_from_prediction_to_reveal(lesson: Lesson) -> None:
     app = opened(lesson.id)
     assert not app.exception and lesson.question in words(app)
-    assert lesson.why[0] not in words(app) and app.toggle(f"reveal-{lesson.id}").disabled
+    assert measured.filled(lesson, lesson.why[0]) not in words(app) and app.toggle(f"reveal-{lesson.id}").disabled
     app.radio(f"prediction-{lesson.id}").set_value(1).run()
     app.button("keep-prediction").click().run()
     assert f"Your prediction: *{lesson.prediction.choices[1]}*" in words(app)
     app.toggle(f"reveal-{lesson.id}").set_value(True).run()
-    assert not app.exception and lesson.why[0] in words(app)
+    assert not app.exception and measured.filled(lesson, lesson.why[0]) in words(app)
     assert ("That is what the runs show" in words(app)) == (lesson.prediction.right == 1)
 
 

@@ -99,7 +99,7 @@ export class Card {
       const follow = this.follows && this.parts.layout.meta?.follow;
       this.element.classList.toggle("fb-clickable", Boolean(follow || this.parts.layout.meta?.pick));
       this.box.tabIndex = follow ? 0 : -1;
-      this.box.setAttribute("role", follow ? "application" : "img");
+      this.box.setAttribute("role", follow ? "application" : "figure");
       if (!this.listening) writeKey(this.key, this.parts, dark); // its height is the plot's size
       this.plots.ask(this);
     } else {

@@ -1,4 +1,6 @@
 // What every page has at its top: the secret by which the server knows this browser, and the button that copies the link.
+import { explain } from "./glossary.js";
+
 const NAME = "foam_viz:browser";
 const SECRET = /^[0-9a-f]{32}$/;
 const SHOWN_MS = 2500;
@@ -8,6 +10,7 @@ export default function (component) {
   const root = component.parentElement.querySelector(".foam-page-tools");
   if (!root) return undefined;
   if (!tools.has(root)) tools.set(root, new Tools(root));
+  explain();
   tools.get(root).introduce(component.data?.secret, component.setTriggerValue);
   return () => setTimeout(() => root.isConnected || tools.delete(root), 0);
 }

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import streamlit as st
 
 from foam_viz.figures.catalogue import BY_ID as PANELS
+from foam_viz.lessons import measured
 from foam_viz.lessons.catalogue import LESSONS
 from foam_viz.lessons.lesson import Lesson
 from foam_viz.ui import address, lesson_parts, session
@@ -198,7 +199,7 @@ def _slide(lesson: Lesson, slide: Slide, values: Mapping[str, Any], panels: tupl
     if slide.kind == "question":
         st.markdown(lesson.question)
     elif slide.kind == "prediction":
-        st.markdown(lesson.prediction.question)
+        st.markdown(measured.filled(lesson, lesson.prediction.question))
         _predictions(lesson, room)
     elif slide.kind == "experiment":
         stage, run = lesson.stages[slide.stage], lesson_parts.live_run(lesson, slide.stage)
