@@ -13,8 +13,8 @@ import torch
 
 from benchmarks.budget_kernels import KernelCounter
 from benchmarks.budget_rules import START
-from foam_viz.engine import config
-from foam_viz.engine.run import Run
+from foam_viz.engine.worker.run import Run
+from foam_viz.experiment import config
 from foam_viz.optim import catalogue as optimizers
 
 LAST_STEPS = 20

@@ -45,9 +45,9 @@ def _tell(report: Report, name: str, clicks: list[float], rates: list[float], al
 
 def hub(report: Report, count: int, seconds: float, home: Path) -> None:
     """Measures the hub and one engine, without pages."""
-    from foam_viz.engine import config
-    from foam_viz.engine.commands import Pause, Start
-    from foam_viz.engine.hub import Hub
+    from foam_viz.engine.server.hub import Hub
+    from foam_viz.engine.wire.commands import Pause, Start
+    from foam_viz.experiment import config
     from foam_viz.settings import Settings
 
     experiment, _ = config.from_query({"lane": _LANES})

@@ -26,9 +26,9 @@ from benchmarks.device_traffic import Traffic, traffic
 from benchmarks.peers import BETA1, BETA2, LR, PERIOD, ForcedFoam
 from benchmarks.report import Report
 from benchmarks.workloads import WORKLOADS, Workload, classify
-from foam_viz.engine import config
-from foam_viz.engine import device as devices
-from foam_viz.engine.run import Run
+from foam_viz import device as devices
+from foam_viz.engine.worker.run import Run
+from foam_viz.experiment import config
 from foam_viz.optim.refresh import EveryCheck
 from foam_viz.optim.shampoo import Shampoo
 from foam_viz.optim.soap import SOAP
@@ -202,8 +202,8 @@ def runs(report: Report, device: str, small: bool) -> None:
 
 def live_engine(report: Report, device: str, seconds: float) -> None:
     """Steps a second of the live engine with two lanes of tiny GPT, as the hub sees them."""
-    from foam_viz.engine.commands import Pause, Start
-    from foam_viz.engine.hub import Hub
+    from foam_viz.engine.server.hub import Hub
+    from foam_viz.engine.wire.commands import Pause, Start
     from foam_viz.settings import Settings
 
     experiment, _ = config.build("tiny-gpt", run_settings={"steps": 1_000_000}, lanes=[("foam", {}), ("shampoo", {})])

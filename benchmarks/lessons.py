@@ -32,7 +32,7 @@ def run(lesson_id: str, place: Place, seed: int) -> dict[str, float | None]:
     """Train one lane of a stage without recording; returns every measure."""
     import torch
 
-    from foam_viz.engine.run import Run
+    from foam_viz.engine.worker.run import Run
 
     torch.set_num_threads(1)
     stage = BY_ID[lesson_id].stages[place.stage]

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.report import Report
-from foam_viz.figures import compare
+from foam_viz.figures.compare import comparison as compare
 from foam_viz.figures.look import Look
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import Manifest, Trace, record_batch
@@ -44,7 +44,7 @@ if status.exists():
 print(json.dumps([seconds, cpu_seconds, peak, count]))
 """
 _ONE_FILE = """
-from foam_viz.logs.reader import HEAD_BYTES, LogFile, Options
+from foam_viz.logs.core.reader import HEAD_BYTES, LogFile, Options
 from foam_viz.logs.{module} import READER
 import pandas, pyarrow.csv
 with path.open("rb") as opened:

@@ -14,8 +14,8 @@ import time
 import torch
 
 from benchmarks.report import Report
-from foam_viz.engine import config
-from foam_viz.engine.run import Run
+from foam_viz.engine.worker.run import Run
+from foam_viz.experiment import config
 
 BLOCKS, BLOCK_STEPS, LIMIT = 15, 100, 15.0
 

@@ -20,11 +20,11 @@ import torch
 
 from benchmarks.report import Report
 from foam_viz.analysis.replay import Setting, default_map
-from foam_viz.engine import config
 from foam_viz.engine.replay.plan import Plan, prepare_path
-from foam_viz.engine.run import Run
-from foam_viz.engine.stream_saver import StreamSaver
-from foam_viz.trace import bundle
+from foam_viz.engine.worker.run import Run
+from foam_viz.engine.worker.stream_saver import StreamSaver
+from foam_viz.experiment import config
+from foam_viz.trace.disk import bundle
 from foam_viz.trace.model import Trace
 
 STEPS, MOVES, TRUTHS = 600, 50, 30

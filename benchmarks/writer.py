@@ -27,9 +27,9 @@ from benchmarks.report import Report
 from foam_viz.optim import catalogue as optimizers
 from foam_viz.optim.refresh import EveryCheck
 from foam_viz.optim.shampoo import Shampoo
+from foam_viz.recording.writer import FLUSH_SECONDS
 from foam_viz.tasks import catalogue as tasks
 from foam_viz.trace import Writer
-from foam_viz.trace.writer import FLUSH_SECONDS
 
 LIMIT = 2.0
 SNAPSHOT_PERIOD = 1000

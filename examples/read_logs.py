@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from foam_viz.logs import safe
+from foam_viz.logs.intake import safe
 from foam_viz.trace import summarize
 
 

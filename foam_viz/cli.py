@@ -19,14 +19,14 @@ from typing import Any
 
 from foam_viz import __version__, cli_app, cli_replay, cli_sweep, cli_train, settings
 from foam_viz.analysis.replay import NoReplay
-from foam_viz.logs import safe
-from foam_viz.logs.limits import Limits
-from foam_viz.logs.reader import Options
+from foam_viz.logs.core.reader import Options
+from foam_viz.logs.intake import safe
+from foam_viz.logs.intake.limits import Limits
 from foam_viz.optim.catalogue import OPTIMIZERS
 from foam_viz.optim.fields import FieldError
 from foam_viz.tasks.catalogue import DEFAULT_TASK, TASKS
-from foam_viz.trace.bundle import BundleError
 from foam_viz.trace.counts import refreshes
+from foam_viz.trace.disk.bundle import BundleError
 from foam_viz.trace.final import final_of
 from foam_viz.trace.numbers import THIN, number
 from foam_viz.trace.summary import summarize

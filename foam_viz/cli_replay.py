@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foam_viz.analysis import calibrate
-from foam_viz.engine import export
+from foam_viz.experiment import export
 from foam_viz.optim.fields import FieldError
-from foam_viz.trace import bundle
+from foam_viz.trace.disk import bundle
 from foam_viz.trace.numbers import number
 
 if TYPE_CHECKING:

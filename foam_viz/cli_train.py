@@ -14,18 +14,19 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from foam_viz import settings
-from foam_viz.engine import config, cost, edits
-from foam_viz.engine.stream_saver import StreamSaver
+from foam_viz.engine.worker.stream_saver import StreamSaver
+from foam_viz.experiment import config, cost, edits
 from foam_viz.optim.catalogue import OPTIMIZERS
 from foam_viz.optim.fields import FieldError
-from foam_viz.trace import bundle, stream
-from foam_viz.trace.autosave import Autosave, AutosaveError
-from foam_viz.trace.bundle import BundleError
+from foam_viz.recording import stream
+from foam_viz.recording.stream import RUN_BYTES
+from foam_viz.trace.disk import bundle
+from foam_viz.trace.disk.autosave import Autosave, AutosaveError
+from foam_viz.trace.disk.bundle import BundleError
 from foam_viz.trace.model import Trace
-from foam_viz.trace.stream import RUN_BYTES
 
 if TYPE_CHECKING:
-    from foam_viz.engine.run import Run
+    from foam_viz.engine.worker.run import Run
 
 DEFAULTS = {"steps": "600", "seed": "0"}
 """Options that are settings too, so ``--steps 900`` and ``--set steps=900`` mean the same."""
@@ -218,8 +219,8 @@ def build(chosen: dict[str, Any], device: str | None, *, stream: bool = False) -
     named, device = device, device or settings.load().device
     import torch
 
-    from foam_viz.engine.device import available
-    from foam_viz.engine.run import Run
+    from foam_viz.device import available
+    from foam_viz.engine.worker.run import Run
 
     there = [info.name for info in available()]
     if device not in ("auto", *there):

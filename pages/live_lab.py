@@ -1,6 +1,10 @@
 """The live lab: train small models side by side and watch the preconditioner."""
 
-from foam_viz.ui import lab_board, lab_controls, lab_head, lab_sidebar, session
+from foam_viz.ui import session
+from foam_viz.ui.lab import board as lab_board
+from foam_viz.ui.lab import controls as lab_controls
+from foam_viz.ui.lab import head as lab_head
+from foam_viz.ui.lab import sidebar as lab_sidebar
 from foam_viz.ui.server import hub
 
 hub()

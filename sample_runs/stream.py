@@ -15,10 +15,11 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from foam_viz.engine import config  # noqa: E402 (found only now)
+from foam_viz.experiment import config  # noqa: E402 (found only now)
 from foam_viz.optim import catalogue as optimizers  # noqa: E402
 from foam_viz.tasks import catalogue as tasks  # noqa: E402
-from foam_viz.trace import Stream, Writer, stream  # noqa: E402
+from foam_viz.trace import Stream, Writer
+from foam_viz.recording import stream  # noqa: E402
 
 TARGET = ROOT / "sample_runs" / "digits-autoencoder-foam-stream.zip"
 STEPS, SEED, WIDTH, PERIOD = 400, 0, 32, 10

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from foam_viz import cli
-from foam_viz.trace import bundle
+from foam_viz.trace.disk import bundle
 from foam_viz.trace.final import final_of
 from foam_viz.trace.numbers import number
 
@@ -281,7 +281,7 @@ def test_a_disk_that_cannot_be_written_to_is_known_before_training(
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    monkeypatch.setattr("foam_viz.engine.run.Run.advance", lambda run: pytest.fail("it trains"))
+    monkeypatch.setattr("foam_viz.engine.worker.run.Run.advance", lambda run: pytest.fail("it trains"))
     assert cli.main(["train", "--optimizer", "sgd", "--out", str(tmp_path / "new" / name)]) == 2
     assert "Read-only file system" in capsys.readouterr().err
 

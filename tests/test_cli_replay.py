@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from foam_viz import cli
-from foam_viz.trace import bundle
+from foam_viz.trace.disk import bundle
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foam_viz.trace import Trace, bundle, stream, summarize
+from foam_viz.recording import stream
+from foam_viz.trace import Trace, summarize
+from foam_viz.trace.disk import bundle
 
 FOLDER = Path(__file__).resolve().parents[1] / "sample_runs"
 README = (FOLDER / "README.md").read_text(encoding="utf-8")

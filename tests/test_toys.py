@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 
 from foam_viz.cli import main
-from foam_viz.engine import config
+from foam_viz.experiment import config
 from foam_viz.figures import catalogue as panels
 from foam_viz.figures.look import Look
 from foam_viz.figures.scene import Lane, Scene
-from foam_viz.logs import catalogue as formats
-from foam_viz.logs import read_all, reading
+from foam_viz.logs import read_all
+from foam_viz.logs.core import catalogue as formats
+from foam_viz.logs.core import reading
 from foam_viz.optim import catalogue as optimizers
 from foam_viz.tasks import catalogue as tasks
-from foam_viz.trace import bundle
+from foam_viz.trace.disk import bundle
 from tests.toys import optimizer, panel, reader, task
 
 

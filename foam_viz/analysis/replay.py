@@ -18,8 +18,8 @@ import pyarrow as pa
 from foam_viz.optim.catalogue import EIGENVALUES, OPTIMIZERS, OptimizerSpec
 from foam_viz.optim.fields import Field, FieldError, require, unknown_key
 from foam_viz.optim.refresh import POLICIES, Foam, Policy
+from foam_viz.recording.stream import Spacing
 from foam_viz.trace.manifest import Manifest
-from foam_viz.trace.stream import Spacing
 
 NEAR = 0.01
 """A decision is a near-tie where its number is within this share of the threshold."""

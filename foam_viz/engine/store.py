@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from foam_viz.trace.parts import write_atomically
+from foam_viz.trace.disk.parts import write_atomically
 
 EXPERIMENT = "experiment.json"
 CONTROL = "control.json"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from foam_viz.figures import (
-    compare,
-    compare_damping,
-    compare_rates,
+from foam_viz.figures.compare import comparison as compare
+from foam_viz.figures.compare import damping as compare_damping
+from foam_viz.figures.compare import rates as compare_rates
+from foam_viz.figures.panel import Need, PanelSpec
+from foam_viz.figures.panels import (
     cost,
     damping,
     decision,
@@ -23,7 +24,6 @@ from foam_viz.figures import (
     turn,
     waterfall,
 )
-from foam_viz.figures.panel import Need, PanelSpec
 from foam_viz.figures.scene import Lane, Scene
 
 _LOSSES = Need(

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from foam_viz.engine import config, releases
-from foam_viz.engine.config import Experiment
+from foam_viz.experiment import config, releases
+from foam_viz.experiment.config import Experiment
 
 Measure = Literal["loss", "held_out", "after", "decompositions", "checks", "left", "right", "seconds"]
 Verdict = Literal["more", "less", "no difference seen"]

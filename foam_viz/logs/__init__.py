@@ -1,6 +1,7 @@
 """Readers of other programs' training logs: one file a format, each turns bytes into traces.
 
-``read`` and ``read_all`` parse in the process that calls them; files of strangers go through ``foam_viz.logs.safe``.
+``read`` and ``read_all`` parse in the process that calls them; files of strangers go through
+``foam_viz.logs.intake.safe``.
 Exports are lazy: who needs only one of them, or the types, loads no reader.
 """
 
@@ -10,16 +11,16 @@ from importlib import import_module
 from typing import Any
 
 _EXPORTS = {
-    "ColumnRule": "reader",
-    "Limits": "limits",
-    "LogError": "reader",
-    "LogFile": "reader",
-    "Options": "reader",
-    "Problem": "reader",
-    "Reader": "reader",
-    "Reading": "reader",
-    "read": "reading",
-    "read_all": "reading",
+    "ColumnRule": "core.reader",
+    "Limits": "intake.limits",
+    "LogError": "core.reader",
+    "LogFile": "core.reader",
+    "Options": "core.reader",
+    "Problem": "core.reader",
+    "Reader": "core.reader",
+    "Reading": "core.reader",
+    "read": "core.reading",
+    "read_all": "core.reading",
 }
 __all__ = list(_EXPORTS)
 

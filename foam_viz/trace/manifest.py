@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
-from foam_viz.trace import strict_json
+from foam_viz.trace.disk import strict_json
 from foam_viz.trace.factor_names import FactorName, factor_names
 from foam_viz.trace.schema import LARGEST_COUNT, LARGEST_STEP, SCHEMA_VERSION
 

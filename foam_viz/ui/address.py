@@ -1,7 +1,8 @@
 """Everything that may stand in the link of a page: one typed catalogue drives the link, its checks and the defaults.
 
 What the reader looks at is described by :data:`foam_viz.figures.look.FIELDS`; a configuration by the catalogues of
-tasks and optimizers, which :mod:`foam_viz.engine.config` reads and writes. Files and corrections are never in a link.
+tasks and optimizers, which :mod:`foam_viz.experiment.config` reads and writes. Files and corrections are never in a
+link.
 """
 
 from __future__ import annotations

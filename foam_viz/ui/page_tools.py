@@ -8,7 +8,8 @@ from typing import Any
 
 import streamlit as st
 
-from foam_viz.ui import assets, session
+from foam_viz.ui import session
+from foam_viz.ui.board import assets
 
 _KEY = "page-tools"
 

@@ -16,10 +16,10 @@ from streamlit import runtime
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from foam_viz.engine.data_folder import DataFolderInUse
-from foam_viz.engine.hub import Hub
+from foam_viz.engine.server.data_folder import DataFolderInUse
+from foam_viz.engine.server.hub import Hub
 from foam_viz.settings import SettingsError, load
-from foam_viz.ui.assets import published
+from foam_viz.ui.board.assets import published
 from foam_viz.ui.classroom import socket
 from foam_viz.ui.classroom.room import rooms
 from foam_viz.ui.feed import presence

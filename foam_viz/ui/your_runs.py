@@ -9,11 +9,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from foam_viz.engine import your_runs
-from foam_viz.engine.history import MAXIMUM_NAME, YourRun
-from foam_viz.engine.hub import ControlRefused
+from foam_viz.engine.server import your_runs
+from foam_viz.engine.server.history import MAXIMUM_NAME, YourRun
+from foam_viz.engine.server.hub import ControlRefused
 from foam_viz.tasks import catalogue as tasks
-from foam_viz.trace import bundle
+from foam_viz.trace.disk import bundle
 from foam_viz.trace.model import Trace
 from foam_viz.ui import session
 from foam_viz.ui.server import hub

@@ -8,7 +8,7 @@ import pytest
 from foam_viz.analysis.finding import Finding, few
 from foam_viz.analysis.findings import findings
 from foam_viz.trace import Manifest, Trace
-from foam_viz.trace.bundle import is_bundle, read
+from foam_viz.trace.disk.bundle import is_bundle, read
 from tests.analysis.runs import checks, infos, losses, run
 from tests.synthetic import SyntheticRun
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from foam_viz.analysis.settings import course, edited_steps, settings_at
-from foam_viz.figures import damping, decision, factor_map, spectrum
 from foam_viz.figures.look import Look
+from foam_viz.figures.panels import damping, decision, factor_map, spectrum
 from foam_viz.figures.scene import Lane, Scene
-from foam_viz.trace import Trace, bundle, record_batch
+from foam_viz.trace import Trace, record_batch
+from foam_viz.trace.disk import bundle
 from tests.figures.reading import trace, traces, values
 from tests.synthetic import SyntheticRun
 

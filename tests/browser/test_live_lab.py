@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks.server import Server
-from foam_viz.trace import bundle
+from foam_viz.trace.disk import bundle
 from tests.browser.proxy import CuttableProxy
 
 DRAWN = """

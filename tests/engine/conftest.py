@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from foam_viz.engine import config
-from foam_viz.engine.config import Experiment
-from foam_viz.engine.hub import Hub
+from foam_viz.engine.server.hub import Hub
+from foam_viz.experiment import config
+from foam_viz.experiment.config import Experiment
 from foam_viz.settings import Settings
 
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from foam_viz.engine import commands
-from foam_viz.engine.commands import CommandError, Follow, Order, RunTo, SetSpeed, Start, make
+from foam_viz.engine.wire import commands
+from foam_viz.engine.wire.commands import CommandError, Follow, Order, RunTo, SetSpeed, Start, make
 
 EVERY = [
     commands.Start(),

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from foam_viz.engine import config
-from foam_viz.engine.presets import PRESETS
+from foam_viz.experiment import config
+from foam_viz.experiment.presets import PRESETS
 from foam_viz.optim.catalogue import OPTIMIZERS
 from foam_viz.optim.fields import FieldError
 from foam_viz.tasks.catalogue import TASKS

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from foam_viz.engine import config, cost
-from foam_viz.engine.run import Run
+from foam_viz.engine.worker.run import Run
+from foam_viz.experiment import config, cost
 from foam_viz.optim.catalogue import OPTIMIZERS
 from foam_viz.settings import Settings
 from foam_viz.tasks.catalogue import TASKS

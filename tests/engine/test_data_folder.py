@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from foam_viz.engine import store
-from foam_viz.engine.data_folder import DataFolder, DataFolderInUse
+from foam_viz.engine.server.data_folder import DataFolder, DataFolderInUse
 from foam_viz.settings import Settings
-from foam_viz.trace.lock import FileLock
+from foam_viz.trace.disk.lock import FileLock
 
 NOW = 2_000_000_000.0
 DAY = 86_400.0
@@ -94,7 +94,7 @@ def test_what_an_engine_still_writes_and_what_is_no_run_stay(tmp_path: Path) -> 
 
 def test_a_second_server_is_refused_and_a_dead_one_leaves_no_lock(tmp_path: Path) -> None:
     program = (
-        "import sys, time\nfrom pathlib import Path\nfrom foam_viz.engine.data_folder import DataFolder\n"
+        "import sys, time\nfrom pathlib import Path\nfrom foam_viz.engine.server.data_folder import DataFolder\n"
         "from foam_viz.settings import Settings\n"
         "held = DataFolder(Settings(data_directory=Path(sys.argv[1])), list)\nprint('held', flush=True)\ntime.sleep(60)"
     )

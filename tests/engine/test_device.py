@@ -7,7 +7,7 @@ import types
 import pytest
 import torch
 
-from foam_viz.engine import device
+from foam_viz import device
 
 
 class FakeEvent:

@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 
 from foam_viz.analysis.settings import course, edited_steps, settings_at
-from foam_viz.engine import config, edits, export, store
-from foam_viz.engine.commands import Change
-from foam_viz.engine.config import Experiment
-from foam_viz.engine.edits import Edit
-from foam_viz.engine.group import Group
-from foam_viz.engine.run import Run
+from foam_viz.engine import store
+from foam_viz.engine.wire.commands import Change
+from foam_viz.engine.worker.group import Group
+from foam_viz.engine.worker.run import Run
+from foam_viz.experiment import config, edits, export
+from foam_viz.experiment.config import Experiment
+from foam_viz.experiment.edits import Edit
 from foam_viz.optim.fields import FieldError
 from foam_viz.settings import Settings
-from foam_viz.trace import bundle
+from foam_viz.trace.disk import bundle
 from tests.engine.conftest import experiment
 from tests.engine.test_group import VIEW, advance, killed, lane, save
 from tests.engine.test_run import assert_same_rows, recorded

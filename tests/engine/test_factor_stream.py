@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from foam_viz import cli
-from foam_viz.engine import config, cost
-from foam_viz.engine.run import Run
-from foam_viz.trace import bundle, stream
-from foam_viz.trace.stream import RUN_BYTES, Sample, StreamFile
+from foam_viz.engine.worker.run import Run
+from foam_viz.experiment import config, cost
+from foam_viz.recording import stream
+from foam_viz.recording.stream import RUN_BYTES, Sample, StreamFile
+from foam_viz.trace.disk import bundle
 
 
 def run(optimizer: str = "foam", steps: int = 40, **settings: object) -> Run:

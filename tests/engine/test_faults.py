@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from foam_viz.engine import store
-from foam_viz.engine.commands import Pause, SetSpeed, Start
-from foam_viz.engine.hub import Hub
-from foam_viz.engine.lab_run import LabRun
+from foam_viz.engine.server.hub import Hub
+from foam_viz.engine.server.lab_run import LabRun
+from foam_viz.engine.wire.commands import Pause, SetSpeed, Start
 from foam_viz.settings import Settings
-from foam_viz.trace import bundle
+from foam_viz.trace.disk import bundle
 from tests.engine.conftest import experiment, until
 
 
@@ -125,7 +125,7 @@ def test_a_change_of_speed_outlives_a_crash(hub: Hub) -> None:
     [({"maximum_hours": 0.001}, "maximum_hours = 0.001"), ({"maximum_steps": 12}, "maximum_steps = 12")],
 )
 def test_a_cap_pauses_for_good_and_is_named(settings: Settings, change: dict, words: str) -> None:
-    from foam_viz.engine.group import Group
+    from foam_viz.engine.worker.group import Group
 
     group = Group("a" * 32, experiment("adamw"), Settings(**{**vars(settings), **change}), "cpu")
     group.trained_seconds = 3.6 if "hours" in words else 0.0
@@ -141,7 +141,7 @@ def test_a_cap_pauses_for_good_and_is_named(settings: Settings, change: dict, wo
 
 
 def test_width_and_lanes_beyond_the_limits_are_named(settings: Settings) -> None:
-    from foam_viz.engine import cost
+    from foam_viz.experiment import cost
 
     made = experiment("adamw", "sgd", "foam")
     errors = cost.review(made, Settings(**{**vars(settings), "maximum_width": 64, "maximum_lanes": 2}))

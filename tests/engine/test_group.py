@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from foam_viz.engine import store
-from foam_viz.engine.group import Group
+from foam_viz.engine.worker.group import Group
 from foam_viz.settings import Settings
-from foam_viz.trace import bundle
-from foam_viz.trace.checkpoints import usable
+from foam_viz.trace.disk import bundle
+from foam_viz.trace.disk.checkpoints import usable
 from tests.engine.conftest import experiment
 
 VIEW = "0" * 31 + "a"

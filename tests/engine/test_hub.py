@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from foam_viz.engine import store
-from foam_viz.engine.commands import CommandError, Drop, make
-from foam_viz.engine.hub import ControlRefused, Hub, HubFull
+from foam_viz.engine.server.hub import ControlRefused, Hub, HubFull
+from foam_viz.engine.wire.commands import CommandError, Drop, make
 from foam_viz.settings import Settings
-from foam_viz.trace import bundle
+from foam_viz.trace.disk import bundle
 from tests.engine.conftest import experiment, until
 
 
@@ -265,7 +265,7 @@ def test_two_running_groups_are_marked_as_sharing_the_machine(hub: Hub) -> None:
 
 def test_engines_end_with_their_server(tmp_path: Path) -> None:
     script = (
-        "import sys, time\nfrom pathlib import Path\nfrom foam_viz.engine.hub import Hub\n"
+        "import sys, time\nfrom pathlib import Path\nfrom foam_viz.engine.server.hub import Hub\n"
         "from foam_viz.settings import Settings\n"
         f"hub = Hub(Settings(data_directory=Path({str(tmp_path)!r}), engines=1))\nhub.ready(90)\n"
         "print(hub.engine_processes()[0], flush=True)\ntime.sleep(60)\n"

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from foam_viz.engine import config, cost, store
-from foam_viz.engine.group import Group
-from foam_viz.engine.lane_streams import LaneStreams
+from foam_viz.engine import store
 from foam_viz.engine.replay.plan import prepare_path
+from foam_viz.engine.worker.group import Group
+from foam_viz.engine.worker.lane_streams import LaneStreams
+from foam_viz.experiment import config, cost
+from foam_viz.recording import stream
+from foam_viz.recording.stream import Sample
 from foam_viz.settings import Settings
-from foam_viz.trace import bundle, stream
+from foam_viz.trace.disk import bundle
 from foam_viz.trace.manifest import Manifest
-from foam_viz.trace.stream import Sample
 
 
 def group(tmp_path: Path, **changes: object) -> Group:
@@ -91,7 +93,9 @@ def test_what_waits_is_written_or_stays(tmp_path: Path, monkeypatch: pytest.Monk
     streams = LaneStreams([tmp_path], [manifest], None)
     sample = Sample(5, "factor", "0.block_0.0", np.eye(4, dtype=np.float32))
     with monkeypatch.context() as patch:
-        patch.setattr("foam_viz.trace.stream.write_atomically", lambda *_, **__: (_ for _ in ()).throw(OSError("full")))
+        patch.setattr(
+            "foam_viz.recording.stream.write_atomically", lambda *_, **__: (_ for _ in ()).throw(OSError("full"))
+        )
         with pytest.raises(OSError, match="full"):
             streams.write([[[[sample]]]])
     assert streams.write([]) == []

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foam_viz.engine import store, viewers
-from foam_viz.engine.commands import make
-from foam_viz.engine.hub import ControlRefused, Hub
-from foam_viz.engine.lab_run import LabRun
+from foam_viz.engine import store
+from foam_viz.engine.server import viewers
+from foam_viz.engine.server.hub import ControlRefused, Hub
+from foam_viz.engine.server.lab_run import LabRun
+from foam_viz.engine.wire.commands import make
 from foam_viz.settings import Settings
-from foam_viz.trace import bundle
+from foam_viz.trace.disk import bundle
 from tests.engine.conftest import experiment, until
 
 

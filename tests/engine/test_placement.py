@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from foam_viz.engine import cost
-from foam_viz.engine.commands import Pause, SetSpeed, Start
-from foam_viz.engine.cost import Cost
-from foam_viz.engine.lab_run import NOWHERE, LabRun
-from foam_viz.engine.placement import Placement
+from foam_viz.engine.server.lab_run import NOWHERE, LabRun
+from foam_viz.engine.server.placement import Placement
+from foam_viz.engine.wire.commands import Pause, SetSpeed, Start
+from foam_viz.experiment import cost
+from foam_viz.experiment.cost import Cost
 from foam_viz.settings import Settings
 from tests.engine.conftest import experiment
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from foam_viz.engine import pool as pools
-from foam_viz.engine import protocol
-from foam_viz.engine.pool import EnginePool
+from foam_viz.engine.server import pool as pools
+from foam_viz.engine.server.pool import EnginePool
+from foam_viz.engine.wire import protocol
 from foam_viz.settings import Settings
 from tests.engine.conftest import until
 

@@ -8,7 +8,7 @@ import threading
 import pyarrow as pa
 import pytest
 
-from foam_viz.engine import protocol
+from foam_viz.engine.wire import protocol
 
 
 def pair(keys: dict[bytes, bytes], identity: bytes, key: bytes) -> tuple:

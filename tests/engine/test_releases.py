@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from foam_viz.engine import config, releases
-from foam_viz.engine.presets import PRESETS
+from foam_viz.experiment import config, releases
+from foam_viz.experiment.presets import PRESETS
 from foam_viz.optim.catalogue import OPTIMIZERS
 from foam_viz.tasks import catalogue as tasks
-from foam_viz.trace import bundle
+from foam_viz.trace.disk import bundle
 
 FIRST = json.loads((Path(__file__).parent / "first_release.json").read_text())
 SAMPLES = Path(__file__).parents[2] / "sample_runs"

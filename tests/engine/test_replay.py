@@ -13,9 +13,10 @@ from foam_viz import cli
 from foam_viz.analysis.replay import NoReplay, Setting, Summary, tau_and_cap
 from foam_viz.engine.replay.plan import Plan, prepare_path
 from foam_viz.optim.fields import FieldError
-from foam_viz.trace import bundle, stream
+from foam_viz.recording import stream
+from foam_viz.recording.stream import Record
+from foam_viz.trace.disk import bundle
 from foam_viz.trace.model import Trace
-from foam_viz.trace.stream import Record
 
 SETTINGS = {
     "foam": ("tau=0.3",),

@@ -15,7 +15,7 @@ from foam_viz.analysis.fronts import front, reference_settings, to_csv
 from foam_viz.analysis.replay import NoReplay, tau_and_cap
 from foam_viz.engine.replay import commands
 from foam_viz.engine.replay.client import EngineLost, ReplayClient, Superseded
-from foam_viz.trace import bundle
+from foam_viz.trace.disk import bundle
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT = 120
@@ -128,5 +128,5 @@ def test_commands_come_back_as_they_went(client: ReplayClient, run: Path) -> Non
 
 
 def test_a_client_brings_no_torch() -> None:
-    script = "import sys, foam_viz.engine.replay.client, foam_viz.engine.export; sys.exit('torch' in sys.modules)"
+    script = "import sys, foam_viz.engine.replay.client, foam_viz.experiment.export; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=60).returncode == 0

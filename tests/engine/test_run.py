@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from foam_viz.engine import config
-from foam_viz.engine.run import Run
+from foam_viz.engine.worker.run import Run
+from foam_viz.experiment import config
 from foam_viz.trace.eigenbasis import turned
 from foam_viz.trace.model import Trace
 

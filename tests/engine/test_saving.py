@@ -19,15 +19,17 @@ import pytest
 import torch
 
 from foam_viz import cli
-from foam_viz.engine import saver as savers
-from foam_viz.engine import states, store
-from foam_viz.engine.group import Group
-from foam_viz.engine.hub import Hub
-from foam_viz.engine.saver import Opening, Saver, States
+from foam_viz.engine import store
+from foam_viz.engine.server.hub import Hub
+from foam_viz.engine.worker import saver as savers
+from foam_viz.engine.worker import states
+from foam_viz.engine.worker.group import Group
+from foam_viz.engine.worker.saver import Opening, Saver, States
 from foam_viz.settings import Settings
-from foam_viz.trace import Manifest, autosave, bundle, parts, record_batch
-from foam_viz.trace.checkpoints import usable
-from foam_viz.trace.thin import thinned
+from foam_viz.trace import Manifest, record_batch
+from foam_viz.trace.disk import autosave, bundle, parts
+from foam_viz.trace.disk.checkpoints import usable
+from foam_viz.trace.disk.thin import thinned
 from tests.engine.conftest import experiment, until
 from tests.engine.test_group import VIEW, advance, killed, lane, save
 
@@ -516,7 +518,7 @@ def test_what_waits_for_a_full_disk_has_a_limit_and_totals_stay(
             raise OSError(errno.ENOSPC, "No space left on device")
         write(path, *arguments, **named)
 
-    for module in ("foam_viz.trace.part_files", "foam_viz.trace.parts"):
+    for module in ("foam_viz.trace.disk.part_files", "foam_viz.trace.disk.parts"):
         monkeypatch.setattr(f"{module}.write_atomically", full_disk)
     saver = opened(folder)
     for start in range(1, 40_000, 1000):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from foam_viz.engine.commands import Priority
-from foam_viz.engine.scheduling import ROUND_SECONDS, SLICE_SECONDS, Scheduler
+from foam_viz.engine.wire.commands import Priority
+from foam_viz.engine.worker.scheduling import ROUND_SECONDS, SLICE_SECONDS, Scheduler
 
 W, U, P = Priority.WATCHED, Priority.UNWATCHED, Priority.PRESENTED
 

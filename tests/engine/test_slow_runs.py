@@ -9,10 +9,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from foam_viz.engine import config, cost, memory, recovery
-from foam_viz.engine.commands import make
-from foam_viz.engine.hub import Hub, TooCostly
-from foam_viz.engine.lab_run import LabRun
+from foam_viz.engine.server import recovery
+from foam_viz.engine.server.hub import Hub, TooCostly
+from foam_viz.engine.server.lab_run import LabRun
+from foam_viz.engine.wire.commands import make
+from foam_viz.engine.worker import memory
+from foam_viz.experiment import config, cost
 from foam_viz.settings import Settings
 from tests.engine.conftest import experiment, until
 

@@ -15,7 +15,8 @@ from foam_viz.engine.sweep.runner import SchedulerError, SweepRunner, Workers
 from foam_viz.engine.sweep.spec import Sweep
 from foam_viz.logs import read as read_logs
 from foam_viz.optim.fields import FieldError
-from foam_viz.trace import bundle, stream
+from foam_viz.recording import stream
+from foam_viz.trace.disk import bundle
 
 SMALL = {"steps": 12, "settings": {"width": 16, "period": 5, "start": 5}}
 

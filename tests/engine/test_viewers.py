@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from foam_viz.engine.commands import Priority
-from foam_viz.engine.viewers import SHOWN_SECONDS, Viewers
+from foam_viz.engine.server.viewers import SHOWN_SECONDS, Viewers
+from foam_viz.engine.wire.commands import Priority
 
 
 def test_a_run_is_alone_when_the_last_page_is_gone() -> None:

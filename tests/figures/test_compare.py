@@ -12,8 +12,9 @@ import pytest
 from foam_viz.analysis.axes import AXES
 from foam_viz.analysis.groups import group_runs
 from foam_viz.analysis.smoothing import ema
-from foam_viz.figures import compare, theme
+from foam_viz.figures import theme
 from foam_viz.figures.catalogue import COMPARE_PANELS, compared
+from foam_viz.figures.compare import comparison as compare
 from foam_viz.figures.look import Look
 from foam_viz.figures.panel import Drawing
 from foam_viz.figures.scene import Lane, Reference, Scene

@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 import pytest
 
 from foam_viz.analysis.totals import side_factors
-from foam_viz.figures import compare_damping, compare_rates
+from foam_viz.figures.compare import damping as compare_damping
+from foam_viz.figures.compare import rates as compare_rates
 from foam_viz.figures.look import Look
 from foam_viz.figures.panel import Drawing
 from foam_viz.figures.scene import Lane, Scene

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from foam_viz.analysis.checks import checks_of
 from foam_viz.analysis.downsample import bin_width
-from foam_viz.figures import damping
 from foam_viz.figures.look import Look
+from foam_viz.figures.panels import damping
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import Manifest, Trace, record_batch
 from tests.figures.reading import trace, traces, values

@@ -5,8 +5,8 @@ import math
 import pytest
 
 from foam_viz.analysis.settings import Settings
-from foam_viz.figures import decision
 from foam_viz.figures.look import Look
+from foam_viz.figures.panels import decision
 from foam_viz.figures.scene import Lane, Scene
 
 FOAM = Settings(tau=0.75, epsilon=1e-9, epsilon_max=1e-5, period=10, start=10, lr=None, residual=False)

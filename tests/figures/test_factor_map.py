@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from foam_viz.figures import factor_map, theme
+from foam_viz.figures import theme
 from foam_viz.figures.look import Look
+from foam_viz.figures.panels import factor_map
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import FactorInfo, Manifest, Trace, record_batch
 from tests.figures.reading import trace, values

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from foam_viz.analysis.checks import DECISION_ORDER, checks
-from foam_viz.figures import damping, factor_map, overlap, raster, spectrum
 from foam_viz.figures.look import Look
+from foam_viz.figures.panels import damping, factor_map, overlap, raster, spectrum
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import Manifest, Trace, record_batch
 from foam_viz.trace.numbers import percent

@@ -9,10 +9,10 @@ import plotly.graph_objects as go
 import pytest
 
 from foam_viz.analysis.settings import settings_at
-from foam_viz.figures import damping, decision, factor_map, loss, overlap, raster, spectrum
 from foam_viz.figures.catalogue import PANELS
 from foam_viz.figures.look import Look
 from foam_viz.figures.panel import PanelSpec
+from foam_viz.figures.panels import damping, decision, factor_map, loss, overlap, raster, spectrum
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import Manifest, Trace, record_batch
 from tests.figures.imported import intervals, totals

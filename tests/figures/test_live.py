@@ -13,8 +13,8 @@ from foam_viz.analysis.checks import checks as all_checks
 from foam_viz.analysis.findings import findings
 from foam_viz.analysis.series import Missing, series
 from foam_viz.analysis.snapshots import latest_snapshot, spectrum_extremes
-from foam_viz.figures import compare
 from foam_viz.figures.catalogue import PANELS
+from foam_viz.figures.compare import comparison as compare
 from foam_viz.figures.look import Look
 from foam_viz.figures.scene import Lane, Scene
 from tests.synthetic import SyntheticRun

@@ -5,8 +5,8 @@ import pytest
 
 from foam_viz.analysis.downsample import smoothing_width
 from foam_viz.analysis.smoothing import centred_mean
-from foam_viz.figures import loss
 from foam_viz.figures.look import Look
+from foam_viz.figures.panels import loss
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import Manifest, Trace, record_batch
 from tests.figures.reading import trace, traces, values

@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 import pytest
 
 from foam_viz.analysis.checks import checks_of
-from foam_viz.figures import damping, decision, loss, metrics, overlap, spectrum
 from foam_viz.figures.catalogue import PANELS
 from foam_viz.figures.look import Look
 from foam_viz.figures.panel import Drawing, PanelSpec
+from foam_viz.figures.panels import damping, decision, loss, metrics, overlap, spectrum
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import record_batch
 from foam_viz.trace.numbers import number

@@ -8,10 +8,10 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from foam_viz.engine import config
-from foam_viz.engine.run import Run
-from foam_viz.figures import loss, picture
+from foam_viz.engine.worker.run import Run
+from foam_viz.experiment import config
 from foam_viz.figures.catalogue import BY_ID
+from foam_viz.figures.panels import loss, picture
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.tasks.catalogue import TASKS
 from foam_viz.trace import Trace

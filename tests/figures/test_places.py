@@ -8,9 +8,9 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from foam_viz.figures import metrics
 from foam_viz.figures.catalogue import PANELS, panels_for
 from foam_viz.figures.panel import without_place
+from foam_viz.figures.panels import metrics
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import Manifest, Trace, record_batch
 from tests.figures.imported import intervals, totals

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from foam_viz.figures import theme
-from foam_viz.ui import assets
+from foam_viz.ui.board import assets
 
 CONFIG = tomllib.loads((Path(__file__).parents[2] / ".streamlit" / "config.toml").read_text())
 

@@ -11,7 +11,7 @@ from foam_viz.files import SAMPLE_RUNS
 from foam_viz.lessons import measured, sandbox
 from foam_viz.lessons.catalogue import BY_ID, LESSONS
 from foam_viz.lessons.lesson import MEASURES, Claim, Lesson, Place
-from foam_viz.trace import bundle
+from foam_viz.trace.disk import bundle
 
 FOLDER = Path(measured.__file__).parent
 

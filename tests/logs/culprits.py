@@ -8,8 +8,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from foam_viz.logs import catalogue, reading, worker
-from foam_viz.logs.reader import Group, LogFile, Options, Reader
+from foam_viz.logs.core import catalogue, reading
+from foam_viz.logs.core.reader import Group, LogFile, Options, Reader
+from foam_viz.logs.intake import worker
 from foam_viz.trace import Manifest, Trace, record_batch
 
 

@@ -29,10 +29,11 @@ from typing import Any
 
 import tests.logs
 from foam_viz.logs import Options, read_all
-from foam_viz.logs.limits import MEBIBYTE, Limits
-from foam_viz.logs.worker import limit_memory
+from foam_viz.logs.intake.limits import MEBIBYTE, Limits
+from foam_viz.logs.intake.worker import limit_memory
 from foam_viz.trace import manifest as manifests
-from foam_viz.trace import strict_json, summarize
+from foam_viz.trace import summarize
+from foam_viz.trace.disk import strict_json
 
 SECONDS, MEMORY = 5.0, 2**30
 _LIMITS = Limits(unpacked_bytes=256 * MEBIBYTE)

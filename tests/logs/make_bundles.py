@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from foam_viz.trace import FactorInfo, Manifest, Trace, bundle, record_batch
+from foam_viz.trace import FactorInfo, Manifest, Trace, record_batch
+from foam_viz.trace.disk import bundle
 
 
 def factor(parameter: int, dim: int) -> FactorInfo:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foam_viz.logs.reader import HEAD_BYTES, LogFile, Options, Reader
+from foam_viz.logs.core.reader import HEAD_BYTES, LogFile, Options, Reader
 from foam_viz.trace import Trace
 
 

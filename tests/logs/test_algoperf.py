@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foam_viz.logs.algoperf import READER
-from foam_viz.logs.reader import LogError
+from foam_viz.logs.core.reader import LogError
+from foam_viz.logs.formats.algoperf import READER
 from foam_viz.trace import Trace, summarize
 from tests.logs.examples import examples
 from tests.logs.make_algoperf import EVALUATIONS, MEASUREMENTS, make_algoperf

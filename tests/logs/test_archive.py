@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foam_viz.logs.archive import Budget, kind, unpack
-from foam_viz.logs.limits import MEBIBYTE, Limits
-from foam_viz.logs.reader import HEAD_BYTES
+from foam_viz.logs.core.reader import HEAD_BYTES
+from foam_viz.logs.intake.archive import Budget, kind, unpack
+from foam_viz.logs.intake.limits import MEBIBYTE, Limits
 
 SMALL = Limits(unpacked_bytes=40 * MEBIBYTE)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from foam_viz.logs import LogError, read, read_all
-from foam_viz.trace import bundle
+from foam_viz.trace.disk import bundle
 from tests.logs.make_bundles import make_bundles, make_ranks, make_trace
 
 

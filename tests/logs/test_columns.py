@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from foam_viz.logs.column_names import role_of
-from foam_viz.logs.columns import Series, guess
-from foam_viz.logs.reader import ColumnRule, Options
-from foam_viz.logs.rows import run_starts, traces_from_columns
+from foam_viz.logs.core.column_names import role_of
+from foam_viz.logs.core.columns import Series, guess
+from foam_viz.logs.core.reader import ColumnRule, Options
+from foam_viz.logs.core.rows import run_starts, traces_from_columns
 from foam_viz.trace import Manifest, Trace
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foam_viz.logs.counters import intervals
+from foam_viz.logs.core.counters import intervals
 
 
 def test_growth_between_rows() -> None:

@@ -16,7 +16,7 @@ import pyarrow.parquet
 import pytest
 
 from foam_viz.logs import read_all
-from foam_viz.logs.reader import Reading
+from foam_viz.logs.core.reader import Reading
 
 ROWS = [{"step": step, "loss": 5 / step} for step in range(1, 41)]
 CSV = "step,loss\n" + "".join(f"{step},{1 / step}\n" for step in range(1, 5000))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from foam_viz.logs.dates import iso_date
+from foam_viz.logs.parsing.dates import iso_date
 
 
 @pytest.mark.parametrize("time", [None, "", "soon", "nan", 0, -5, float("inf"), float("nan"), 1e300, 1e17, "9" * 400])

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foam_viz.logs import table
-from foam_viz.logs.epochs import global_steps, passes
-from foam_viz.logs.key_values import READER
+from foam_viz.logs.core.epochs import global_steps, passes
+from foam_viz.logs.formats import table
+from foam_viz.logs.formats.key_values import READER
 from tests.logs.reading import column, read, said, written
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foam_viz.logs import event_decoder, event_file
-from foam_viz.logs.event_file import EventFile, read_event_file
-from foam_viz.logs.event_message import MessageError, parse_event
+from foam_viz.logs.parsing import event_decoder, event_file
+from foam_viz.logs.parsing.event_file import EventFile, read_event_file
+from foam_viz.logs.parsing.event_message import MessageError, parse_event
 from tests.logs.examples import examples
 from tests.logs.make_tensorboard import (
     START,

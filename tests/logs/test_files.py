@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from foam_viz.logs.files import gather, natural, signature
-from foam_viz.logs.limits import Limits
-from foam_viz.logs.reader import HEAD_BYTES
+from foam_viz.logs.core.reader import HEAD_BYTES
+from foam_viz.logs.intake.files import gather, natural, signature
+from foam_viz.logs.intake.limits import Limits
 
 
 def write(folder: Path, *names: str, text: str = "content") -> Path:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foam_viz.logs.foam_artifact import READER
-from foam_viz.logs.reader import LogError
+from foam_viz.logs.core.reader import LogError
+from foam_viz.logs.formats.foam_artifact import READER
 from foam_viz.trace import Trace, summarize
 from foam_viz.trace.eigenbasis import turned
 from tests.logs.examples import examples
@@ -349,7 +349,7 @@ def test_snapshot_files_that_are_none(tmp_path: Path) -> None:
 
 
 def test_a_limit_on_work_keeps_the_kept_spectrum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("foam_viz.logs.foam_artifact_snapshots.MOST_WORK", 70.0)
+    monkeypatch.setattr("foam_viz.logs.formats.foam_artifact_snapshots.MOST_WORK", 70.0)
     trace = only(run_of(tmp_path), SNAPSHOT)
     big, small = trace.latest_snapshot(0), trace.latest_snapshot(1)
     assert big is not None and big.true_error is not None and small is not None

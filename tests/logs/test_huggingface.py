@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from foam_viz.logs.huggingface import READER
-from foam_viz.logs.reader import LogError
+from foam_viz.logs.core.reader import LogError
+from foam_viz.logs.formats.huggingface import READER
 from tests.logs.examples import examples
 from tests.logs.make_huggingface import make_huggingface
 from tests.logs.reading import column, folder_files, log_file, read, said, written

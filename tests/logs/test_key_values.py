@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from foam_viz.logs.key_values import READER, preview
-from foam_viz.logs.line_pairs import pairs_of
-from foam_viz.logs.reader import LogError
+from foam_viz.logs.core.reader import LogError
+from foam_viz.logs.formats.key_values import READER, preview
+from foam_viz.logs.parsing.line_pairs import pairs_of
 from tests.logs.examples import examples
 from tests.logs.make_key_values import make_key_values
 from tests.logs.reading import column, folder_files, log_file, read, said, written
@@ -70,7 +70,7 @@ def test_a_pattern_of_the_user(tmp_path: Path) -> None:
         (3, {"step": "1", "train_loss": "0.5"}),
     ]
     assert len(preview(file, PATTERN)) == 20 and preview(file, "") == []
-    from foam_viz.logs.reader import Options
+    from foam_viz.logs.core.reader import Options
 
     (trace,) = READER.read((file,), Options(line_pattern=PATTERN))
     assert column(trace, "loss") == [s / 2 for s in range(30)] and said(trace, "30 of 31 lines")
@@ -92,7 +92,7 @@ def test_prose_and_code_are_not_claimed(tmp_path: Path) -> None:
     prose = "We took 3 steps.\nIn 1999 the loss was high.\nEpoch 3 began.\n" * 9
     assert READER.find([written(tmp_path, "a.txt", prose), written(tmp_path, "b.bin", bytes(range(256)) * 9)]) == []
     with pytest.raises(LogError, match="no line holds a step"):
-        from foam_viz.logs.reader import Options
+        from foam_viz.logs.core.reader import Options
 
         READER.read((written(tmp_path, "a.txt", prose),), Options())
 

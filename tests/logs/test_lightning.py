@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foam_viz.logs.lightning import READER
+from foam_viz.logs.formats.lightning import READER
 from tests.logs.examples import examples
 from tests.logs.make_lightning import make_lightning
 from tests.logs.reading import column, folder_files, read, said, written

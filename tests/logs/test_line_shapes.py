@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from foam_viz.logs import line_pairs
-from foam_viz.logs.block_catalogue import BLOCKS
-from foam_viz.logs.line_pairs import values_of
-from foam_viz.logs.line_shapes import ShapeCache, shape_of
+from foam_viz.logs.formats.block_catalogue import BLOCKS
+from foam_viz.logs.parsing import line_pairs
+from foam_viz.logs.parsing.line_pairs import values_of
+from foam_viz.logs.parsing.line_shapes import ShapeCache, shape_of
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foam_viz.logs.llmc import READER
+from foam_viz.logs.formats.llmc import READER
 from tests.logs.examples import examples
 from tests.logs.make_llmc import make_llmc
 from tests.logs.reading import column, folder_files, log_file, read, said, written

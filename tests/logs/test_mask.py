@@ -6,7 +6,7 @@ import copy
 
 import pytest
 
-from foam_viz.logs.mask import MASKED, masked
+from foam_viz.logs.core.mask import MASKED, masked
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from foam_viz.logs import LogError, Options, read, read_all
-from foam_viz.logs.mask import MASKED
+from foam_viz.logs.core.mask import MASKED
 from tests.logs.examples import examples
 from tests.logs.make_mlflow import EXPERIMENT, make_mlflow, make_run
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from foam_viz.logs.nanogpt import READER
+from foam_viz.logs.formats.nanogpt import READER
 from tests.logs.examples import examples
 from tests.logs.make_nanogpt import PRELUDE, make_nanogpt, run_of_2024
 from tests.logs.reading import column, folder_files, read, said, written

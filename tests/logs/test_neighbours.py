@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from foam_viz.logs import read_all
-from foam_viz.logs.run_tables import table_of
+from foam_viz.logs.formats.run_tables import table_of
 from foam_viz.trace import Trace, summarize
 from tests.logs import make_databases, make_neighbours
 from tests.logs.make_neighbours import put

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from foam_viz.logs.patterns import Pattern, PatternError
+from foam_viz.logs.parsing.patterns import Pattern, PatternError
 
 
 def test_groups_by_name_in_any_script():

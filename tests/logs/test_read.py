@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from foam_viz.logs import LogError, Options, Reader, catalogue, read, read_all, reading
-from foam_viz.logs.mask import MASKED
-from foam_viz.logs.reader import Group, LogFile
+from foam_viz.logs import LogError, Options, Reader, read, read_all
+from foam_viz.logs.core import catalogue, reading
+from foam_viz.logs.core.mask import MASKED
+from foam_viz.logs.core.reader import Group, LogFile
 from foam_viz.trace import Manifest, Trace, record_batch
 from foam_viz.trace import manifest as manifests
 from tests.logs.make_bundles import make_bundles

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foam_viz.logs import ColumnRule, Options, read_all, safe
-from foam_viz.logs.limits import MEBIBYTE, Limits
-from foam_viz.logs.reader import Reading
-from foam_viz.trace import Manifest, Trace, bundle, record_batch
+from foam_viz.logs import ColumnRule, Options, read_all
+from foam_viz.logs.core.reader import Reading
+from foam_viz.logs.intake import safe
+from foam_viz.logs.intake.limits import MEBIBYTE, Limits
+from foam_viz.trace import Manifest, Trace, record_batch
+from foam_viz.trace.disk import bundle
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -132,7 +134,7 @@ def test_a_worker_that_cannot_start_is_a_problem(tmp_path: Path, monkeypatch: py
 
 def test_start_up_brings_neither_torch_nor_pandas() -> None:
     script = (
-        "import sys, foam_viz.logs.worker\n"
+        "import sys, foam_viz.logs.intake.worker\n"
         "sys.exit(', '.join({'torch', 'pandas', 'yaml', 'tensorboard'} & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from foam_viz.logs.reader import ColumnRule, LogError
-from foam_viz.logs.table import READER
+from foam_viz.logs.core.reader import ColumnRule, LogError
+from foam_viz.logs.formats.table import READER
 from foam_viz.trace import Trace
 from tests.logs.examples import examples
 from tests.logs.make_table import make_table

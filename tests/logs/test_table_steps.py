@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from foam_viz.logs.column_names import role_of
-from foam_viz.logs.table import READER
+from foam_viz.logs.core.column_names import role_of
+from foam_viz.logs.formats.table import READER
 from foam_viz.trace import Trace
 from tests.logs.reading import column, read, said, source, written
 

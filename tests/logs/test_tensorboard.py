@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foam_viz.logs import tensorboard
-from foam_viz.logs.reader import ColumnRule, LogError
-from foam_viz.logs.tensorboard import READER
+from foam_viz.logs.core.reader import ColumnRule, LogError
+from foam_viz.logs.formats import tensorboard
+from foam_viz.logs.formats.tensorboard import READER
 from tests.logs.examples import examples
 from tests.logs.make_tensorboard import (
     START,

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from foam_viz.logs import read_all
-from foam_viz.logs.block_catalogue import BLOCKS
-from foam_viz.logs.block_records import Records
-from foam_viz.logs.key_values import READER
-from foam_viz.logs.text_lines import LogText
+from foam_viz.logs.formats.block_catalogue import BLOCKS
+from foam_viz.logs.formats.key_values import READER
+from foam_viz.logs.parsing.block_records import Records
+from foam_viz.logs.parsing.text_lines import LogText
 from tests.logs.examples import ROOT
 from tests.logs.reading import column, read, said, written
 

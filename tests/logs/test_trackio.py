@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from foam_viz.logs import LogError, read
-from foam_viz.logs.mask import MASKED
+from foam_viz.logs.core.mask import MASKED
 from tests.logs.examples import examples
 from tests.logs.make_trackio import log, log_system, make_trackio, open_project
 

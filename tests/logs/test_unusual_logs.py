@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from foam_viz.logs import read_all
-from foam_viz.trace import Trace, strict_json
+from foam_viz.trace import Trace
 from foam_viz.trace import manifest as manifests
+from foam_viz.trace.disk import strict_json
 from tests.logs.reading import said
 
 ROWS = range(12)

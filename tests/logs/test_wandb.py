@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from foam_viz.logs import LogError, read, read_all
-from foam_viz.logs.mask import MASKED
-from foam_viz.logs.wandb_log import parse
+from foam_viz.logs.core.mask import MASKED
+from foam_viz.logs.formats.wandb_log import parse
 from tests.logs.make_wandb import datastore, make_wandb, records
 
 

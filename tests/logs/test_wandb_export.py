@@ -7,7 +7,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from foam_viz.logs.wandb_export import READER
+from foam_viz.logs.formats.wandb_export import READER
 from tests.logs.make_wandb_export import make_wandb_export
 from tests.logs.reading import column, folder_files, log_file, read, said
 

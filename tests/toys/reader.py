@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from foam_viz.logs.reader import Group, LogFile, Options, Reader
+from foam_viz.logs.core.reader import Group, LogFile, Options, Reader
 from foam_viz.trace import Manifest, Trace, record_batch
 
 

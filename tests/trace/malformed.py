@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from foam_viz.trace import TABLES, Trace
 from foam_viz.trace import manifest as manifests
+from foam_viz.trace.disk.parts import encode
 from foam_viz.trace.manifest import Manifest
-from foam_viz.trace.parts import encode
 from tests.synthetic import SyntheticRun
 
 Tables = dict[str, pa.Table]

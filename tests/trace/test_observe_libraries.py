@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from foam_viz.trace import Stream, Trace, stream
+from foam_viz.recording import stream
+from foam_viz.trace import Stream, Trace
 from tests.trace.libraries import library
 from tests.trace.test_writer_observe import rows, train
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from foam_viz.trace import TABLES, BundleError, bundle
+from foam_viz.trace import TABLES, BundleError
+from foam_viz.trace.disk import bundle
 from foam_viz.trace.soundness import sound
 from foam_viz.trace.visible import visible
 from tests.trace import malformed

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from foam_viz.trace import Autosave, AutosaveError, Manifest, Trace, bundle, parts, record_batch
-from foam_viz.trace import autosave as autosaves
-from foam_viz.trace.checkpoints import CheckpointError, usable
+from foam_viz.trace import Autosave, AutosaveError, Manifest, Trace, record_batch
+from foam_viz.trace.disk import autosave as autosaves
+from foam_viz.trace.disk import bundle, parts
+from foam_viz.trace.disk.checkpoints import CheckpointError, usable
 
 
 def steps_of(directory: Path) -> list[int]:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from foam_viz.trace import BundleError, Trace, bundle, record_batch
+from foam_viz.trace import BundleError, Trace, record_batch
 from foam_viz.trace import manifest as manifests
-from foam_viz.trace.parts import Part, PartError, decode, encode, gaps, widest
+from foam_viz.trace.disk import bundle
+from foam_viz.trace.disk.parts import Part, PartError, decode, encode, gaps, widest
 
 PART = "tables/steps.00000000-00000000.arrow"
 

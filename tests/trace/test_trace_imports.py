@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foam_viz.trace import FactorInfo, Manifest, Trace, bundle, record_batch, summarize
+from foam_viz.trace import FactorInfo, Manifest, Trace, record_batch, summarize
+from foam_viz.trace.disk import bundle
 
 COUNTERS = ("checks", "evd_calls", "reuse_calls", "cap_refreshes")
 FACTORS = {"0.block_0.0": (0, 2, 32), "0.block_0.1": (1, 2, 64), "1.block_0.0": (0, 1, 10)}

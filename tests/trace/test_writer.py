@@ -16,8 +16,10 @@ import pytest
 import torch
 
 from foam_viz.optim.shampoo import Shampoo
-from foam_viz.trace import AutosaveError, Stream, Writer, bundle, stream, summarize
-from foam_viz.trace.stream import Sample, StreamFile
+from foam_viz.recording import stream
+from foam_viz.recording.stream import Sample, StreamFile
+from foam_viz.trace import AutosaveError, Stream, Writer, summarize
+from foam_viz.trace.disk import bundle
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -285,7 +287,7 @@ def test_numpy_pyarrow_and_torch_are_enough(tmp_path: Path):
                 allowed = {{"numpy", "pyarrow", "foam_viz", "tests"}} | sys.stdlib_module_names
                 if top not in allowed and not top.startswith("_sysconfigdata"):
                     raise ModuleNotFoundError(f"{{name}} is blocked")
-                if name.startswith("foam_viz.") and not name.startswith("foam_viz.trace"):
+                if name.startswith("foam_viz.") and not name.startswith(("foam_viz.trace", "foam_viz.recording")):
                     raise ModuleNotFoundError(f"{{name}} is blocked")
                 return None
 

@@ -12,7 +12,9 @@ from foam_viz.optim import linalg
 from foam_viz.optim.refresh import EveryCheck, Foam
 from foam_viz.optim.shampoo import Shampoo
 from foam_viz.optim.soap import SOAP
-from foam_viz.trace import Stream, Trace, Writer, bundle, stream
+from foam_viz.recording import stream
+from foam_viz.trace import Stream, Trace, Writer
+from foam_viz.trace.disk import bundle
 from foam_viz.trace.eigenbasis import turned
 from tests.trace import optimizers as layouts
 from tests.trace.libraries import library
@@ -175,8 +177,8 @@ def test_an_inverse_root_alone_tells_the_same(tmp_path: Path):
 
 
 def test_large_overlaps_are_pooled():
-    from foam_viz.trace.observe_matrices import snapshot
-    from foam_viz.trace.observe_views import Matrices
+    from foam_viz.recording.observe.matrices import snapshot
+    from foam_viz.recording.observe.views import Matrices
 
     generator = np.random.default_rng(0)
     basis = np.linalg.qr(generator.normal(size=(100, 100)))[0]
@@ -552,8 +554,8 @@ def test_a_stream_keeps_factors_and_gradients_whole(tmp_path: Path, dtype: torch
 @pytest.mark.parametrize("rule", ["shift", "floor"])
 def test_the_true_error_follows_the_rule_for_small_eigenvalues(tmp_path: Path, rule: str):
     """The recorder of the engine and the writer measure the same, in float64, with the optimizer's own floor."""
-    from foam_viz.engine.device import ThreadClock
-    from foam_viz.engine.recorder import Recorder, Schedule
+    from foam_viz.device import ThreadClock
+    from foam_viz.recording.recorder import Recorder, Schedule
 
     recorder = Recorder(Schedule(snapshot_period=1), ThreadClock())
     seen = []

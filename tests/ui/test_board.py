@@ -13,8 +13,8 @@ from foam_viz.figures import theme
 from foam_viz.figures.catalogue import BY_ID
 from foam_viz.figures.look import Look
 from foam_viz.figures.scene import Lane, Scene
-from foam_viz.ui import assets
-from foam_viz.ui.board import Looking
+from foam_viz.ui.board import assets
+from foam_viz.ui.board.board import Looking
 from foam_viz.ui.feed.deflated import joined
 from foam_viz.ui.feed.frame import encoded
 from tests.synthetic import SyntheticRun
@@ -33,7 +33,7 @@ def test_an_update_of_a_long_run_is_few_bytes(kinds: list[str], limit: int) -> N
 
 APP = """
 import streamlit as st
-from foam_viz.ui import assets, board
+from foam_viz.ui.board import assets, board
 
 assets.published = lambda: assets.Published("app/static/board-x", "app/static/plotly.js")
 board.board(key="board", source="sample:x", look={"factor": 0}, on_follow=lambda factor, lane: None)

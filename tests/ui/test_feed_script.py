@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from foam_viz.ui.assets import SOURCES
+from foam_viz.ui.board.assets import SOURCES
 
 SCRIPT = Path(__file__).with_name("feed_script.mjs")
 pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="needs node")

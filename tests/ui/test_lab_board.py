@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from foam_viz.engine import config
-from foam_viz.engine.config import Experiment
-from foam_viz.engine.run import Run
+from foam_viz.engine.worker.run import Run
+from foam_viz.experiment import config
+from foam_viz.experiment.config import Experiment
 from foam_viz.figures.catalogue import PANELS, panels_for
 from foam_viz.figures.panel import without_place
 from foam_viz.figures.scene import Lane
 from foam_viz.optim.catalogue import OPTIMIZERS
 from foam_viz.trace import Trace
-from foam_viz.ui.lab_head import awaited, cells
+from foam_viz.ui.lab.head import awaited, cells
 from tests.synthetic import SyntheticRun
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from streamlit.testing.v1 import AppTest
 
-from foam_viz.engine.commands import make
-from foam_viz.engine.hub import Hub
+from foam_viz.engine.server.hub import Hub
+from foam_viz.engine.wire.commands import make
 from tests.engine.conftest import until
 from tests.ui.test_pages import engines, lab, one_hub, press, settle, state, stepped  # noqa: F401 (fixtures)
 

@@ -12,13 +12,14 @@ from foam_viz import cli
 from foam_viz.analysis.comparison import compare
 from foam_viz.analysis.series import series
 from foam_viz.analysis.targets import last
-from foam_viz.figures import loss
+from foam_viz.figures.panels import loss
 from foam_viz.figures.scene import Lane, Scene
-from foam_viz.trace import Manifest, Trace, bundle, record_batch, summarize
+from foam_viz.trace import Manifest, Trace, record_batch, summarize
+from foam_viz.trace.disk import bundle
 from foam_viz.trace.final import final_of
 from foam_viz.trace.numbers import number
-from foam_viz.ui import lab_head
 from foam_viz.ui.feed import recorded
+from foam_viz.ui.lab import head as lab_head
 
 
 def _bursty(every: int, steps: int = 6000) -> Trace:

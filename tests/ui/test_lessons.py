@@ -6,13 +6,14 @@ from types import SimpleNamespace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from foam_viz.engine import config
+from foam_viz.experiment import config
 from foam_viz.lessons import measured
 from foam_viz.lessons.catalogue import LESSONS
 from foam_viz.lessons.lesson import Lesson
 from foam_viz.settings import Settings
-from foam_viz.ui import lesson_parts, server
-from foam_viz.ui import lessons as page
+from foam_viz.ui import server
+from foam_viz.ui.lessons import page
+from foam_viz.ui.lessons import parts as lesson_parts
 
 APP = Path(__file__).resolve().parents[2] / "app.py"
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from foam_viz.logs.reader import ColumnRule
+from foam_viz.logs.core.reader import ColumnRule
 from foam_viz.trace import Manifest, Trace
-from foam_viz.ui.logs_columns import LEFT_OUT, rows_of, rules_of
+from foam_viz.ui.run_logs.columns import LEFT_OUT, rows_of, rules_of
 
 
 def trace(*sources: str) -> Trace:

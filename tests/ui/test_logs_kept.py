@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foam_viz.logs.reader import Reading
+from foam_viz.logs.core.reader import Reading
 from foam_viz.trace import Manifest, Trace, record_batch
-from foam_viz.ui.logs_kept import Kept
+from foam_viz.ui.run_logs.kept import Kept
 
 
 @dataclass(eq=False)

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from foam_viz.engine import config, cost
-from foam_viz.engine.hub import Hub
-from foam_viz.engine.lab_run import LabRun
-from foam_viz.logs.reader import ColumnRule
+from foam_viz.engine.server.hub import Hub
+from foam_viz.engine.server.lab_run import LabRun
+from foam_viz.experiment import config, cost
+from foam_viz.logs.core.reader import ColumnRule
 from foam_viz.settings import Settings
 from foam_viz.trace import Manifest, Trace
-from foam_viz.ui import logs_sources, server
+from foam_viz.ui import server
+from foam_viz.ui.run_logs import sources as logs_sources
 from foam_viz.ui.session.logs import OPENS_WITH, Logs
 
 ROOT = Path(__file__).resolve().parents[2]

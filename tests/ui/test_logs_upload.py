@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foam_viz.ui.logs_sources import allowed_folder
-from foam_viz.ui.logs_upload import Uploads, safe_name
+from foam_viz.ui.run_logs.sources import allowed_folder
+from foam_viz.ui.run_logs.upload import Uploads, safe_name
 
 NAMES = {
     "run.csv": "run.csv",

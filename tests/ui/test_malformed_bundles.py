@@ -18,7 +18,7 @@ from foam_viz.figures.catalogue import PANELS
 from foam_viz.figures.look import Look
 from foam_viz.figures.panel import Drawing, PanelSpec
 from foam_viz.figures.scene import Lane, Scene
-from foam_viz.logs.reading import read_all
+from foam_viz.logs.core.reading import read_all
 from foam_viz.trace import TABLES, Trace, summarize
 from foam_viz.trace.schema import LARGEST_STEP
 from foam_viz.ui import isolation

@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from foam_viz.engine.hub import Hub
+from foam_viz.engine.server.hub import Hub
 from foam_viz.settings import Settings
 from foam_viz.tasks.catalogue import TASKS
-from foam_viz.ui import lab_board, lab_controls, lab_head, server
+from foam_viz.ui import server
+from foam_viz.ui.lab import board as lab_board
+from foam_viz.ui.lab import controls as lab_controls
+from foam_viz.ui.lab import head as lab_head
 from tests.engine.conftest import until
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from foam_viz.engine.data_folder import DataFolder, DataFolderInUse
-from foam_viz.engine.hub import Hub
+from foam_viz.engine.server.data_folder import DataFolder, DataFolderInUse
+from foam_viz.engine.server.hub import Hub
 from foam_viz.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from foam_viz.files import SAMPLE_RUNS
-from foam_viz.trace import bundle
-from foam_viz.ui import start
+from foam_viz.trace.disk import bundle
+from foam_viz.ui.start import page as start
 
 
 def test_the_live_run_is_the_recording_and_more() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from foam_viz.engine.hub import Hub
+from foam_viz.engine.server.hub import Hub
 from foam_viz.figures.look import Look
 from foam_viz.figures.scene import Scene
 from foam_viz.settings import Settings

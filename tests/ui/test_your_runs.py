@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from foam_viz.engine import your_runs
-from foam_viz.engine.hub import ControlRefused, Hub
-from foam_viz.trace import bundle
+from foam_viz.engine.server import your_runs
+from foam_viz.engine.server.hub import ControlRefused, Hub
+from foam_viz.trace.disk import bundle
 from foam_viz.ui.your_runs import name_of, zipped
 from tests.engine.conftest import until
 from tests.ui.test_pages import engines, lab, one_hub, press, settle, state  # noqa: F401 (fixtures)

@@ -17,10 +17,11 @@ from typing import Any
 import pyarrow as pa
 
 from foam_viz.analysis.replay import Grid, NoReplay, Replay, Setting, Summary
-from foam_viz.engine import children, protocol
+from foam_viz.engine import children
 from foam_viz.engine.replay import commands
 from foam_viz.engine.replay.commands import Calibrate, Command, Prepare, RunSetting, Stop, Summarize
-from foam_viz.trace.stream import Spacing
+from foam_viz.engine.wire import protocol
+from foam_viz.recording.stream import Spacing
 
 
 class Superseded(Exception):

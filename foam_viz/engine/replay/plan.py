@@ -34,9 +34,10 @@ from foam_viz.engine.replay.updates import update_errors
 from foam_viz.engine.replay.walk import PairStore, Row, Walker, held
 from foam_viz.optim import check, linalg
 from foam_viz.optim.precision import full_precision
-from foam_viz.trace import bundle, stream
+from foam_viz.recording import stream
+from foam_viz.recording.stream import Record
+from foam_viz.trace.disk import bundle
 from foam_viz.trace.manifest import Manifest
-from foam_viz.trace.stream import Record
 
 OVERLAP_BYTES, ROTATED_BYTES = 280_000_000, 60_000_000
 """Of what pairs of checks of one run keep: overlaps, and B as training measures it."""

@@ -19,12 +19,12 @@ import torch
 from foam_viz.analysis.calibrate import suggest
 from foam_viz.analysis.fronts import reference_settings
 from foam_viz.analysis.replay import MAP_ERROR_EVERY, NoReplay, Replay, default_map, tau_and_cap
-from foam_viz.engine import protocol
 from foam_viz.engine.replay import commands
 from foam_viz.engine.replay.commands import Calibrate, Command, Prepare, RunSetting, Stop, Summarize
 from foam_viz.engine.replay.plan import Plan, prepare_path
+from foam_viz.engine.wire import protocol
 from foam_viz.optim.fields import FieldError
-from foam_viz.trace.bundle import BundleError
+from foam_viz.trace.disk.bundle import BundleError
 
 KEPT_BYTES = 500_000_000
 """Of all runs that are ready, less what lies in files; those not asked for longest go."""

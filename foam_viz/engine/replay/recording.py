@@ -15,8 +15,8 @@ from torch import Tensor
 
 from foam_viz.analysis.replay import Grid, NoReplay, own_setting
 from foam_viz.optim import check, gram, linalg
+from foam_viz.recording.stream import Record, Sample
 from foam_viz.trace.manifest import FactorInfo, Manifest
-from foam_viz.trace.stream import Record, Sample
 
 MEMORY_BYTES = 600_000_000
 """What the matrices of one recording may take in memory; beyond it they lie in a file."""

@@ -12,9 +12,9 @@ from typing import Any
 from foam_viz.engine import store
 from foam_viz.engine.sweep.runner import RECORD
 from foam_viz.optim.fields import FieldError
-from foam_viz.trace import bundle
-from foam_viz.trace.bundle import BundleError
 from foam_viz.trace.counts import total
+from foam_viz.trace.disk import bundle
+from foam_viz.trace.disk.bundle import BundleError
 from foam_viz.trace.final import final_of
 
 

@@ -24,8 +24,8 @@ from typing import Any
 from foam_viz.engine import store
 from foam_viz.engine.sweep import worker
 from foam_viz.engine.sweep.spec import Sweep, SweepRun
-from foam_viz.trace import bundle
-from foam_viz.trace.bundle import BundleError
+from foam_viz.trace.disk import bundle
+from foam_viz.trace.disk.bundle import BundleError
 
 RECORD = "sweep.json"
 STOP = "stop"

@@ -20,7 +20,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from foam_viz.engine import config
+from foam_viz.experiment import config
 from foam_viz.optim import catalogue as optimizers
 from foam_viz.optim.fields import FieldError, unknown_key
 from foam_viz.tasks import catalogue as tasks

@@ -28,9 +28,9 @@ def train(name: str, config: Mapping[str, Any], out: str, stream: bool, stop: st
     """
     import torch
 
-    from foam_viz.engine.run import Run
-    from foam_viz.engine.stream_saver import StreamSaver
-    from foam_viz.trace.autosave import Autosave
+    from foam_viz.engine.worker.run import Run
+    from foam_viz.engine.worker.stream_saver import StreamSaver
+    from foam_viz.trace.disk.autosave import Autosave
 
     torch.set_num_threads(1)
     began = time.monotonic()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from foam_viz.analysis.study import OWN, WHAT_IF, Study
-from foam_viz.figures import raster
 from foam_viz.figures.panel import Drawing
+from foam_viz.figures.panels import raster
 from foam_viz.figures.scene import Scene
 
 

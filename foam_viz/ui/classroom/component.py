@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from foam_viz.ui import assets
+from foam_viz.ui.board import assets
 
 KEYS = ("next", "back", "predictions", "code", "runs", "close")
 """What a presenter's keys stand for."""

@@ -13,11 +13,12 @@ from foam_viz.figures.catalogue import BY_ID as PANELS
 from foam_viz.lessons import measured
 from foam_viz.lessons.catalogue import LESSONS
 from foam_viz.lessons.lesson import Lesson
-from foam_viz.ui import address, lesson_parts, session
+from foam_viz.ui import address, session
 from foam_viz.ui.classroom import link, results
 from foam_viz.ui.classroom.component import connection
 from foam_viz.ui.classroom.room import HOURS, Room, Shown, rooms
-from foam_viz.ui.lesson_sandbox import sandbox
+from foam_viz.ui.lessons import parts as lesson_parts
+from foam_viz.ui.lessons.sandbox import sandbox
 from foam_viz.ui.text import plain
 
 PAGE = "lessons"

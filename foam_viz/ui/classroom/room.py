@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from foam_viz.engine import store
-from foam_viz.engine.lab_run import LabRun
+from foam_viz.engine.server.lab_run import LabRun
 from foam_viz.lessons.lesson import Lesson
 from foam_viz.trace.counts import refreshes
 from foam_viz.trace.final import final_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from foam_viz.engine import store
-from foam_viz.engine.hub import Hub
+from foam_viz.engine.server.hub import Hub
 from foam_viz.figures.catalogue import BY_ID as PANELS
 from foam_viz.lessons import measured
 from foam_viz.lessons.catalogue import BY_ID as LESSONS

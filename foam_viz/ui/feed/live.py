@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from foam_viz.engine.config import Experiment
-from foam_viz.engine.hub import Hub
-from foam_viz.engine.lab_run import LabRun
+from foam_viz.engine.server.hub import Hub
+from foam_viz.engine.server.lab_run import LabRun
+from foam_viz.experiment.config import Experiment
 from foam_viz.figures.panel import PanelSpec
 from foam_viz.figures.scene import Band, Lane
-from foam_viz.ui import lab_head
-from foam_viz.ui.board import LaneChip
+from foam_viz.ui.board.board import LaneChip
 from foam_viz.ui.feed import presence
 from foam_viz.ui.feed.source import Gone, Moment, Status, incarnation_of, moment_of
+from foam_viz.ui.lab import head as lab_head
 
 _GONE = "The run of this link is no longer kept here."
 

@@ -12,7 +12,7 @@ from foam_viz.figures.panel import PanelSpec
 from foam_viz.figures.scene import Band, Lane
 from foam_viz.trace.counts import refreshes
 from foam_viz.trace.numbers import number
-from foam_viz.ui.board import LaneChip
+from foam_viz.ui.board.board import LaneChip
 from foam_viz.ui.feed.source import Gone, Head, Moment, Status, incarnation_of, moment_of
 from foam_viz.ui.isolation import isolated
 

@@ -15,7 +15,7 @@ from foam_viz.figures.catalogue import PANELS, panels_for
 from foam_viz.figures.panel import PanelSpec, without_place
 from foam_viz.figures.scene import Band, Lane
 from foam_viz.trace import TraceView
-from foam_viz.ui.board import LaneChip
+from foam_viz.ui.board.board import LaneChip
 
 Status = list[tuple[str, str, str]]
 Head = Callable[[Sequence[Lane], int | None], tuple[list[LaneChip], Status]]

@@ -10,11 +10,12 @@ from functools import lru_cache
 from hashlib import blake2b
 
 from foam_viz.engine import store
-from foam_viz.engine.config import Experiment
-from foam_viz.engine.hub import Hub
+from foam_viz.engine.server.hub import Hub
+from foam_viz.experiment.config import Experiment
 from foam_viz.figures.scene import Lane
 from foam_viz.files import SAMPLE_RUNS
-from foam_viz.trace import Trace, bundle
+from foam_viz.trace import Trace
+from foam_viz.trace.disk import bundle
 from foam_viz.trace.visible import shortened
 from foam_viz.ui.feed import lessons, protocol
 from foam_viz.ui.feed.live import AwaitedSource, LiveSource

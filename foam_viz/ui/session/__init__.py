@@ -10,10 +10,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from foam_viz.logs.limits import MEBIBYTE
-from foam_viz.ui import address, logs_reading
-from foam_viz.ui.logs_kept import Kept
-from foam_viz.ui.logs_upload import Uploads
+from foam_viz.logs.intake.limits import MEBIBYTE
+from foam_viz.ui import address
+from foam_viz.ui.run_logs import reading as logs_reading
+from foam_viz.ui.run_logs.kept import Kept
+from foam_viz.ui.run_logs.upload import Uploads
 from foam_viz.ui.server import hub, is_active, session_id
 from foam_viz.ui.session.browser import Browser, Browsers, is_secret
 from foam_viz.ui.session.lab import Lab

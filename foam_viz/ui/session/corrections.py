@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from foam_viz.logs.reader import ColumnRule
+from foam_viz.logs.core.reader import ColumnRule
 from foam_viz.trace import Trace
 
 MOST = 200

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from foam_viz.engine import commands, config, edits, releases
-from foam_viz.engine.commands import Change
-from foam_viz.engine.config import Experiment, LaneConfig
-from foam_viz.engine.edits import Edit
-from foam_viz.engine.hub import ControlRefused, HubFull, TooCostly
-from foam_viz.engine.lab_run import LabRun
+from foam_viz.engine.server.hub import ControlRefused, HubFull, TooCostly
+from foam_viz.engine.server.lab_run import LabRun
 from foam_viz.engine.store import is_identity
+from foam_viz.engine.wire import commands
+from foam_viz.engine.wire.commands import Change
+from foam_viz.experiment import config, edits, releases
+from foam_viz.experiment.config import Experiment, LaneConfig
+from foam_viz.experiment.edits import Edit
 from foam_viz.figures.look import LossAxis
 from foam_viz.optim import catalogue as optimizers
 from foam_viz.optim.fields import Field, FieldError

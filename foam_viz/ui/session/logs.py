@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from foam_viz.engine.lab_run import LabRun
+from foam_viz.engine.server.lab_run import LabRun
 from foam_viz.figures.look import LossAxis
 from foam_viz.files import SAMPLE_RUNS
 from foam_viz.optim.fields import FieldError
-from foam_viz.trace import Trace, bundle
+from foam_viz.trace import Trace
+from foam_viz.trace.disk import bundle
 from foam_viz.ui import address
 from foam_viz.ui.server import hub
 from foam_viz.ui.session.open_logs import OpenLogs, Source

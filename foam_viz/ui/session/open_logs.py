@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from foam_viz.logs import safe
-from foam_viz.logs.limits import Limits
-from foam_viz.logs.reader import Problem, Reading
+from foam_viz.logs.core.reader import Problem, Reading
+from foam_viz.logs.intake import safe
+from foam_viz.logs.intake.limits import Limits
 from foam_viz.trace import Trace
-from foam_viz.ui import logs_reading
-from foam_viz.ui.logs_kept import Kept
-from foam_viz.ui.logs_upload import Uploads
+from foam_viz.ui.run_logs import reading as logs_reading
+from foam_viz.ui.run_logs.kept import Kept
+from foam_viz.ui.run_logs.upload import Uploads
 from foam_viz.ui.session.corrections import Corrections, Rules
 
 MOST_RUNS = 500

@@ -12,8 +12,8 @@ from foam_viz.figures.threshold.front import WORKS
 from foam_viz.figures.threshold.surface import COLORS
 from foam_viz.optim.fields import FieldError
 from foam_viz.ui import session
-from foam_viz.ui.board import board
-from foam_viz.ui.own_sources import own_source
+from foam_viz.ui.board.board import board
+from foam_viz.ui.run_logs.own_sources import own_source
 from foam_viz.ui.server import hub
 from foam_viz.ui.session.threshold import Threshold
 from foam_viz.ui.text import plain

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from foam_viz.engine import store, your_runs
+from foam_viz.engine import store
+from foam_viz.engine.server import your_runs
 from foam_viz.files import SAMPLE_RUNS
+from foam_viz.recording.stream import STREAM_FOLDER
 from foam_viz.trace import Trace
-from foam_viz.trace.stream import STREAM_FOLDER
 from foam_viz.ui.server import hub
 from foam_viz.ui.session.logs import sample
 from foam_viz.ui.session.open_logs import OpenLogs

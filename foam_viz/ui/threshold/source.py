@@ -11,7 +11,7 @@ from foam_viz.figures.scene import Lane
 from foam_viz.figures.threshold.catalogue import panels_of
 from foam_viz.trace.counts import refreshes
 from foam_viz.trace.numbers import number
-from foam_viz.ui.board import LaneChip, LaneState
+from foam_viz.ui.board.board import LaneChip, LaneState
 from foam_viz.ui.feed.recorded import GONE
 from foam_viz.ui.feed.source import Gone, Moment, Status, incarnation_of, moment_of
 from foam_viz.ui.threshold.workbench import Workbench

@@ -17,12 +17,12 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from foam_viz.lessons.catalogue import BY_ID
-from foam_viz.ui import lesson_parts
 from foam_viz.ui.classroom.room import Room, Rooms, Shown
 from foam_viz.ui.classroom.socket import ADDRESS, ClassSocket
 from foam_viz.ui.feed.feed import Feed
 from foam_viz.ui.feed.route import GuardedRoute
 from foam_viz.ui.feed.sources import Sources
+from foam_viz.ui.lessons import parts as lesson_parts
 from tests.ui.feed.client import Client
 
 LESSON = BY_ID["how-stale"]

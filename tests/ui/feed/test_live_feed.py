@@ -13,8 +13,8 @@ from websockets.exceptions import InvalidStatus
 
 from benchmarks.server import Server
 from benchmarks.visitors import Visitor
-from foam_viz.engine.commands import make
-from foam_viz.engine.hub import Hub
+from foam_viz.engine.server.hub import Hub
+from foam_viz.engine.wire.commands import make
 from foam_viz.settings import Settings
 from foam_viz.ui.feed import presence
 from foam_viz.ui.feed.feed import Feed

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from foam_viz.logs.limits import Limits
-from foam_viz.logs.reader import ColumnRule
-from foam_viz.ui.logs_kept import Kept
-from foam_viz.ui.logs_upload import Uploads
+from foam_viz.logs.core.reader import ColumnRule
+from foam_viz.logs.intake.limits import Limits
+from foam_viz.ui.run_logs.kept import Kept
+from foam_viz.ui.run_logs.upload import Uploads
 from foam_viz.ui.session import Session
 from foam_viz.ui.session.browser import Browser, Browsers, is_secret
 from foam_viz.ui.session.open_logs import LogServices, Source

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from foam_viz.logs.reader import ColumnRule
+from foam_viz.logs.core.reader import ColumnRule
 from foam_viz.trace import Manifest, Trace
 from foam_viz.ui.session import corrections
 from foam_viz.ui.session.corrections import Corrections

@@ -1,0 +1,176 @@
+"""The runs that a browser has made, as they lie on the disk: found again, renamed, deleted. Imports no torch.
+
+``<data>/runs/<view id>/control.json`` says who steers a run and what it is called;
+``<data>/owners/<fingerprint>/<view id>`` is an empty file for each run of a browser, so that a list of one browser's
+runs need not look through those of all.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from foam_viz.engine import store
+from foam_viz.engine.server.data_folder import weigh
+from foam_viz.engine.server.lab_run import LabRun
+from foam_viz.experiment import config
+from foam_viz.experiment.config import Experiment
+from foam_viz.trace.disk.parts import TABLES_FOLDER, parse_name
+
+MAXIMUM_NAME = 80
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A run on the disk.
+
+    Attributes:
+        view_id: Who knows it may watch.
+        experiment: What is trained.
+        device: What it was asked to train on.
+        key_fingerprint: Of its control key.
+        owner: Fingerprint of the browser that made it; empty where none is known.
+        name: What its owner calls it; empty for none.
+        created: When it was made, in ISO 8601; empty where that is not known.
+    """
+
+    view_id: str
+    experiment: Experiment
+    device: str
+    key_fingerprint: str
+    owner: str
+    name: str
+    created: str
+
+
+@dataclass(frozen=True)
+class YourRun:
+    """A run in the list of its owner.
+
+    Attributes:
+        saved: The run.
+        step: The last step that is saved.
+        size: On the disk, in bytes.
+        changed: When a file of it was written last, in seconds since 1970.
+    """
+
+    saved: SavedRun
+    step: int
+    size: int
+    changed: float
+
+
+class History:
+    """The saved runs of a data directory.
+
+    Args:
+        data_directory: Of the installation.
+    """
+
+    def __init__(self, data_directory: Path) -> None:
+        self._root = data_directory
+        self._owners = data_directory / "owners"
+
+    def note(self, run: LabRun) -> None:
+        """Writes down whose a new run is. Where nothing can be written, the engine says that autosave is off."""
+        control = {
+            "key_sha256": run.key_fingerprint,
+            "device": run.device,
+            "owner_sha256": run.owner,
+            "name": run.name,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        with suppress(OSError):
+            folder = self._folder(run.view_id)
+            folder.mkdir(parents=True, exist_ok=True)
+            store.write_json(folder / store.CONTROL, control)
+            mark = self._owners / run.owner / run.view_id
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+
+    def find(self, view_id: str) -> SavedRun | None:
+        """A saved run; None where there is none, or none that can be read."""
+        folder = self._folder(view_id)
+        experiment, control = store.read_json(folder / store.EXPERIMENT), store.read_json(folder / store.CONTROL)
+        if experiment is None or control is None:
+            return None
+        try:
+            return SavedRun(
+                view_id,
+                config.from_json(experiment),
+                _text(control, "device") or "auto",
+                control["key_sha256"],
+                _text(control, "owner_sha256"),
+                _text(control, "name"),
+                _text(control, "created"),
+            )
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    def of(self, owner: str) -> list[YourRun]:
+        """The runs of a browser in which a step was made, those that changed last first.
+
+        Args:
+            owner: Fingerprint of the browser.
+        """
+        found = []
+        for view_id in self._marks(owner):
+            saved = self.find(view_id)
+            if saved is None:
+                if not self._folder(view_id).exists():
+                    self.forget(owner, view_id)
+            elif saved.owner == owner and (step := last_step(self._folder(view_id))):
+                changed, size = weigh(self._folder(view_id))
+                found.append(YourRun(saved, step, size, changed))
+        return sorted(found, key=lambda run: run.changed, reverse=True)
+
+    def rename(self, view_id: str, name: str) -> str:
+        """Gives a run another name, and returns it as it is kept: one line, of 80 characters at most.
+
+        Raises:
+            OSError: Nothing can be written.
+        """
+        path = self._folder(view_id) / store.CONTROL
+        kept = " ".join(name.split())[:MAXIMUM_NAME]
+        store.write_json(path, {**(store.read_json(path) or {}), "name": kept})
+        return kept
+
+    def forget(self, owner: str, view_id: str) -> None:
+        """Takes a run from the list of its owner."""
+        with suppress(OSError):
+            (self._owners / owner / view_id).unlink()
+
+    def _marks(self, owner: str) -> list[str]:
+        try:
+            return [name for name in os.listdir(self._owners / owner) if store.is_identity(name)]
+        except OSError:
+            return []
+
+    def _folder(self, view_id: str) -> Path:
+        return store.run_directory(self._root, view_id)
+
+
+def last_step(folder: Path) -> int:
+    """The last step that is saved of a run, over all lanes; 0 where there is none. Reads one part a lane."""
+    return max((_last_of_lane(lane / TABLES_FOLDER) for lane in folder.glob("lane-*")), default=0)
+
+
+def _last_of_lane(tables: Path) -> int:
+    parts = [part for path in tables.glob("steps.*") if (part := parse_name(path.name)) is not None]
+    for part in sorted(parts, key=lambda part: (part.last, part.width), reverse=True):
+        # A part may be merged away meanwhile, or be torn.
+        with suppress(OSError, pa.ArrowException, KeyError, IndexError), pa.memory_map(str(tables / part.name)) as file:
+            return int(pa.ipc.open_file(file).read_all()["step"][-1].as_py())
+    return 0
+
+
+def _text(control: Mapping[str, Any], name: str) -> str:
+    value = control.get(name)
+    return value if isinstance(value, str) else ""

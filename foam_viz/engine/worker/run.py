@@ -1,0 +1,331 @@
+"""One run: a task, a model, an optimizer and a recorder, advanced step by step."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from foam_viz import __version__
+from foam_viz import device as devices
+from foam_viz.experiment import edits as edited
+from foam_viz.experiment.edits import Edit
+from foam_viz.experiment.run_fields import RUN_FIELDS, learning_rate_factor
+from foam_viz.optim import catalogue as optimizers
+from foam_viz.optim import editing
+from foam_viz.optim.factored import FactoredOptimizer
+from foam_viz.optim.grouping import hidden_matrices
+from foam_viz.optim.shampoo import Shampoo
+from foam_viz.recording.factor_stream import FactorStream
+from foam_viz.recording.recorder import Recorder, Schedule
+from foam_viz.recording.stream import Sample
+from foam_viz.tasks import catalogue as tasks
+from foam_viz.trace.manifest import FactorInfo, Manifest
+
+# On a GPU losses stay on the device until this many have gathered: reading each would make the host wait for the
+# device at every step. It is a count of steps, so a run's rows do not depend on the clock.
+_DEVICE_LOSSES = 10
+
+
+class Run:
+    """A run is a function of its configuration: same configuration, same machine, same numbers.
+
+    Args:
+        config: ``task``, ``task_settings``, ``run_settings``, ``optimizer``, ``optimizer_settings``, all complete, and
+            ``edits`` where there are some.
+        run_id: The identity that its trace carries.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        schedule: When what is recorded.
+        followed: Position of the followed factor; None follows the largest factor of the first matrix.
+        recording: False measures nothing but the loss: what the recorder costs is measured against this.
+        stream: Whether the factor stream is kept, where the optimizer has inverse roots: see ``engine.factor_stream``.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        *,
+        run_id: str,
+        device: str = "cpu",
+        schedule: Schedule | None = None,
+        followed: int | None = None,
+        recording: bool = True,
+        stream: bool = False,
+    ) -> None:
+        self.config = dict(config)
+        self.run_id = run_id
+        self.device = devices.choose(device)
+        self.step = 0
+        self.status = "paused"
+        self.diverged_step: int | None = None
+        self.refreshed = self.checked = False
+        run_settings = config["run_settings"]
+        self._last_step = run_settings["steps"]
+        self.task = tasks.find(config["task"]).build(
+            config["task_settings"],
+            seed=run_settings["seed"],
+            device=self.device,
+            precision=run_settings["precision"],
+        )
+        self.model = self.task.model()
+        spec = optimizers.find(config["optimizer"])
+        self.optimizer = spec.build(self._parameters(), config["optimizer_settings"])
+        self.take_edits(map(edited.from_json, config.get("edits", ())))
+        self.clock = devices.clock(self.task.device)
+        self._seconds_before = 0.0
+        self.factors = self._factor_infos()
+        if followed is None and self.factors:
+            followed = default_followed(self.factors)
+        self.recorder = Recorder(schedule or Schedule(), self.clock, followed)
+        self._recording = recording
+        if self.factors and recording:
+            self.optimizer.observer = self.recorder.on_check
+        self._stream = (
+            FactorStream(self.optimizer, self.factors, config["optimizer_settings"]["period"])
+            if stream and isinstance(self.optimizer, Shampoo) and self.factors
+            else None
+        )
+        self._pictured = tasks.find(config["task"]).picture
+        self._losses: list[tuple[int, Tensor, float, float | None, float, int | None]] = []
+        self._gather = 1 if self.device == "cpu" else _DEVICE_LOSSES
+
+    def _parameters(self) -> Iterable[Any]:
+        """Parameters or groups of them: where matrices alone are preconditioned, embeddings and heads go to AdamW."""
+        if self.config["optimizer_settings"].get("precondition") == "matrices":
+            return hidden_matrices(self.model, self.task.heads(self.model))
+        return self.model.parameters()
+
+    def _factor_infos(self) -> tuple[FactorInfo, ...]:
+        if not isinstance(self.optimizer, FactoredOptimizer):
+            return ()
+        # Factors count parameters in the order of the groups, which need not be that of the model.
+        name_of = {id(parameter): name for name, parameter in self.model.named_parameters()}
+        names = [name_of[id(parameter)] for group in self.optimizer.param_groups for parameter in group["params"]]
+        return tuple(
+            FactorInfo(
+                id=factor.id,
+                parameter=names[factor.parameter],
+                block=factor.block,
+                dim=factor.dim,
+                order=factor.order,
+                size=factor.size,
+            )
+            for factor in self.optimizer.factors()
+        )
+
+    def take_edits(self, edits: Iterable[Edit]) -> None:
+        """Have these edits and no others from the next step on; those of steps that were made are as they were."""
+        self._edits = tuple(edits)
+        told = [replace(edit, lane=None).to_json() for edit in self._edits]
+        self.config = {**{k: v for k, v in self.config.items() if k != "edits"}, **({"edits": told} if told else {})}
+
+    def _edit(self, step: int) -> None:
+        """Bring the optimizer to the settings of a step, and record what changes there."""
+        new = [edit for edit in self._edits if edit.step == step]
+        if not new:
+            return
+        both = {**self.config["run_settings"], **self.config["optimizer_settings"]}
+        fields = {f.name: f for f in (*optimizers.find(self.config["optimizer"]).all_fields, *RUN_FIELDS)}
+        before = edited.in_force(both, self._edits, step - 1)
+        after = edited.in_force(both, self._edits, step)
+        own = self.config["optimizer_settings"]
+        editing.edit(self.optimizer, {edit.setting: after[edit.setting] for edit in new if edit.setting in own})
+        for name in dict.fromkeys(edit.setting for edit in new if before[edit.setting] != after[edit.setting]):
+            field, value = fields[name], after[name]
+            self.recorder.events.add(
+                {
+                    "step": step,
+                    "kind": "edit",
+                    "factor": None,
+                    "setting": name,
+                    "value": float(value) if isinstance(value, int | float) else None,
+                    "message": f"{field.symbol or field.label} from {field.format(before[name])} to "
+                    f"{field.format(value)}.",
+                }
+            )
+
+    def _learning_rate(self, step: int) -> float:
+        run_settings = edited.in_force(self.config["run_settings"], self._edits, step)
+        settings = edited.in_force(self.config["optimizer_settings"], self._edits, step)
+        return settings["lr"] * learning_rate_factor(run_settings, step)
+
+    @property
+    def live(self) -> bool:
+        """True while another step can be made."""
+        return self.status not in ("diverged", "finished")
+
+    def next_is_check(self) -> bool:
+        """True where the next step is a check step of some factor."""
+        return bool(self.factors) and self.optimizer.next_is_check()
+
+    def advance(self) -> None:
+        """One step of training, recorded. Sets ``checked`` and ``refreshed`` for what happened in it."""
+        step = self.step + 1
+        self._edit(step)
+        learning_rate = self._learning_rate(step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.checked = self.next_is_check()
+        before = self.recorder.decompositions
+        loss = self.task.loss(self.model, self.task.batch(step))
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.clock.start()
+        self.optimizer.step()
+        self.clock.stop()
+        self.step = step
+        if self.factors and self._recording:
+            self.recorder.after_step(step, self.optimizer)
+        if self._stream is not None:
+            self._stream.after_step(step)
+        self.refreshed = self.recorder.decompositions > before
+        held_out = None
+        if self._recording and (step == 1 or step % self.recorder.schedule.held_out_period == 0):
+            # SPlus is evaluated with the mean of its weights, the others with the weights.
+            with getattr(self.optimizer, "evaluation_weights", nullcontext)():
+                held_out = float(self.task.held_out_loss(self.model, step))
+        if self._pictured and self._recording and (step == 1 or step % self.recorder.schedule.picture_period == 0):
+            self.recorder.picture(step, self.task.picture(self.model, step))
+        seconds = self.clock.seconds()
+        self._losses.append(
+            (
+                step,
+                loss.detach(),
+                learning_rate,
+                held_out,
+                seconds,
+                self.recorder.decompositions if self.factors else None,
+            )
+        )
+        if len(self._losses) >= self._gather:
+            self._read_losses()
+        if self.live and step >= self._last_step:
+            self._read_losses()
+            self.status = "finished" if self.live else self.status
+
+    def _read_losses(self) -> None:
+        """Brings the gathered losses to the host; the first that is not finite ends the run, marked diverged."""
+        if not self._losses:
+            return
+        values = (
+            [float(self._losses[0][1])]
+            if len(self._losses) == 1
+            else torch.stack([row[1] for row in self._losses]).tolist()
+        )
+        for (step, _, learning_rate, held_out, seconds, decompositions), value in zip(
+            self._losses, values, strict=True
+        ):
+            self.recorder.steps.add(
+                {
+                    "step": step,
+                    "loss": value,
+                    "held_out_loss": held_out,
+                    "learning_rate": learning_rate,
+                    "optimizer_seconds": seconds,
+                    "decompositions": decompositions,
+                }
+            )
+            if not math.isfinite(value):
+                self.status, self.diverged_step, self.step = "diverged", step, step
+                self.recorder.events.add(
+                    {
+                        "step": step,
+                        "kind": "diverged",
+                        "factor": None,
+                        "value": value,
+                        "message": f"The loss of step {step} is {value}: the run stopped. A smaller learning rate or "
+                        "more damping may help.",
+                    }
+                )
+                break
+        self._losses = []
+
+    def follow(self, position: int) -> None:
+        """Follows another factor from the next step on."""
+        if self.factors:
+            self.recorder.followed = min(max(position, 0), len(self.factors) - 1)
+
+    def drain(self) -> dict[str, pa.Table]:
+        """The rows since the last drain."""
+        self._read_losses()
+        return self.recorder.drain()
+
+    def tell(self, kind: str, message: str, value: float | None = None) -> None:
+        """Record an event of the run as a whole."""
+        event = {"step": self.step, "kind": kind, "factor": None, "value": value, "message": message}
+        self.recorder.events.add(event)
+
+    @property
+    def streams(self) -> bool:
+        """Whether the factor stream is kept."""
+        return self._stream is not None
+
+    def drain_stream(self) -> list[list[Sample]]:
+        """The samples of the factor stream since the last drain, a list a step; empty where none is kept."""
+        return [] if self._stream is None else self._stream.drain()
+
+    def manifest(self, *, name: str | None = None, shared_machine: bool = False) -> Manifest:
+        """What the trace says of the run as a whole, now."""
+        spec = optimizers.find(self.config["optimizer"])
+        return Manifest(
+            run_id=self.run_id,
+            name=name or spec.label,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            task=self.config["task"],
+            optimizer=self.config["optimizer"],
+            config=self.config,
+            factors=self.factors,
+            picture=self._pictured or "",
+            loss_floor=self.task.loss_floor,
+            device=self.device,
+            hardware=devices.hardware(self.device),
+            software={
+                "foam_viz": __version__,
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
+            status=self.status,
+            diverged_step=self.diverged_step,
+            shared_machine=shared_machine,
+            recorder=self.recorder.schedule.to_json(),
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Everything a continuation needs, of tensors and plain values alone (``weights_only=True`` reads it)."""
+        return {
+            "step": self.step,
+            "status": self.status,
+            "diverged_step": self.diverged_step,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "seconds": self.clock.seconds(),
+            "decompositions": self.recorder.decompositions,
+            "followed": self.recorder.followed,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continues from :meth:`state`."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.status, self.diverged_step = state["step"], state["status"], state["diverged_step"]
+        self.clock.restore(state["seconds"])
+        self.recorder.decompositions = state["decompositions"]
+        self.recorder.followed = state["followed"]
+        if self.factors:
+            self.recorder.last_decomposition = {
+                i: factor.last_decomposition_step for i, factor in enumerate(self.optimizer.factors())
+            }
+
+
+def default_followed(factors: tuple[FactorInfo, ...]) -> int:
+    """The left factor of the largest matrix: where staleness is easiest to see."""
+    matrices = [i for i, factor in enumerate(factors) if factor.order == 2 and factor.dim == 0]
+    return max(matrices or range(len(factors)), key=lambda i: factors[i].size)

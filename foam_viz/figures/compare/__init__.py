@@ -1,0 +1,1 @@
+"""Panels that hold many runs against each other."""

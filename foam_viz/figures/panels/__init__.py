@@ -1,0 +1,1 @@
+"""One file a panel of a single look: loss, factors, damping, spectrum."""

@@ -1,0 +1,135 @@
+"""One panel of every lane, side by side on the same axes: what the followed factor of one lane does in the others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from foam_viz.figures import encode, theme
+from foam_viz.figures.panel import Drawing
+from foam_viz.figures.panels import damping, overlap, raster
+from foam_viz.figures.panels.waiting import why_empty
+from foam_viz.figures.scene import Lane, Scene
+
+KINDS: Mapping[str, tuple[str, Callable[[Scene], Drawing]]] = {
+    "overlap": ("Eigenbasis drift", overlap.draw),
+    "damping": ("Damping and drift", damping.draw),
+    "raster": ("Refresh raster", raster.draw),
+}
+"""What can be set side by side: its title and the panel that draws it."""
+
+_GAP = 0.035
+"""Share of the width between two lanes."""
+_LETTERS = 110
+"""Letters of all names beside each other that a card across the page has room for."""
+
+
+def draw(scene: Scene) -> Drawing:
+    """The chosen panel of every lane that has it; the same factor in each, by its name and size."""
+    title, panel = KINDS[scene.look.side_by_side]
+    target = scene.followed
+    drawn: list[tuple[Lane, Drawing]] = []
+    without = []
+    for lane in scene.lanes:
+        factor = None
+        if target is not None:
+            factor = target[1] if lane is target[0] else lane.like(*target)
+        drawing = panel(replace(scene, lanes=[lane], look=replace(scene.look, lane=lane.position, factor=factor)))
+        if drawing.figure is None:
+            without.append(lane.label)
+        else:
+            drawn.append((lane, drawing))
+    if not drawn:
+        return Drawing(empty=why_empty(scene, f"{title} of every lane", single=scene.look.side_by_side != "raster"))
+    width = 1 / len(drawn)
+    figure: dict[str, Any] = {"data": [], "layout": encode.layout(f"{scene.look.side_by_side} {len(drawn)}")}
+    shared: dict[str, list[float]] = {}
+    names = []
+    for place, (lane, drawing) in enumerate(drawn):
+        part = [place * width + (_GAP if place else 0), (place + 1) * width]
+        _add(figure, drawing.figure, place, part, shared)
+        names.append(_name(lane, sum(part) / 2, _LETTERS // len(drawn)))
+    layout = figure["layout"]
+    layout["annotations"] = names
+    layout["margin"] = {"l": 60, "r": 14, "t": 30, "b": 40}
+    layout["hovermode"] = "closest"
+    for name in shared:  # one range for all, so that heights compare
+        for axis in layout.values():
+            if isinstance(axis, dict) and axis.get("meta_shared") == name:
+                axis["range"] = shared[name]
+    for axis in layout.values():
+        if isinstance(axis, dict):
+            axis.pop("meta_shared", None)
+    followed = target[0].factor_name(target[1]) if target and scene.look.side_by_side != "raster" else ""
+    parts = [f"{title}, {len(drawn)} lane{'s' if len(drawn) > 1 else ''}", followed]
+    if without:
+        parts.append(f"nothing to show of {', '.join(without)}")
+    moments = list(dict.fromkeys(drawing.moment for _, drawing in drawn))
+    moment = moments[0] if len(moments) == 1 else "; ".join(f"{lane.label}: {d.moment}" for lane, d in drawn)
+    return Drawing(figure=figure, reading="; ".join(filter(None, parts)), moment=moment)
+
+
+def _name(lane: Lane, x: float, most: int) -> dict[str, Any]:
+    label = lane.label if len(lane.label) <= most else lane.label[: most - 1].rstrip() + "…"
+    return encode.note(
+        encode.escape(label), x, 1, xref="paper", yref="paper", xanchor="center", yanchor="bottom", yshift=6,
+        font={"size": 12, "color": theme.lane(lane.position).colour}, hovertext=encode.escape(lane.label),
+        captureevents=True,
+    )  # fmt: skip
+
+
+_AXIS = re.compile(r"([xy])axis(\d*)")
+
+
+def _add(
+    figure: dict[str, Any], single: dict[str, Any], place: int, part: list[float], shared: dict[str, list[float]]
+) -> None:
+    """Put the figure of one lane into a part of the width: its axes get numbers of their own."""
+    own = {name: axis for name, axis in single["layout"].items() if _AXIS.fullmatch(name)}
+
+    def number(axis: str) -> str:
+        """The name of an axis, such as "y2", in the whole figure."""
+        kind, own_number = axis[0], int(axis[1:] or 1)
+        moved = own_number + 10 * place
+        return f"{kind}{moved if moved > 1 else ''}"
+
+    for trace in single["data"]:
+        if (trace.get("meta") or {}).get("series") == "legend":
+            continue
+        moved = {**trace, "xaxis": number(trace.get("xaxis", "x")), "yaxis": number(trace.get("yaxis", "y"))}
+        if "colorbar" in moved:
+            del moved["colorbar"]
+            moved["showscale"] = False
+        figure["data"].append({**moved, "showlegend": False})
+    for name, axis in own.items():
+        kind, own_number = _AXIS.fullmatch(name).groups()
+        moved = dict(axis)
+        if kind == "x":
+            moved["domain"] = part
+            moved["anchor"] = number(axis.get("anchor", "y"))
+            moved["nticks"] = 4
+        else:
+            moved["anchor"] = number("x")
+            if place:
+                moved["title"] = {**moved.get("title", {}), "text": ""}
+                moved["showticklabels"] = False
+        if "scaleanchor" in moved:
+            moved["scaleanchor"] = number(moved["scaleanchor"])
+            moved["constraintoward"] = "top"
+        if moved.get("range") and kind + own_number != "x" and moved.get("visible", True) and not axis.get("ticktext"):
+            low, high = moved["range"]
+            known = shared.setdefault(name, [low, high])
+            if low <= high:
+                shared[name] = [min(known[0], low), max(known[1], high)]
+                moved["meta_shared"] = name
+        elif kind == "x" and moved.get("range") and moved.get("type") != "category":
+            known = shared.setdefault(name, list(moved["range"]))
+            shared[name] = [min(known[0], moved["range"][0]), max(known[1], moved["range"][1])]
+            moved["meta_shared"] = name
+        figure["layout"][f"{kind}axis{number(kind + own_number)[1:]}"] = moved
+    for shape in single["layout"].get("shapes", ()):
+        moved = {**shape, "yref": number(shape.get("yref", "y")) if shape.get("yref") != "paper" else "paper"}
+        moved["xref"] = f"{number('x')} domain" if shape.get("xref") == "paper" else number(shape.get("xref", "x"))
+        figure["layout"].setdefault("shapes", []).append(moved)

@@ -1,0 +1,1 @@
+"""Text, tables, JSON and binary records to values; knows no format of a program."""

@@ -1,0 +1,102 @@
+"""Reads this project's optimizers: factors that count their checks, in banks that hold the matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from foam_viz.recording.observe.views import (
+    FactorView,
+    Matrices,
+    Parameters,
+    Reading,
+    Source,
+    measured,
+    precision,
+    to_host,
+)
+from foam_viz.trace.manifest import FactorInfo
+
+
+class _Factor(FactorView):
+    def __init__(self, info: FactorInfo, parameter: Any, factor: Any, optimizer: Any) -> None:
+        super().__init__(info, parameter)
+        self.factor, self._optimizer = factor, optimizer
+        self.checks = 0
+
+    def reading(self, step: int) -> Reading | None:
+        factor = self.factor
+        if factor.checks == self.checks:
+            return None
+        self.checks = factor.checks
+        return Reading(
+            checks=factor.checks,
+            decompositions=factor.decompositions,
+            reuses=factor.reuses,
+            cap_refreshes=factor.cap_refreshes,
+            decision=factor.reason,
+            epsilon=measured(factor.epsilon),
+            proxy=measured(factor.proxy),
+            relative_condition=measured(factor.relative_condition),
+            alpha=measured(factor.alpha),
+            residual=measured(factor.residual),
+            last_decomposition_step=factor.last_decomposition_step,
+        )
+
+    def matrices(self) -> Matrices | None:
+        for bank in self._optimizer.banks():
+            for row, factor in enumerate(bank.factors):
+                if factor is self.factor:
+                    known = factor.last_decomposition_step is not None
+                    # Where no policy measures it, a bank keeps the inverse root alone.
+                    whole = known and bank.basis is not None and getattr(factor, "keeps_basis", True)
+                    whole_matrix = bank.current([row])[0]  # which completes the statistics too
+                    return Matrices(
+                        current=to_host(whole_matrix),
+                        statistics=to_host(bank.statistics[row]),
+                        beta=bank.decay,
+                        steps=bank.steps(row),
+                        precision=precision(bank.statistics),
+                        basis=to_host(bank.basis[row]) if whole else None,
+                        eigenvalues=to_host(bank.spectrum([row])[0]) if known else None,
+                        inverse=to_host(bank.inverse_root[row]) if known and not whole else None,
+                        epsilon=measured(factor.epsilon),
+                        root=bank.root,
+                        floor=getattr(bank, "floor", None),
+                    )
+        return None
+
+
+class ProjectSource(Source):
+    """Optimizers of ``foam_viz.optim``: ``factors()`` with counters, and ``banks()`` with the matrices."""
+
+    def _find(self, known: set[str]) -> Iterator[FactorView]:
+        optimizer = self._parameters.optimizer
+        parameters = list(self._parameters)
+        for factor in optimizer.factors():
+            number, name, parameter, _ = parameters[factor.parameter]
+            info = FactorInfo(
+                id=f"{number}.block_{factor.block}.{factor.dim}",
+                parameter=name,
+                block=factor.block,
+                dim=factor.dim,
+                order=factor.order,
+                size=factor.size,
+            )
+            yield _Factor(info, parameter, factor, optimizer)
+
+    def readings(self, step: int) -> list[tuple[FactorView, Reading]]:
+        """Return what the factors show after a step."""
+        # Without a call for each factor: most steps check none.
+        moved = [view for view in self.views if view.factor.checks != view.checks]
+        return [(view, view.reading(step)) for view in moved]
+
+
+def read_project(parameters: Parameters) -> Source | None:
+    """The factors of this project's optimizers, None for others."""
+    optimizer = parameters.optimizer
+    if not (callable(getattr(optimizer, "factors", None)) and callable(getattr(optimizer, "banks", None))):
+        return None
+    wanted = ("checks", "decompositions", "reuses", "last_decomposition_step")
+    fits = all(hasattr(factor, name) for factor in optimizer.factors() for name in wanted)
+    return ProjectSource(parameters) if fits else None

@@ -1,0 +1,1 @@
+"""Bundles: how a trace lies on the disk."""

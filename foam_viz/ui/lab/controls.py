@@ -1,0 +1,260 @@
+"""The strip above the panels: run, stop, step, and what the panels look at.
+
+Everything acts through callbacks, so a click is carried out before the page is drawn.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import streamlit as st
+
+from foam_viz.engine.server.lab_run import LabRun
+from foam_viz.figures.look import LossAxis
+from foam_viz.trace.disk import bundle
+from foam_viz.trace.model import Trace
+from foam_viz.ui.refusals import refusals
+from foam_viz.ui.server import hub
+from foam_viz.ui.session.lab import Lab, begun
+from foam_viz.ui.text import plain
+
+SPEEDS: dict[str, float | None] = {"1 step/s": 1.0, "5 steps/s": 5.0, "25 steps/s": 25.0, "Full speed": None}
+_RESET = "A new run at step 0 with these settings. The old one is paused and kept: see Your runs."
+LOSS_AXES: dict[LossAxis, str] = {
+    "step": "Step",
+    "optimizer_seconds": "Optimizer seconds",
+    "decompositions": "Decompositions",
+}
+
+
+def controls(state: Lab, run: LabRun | None) -> None:
+    """The buttons, and what they could not do."""
+    mine = state.may_control(run)
+    running = run is not None and (run.running or run.queued)
+    ended = run is not None and run.ended
+    stopped = state.stopped_by(run)
+    idle = mine and not running and not ended and not stopped
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", key="strip"):
+        _button(state, "Start", "start", idle, "play_arrow", "Trains until you pause.", primary=True)
+        _button(state, "Pause", "pause", mine and running, "pause", "Stops after the step at hand.")
+        _button(state, "Step", "step", idle, "skip_next", "One step of every lane.")
+        _button(state, "To check", "check", idle, "fact_check", "Runs to the next check of any lane.")
+        _button(state, "To refresh", "refresh", idle, "autorenew", "Runs to the next decomposition of any lane.")
+        reset = mine and run is not None and not state.stopped_by(None)
+        _button(state, "Reset", "reset", reset, "restart_alt", _RESET)
+        _speed(state, run, mine)
+        _share(run)
+    with st.container(key="messages"):  # a place of its own: a message must not move the board, which would mount anew
+        _messages(state, run, mine)
+
+
+def _button(
+    state: Lab, label: str, command: str, enabled: bool, icon: str, help_text: str, *, primary: bool = False
+) -> None:
+    st.button(
+        label,
+        key=f"do-{command}",
+        icon=f":material/{icon}:",
+        on_click=state.command,
+        args=(command,),
+        disabled=not enabled,
+        help=help_text,
+        type="primary" if primary else "secondary",
+    )
+
+
+def _speed(state: Lab, run: LabRun | None, mine: bool) -> None:
+    names = {speed: name for name, speed in SPEEDS.items()}
+    speed = state.speed_of(run)
+    other = f"{speed:g} steps/s" if speed not in names else None  # of a run that was made elsewhere
+    st.session_state["speed"] = other or names[speed]
+
+    def chosen() -> None:
+        if st.session_state["speed"] not in SPEEDS:
+            return
+        state.speed = SPEEDS[st.session_state["speed"]]
+        if state.view_id:
+            state.command("speed", steps_per_second=state.speed)
+
+    st.selectbox(
+        "Speed",
+        [*SPEEDS, *filter(None, [other])],
+        key="speed",
+        on_change=chosen,
+        label_visibility="collapsed",
+        disabled=not mine,
+        width=140,
+        help="How fast steps are made.",
+    )
+
+
+def _share(run: LabRun | None) -> None:
+    with st.popover("Share", icon=":material/ios_share:", help="A link, or the run itself."):
+        st.markdown(
+            "**The address of this page is the link**, and the button at the top copies it. It holds the whole "
+            "configuration; whoever opens it while this run is kept may watch it, and take a copy to steer."
+        )
+        if run is None:
+            st.caption("Start a run to download it.")
+            return
+        for lane, trace in enumerate(run.traces):
+            st.download_button(
+                f"Run bundle {lane + 1}: {plain(trace.manifest.name, 40)}",
+                data=lambda trace=trace: _zipped(trace),
+                file_name=f"foam-viz-{run.view_id[:8]}-{lane + 1}.zip",
+                mime="application/zip",
+                on_click="ignore",
+                key=f"download-{lane}",
+                type="tertiary",
+                icon=":material/download:",
+            )
+
+
+def _zipped(trace: Trace) -> bytes:
+    """The run bundle of a trace as one .zip file; made only when somebody clicks."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run.zip"
+        bundle.write(trace, path)
+        return path.read_bytes()
+
+
+def _messages(state: Lab, run: LabRun | None, mine: bool) -> None:
+    refusals(state.rejected)
+    if state.problem:
+        st.error(plain(state.problem))
+    elif state.refused:
+        what = "The next run cannot be started" if begun(run) else "Nothing can be started"
+        st.error(f"{what} until this is mended. {plain(state.stopped_by(None))}")
+    for refusal in state.unedited.values():
+        st.error(f"Not changed. {plain(refusal)}")
+    if state.view_id and run is None:
+        gone = "The run of this link is no longer kept here. Start makes a new one with the same settings."
+        st.info(plain(hub().why_missing(state.view_id)) or gone)
+    if run is None:
+        return
+    if run.queued:
+        st.info(plain(queue_words(run)), icon=":material/hourglass_top:")
+    if run.notice:
+        st.warning(plain(run.notice), icon=":material/info:")
+    if problem := run.header.get("autosave_problem"):
+        st.warning(plain(problem), icon=":material/cloud_off:")
+    if notice := run.header.get("autosave_notice"):
+        st.info(plain(notice), icon=":material/cloud_done:")
+    if not mine and not state.session.known:
+        return  # whose tab this is will be known in a moment
+    if not mine:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.info("You are watching a run that somebody else steers.", icon=":material/visibility:")
+            st.button("Take a copy", on_click=state.take_copy, key="take-copy")
+        if run.successor:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.info("Whoever steers it has begun another run since.", icon=":material/fast_forward:")
+                st.button("Watch that one", on_click=state.watch, args=(run.successor,), key="watch-successor")
+    elif state.changed_since(run) and run.step > 0:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.info(
+                "The next run has other settings than this one. Reset makes it and keeps this one.",
+                icon=":material/tune:",
+            )
+            st.button("Take this run's settings", on_click=state.use_own, key="use-own")
+
+
+def queue_words(run: LabRun) -> str:
+    """What a run in the queue waits for."""
+    before = f"{run.place} run{'s' if run.place != 1 else ''} before yours" if run.place else "yours is the next"
+    return f"This run waits for {run.room}: {before}. It starts by itself; Pause takes it out of the queue."
+
+
+def look(state: Lab, run: LabRun | None) -> tuple[LossAxis, bool]:
+    """What the panels look at: the axis of the loss, and the factor followed."""
+    for key, value in (("loss-axis", state.loss_axis), ("loss-log", state.loss_log)):
+        if key not in st.session_state:
+            st.session_state[key] = value
+    with st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="look"):
+        axis = st.selectbox(
+            "Loss against",
+            list(LOSS_AXES),
+            key="loss-axis",
+            format_func=LOSS_AXES.get,
+            width=190,
+            help="Seconds are those of the optimizer alone: no forward, backward, evaluation or recording.",
+        )
+        with_factors = [place for place, lane in enumerate(state.experiment.lanes) if lane.spec.has_factors]
+        lanes = with_factors if run is None else [i for i, t in enumerate(run.traces) if t.manifest.factors]
+        if state.lane not in lanes:
+            state.lane = lanes[0] if lanes else 0
+        _lane_choice(state, run, lanes)
+        _factor_choice(state, run)
+        log = st.toggle("Log loss", key="loss-log", help="A logarithmic axis for the loss.")
+    state.loss_axis, state.loss_log = axis, log
+    return axis, log
+
+
+def _lane_choice(state: Lab, run: LabRun | None, lanes: list[int]) -> None:
+    names = (state if run is None else run).experiment.labels()
+
+    def chosen() -> None:
+        state.lane = st.session_state["follow-lane"]
+
+    st.session_state["follow-lane"] = state.lane
+    st.selectbox(
+        "Lane",
+        lanes or [0],
+        key="follow-lane",
+        on_change=chosen,
+        format_func=lambda place: f"{place + 1} · {names[min(place, len(names) - 1)]}",
+        disabled=len(lanes) < 2,
+        width=210,
+        help="Whose factor the single-factor panels show.",
+    )
+
+
+def _factor_choice(state: Lab, run: LabRun | None) -> None:
+    names = run.traces[state.lane].manifest.factor_names if run and state.lane < len(run.traces) else ()
+
+    def chosen() -> None:
+        follow(state, st.session_state["follow-factor"])
+
+    if names:
+        st.session_state["follow-factor"] = followed(state, run)
+    st.selectbox(
+        "Factor",
+        range(len(names)),
+        key="follow-factor",
+        on_change=chosen,
+        format_func=lambda i: names[i].with_shape,
+        disabled=not names,
+        placeholder="known once a run exists",
+        width=260,
+        help="The factor that spectrum, damping and overlap show; it is measured every 20 steps.",
+    )
+
+
+def followed(state: Lab, run: LabRun | None) -> int | None:
+    """The factor followed: the reader's choice, else the run's own."""
+    if state.factor is not None or run is None:
+        return state.factor
+    lanes = run.header.get("lanes", ())
+    return lanes[state.lane]["followed"] if state.lane < len(lanes) else None
+
+
+def follow(state: Lab, factor: int | None, lane: int | None = None) -> None:
+    """Follows a factor on every panel, and in the recorder where the run may be steered.
+
+    Args:
+        state: The session.
+        factor: Index of the factor; None keeps the one followed.
+        lane: The lane whose factor is shown; None keeps it. A lane without such a factor is ignored: the numbers come
+            from a browser.
+    """
+    run = state.run()
+    lane = state.lane if lane is None else lane
+    if run is None or not 0 <= lane < len(run.traces) or not run.traces[lane].manifest.factors:
+        return
+    state.lane = lane
+    if factor is None or not 0 <= factor < len(run.traces[lane].manifest.factors):
+        return
+    state.factor = factor
+    if state.may_control(run):
+        state.command("follow", factor=factor)

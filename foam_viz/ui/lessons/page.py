@@ -1,0 +1,127 @@
+"""The page of lessons: the course, one lesson from its question to what to try next, or a presenter's screen of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from foam_viz.lessons.catalogue import BY_ID, LESSONS
+from foam_viz.lessons.lesson import Lesson
+from foam_viz.ui import address, session
+from foam_viz.ui.classroom import presenter, student
+from foam_viz.ui.lessons import parts as lesson_parts
+from foam_viz.ui.lessons.sandbox import sandbox
+from foam_viz.ui.refusals import refusals
+from foam_viz.ui.server import hub
+
+PAGE, KEY = "lessons", "lesson"
+
+
+def lessons() -> None:
+    """Draw the course, or the lesson that the address names, or that the class is at."""
+    hub()
+    values, refused, rest = address.read(PAGE, address.shown())
+    refusals([*refused, *address.unknown(PAGE, rest)])
+    lesson = BY_ID.get(values["lesson"] or "")
+    if values["present"] and lesson is not None:
+        presenter.presenter(lesson, values)
+        return
+    led = student.bar(values["class"])
+    if led is not None and led.leads:
+        lesson, values = BY_ID[led.shown.lesson], {**values, "stage": led.shown.stage, "panel": led.shown.panels}
+    if lesson is None:
+        _course()
+    else:
+        _lesson(lesson, values, led)
+
+
+def _course() -> None:
+    st.title("Lessons", anchor=False)
+    st.markdown(
+        "Twelve short experiments on stale preconditioners. Each asks a question, lets you predict, shows what "
+        "happens, and says what five runs with fresh seeds gave."
+    )
+    for first in range(0, len(LESSONS), 3):
+        for column, lesson in zip(st.columns(3, border=True), LESSONS[first : first + 3], strict=False):
+            place = LESSONS.index(lesson) + 1
+            column.page_link("pages/lessons.py", label=f"**{place}. {lesson.title}**", query_params={KEY: lesson.id})
+            column.caption(
+                _first_sentence(lesson.question)
+                + ("  ✓ predicted" if lesson_parts.predicted(lesson) is not None else "")
+            )
+
+
+def _first_sentence(text: str) -> str:
+    return text.partition(". ")[0].rstrip(".") + "."
+
+
+def _lesson(lesson: Lesson, values: dict[str, Any], led: student.Led | None) -> None:
+    leads = led is not None and led.leads
+    shown = leads and led.shown.answer
+    _head(lesson, leads)
+    st.markdown(lesson.question)
+    lesson_parts.prediction(lesson, closed=shown, on_given=led.predict(lesson) if led else None)
+    if lesson.stages:
+        _experiment(lesson, values, led)
+    if lesson.sandbox:
+        sandbox(lesson)
+    given = lesson_parts.predicted(lesson)
+    if not shown:
+        shown = st.toggle(
+            "Show the answer", key=f"reveal-{lesson.id}", disabled=given is None,
+            help="Predict first: what you expected is worth remembering.",
+        ) and given is not None  # fmt: skip
+    if shown:
+        lesson_parts.answer(lesson)
+        lesson_parts.why(lesson)
+        lesson_parts.onward(lesson)
+
+
+def _head(lesson: Lesson, leads: bool) -> None:
+    place = LESSONS.index(lesson)
+    with st.container(horizontal=True, vertical_alignment="center", key="lesson-head"):
+        st.title(f"{place + 1}. {lesson.title}", anchor=False)
+        if not leads:
+            _turn(place - 1, "Previous", "arrow_back")
+            st.page_link("pages/lessons.py", label="Course", icon=":material/list:")
+            _turn(place + 1, "Next", "arrow_forward")
+            presenter.door(lesson)
+
+
+def _turn(place: int, label: str, icon: str) -> None:
+    if 0 <= place < len(LESSONS):
+        st.page_link(
+            "pages/lessons.py", label=label, icon=f":material/{icon}:", query_params={KEY: LESSONS[place].id},
+            help=LESSONS[place].title,
+        )  # fmt: skip
+
+
+def _experiment(lesson: Lesson, values: dict[str, Any], led: student.Led | None) -> None:
+    """Play the recorded runs, and lead to the same experiment, live."""
+    stages, leads = lesson.stages, led is not None and led.leads
+    stage = min(values["stage"], len(stages) - 1)
+    with st.container(horizontal=True, vertical_alignment="center", key="stage"):
+        if len(stages) > 1 and not leads:
+            stage = _choice(lesson, stage)
+        elif len(stages) > 1:
+            st.markdown(f"**{stages[stage].title}**")
+        lesson_parts.run_buttons(lesson, stage)
+    st.markdown(f"**{stages[stage].watch}**")
+    run = lesson_parts.live_run(lesson, stage) or (led.shown.run if leads else "")
+    lesson_parts.experiment(lesson, stage, panels=values["panel"], run=run, plays=not leads)
+
+
+def _choice(lesson: Lesson, stage: int) -> int:
+    key = f"stage-{lesson.id}"
+    if key not in st.session_state:
+        st.session_state[key] = stage
+
+    def chosen() -> None:
+        values = {**address.defaults(PAGE), "lesson": lesson.id, "stage": st.session_state[key]}
+        session.current().show(address.write(PAGE, values))
+
+    return st.segmented_control(
+        "Experiment", range(len(lesson.stages)), format_func=lambda place: lesson.stages[place].title, key=key,
+        required=True, on_change=chosen, label_visibility="collapsed",
+    )  # fmt: skip

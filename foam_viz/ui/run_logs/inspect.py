@@ -1,0 +1,150 @@
+"""One run from the inside: the panels of the live lab at a moment of the run, and what deserves a look."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from foam_viz.analysis.finding import Finding
+from foam_viz.analysis.findings import findings
+from foam_viz.figures.look import LossAxis
+from foam_viz.figures.scene import Lane
+from foam_viz.trace.visible import shortened
+from foam_viz.ui.board.board import board
+from foam_viz.ui.feed.recorded import RecordedSource
+from foam_viz.ui.isolation import isolated
+from foam_viz.ui.lab.controls import LOSS_AXES
+from foam_viz.ui.run_logs.cards import nothing, run_choice
+from foam_viz.ui.run_logs.own_sources import own_source
+from foam_viz.ui.run_logs.runs_table import holds_runs, runs_table
+from foam_viz.ui.session.logs import Logs, Run
+from foam_viz.ui.text import plain
+
+_MARKS = {"error": ":red[●]", "warning": ":orange[●]", "note": ":gray[●]"}
+_KEPT_FINDINGS = 40
+
+
+def inspect(state: Logs, runs: list[Run]) -> None:
+    """The whole view."""
+    if not runs:
+        nothing(state)
+        return
+    for key, value in (("logs.loss-axis", state.loss_axis), ("logs.loss-log", state.loss_log)):
+        if key not in st.session_state:
+            st.session_state[key] = value
+    with st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="look"):
+        run = run_choice(state, runs, "logs.inspected", width=300)
+        axis = st.selectbox(
+            "Loss against",
+            list(LOSS_AXES),
+            key="logs.loss-axis",
+            format_func=LOSS_AXES.get,
+            width=165,
+            persist_state="page",
+            help="Seconds are those of training alone: no evaluation and no recording.",
+        )
+        _factor(state, run)
+        log = st.toggle("Log loss", key="logs.loss-log", persist_state="page", help="A logarithmic axis for the loss.")
+    state.loss_axis, state.loss_log = axis, log
+    if holds_runs(run):
+        runs_table(run)
+        return
+    _findings(state, run)
+    _panels(state, run, axis, log)
+
+
+def _factor(state: Logs, run: Run) -> None:
+    names = run.trace.manifest.factor_names
+    state.factor = min(state.factor, max(len(names) - 1, 0))
+    if names:
+        st.session_state["logs.factor"] = state.factor
+
+    def chosen() -> None:
+        state.factor = st.session_state["logs.factor"]
+
+    st.selectbox(
+        "Factor",
+        range(len(names)),
+        key="logs.factor",
+        on_change=chosen,
+        format_func=lambda i: names[i].with_shape,
+        disabled=not names,
+        placeholder="the log tells no factors apart",
+        width=250,
+        help="The factor that spectrum, damping and overlap show.",
+    )
+
+
+def go_to(state: Logs, key: str, step: int | None) -> None:
+    """Look at a step of a run; None for its end, which follows the run while it grows."""
+    if step is None:
+        state.moments.pop(key, None)
+    else:
+        state.moments[key] = step
+
+
+def _findings(state: Logs, run: Run) -> None:
+    broken: list[str] = []
+    found = isolated("The list of findings", lambda: findings(run.trace), lambda line: broken.append(line) or [])
+    if broken:
+        st.caption(broken[0])
+        return
+    if not found:
+        st.caption("No anomalies found: no spike, no value that is not finite, no factor left behind.")
+        return
+    words = f"{len(found):,} finding{'s' if len(found) != 1 else ''}, the gravest first: each leads to its moment"
+    with (
+        st.expander(words, icon=":material/troubleshoot:", expanded=True, key="findings"),
+        st.container(height=min(26 + 34 * len(found), 190), border=False, key="findings-list", gap="xsmall"),
+    ):
+        for place, finding in enumerate(found[:_KEPT_FINDINGS]):
+            st.button(
+                f"{_MARKS[finding.severity]} **step {finding.step:,}** {plain(finding.words, 260)}",
+                key=f"finding-{place}",
+                on_click=_look_at,
+                args=(state, run, finding),
+                type="tertiary",
+                help="Shows this moment" + (" and this factor." if finding.factor is not None else "."),
+            )
+        if len(found) > _KEPT_FINDINGS:
+            st.caption(f"And {len(found) - _KEPT_FINDINGS:,} more.")
+
+
+def _look_at(state: Logs, run: Run, finding: Finding) -> None:
+    state.moments[run.key] = finding.step  # at the end too: the line shows where
+    if finding.factor is not None:
+        state.factor = finding.factor
+
+
+def _panels(state: Logs, run: Run, axis: LossAxis, log: bool) -> None:
+    has_factors = bool(run.trace.manifest.factors)
+
+    def follow(factor: int | None, lane: int) -> None:
+        if factor is not None and factor < len(run.trace.manifest.factors):
+            state.factor = factor
+
+    board(
+        key="logs-inspect-board",
+        source=_source(run),
+        look={
+            "factor": state.factor if has_factors else None,
+            "lane": 0,
+            "loss_axis": axis,
+            "loss_log": log,
+            "at": state.moments.get(run.key),
+        },
+        on_follow=follow,
+        on_moment=partial(go_to, state, run.key),
+    )
+
+
+def _source(run: Run) -> str:
+    """Id of what the board shows. What everybody sees alike has one for all."""
+    kind, _, name = run.key.partition("/")
+    if kind == "sample" and run.label == run.trace.manifest.name:
+        return f"sample:{name}"
+    if kind == "live":
+        return name.replace("/", ":")
+    lane = Lane(run.trace, shortened(run.label), 0)
+    return own_source("logs-inspect-board", (run.trace, lane.label), lambda identity: RecordedSource(identity, [lane]))
