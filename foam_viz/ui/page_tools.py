@@ -29,7 +29,7 @@ def page_tools(page: str) -> None:
 
     with st.container(key="page-tools-place"):
         _component(assets.published())(
-            key=_KEY, data={"secret": None if here.known else here.secret}, on_browser_change=told
+            key=_KEY, data={"secret": None if here.known else here.secret, "page": page}, on_browser_change=told
         )
 
 

@@ -64,6 +64,18 @@ button[kind="primary"]:not(:disabled), button[kind="primary"]:not(:disabled) p {
   line-height: 1.4; box-shadow: 0 6px 24px rgb(0 0 0 / 0.16); box-sizing: border-box; pointer-events: auto; }
 .foam-term-card p { margin: 0.2rem 0; }
 .foam-term-card :is(code, small) { display: block; }
+.foam-tour { position: fixed; right: 1rem; bottom: 1rem; z-index: 999992; width: min(24rem, calc(100vw - 2rem));
+  padding: 0.8rem 1rem; border: 1px solid var(--accent); border-radius: 10px; background: var(--paper); color: inherit;
+  font-size: 0.95rem; line-height: 1.4; box-shadow: 0 8px 30px rgb(0 0 0 / 0.2); box-sizing: border-box; }
+.foam-tour p { margin: 0.3rem 0 0.6rem; }
+.foam-tour div { display: flex; gap: 0.5rem; }
+.foam-tour button { font: inherit; color: inherit; background: transparent; cursor: pointer; border-radius: 8px;
+  border: 1px solid color-mix(in srgb, currentColor 30%, transparent); padding: 0.2rem 0.8rem; }
+.foam-tour button:first-child { margin-right: auto; }
+.foam-tour .foam-tour-next { background: var(--accent); color: var(--paper); }
+.foam-tour button:disabled { visibility: hidden; }
+.foam-tour-place { outline: 3px solid var(--accent) !important; outline-offset: 3px; border-radius: 10px; }
+[data-variant="segmented_control"] p, [data-variant="pills"] p { color: light-dark(#1B1F24, #E6EBEF) !important; }
 .foam-glossary dt { font-weight: 600; margin-top: 0.8rem; }
 .foam-glossary dd { margin: 0; max-width: 75ch; }
 .foam-glossary :is(code, small) { display: block; width: fit-content; }

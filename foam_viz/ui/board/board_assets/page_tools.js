@@ -1,5 +1,6 @@
 // What every page has at its top: the secret by which the server knows this browser, and the button that copies the link.
 import { explain } from "./glossary.js";
+import { tour } from "./tour.js";
 
 const NAME = "foam_viz:browser";
 const SECRET = /^[0-9a-f]{32}$/;
@@ -11,6 +12,7 @@ export default function (component) {
   if (!root) return undefined;
   if (!tools.has(root)) tools.set(root, new Tools(root));
   explain();
+  tour(component.data?.page);
   tools.get(root).introduce(component.data?.secret, component.setTriggerValue);
   return () => setTimeout(() => root.isConnected || tools.delete(root), 0);
 }
