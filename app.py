@@ -19,6 +19,9 @@ else:
             st.Page("pages/live_lab.py", title="Live lab", icon=":material/science:", url_path="live-lab"),
             st.Page("pages/threshold_lab.py", title="Threshold lab", icon=":material/tune:", url_path="threshold-lab"),
             st.Page("pages/lessons.py", title="Lessons", icon=":material/school:", url_path="lessons"),
+            st.Page(
+                "pages/paper_figures.py", title="Paper figures", icon=":material/article:", url_path="paper-figures"
+            ),
             st.Page("pages/run_logs.py", title="Run logs", icon=":material/folder_open:", url_path="run-logs"),
             st.Page("pages/glossary.py", title="Glossary", icon=":material/dictionary:", url_path="glossary"),
             st.Page("pages/your_runs.py", title="Your runs", icon=":material/history:", url_path="your-runs"),

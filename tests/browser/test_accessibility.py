@@ -20,6 +20,7 @@ PAGES = {
     "class that is gone": ("lessons?class=000000000000", "h1"),
     "run logs": ("run-logs", "[data-testid=stFileUploader]"),
     "a sample": ("run-logs?sample=digits-autoencoder-foam&tab=inspect", ".fb-card"),
+    "paper figures": ("paper-figures", "canvas, svg.marks"),
     "glossary": ("glossary", ".foam-glossary"),
     "your runs": ("your-runs", "h1"),
 }

@@ -13,6 +13,7 @@ def test_the_tour_has_six_stops_and_never_comes_again(browser, server: Server) -
     for stop in range(1, 7):
         card.get_by_text(f"{stop} of 6").wait_for()
         assert page.locator(".foam-tour-place").count() == 1, card.inner_text()
+        assert card.evaluate("card => getComputedStyle(card).backgroundColor") != "rgba(0, 0, 0, 0)"
         page.keyboard.press("Enter")
     card.wait_for(state="detached")
     page.reload()
@@ -46,6 +47,7 @@ def test_a_term_explains_itself_under_the_pointer_and_by_key(page, server: Serve
     page.mouse.move(*page.evaluate(TERM))
     card = page.locator(".foam-term-card")
     card.get_by_text("(D_i + ε)^(-1/p)").wait_for()
+    assert card.evaluate("card => getComputedStyle(card).backgroundColor") != "rgba(0, 0, 0, 0)"
     page.keyboard.press("Escape")
     card.wait_for(state="hidden")
     page.keyboard.press("F2")

@@ -24,6 +24,7 @@ def test_the_course_has_twelve_lessons_a_file_each() -> None:
         "sandbox",
         "measured",
         "glossary",
+        "paper_figures",
     }
     assert len(LESSONS) == len(BY_ID) == len(files) == 12
 

@@ -23,7 +23,6 @@ class Terms {
     this.ranges = [];
     this.card = Object.assign(document.createElement("div"), { className: "foam-term-card", popover: "manual" });
     this.card.setAttribute("role", "status");
-    document.body.append(this.card);
     new MutationObserver((changes) => { if (changes.some(({ target }) => !this.card.contains(target))) this.later(); })
       .observe(document.body, { childList: true, subtree: true });
     document.addEventListener("pointermove", (event) => this.point(event), { passive: true });
@@ -100,6 +99,7 @@ class Terms {
     const make = (tag, text) => Object.assign(document.createElement(tag), { textContent: text });
     this.card.replaceChildren(make("strong", term.name), make("p", term.words), ...(term.formula ? [make("code", term.formula)] : []),
       ...(term.source ? [make("small", term.source)] : []));
+    if (!this.card.isConnected) (document.querySelector(".stApp") ?? document.body).append(this.card); // which has the colours
     this.card.showPopover?.();
     const [box] = range.getClientRects();
     if (!box) return;

@@ -36,7 +36,7 @@ class Tour {
     this.card.append(this.title, this.words, row);
     this.key = (event) => { if (event.key === "Escape") this.end(); };
     document.addEventListener("keydown", this.key);
-    document.body.append(this.card);
+    (document.querySelector(".stApp") ?? document.body).append(this.card); // which has the colours
     this.gone = setInterval(() => { if (!document.querySelector(".st-key-strip")) this.end(); }, 1000); // another page
     try { localStorage.setItem(NAME, "seen"); } catch { /* see known() */ }
   }

@@ -1,0 +1,195 @@
+"""Figures of the papers, in small: what the paper found, what was measured here, and where they differ.
+
+Numbers measured here come from the lessons (seeds 30 to 34, see :mod:`foam_viz.lessons.measured`) or from
+docs/findings.md, never from memory; what was not measured is said so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from foam_viz.lessons.lesson import Measure, Place, Source
+
+Verdict = Literal["agrees", "differs", "agrees in part", "not measured"]
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A point of a figure: the mean of five seeds of a lane of a lesson.
+
+    Attributes:
+        lesson: Id of the lesson.
+        place: The lane.
+        label: Its name in the figure.
+        group: Dots of one group have one colour.
+    """
+
+    lesson: str
+    place: Place
+    label: str
+    group: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A point whose numbers stand in docs/findings.md: ``key`` names the runs in ``file``, a test compares."""
+
+    label: str
+    group: str
+    x: float
+    y: float
+    file: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class PaperFigure:
+    """A figure.
+
+    Attributes:
+        id: Stable name.
+        paper: Where the original stands.
+        title: What it shows.
+        paper_found: What the paper says, in words; no number that is not public.
+        found_here: What was measured here.
+        verdict: Whether the two agree.
+        note: What to keep in mind: scale, seeds, what differs in the set-up.
+        dots: Points, of ``x`` and ``y``.
+        x, y: What the axes show.
+        measured: Points that the findings hold.
+        curve: What of a recorded sample is drawn instead of points.
+        samples: File names of the samples, by label.
+        live: The experiment as a link writes it, to run it here.
+    """
+
+    id: str
+    paper: Source
+    title: str
+    paper_found: str
+    found_here: str
+    verdict: Verdict
+    note: str
+    dots: Sequence[Dot] = ()
+    x: Measure = "decompositions"
+    y: Measure = "loss"
+    measured: Sequence[Measured] = ()
+    curve: Literal["", "damping", "rates"] = ""
+    samples: Mapping[str, str] = field(default_factory=dict)
+    live: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+_FOAM = Source("Nam and Ahn 2026: FOAM", "https://arxiv.org/abs/2606.02365")
+_SOAP = Source("Vyas et al. 2024: SOAP", "https://arxiv.org/abs/2409.11321")
+_PURIFYING = Source("Eschenhagen et al. 2025: Purifying Shampoo", "https://arxiv.org/abs/2506.03595")
+_SMALL = "One small autoencoder, 600 steps, five seeds, one learning rate, with grafting: this refutes no paper."
+_PERIODS = (10, 50, 100, 200)
+
+
+def _periods(group: str) -> tuple[Dot, ...]:
+    return tuple(Dot("how-stale", Place(0, lane), f"f = {period}", group) for lane, period in enumerate(_PERIODS))
+
+
+FIGURES: tuple[PaperFigure, ...] = (
+    PaperFigure(
+        "quality-against-cost", _FOAM, "Quality against cost",
+        "FOAM keeps the quality of frequent decomposition with more than 80 % fewer of them.",
+        "FOAM leaves out as many, and pays with loss. A fixed period and taking turns with as many decompositions are "
+        "a few percent ahead of it on this steady task.",
+        "agrees in part", f"{_SMALL} With a burst of drift FOAM is ahead of its count: lesson 11 and docs/findings.md.",
+        dots=(
+            *_periods("fixed period"),
+            Dot("same-budget", Place(0, 0), "FOAM", "FOAM"),
+            Dot("same-budget", Place(0, 2), "residual", "residual"),
+            Dot("same-budget", Place(0, 3), "taking turns", "taking turns"),
+        ),
+        live={"task": ["digits-autoencoder"], "lane": ["foam", "shampoo", "shampoo:period=100,start=10"]},
+    ),
+    PaperFigure(
+        "rates-over-time", _FOAM, "Decompositions of left and right factors over time",
+        "The rate falls after the start and stays lower; left factors are decomposed more often than right ones: about "
+        "10 % and 5 % of a fixed period's decompositions remain (public reading notes of the paper).",
+        "The rate falls after the start here, too. Left and right lie close together.",
+        "agrees in part", "One recorded seed; lesson 9 counts five seeds of a tiny GPT and sees no clear order.",
+        curve="rates", samples={"FOAM": "digits-autoencoder-foam.zip"},
+        live={"task": ["digits-autoencoder"], "lane": ["foam"]},
+    ),
+    PaperFigure(
+        "ablation", _FOAM, "What adaptive damping and the refresh each do alone",
+        "Both parts are needed: without adaptive damping more decompositions, without the refresh worse quality.",
+        "Not measured over seeds. The live run shows one.",
+        "not measured", "FOAM without its refresh decomposes once and then lives by damping alone.",
+        live={"task": ["digits-autoencoder"], "lane": ["foam", "foam-fixed-damping", "foam-no-refresh"]},
+    ),
+    PaperFigure(
+        "sawtooth", _FOAM, "The sawtooth of the damping",
+        "Damping rises while a basis ages and falls back to ε₀ at each decomposition.",
+        "The same, in each factor at its own pace.",
+        "agrees", "One factor of one recorded seed, the first layer's left one.",
+        curve="damping", samples={"FOAM": "digits-autoencoder-foam.zip"},
+        live={"task": ["digits-autoencoder"], "lane": ["foam"]},
+    ),
+    PaperFigure(
+        "soap-against-period", _SOAP, "Final loss against the period, Shampoo and SOAP",
+        "Nearly equal at f = 1; both degrade as f grows, Shampoo faster.",
+        "SOAP starts lower and ages faster: at f = 100 it is behind Shampoo on all five seeds.",
+        "differs", "Digits, seeds 20 to 24, lr 5e-3, eigenvalues with the floor; the paper trains language models.",
+        measured=(
+            Measured("Shampoo", "Shampoo", 10, 0.262, "neighbours", "digits 600 shampoo period=10"),
+            Measured("Shampoo", "Shampoo", 100, 0.291, "neighbours", "digits 600 shampoo period=100"),
+            Measured("SOAP", "SOAP", 10, 0.255, "neighbours", "digits 600 soap period=10"),
+            Measured("SOAP", "SOAP", 100, 0.299, "neighbours", "digits 600 soap period=100"),
+        ),
+        live={
+            "task": ["digits-autoencoder"],
+            "lane": ["shampoo:period=100,start=10,lr=0.005", "soap:period=100,lr=0.005", "soap:period=10,lr=0.005"],
+        },
+    ),
+    PaperFigure(
+        "overhead", _SOAP, "Overhead against the period",
+        "The optimizer's overhead falls as the period grows, and levels off at the cost of the products.",
+        "The same: from f = 10 to f = 200 the optimizer's CPU seconds fall by a third, while decompositions fall by "
+        "more than nine tenths.",
+        "agrees", "CPU seconds of a shared machine: compare the shape, not the values.",
+        dots=_periods("fixed period"), y="seconds",
+        live={"task": ["digits-autoencoder"], "lane": ["shampoo", "shampoo:period=200,start=10"]},
+    ),
+    PaperFigure(
+        "grafting", _PURIFYING, "Grafted, ungrafted, eigenvalue-corrected",
+        "Eigenvalue correction does the work that grafting did, across learning rates.",
+        "Without grafting a long period diverges. Correction is stable without it, and ages as much as Shampoo does.",
+        "agrees in part", "One learning rate for each method; across learning rates it was not measured.",
+        dots=(
+            Dot("what-grafting-hides", Place(0, 0), "grafted, f = 10", "grafted"),
+            Dot("what-grafting-hides", Place(0, 1), "grafted, f = 100", "grafted"),
+            Dot("what-grafting-hides", Place(0, 2), "ungrafted, f = 10", "ungrafted"),
+            Dot("what-grafting-hides", Place(0, 3), "ungrafted, f = 100", "ungrafted"),
+            Dot("eigenvalues-or-basis", Place(0, 3), "corrected, f = 10", "eigenvalue-corrected"),
+            Dot("eigenvalues-or-basis", Place(0, 2), "corrected, f = 100", "eigenvalue-corrected"),
+        ),
+        live={
+            "task": ["digits-autoencoder"],
+            "lane": ["shampoo", "shampoo:grafting=none,lr=0.001", "shampoo-eigenvalue-corrected:lr=0.003"],
+        },
+    ),
+    PaperFigure(
+        "kinds-of-parameter", _PURIFYING, "Refreshes by kind of parameter",
+        "An adaptive criterion spends its refreshes unevenly over kinds of parameters.",
+        "Not measured over seeds. The factor map and the raster of the live run show one.",
+        "not measured", "On tiny GPT only hidden matrices have factors here.",
+        live={"task": ["tiny-gpt"], "lane": ["dr-shampoo", "foam"]},
+    ),
+    PaperFigure(
+        "early-or-late", _PURIFYING, "Accurate bases early or late",
+        "Accurate bases matter most early in training.",
+        "Not measured over seeds. The live run has one lane that is accurate until step 300, and one from step 300.",
+        "not measured", "Both lanes change their period at step 300, as an edit of the run.",
+        live={
+            "task": ["digits-autoencoder"],
+            "lane": ["shampoo", "shampoo:period=100,start=10"],
+            "edit": ["300:1:period=100", "300:2:period=10"],
+        },
+    ),
+)  # fmt: skip
+"""In the order of the papers."""
