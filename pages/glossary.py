@@ -1,5 +1,5 @@
 """The glossary: every term, symbol and hyperparameter."""
 
-from foam_viz.ui.glossary import glossary
+from foam_viz.ui.lessons.glossary import glossary
 
 glossary()

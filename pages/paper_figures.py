@@ -1,5 +1,5 @@
 """Paper figures: what a paper found beside what was found here."""
 
-from foam_viz.ui.paper_figures import paper_figures
+from foam_viz.ui.lessons.paper_figures import paper_figures
 
 paper_figures()

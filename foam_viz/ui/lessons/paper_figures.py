@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from foam_viz.engine.presets import Preset
+from foam_viz.experiment.presets import Preset
 from foam_viz.files import SAMPLE_RUNS
 from foam_viz.lessons import measured
 from foam_viz.lessons.catalogue import BY_ID
 from foam_viz.lessons.lesson import MEASURES
 from foam_viz.lessons.paper_figures import FIGURES, PaperFigure
-from foam_viz.trace import bundle
+from foam_viz.trace.disk import bundle
 from foam_viz.ui.server import hub
 
 _COLOURS = {"agrees": "green", "agrees in part": "orange", "differs": "red", "not measured": "gray"}
