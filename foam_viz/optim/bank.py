@@ -120,6 +120,10 @@ class Bank:
         """beta in A = L / (1 - beta^t); 1 where A is L."""
         return self.beta
 
+    def block(self, row: int) -> Block:
+        """The block whose dimension a row is a factor of."""
+        return self._blocks[row]
+
     def steps(self, row: int) -> int:
         """t: gradients that the block of a row has seen."""
         return self._blocks[row].steps

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -128,17 +128,32 @@ class FactoredOptimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        self._step_count += 1
-        with full_precision():
-            for group, state in zip(self.param_groups, self._states, strict=True):
-                state.accumulate(group)
-            if self._moves_before_check:
-                self._update()
-                self._check()
-            else:
-                self._check()
-                self._update()
+        for _ in self.phases():
+            pass
         return loss
+
+    @property
+    def phase_names(self) -> tuple[str, ...]:
+        """The phases of a step in their order: SOAP and its kin renew bases after the update."""
+        return ("statistics", "update", "check") if self._moves_before_check else ("statistics", "check", "update")
+
+    @torch.no_grad()
+    def phases(self) -> Iterator[str]:
+        """Take a step with the gradients that there are, phase by phase: each name is yielded when its work is done.
+
+        Between two phases nothing of the optimizer may be changed, saved or copied. A step that was begun must be
+        taken to its end before the next.
+        """
+        self._step_count += 1
+        work = {"statistics": self._accumulate, "check": self._check, "update": self._update}
+        for name in self.phase_names:
+            with full_precision():
+                work[name]()
+            yield name
+
+    def _accumulate(self) -> None:
+        for group, state in zip(self.param_groups, self._states, strict=True):
+            state.accumulate(group)
 
     def _update(self) -> None:
         for group, state in zip(self.param_groups, self._states, strict=True):

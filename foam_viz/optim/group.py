@@ -309,6 +309,26 @@ class GroupState:
                         ratios = length / _lengths(direction).add_(1e-16 * correction)
                         add(parameters, direction, scale, ratios)
 
+    def direction_lengths(self, group: Mapping[str, Any], parameter: int, number: int) -> tuple[float, float] | None:
+        """|| d ||_F of one block, before and after grafting; None where it is not of this group, or has no gradient."""
+        for segment in (segment for cohort in self._cohorts() for segment in cohort.segments):
+            for row, block in enumerate(segment.blocks):
+                if (block.parameter_index, block.number) != (parameter, number):
+                    continue
+                correction = 1 - group["betas"][0] ** block.steps
+                momentum = segment.momentum[row : row + 1] / correction
+                matrices = [None if matrix is None else matrix[row : row + 1] for matrix in segment.matrices]
+                before = float(torch.linalg.vector_norm(contract(momentum, matrices)))
+                if group["grafting"] is None:
+                    return before, before
+                unit = momentum
+                if group["grafting"] == "adam":
+                    beta = _grafting_beta(group)
+                    corrected = segment.second_moment[row : row + 1] / (1 - beta**block.steps if beta < 1 else 1.0)
+                    unit = momentum / (corrected.sqrt() + group["grafting_epsilon"])
+                return before, float(torch.linalg.vector_norm(unit))
+        return None
+
 
 def _graft_together(
     parts: list[tuple[Segment, list[Tensor]]],

@@ -91,6 +91,23 @@ class Shampoo(FactoredOptimizer):
         betas = (checked.pop("beta1"), checked.pop("beta2"))
         return {**checked, "betas": betas, "refresh": settings["refresh"]}
 
+    def direction_lengths(self, parameter: int, block: int) -> tuple[float, float] | None:
+        """The length of the direction that a block takes, || d ||_F, before and after grafting; for those who look.
+
+        To be called after a step, or within it when the check is done.
+
+        Args:
+            parameter: Index of the parameter.
+            block: Number of the block.
+
+        Returns:
+            Both lengths, with bias corrections; None where the block has no gradient.
+        """
+        for group, state in zip(self.param_groups, self._states, strict=True):
+            if (found := state.direction_lengths(group, parameter, block)) is not None:
+                return found
+        return None
+
     @staticmethod
     def _new_state(group: Mapping[str, Any], first_parameter: int, first_position: int) -> GroupState:
         return GroupState(group, first_parameter, first_position)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +28,7 @@ from foam_viz.trace.schema import TABLES
 if TYPE_CHECKING:
     from foam_viz.optim.factor import CheckObservation
     from foam_viz.optim.factored import FactoredOptimizer
+    from foam_viz.optim.refresh import Decision
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,9 @@ class Recorder:
         schedule: When what is measured.
         clock: The optimizer's clock, stopped while the recorder works inside the optimizer's step.
         followed: Position of the followed factor, or None.
+
+    Attributes:
+        followed_check: The last check of the followed factor: its row, and what was decided.
     """
 
     def __init__(self, schedule: Schedule, clock: ThreadClock | EventClock, followed: int | None = None) -> None:
@@ -72,6 +76,7 @@ class Recorder:
         self.followed = followed
         self.decompositions = 0
         self.last_decomposition: dict[int, int] = {}
+        self.followed_check: tuple[dict[str, Any], Decision] | None = None
         self._clock = clock
         self.steps, self.checks = Rows("steps"), Rows("checks")
         self.snapshots, self.events, self.pictures = Rows("snapshots"), Rows("events"), Rows("pictures")
@@ -103,24 +108,25 @@ class Recorder:
         for i in range(count):
             decision = seen.decisions[i]
             self.decompositions += decision.decompose
-            self.checks.add(
-                {
-                    "step": seen.step,
-                    "factor": seen.positions[i],
-                    "checks": 1,
-                    "decompositions": int(decision.decompose),
-                    "reuses": int(not decision.decompose and decision.reason != "failure"),
-                    "cap_refreshes": int(decision.reason == "cap"),
-                    "decision": decision.reason,
-                    "epsilon_before": _measured(seen.epsilon_before[i]),
-                    "epsilon": _measured(seen.epsilon[i]),
-                    "proxy": _measured(proxy[i]),
-                    "relative_condition": _measured(condition[i]),
-                    "alpha": _measured(alpha[i]),
-                    "residual": residual[i],
-                    "last_decomposition_step": seen.step if decision.decompose else last[i],
-                }
-            )
+            row = {
+                "step": seen.step,
+                "factor": seen.positions[i],
+                "checks": 1,
+                "decompositions": int(decision.decompose),
+                "reuses": int(not decision.decompose and decision.reason != "failure"),
+                "cap_refreshes": int(decision.reason == "cap"),
+                "decision": decision.reason,
+                "epsilon_before": _measured(seen.epsilon_before[i]),
+                "epsilon": _measured(seen.epsilon[i]),
+                "proxy": _measured(proxy[i]),
+                "relative_condition": _measured(condition[i]),
+                "alpha": _measured(alpha[i]),
+                "residual": residual[i],
+                "last_decomposition_step": seen.step if decision.decompose else last[i],
+            }
+            self.checks.add(row)
+            if seen.positions[i] == self.followed:
+                self.followed_check = row, decision
         self._check_snapshots(seen, last)
         for i, position in enumerate(seen.positions):
             if seen.decisions[i].decompose:

@@ -13,6 +13,8 @@ EVERY = [
     commands.Start(),
     commands.Pause(),
     commands.RunTo("refresh"),
+    commands.RunTo("check", 2, 0),
+    commands.NextPhase(),
     commands.SetSpeed(5.0),
     commands.SetSpeed(None),
     commands.Follow(3),
@@ -38,7 +40,10 @@ def test_every_command_is_known_on_the_wire() -> None:
 @pytest.mark.parametrize(
     ("make_it", "words"),
     [
-        (lambda: make("explode"), "must be one of start, pause, speed, follow, edit, undo, step, check, refresh"),
+        (
+            lambda: make("explode"),
+            "must be one of start, pause, phase, speed, follow, edit, undo, step, check, refresh",
+        ),
         (lambda: make("drop"), "must be one of"),
         (lambda: make("speed"), "cannot have the values"),
         (lambda: SetSpeed(0), "must be a positive number"),

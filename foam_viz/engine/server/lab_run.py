@@ -130,7 +130,8 @@ class LabRun:
         """The state of the controls that an engine needs to take over."""
         lanes = self.header.get("lanes", ())
         followed = lanes[0]["followed"] if lanes else None
-        kept = {name: self.header.get(name) for name in ("running", "goal", "speed")}
+        kept = {name: self.header.get(name) for name in ("running", "goal", "aim", "speed")}
+        kept["phase"] = (self.header.get("inside") or {}).get("phase")
         shared = any(trace.manifest.shared_machine for trace in self.traces)
         return {**kept, "followed": followed, "shared": shared}
 

@@ -60,15 +60,35 @@ class Pause(Command):
 
 @dataclass(frozen=True)
 class RunTo(Command):
-    """Train to the next ``step``, ``check`` or ``refresh`` of any lane, then pause."""
+    """Train to the next ``step``, ``check`` or ``refresh``, then pause; to the latter two at full speed.
+
+    Attributes:
+        goal: What to train to.
+        lane: Number of the lane whose check or refresh counts, counted from 1; None for any lane's.
+        factor: Index of the factor in it that counts; None for any.
+    """
 
     goal: str
+    lane: int | None = None
+    factor: int | None = None
     name: ClassVar[str] = "run to"
     trains: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.goal not in GOALS:
             raise CommandError(f"goal = {self.goal!r}: must be one of {', '.join(GOALS)}")
+        for name, least in (("lane", 1), ("factor", 0)):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < least):
+                raise CommandError(f"{name} = {value!r}: must be a whole number, counted from {least}, or None")
+
+
+@dataclass(frozen=True)
+class NextPhase(Command):
+    """Make the next phase of a step in every lane, and stop there."""
+
+    name: ClassVar[str] = "phase"
+    trains: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
@@ -191,7 +211,7 @@ class Drop(Command):
 
 _COMMANDS: dict[str, type[Command]] = {
     command.name: command for command in (
-        Start, Pause, RunTo, SetSpeed, Follow, EditSettings, UndoEdit, Create, Prioritize, MarkShared, Drop,
+        Start, Pause, RunTo, NextPhase, SetSpeed, Follow, EditSettings, UndoEdit, Create, Prioritize, MarkShared, Drop,
     )
 }  # fmt: skip
 
@@ -218,7 +238,7 @@ def make(name: str, **values: Any) -> Command:
         CommandError: No such command for those who steer, or a value that it cannot have.
     """
     if name in GOALS:
-        return RunTo(name)
+        return _made(RunTo.name, {"goal": name, **values})
     steering = [known.name for known in _COMMANDS.values() if known.steers and known is not RunTo]
     if name not in steering:
         raise CommandError(f"command {name!r}: must be one of {', '.join((*steering, *GOALS))}")

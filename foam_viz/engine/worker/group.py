@@ -14,6 +14,7 @@ import pyarrow as pa
 from foam_viz.engine import store
 from foam_viz.engine.wire.commands import Change
 from foam_viz.engine.worker import states
+from foam_viz.engine.worker.inside import PHASES, InsideStep
 from foam_viz.engine.worker.run import Run
 from foam_viz.engine.worker.saver import Opening, Saver, States
 from foam_viz.experiment import cost
@@ -55,6 +56,10 @@ class Group:
         self.experiment = experiment
         self.running = False
         self.goal: str | None = None
+        self.aim: tuple[int | None, int | None] = (None, None)
+        self.phase = ""
+        self._inside: dict[int, InsideStep] = {}
+        self._phase_before = self._seen_phase = ""
         self.speed: float | None = None
         self.handled = 0
         self.epoch = 0
@@ -142,15 +147,71 @@ class Group:
             self.follow(controls["followed"])
         if controls.get("running"):
             if goal := controls.get("goal"):
-                self.until(goal)
+                self.until(goal, *(controls.get("aim") or ()))
             else:
                 self.start()
         self.recovering = reached if self.live and reached > self.step else 0
+        self._phase_before = controls.get("phase") or ""
+        if not self.recovering:
+            self._go_on_within_step()
 
-    def until(self, goal: str) -> None:
-        """Runs to the next ``step``, ``check`` or ``refresh`` of any lane, then pauses."""
+    def until(self, goal: str, lane: int | None = None, factor: int | None = None) -> None:
+        """Runs to the next ``step``, ``check`` or ``refresh``, then pauses.
+
+        Args:
+            goal: What to train to.
+            lane: Number of the lane that counts, counted from 1; None for any. One that has ended counts no more.
+            factor: Index of the factor that counts; None for any.
+        """
+        self.aim = (lane, factor)
         self._goal_left = _GOAL_STEPS
         self._go(goal)
+
+    def _reached(self, moved: Sequence[Run]) -> bool:
+        if self.goal == "step":
+            return True
+        lane, factor = self.aim
+        aimed = self.lanes[lane - 1] if lane is not None and lane <= len(self.lanes) else None
+        if aimed is None or not aimed.live or not aimed.factors:
+            aimed, factor = None, None
+        runs = moved if aimed is None else [aimed]
+        return any(run.came_to(self.goal, factor) for run in runs)
+
+    # --- inside a step
+
+    def next_phase(self) -> None:
+        """Makes the next phase of every lane and stops there; after the last one the step is made."""
+        self.pause()
+        if self.recovering:  # where it stood comes first, see _go_on_within_step
+            before = self._phase_before
+            self._phase_before = PHASES[PHASES.index(before) + 1 if before in PHASES[:-1] else 0]
+            return
+        if not self.live or self.cap:
+            self._say_cap()
+            return
+        if not self.phase:
+            self._inside = {lane: InsideStep(run) for lane, run in enumerate(self.lanes) if run.live}
+        following = PHASES[PHASES.index(self.phase) + 1 if self.phase else 0]
+        began = time.thread_time()
+        for lane, inside in self._inside.items():
+            run = self.lanes[lane]
+            while (name := run.next_phase) == following or (following == PHASES[-1] and run.within_step):
+                run.advance_phase()
+                inside.after(name)
+                if not run.within_step:
+                    break
+        self.trained_seconds += time.thread_time() - began
+        self.phase = "" if following == PHASES[-1] else following
+        self._seen_phase = following
+
+    def _go_on_within_step(self) -> None:
+        """To the phase in which another engine was, once its last step is made again."""
+        wanted, self._phase_before = self._phase_before, ""
+        while wanted and self.live and not self.running and self._seen_phase != wanted:
+            self.next_phase()
+
+    def _leave_step(self) -> None:
+        self.phase, self._inside, self._seen_phase = "", {}, ""
 
     def follow(self, factor: int) -> None:
         """Follow a factor in every lane, by its index."""
@@ -161,8 +222,8 @@ class Group:
 
     @property
     def _next_step(self) -> int:
-        """The step in which an edit of now acts."""
-        return max(self.step, self.recovering) + 1
+        """The step in which an edit of now acts: the next that begins."""
+        return max(self.step + bool(self.phase), self.recovering) + 1
 
     def edit(self, changes: Sequence[Change]) -> None:
         """Changes settings from the next step on. What cannot be is said, and then nothing is changed."""
@@ -230,6 +291,7 @@ class Group:
 
     def advance(self, now: float) -> None:
         """One lockstep step of every lane that can still make one."""
+        self._leave_step()
         moved = [run for run in self.lanes if run.live]
         # Seconds of this thread, not of the clock: a machine that is busy elsewhere does not make a group slow.
         began, clock = time.thread_time(), time.perf_counter()
@@ -244,17 +306,14 @@ class Group:
                 self.recovering = 0
             if not self.live:
                 self.pause()
+            if not self.recovering:
+                self._go_on_within_step()
             return
-        if self.speed:
+        if self.speed and self.goal not in ("check", "refresh"):
             self._next_due = max(self._next_due + 1 / self.speed, now)
         if self.goal:
             self._goal_left -= 1
-            reached = (
-                self.goal == "step"
-                or (self.goal == "check" and any(run.checked for run in moved))
-                or (self.goal == "refresh" and any(run.refreshed for run in moved))
-            )
-            if reached or self._goal_left <= 0:
+            if self._reached(moved) or self._goal_left <= 0:
                 self.pause()
         if not self.live:
             self.pause()
@@ -289,6 +348,8 @@ class Group:
             "step": self.step,
             "running": self.running,
             "goal": self.goal,
+            "aim": list(self.aim),
+            "inside": self._told_of_step(),
             "speed": self.speed,
             "device": self.lanes[0].device,
             "autosave_problem": self.autosave_problem,
@@ -302,6 +363,17 @@ class Group:
                 }
                 for run in self.lanes
             ],
+        }
+
+    def _told_of_step(self) -> dict[str, Any] | None:
+        """What the phases of the step at hand used, or of the one that was just made; None outside."""
+        if not self._inside:
+            return None
+        return {
+            "phase": self.phase,
+            "done": self._seen_phase,
+            "step": self.step + bool(self.phase),
+            "lanes": {str(lane): inside.phases for lane, inside in self._inside.items()},
         }
 
     def take_reconfigured(self) -> dict[str, Any]:
@@ -383,6 +455,8 @@ class Group:
         """The state of every lane; None where it is on the disk or waits for it, or is too large to keep."""
         if self._saver.busy and not everything:
             return None
+        if any(run.within_step for run in self.lanes):
+            return None
         # Rows still in the recorder would be lost to whoever continues from the checkpoint.
         if self.step in (self._checkpoint_step, 0) or self.step != self._drained_step:
             return None
@@ -435,8 +509,10 @@ class Group:
         self._saver.close(_ABANDON_SECONDS)
 
     def close(self, seconds: float = 30.0) -> Saver:
-        """Writes everything that is left, waiting for at most so many seconds."""
+        """Writes everything that is left, waiting for at most so many seconds; a step that was begun is made first."""
         self.pause()
+        if self.phase:
+            self.advance(time.monotonic())
         self.drain()
         self.save(time.monotonic(), everything=True)
         self._saver.close(seconds)

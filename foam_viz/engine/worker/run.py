@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -67,6 +67,10 @@ class Run:
         self.status = "paused"
         self.diverged_step: int | None = None
         self.refreshed = self.checked = False
+        self.phase = ""
+        self.loss: Tensor | None = None
+        self._at_hand: Iterator[str] | None = None
+        self._through = True
         run_settings = config["run_settings"]
         self._last_step = run_settings["steps"]
         self.task = tasks.find(config["task"]).build(
@@ -166,8 +170,58 @@ class Run:
         """True where the next step is a check step of some factor."""
         return bool(self.factors) and self.optimizer.next_is_check()
 
+    @property
+    def phase_names(self) -> tuple[str, ...]:
+        """The phases of a step in their order; optimizers without factors have no statistics and no check."""
+        own = self.optimizer.phase_names if isinstance(self.optimizer, FactoredOptimizer) else ("update",)
+        return ("gradient", *own)
+
+    @property
+    def next_phase(self) -> str:
+        """The name of the phase that comes next."""
+        names = self.phase_names
+        return names[names.index(self.phase) + 1] if self.phase else names[0]
+
+    def came_to(self, goal: str, factor: int | None = None) -> bool:
+        """Whether the last step had a ``check`` or a ``refresh``.
+
+        Args:
+            goal: Which of the two.
+            factor: Index of the factor that counts; None for any.
+        """
+        if factor is None or factor >= len(self.factors):
+            return self.checked if goal == "check" else self.refreshed
+        one = self.optimizer.factors()[factor]
+        return self.step == (one.last_check_step if goal == "check" else one.last_decomposition_step)
+
+    @property
+    def within_step(self) -> bool:
+        """True between two phases of a step, where nothing can be saved."""
+        return bool(self.phase)
+
     def advance(self) -> None:
-        """One step of training, recorded. Sets ``checked`` and ``refreshed`` for what happened in it."""
+        """One step of training, recorded, or the rest of one. Sets ``checked`` and ``refreshed`` for what happened."""
+        self._through = True
+        self._go_on()
+
+    def advance_phase(self) -> None:
+        """One phase of a step, the last one with all that is recorded of the step."""
+        self._through = False
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._at_hand is None:
+            self._at_hand = self._phases()
+        phase = ""
+        try:
+            phase = next(self._at_hand, "")
+        finally:  # a step that failed is not gone on with
+            self.phase = phase
+            if not phase:
+                self._at_hand = None
+
+    def _phases(self) -> Iterator[str]:
+        """A step: yields the name of each phase but the last when it is done, unless the step is made in one."""
         step = self.step + 1
         self._edit(step)
         learning_rate = self._learning_rate(step)
@@ -178,8 +232,18 @@ class Run:
         loss = self.task.loss(self.model, self.task.batch(step))
         self.optimizer.zero_grad()
         loss.backward()
+        self.loss = loss.detach()
+        if not self._through:
+            yield "gradient"
         self.clock.start()
-        self.optimizer.step()
+        if isinstance(self.optimizer, FactoredOptimizer):
+            for name in self.optimizer.phases():
+                if not self._through and name != self.phase_names[-1]:
+                    self.clock.stop()
+                    yield name
+                    self.clock.start()
+        else:
+            self.optimizer.step()
         self.clock.stop()
         self.step = step
         if self.factors and self._recording:
@@ -198,7 +262,7 @@ class Run:
         self._losses.append(
             (
                 step,
-                loss.detach(),
+                self.loss,
                 learning_rate,
                 held_out,
                 seconds,

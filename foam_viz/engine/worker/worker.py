@@ -183,8 +183,10 @@ class Worker:
                 group.start()
             case commands.Pause():
                 group.pause()
-            case commands.RunTo(goal):
-                group.until(goal)
+            case commands.RunTo(goal, lane, factor):
+                group.until(goal, lane, factor)
+            case commands.NextPhase():
+                group.next_phase()
             case commands.SetSpeed(speed):
                 group.speed = speed
             case commands.Follow(factor):
