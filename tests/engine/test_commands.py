@@ -42,7 +42,7 @@ def test_every_command_is_known_on_the_wire() -> None:
     [
         (
             lambda: make("explode"),
-            "must be one of start, pause, phase, speed, follow, edit, undo, step, check, refresh",
+            "one of start, pause, phase, speed, follow, edit, undo, step, check, refresh",
         ),
         (lambda: make("drop"), "must be one of"),
         (lambda: make("speed"), "cannot have the values"),

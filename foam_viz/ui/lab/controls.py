@@ -14,6 +14,7 @@ from foam_viz.engine.server.lab_run import LabRun
 from foam_viz.figures.look import LossAxis
 from foam_viz.trace.disk import bundle
 from foam_viz.trace.model import Trace
+from foam_viz.ui import lab_inside
 from foam_viz.ui.refusals import refusals
 from foam_viz.ui.server import hub
 from foam_viz.ui.session.lab import Lab, begun
@@ -39,8 +40,12 @@ def controls(state: Lab, run: LabRun | None) -> None:
         _button(state, "Start", "start", idle, "play_arrow", "Trains until you pause.", primary=True)
         _button(state, "Pause", "pause", mine and running, "pause", "Stops after the step at hand.")
         _button(state, "Step", "step", idle, "skip_next", "One step of every lane.")
-        _button(state, "To check", "check", idle, "fact_check", "Runs to the next check of any lane.")
-        _button(state, "To refresh", "refresh", idle, "autorenew", "Runs to the next decomposition of any lane.")
+        aim = lab_inside.goal(state, followed(state, run))
+        whose = "the followed factor" if aim else "any lane"
+        _button(state, "To check", "check", idle, "fact_check", f"Runs to the next check of {whose}.", aim)
+        words = f"Runs to the next decomposition of {whose}."
+        _button(state, "To refresh", "refresh", idle, "autorenew", words, aim)
+        lab_inside.inside(state, run, enabled=idle)
         reset = mine and run is not None and not state.stopped_by(None)
         _button(state, "Reset", "reset", reset, "restart_alt", _RESET)
         _speed(state, run, mine)
@@ -50,7 +55,15 @@ def controls(state: Lab, run: LabRun | None) -> None:
 
 
 def _button(
-    state: Lab, label: str, command: str, enabled: bool, icon: str, help_text: str, *, primary: bool = False
+    state: Lab,
+    label: str,
+    command: str,
+    enabled: bool,
+    icon: str,
+    help_text: str,
+    values: dict[str, int | None] | None = None,
+    *,
+    primary: bool = False,
 ) -> None:
     st.button(
         label,
@@ -58,6 +71,7 @@ def _button(
         icon=f":material/{icon}:",
         on_click=state.command,
         args=(command,),
+        kwargs=values,
         disabled=not enabled,
         help=help_text,
         type="primary" if primary else "secondary",

@@ -52,7 +52,7 @@ def outline(run: LabRun | None) -> str:
         run.header.get("autosave_problem", ""),
         run.header.get("autosave_notice", ""),
         run.experiment.to_json(),
-        run.step > 0,
+        [run.step > 0, run.header.get("inside")],
         [len(trace.manifest.factors) for trace in run.traces],
     ]
     return f"{blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=8).hexdigest()}.{phase(run)}"

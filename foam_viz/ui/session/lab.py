@@ -31,7 +31,7 @@ PAGE = "lab"
 Settings = dict[str, Any]
 # How long a click waits for the engine's answer before the page is drawn without it.
 _ANSWER_SECONDS = 0.2
-_TRAINS = ("start", "step", "check", "refresh")
+_TRAINS = ("start", "step", "phase", "check", "refresh")
 
 
 @dataclass
