@@ -14,7 +14,7 @@ from foam_viz.engine.server.lab_run import LabRun
 from foam_viz.figures.look import LossAxis
 from foam_viz.trace.disk import bundle
 from foam_viz.trace.model import Trace
-from foam_viz.ui import lab_inside
+from foam_viz.ui.lab import inside
 from foam_viz.ui.refusals import refusals
 from foam_viz.ui.server import hub
 from foam_viz.ui.session.lab import Lab, begun
@@ -40,12 +40,12 @@ def controls(state: Lab, run: LabRun | None) -> None:
         _button(state, "Start", "start", idle, "play_arrow", "Trains until you pause.", primary=True)
         _button(state, "Pause", "pause", mine and running, "pause", "Stops after the step at hand.")
         _button(state, "Step", "step", idle, "skip_next", "One step of every lane.")
-        aim = lab_inside.goal(state, followed(state, run))
+        aim = inside.goal(state, followed(state, run))
         whose = "the followed factor" if aim else "any lane"
         _button(state, "To check", "check", idle, "fact_check", f"Runs to the next check of {whose}.", aim)
         words = f"Runs to the next decomposition of {whose}."
         _button(state, "To refresh", "refresh", idle, "autorenew", words, aim)
-        lab_inside.inside(state, run, enabled=idle)
+        inside.inside(state, run, enabled=idle)
         reset = mine and run is not None and not state.stopped_by(None)
         _button(state, "Reset", "reset", reset, "restart_alt", _RESET)
         _speed(state, run, mine)

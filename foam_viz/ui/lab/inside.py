@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from foam_viz.engine.lab_run import LabRun
+from foam_viz.engine.server.lab_run import LabRun
 from foam_viz.ui.session.lab import Lab
 from foam_viz.ui.text import plain
 
