@@ -95,6 +95,11 @@ class Pairs:
             self._overlaps.keep(key, block)
         return block, k - first
 
+    @property
+    def checks(self) -> int:
+        """Recorded checks of the factor."""
+        return len(self._factor.steps)
+
     def _block(self, s: int, k: int) -> int:
         return k - (k - s - 1) % BLOCK
 

@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from foam_viz.analysis.replay import (
     tau_and_cap,
 )
 from foam_viz.engine.replay.errors import NOTHING, ErrorMeter
-from foam_viz.engine.replay.pairs import Grid, Overlaps
+from foam_viz.engine.replay.pairs import BLOCK, Grid, Overlaps
 from foam_viz.engine.replay.recording import Progress, Recording, build
 from foam_viz.engine.replay.spectra import read_spectra
 from foam_viz.engine.replay.updates import update_errors
@@ -41,6 +41,8 @@ from foam_viz.trace.manifest import Manifest
 
 OVERLAP_BYTES, ROTATED_BYTES = 280_000_000, 60_000_000
 """Of what pairs of checks of one run keep: overlaps, and B as training measures it."""
+_WARM_CHECKS = 64
+"""Pairs of checks farther apart are computed when they are asked for: bases are seldom kept so long."""
 _DECADES = 3
 """The damping that pairs know reaches so far beyond that of the run."""
 
@@ -252,6 +254,18 @@ class Plan:
             updates=found,
             notes=tuple(self.recording.notes),
         )
+
+    def warm(self) -> Iterator[None]:
+        """Compute what moves are likely to need, a little at a time: pairs of near checks before those far apart."""
+        rule = self.own.rule
+        most = max(pairs.checks for walker in self._walkers for pairs in walker.pairs)
+        for apart in range(1, min(most, _WARM_CHECKS), BLOCK):
+            for walker in self._walkers:
+                for pairs in walker.pairs:
+                    with torch.no_grad(), full_precision():
+                        for s in range(pairs.checks - apart):
+                            pairs.proxies(rule, s, s + apart)
+                    yield
 
     def map(self, setting: Setting, taus: Sequence[float], caps: Sequence[float]) -> list[Summary]:
         """Settings over (tau, eps_max), row by row of eps_max.

@@ -185,6 +185,7 @@ def _replaces(newer: Command, older: RunSetting) -> bool:
 
 def _likely(plan: Plan) -> Iterator[None]:
     """Replays that are likely to be asked for, one a step: what they share with others is kept."""
+    yield from plan.warm()
     own = plan.own
     settings = [*tau_and_cap(own, *default_map(own)), *reference_settings(own, plan.recording.grid)]
     for setting in settings:

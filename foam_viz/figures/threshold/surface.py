@@ -115,7 +115,7 @@ def _chosen(study: Study) -> list[dict[str, Any]]:
             "meta": {"series": "chosen"},
             "x": [across],
             "y": [down],
-            "marker": {"symbol": "circle-open", "size": 26, "color": theme.LIGHT.ink, "line": {"width": 2.5}},
+            "marker": {"symbol": "square-open", "size": 40, "color": theme.LIGHT.accent, "line": {"width": 3}},
             "hoverinfo": "skip",
         }
     ]

@@ -126,6 +126,8 @@ def _chips(lanes: Sequence[Lane], study: Study) -> list[LaneChip]:
 def _state(lane: Lane, replay: Replay | None) -> LaneState:
     if lane.position == OWN:
         return "recorded"
+    if replay is None:
+        return "waiting"
     return "exact" if replay is not None and replay.exact else "open loop"
 
 

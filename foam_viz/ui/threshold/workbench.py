@@ -30,6 +30,7 @@ from foam_viz.engine.replay.client import EngineLost, Preparation, ReplayClient,
 from foam_viz.figures.scene import Lane
 from foam_viz.optim.fields import FieldError
 from foam_viz.optim.refresh import brief
+from foam_viz.trace import Trace
 from foam_viz.ui.threshold.runs import StreamedRun
 
 _A_ROW = 5
@@ -64,6 +65,7 @@ class Workbench:
         self._map_of: tuple[Any, ...] = ()
         self._name = store.new_identity()
         self._recorded = run.trace()
+        self._awaited = Lane(Trace.empty(self._recorded.manifest), "what if", WHAT_IF)
         self.preparation: Preparation = client.prepare(run.path)
         self.preparation.ready.add_done_callback(self._prepared)
 
@@ -95,8 +97,8 @@ class Workbench:
             own = self.own
             name = own.label() if own and self._is_known else self._recorded.manifest.name
             lanes = [Lane(self._recorded, f"recorded: {name}", OWN)]
-            if self._study.what_if is not None:
-                lanes.append(self._lane(WHAT_IF, self._study.what_if, "what if: "))
+            what_if = self._study.what_if
+            lanes.append(self._awaited if what_if is None else self._lane(WHAT_IF, what_if, "what if: "))
             lanes += [self._lane(FIRST_PIN + i, one, "pinned: ") for i, one in enumerate(self._study.pins)]
             return tuple(lanes)
 
