@@ -1,8 +1,8 @@
 """Records the sample runs: ``python sample_runs/make.py [NAME ...]``, all of them or those named.
 
 Each is recorded by the project's command line, so this is a list of commands and nothing else; ``--print`` prints them
-as the table of ``sample_runs/README.md``. The one run with a factor stream, which the command line does not write, is
-recorded by ``sample_runs/stream.py``, which this calls too.
+as the table of ``sample_runs/README.md``. The one run of a
+training loop of its own is recorded by ``sample_runs/stream.py``, which this calls too.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ SAMPLES: tuple[Sample, ...] = (
     _digits("shampoo-staggered", "shampoo-staggered"),
     _digits("dr-shampoo", "dr-shampoo"),
     _digits("foam", "foam"),
+    _digits("foam-factors", "foam --set width=32 --stream"),
     _drift("shampoo", "shampoo"),
     _drift("shampoo-f50", "shampoo --set period=50"),
     _drift("foam", "foam"),

@@ -19,6 +19,7 @@ TORCH_FREE_ENGINE = {
         "replay.commands",
         "server",
         "store",
+        "truth.client",
         "sweep.results",
         "sweep.runner",
         "sweep.spec",

@@ -56,6 +56,8 @@ def test_files_are_small():
 def test_a_sample_is_what_its_command_makes(name: str):
     trace, said = read(name), options(name)
     manifest, steps = trace.manifest, int(said.pop("steps"))
+    assert ("stream" in said) == bool(stream.read(FOLDER / name).samples)
+    said.pop("stream", None)
     assert manifest.notes == ()
     assert manifest.name == name.removesuffix(".zip") == Path(said.pop("out")).stem
     assert manifest.optimizer == said.pop("optimizer")

@@ -410,7 +410,8 @@ def default_map(setting: Setting) -> tuple[list[float], list[float]]:
     """Five tau and five eps_max around a setting: the map that a page opens with, computed while nobody asks."""
     cap = setting.values.get("epsilon_max", _NEW_EPSILON_MAX * setting.values["epsilon"])
     fresh = setting.values["epsilon"]
-    return [0.15, 0.35, 0.55, 0.75, 0.95], [max(cap * 10**exponent, fresh) for exponent in (-1, -0.5, 0, 0.5, 1)]
+    caps = [max(float(f"{cap * 10**exponent:.2g}"), fresh) for exponent in (-1, -0.5, 0, 0.5, 1)]
+    return [0.15, 0.35, 0.55, 0.75, 0.95], caps
 
 
 def tau_and_cap(setting: Setting, taus: Sequence[float], caps: Sequence[float]) -> list[Setting]:

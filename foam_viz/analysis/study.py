@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from foam_viz.analysis.replay import Replay, Setting, Summary
+from foam_viz.analysis.replay import Replay, Setting, Summary, fields_of
+from foam_viz.optim.refresh import brief
 
 OWN, WHAT_IF, FIRST_PIN, FIRST_TRUTH = 0, 1, 2, 5
 """Positions of lanes: the recorded run, the what-if, up to three pinned settings, runs really trained."""
@@ -21,6 +22,7 @@ class Truth:
         step: Steps made so far.
         steps: Steps to make.
         decompositions: Up to that step.
+        predicted: Decompositions that the replay foretold of the whole run.
         loss: Mean of the last training losses.
         done: Whether the run has ended.
         error_left: Mean error of its own factors, by a replay of its stream; None where it is not known yet.
@@ -32,6 +34,7 @@ class Truth:
     step: int = 0
     steps: int = 0
     decompositions: int = 0
+    predicted: int = 0
     loss: float | None = None
     done: bool = False
     error_left: float | None = None
@@ -90,3 +93,16 @@ def summary_of(replay: Replay) -> Summary:
         directions_damped=replay.mean("directions_damped"),
         kernel_seconds=replay.kernel_seconds,
     )
+
+
+def difference(setting: Setting, own: Setting | None) -> str:
+    """A setting by what differs from the recorded one: ``τ = 0.3``, ``Shampoo, f = 50``."""
+    if own is None or setting == own:
+        return "the recorded setting"
+    moved = setting.optimizer != own.optimizer
+    told = [setting.spec.label] if moved else []
+    for one in fields_of(setting.spec):
+        value = setting.values[one.name]
+        if value != own.values.get(one.name) and value is not None and one.name != "start":
+            told.append(f"{one.symbol or one.label} = {brief(value) if isinstance(value, float) else value}")
+    return ", ".join(told) or "another start"

@@ -203,6 +203,9 @@ THRESHOLD: tuple[Item, ...] = (
                help="What colours the map of tau and eps_max.")),
     Item(Field(name="work", kind="choice", default="decompositions", choices=("decompositions", "kernel_seconds"),
                label="Front against", help="What is paid for the error left.")),
+    Item(Field(name="truth", kind="boolean", default=True, label="Train it, too",
+               help="Really trains the chosen setting in the background once the sliders rest, where that takes "
+               "seconds: the same seed, then two more.")),
     Item(LOOK["factor"]),
 )  # fmt: skip
 """A setting that is left out is the recorded run's own."""

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from foam_viz.engine import config
-from foam_viz.engine.run import Run
 from foam_viz.engine.truth.client import TruthClient
+from foam_viz.engine.worker.run import Run
+from foam_viz.experiment import config
 from tests.engine.conftest import until
 
 

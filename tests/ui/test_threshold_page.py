@@ -20,7 +20,7 @@ from foam_viz.ui.threshold.source import ReplaySource
 from tests.engine.conftest import until
 
 ROOT = Path(__file__).resolve().parents[2]
-SAMPLE = "sample:digits-autoencoder-foam-stream"
+SAMPLE = "sample:digits-autoencoder-foam-factors"
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +141,26 @@ def test_settings_are_pinned_beside_later_ones() -> None:
     assert [lane.position for lane in bench.lanes()] == [0, 1, 2]
     app.button(key="threshold.unpin").click().run()
     assert not bench.study.pins
+
+
+def test_a_setting_that_rests_is_really_trained_and_joins_the_front() -> None:
+    app = ready(lab(tau="0.6"))
+    bench = state(app).bench
+    until(lambda: bench.study.what_if is not None and len(bench.truths.of(bench.study.what_if.setting)) == 3, 60)
+    until(lambda: bench.study.truths[0].done, 400)  # the lowest priority on a machine that tests
+    first, *others = bench.study.truths
+    assert [truth.seed for truth in (first, *others)] == [0, 1, 2]
+    assert first.step == first.steps == 600 and first.loss > 0 and first.error_left > 0
+    assert first.predicted == bench.study.what_if.decompositions
+    moment = ReplaySource("set:x", bench).moment()
+    assert [lane.position for lane in moment.lanes][:3] == [0, 1, 5]
+    chips, _ = moment.head(moment.lanes, None)
+    assert chips[2].state == "trained" and "predicted" in chips[2].cells[0][1]
+    drawn = {spec.id: spec.draw(Scene(moment.lanes, Look(factor=0, lane=1))) for spec in moment.panels}
+    assert drawn["threshold-trained"].figure is not None
+    assert any(trace["name"] == "really trained" for trace in drawn["threshold-front"].figure["data"])
+    app.toggle(key="threshold.truth").set_value(False).run()
+    app.select_slider(key="threshold.tau").set_value(0.7).run()
+    until(lambda: bench.study.what_if.setting.values["tau"] == 0.7, 30)
+    assert not bench.truths.of(bench.study.what_if.setting)
+    assert state(app).query()["truth"] == ["false"]

@@ -49,7 +49,7 @@ class Grid:
         place = (np.log(epsilon) - self._first) / _STEP
         start = np.clip(np.floor(place).astype(np.int64) - _NODES // 2 + 1, 0, len(self.epsilon) - _NODES)
         nodes = start[:, None] + np.arange(_NODES)
-        values = np.take_along_axis(logarithms, nodes, 1)
+        values = logarithms[np.arange(len(nodes))[:, None], nodes]
         apart = place[:, None] - nodes
         on = apart == 0
         weights = _BARYCENTRIC / np.where(on, 1.0, apart)

@@ -112,6 +112,11 @@ class Hub:
 
     # --- what pages call: runs
 
+    def training(self) -> int:
+        """How many runs train now, or wait for room to."""
+        with self._lock:
+            return sum(run.trains for run in self._runs.values())
+
     def ready(self, seconds: float) -> bool:
         """Waits until an engine is warm; False if none is within ``seconds``."""
         return self._engines.ready.wait(seconds)

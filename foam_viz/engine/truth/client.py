@@ -1,4 +1,4 @@
-"""How a page asks for the truth: runs are trained in the background, and tell what they did as they go. No torch here."""
+"""How a page asks for the truth: runs are trained in the background, and tell what they did. Imports no torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from foam_viz.engine import children, protocol
+from foam_viz.engine import children
+from foam_viz.engine.wire import protocol
 from foam_viz.trace import Trace
 from foam_viz.trace import manifest as manifests
 

@@ -1,7 +1,7 @@
 """The truth engine: a child process that trains one small run after the other, at the lowest priority.
 
-It reads what to train from its standard input and answers on its standard output: rows as they come, and in the end what
-the run's own factors say of the error that was left.
+It reads what to train from its standard input and answers on its standard output: rows as they come, and in the end
+the error that was left, as the run's own factors tell it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from typing import Any
 import torch
 
 from foam_viz.analysis.replay import NoReplay
-from foam_viz.engine import protocol
 from foam_viz.engine.replay.plan import Plan
-from foam_viz.engine.run import Run
+from foam_viz.engine.wire import protocol
+from foam_viz.engine.worker.run import Run
 from foam_viz.optim.fields import FieldError
+from foam_viz.recording.stream import Record, Sample, Spacing
 from foam_viz.trace import manifest as manifests
-from foam_viz.trace.stream import Record, Sample, Spacing
 
 _PUBLISH_SECONDS = 0.25
 _NICENESS = 10

@@ -61,6 +61,15 @@ STUDY_PANELS: tuple[StudyPanel, ...] = (
         reads=_OF_FACTOR,
     ),
     StudyPanel(
+        "threshold-trained",
+        "Refreshes, really trained",
+        "What the chosen setting did when it was trained with the recorded seed: the truth that the what-if foretold.",
+        refreshes.draw_trained,
+        columns=6,
+        height=340,
+        reads=_OF_FACTOR,
+    ),
+    StudyPanel(
         "threshold-errors",
         "Error left",
         "Distance of the inverse root used to a fresh one at ε₀, relative to the fresh one. Staleness: both at ε, the "
@@ -74,8 +83,8 @@ STUDY_PANELS: tuple[StudyPanel, ...] = (
     StudyPanel(
         "threshold-map",
         "Map of τ and ε max",
-        "Each cell is a replay under its τ and ε max, all else as chosen; the ring is the chosen setting. Errors here "
-        "are means over every fifth check. Click a cell to take its setting.",
+        "Each cell is a replay under its τ and ε max, all else as chosen; lines cross at the chosen setting. Errors "
+        "here are means over every fifth check. Click a cell to take its setting.",
         surface.draw,
         columns=5,
         height=400,
@@ -85,7 +94,8 @@ STUDY_PANELS: tuple[StudyPanel, ...] = (
         "threshold-front",
         "Error against work",
         "Down and left is better. The line joins settings that no other beats in both. Squares are fixed periods, "
-        "diamonds the same with the factors taking turns, at the same ε₀. Click a point to take its setting.",
+        "diamonds the same with the factors taking turns, at the same ε₀ and start. What leaves no error at the "
+        "recorded checks lies at the lower edge. Click a point to take its setting.",
         front.draw,
         columns=7,
         height=400,
@@ -107,6 +117,9 @@ def panels_of(study: Study, *, has_loss: bool) -> list[PanelSpec]:
         made["threshold-recorded"], made["threshold-what-if"], damping, made["threshold-errors"],
         made["threshold-map"], made["threshold-front"],
     ]  # fmt: skip
+    trained = study.what_if is not None and any(truth.setting == study.what_if.setting for truth in study.truths)
+    if trained:
+        order.append(made["threshold-trained"])
     if has_loss:
-        order.append(replace(BY_ID["loss"], columns=12, height=320))
+        order.append(replace(BY_ID["loss"], columns=6 if trained else 12, height=340))
     return order

@@ -10,7 +10,7 @@ import numpy as np
 
 from foam_viz.analysis.fronts import front
 from foam_viz.analysis.replay import Summary
-from foam_viz.analysis.study import OWN, WHAT_IF, Study, summary_of
+from foam_viz.analysis.study import OWN, WHAT_IF, Study, difference, summary_of
 from foam_viz.figures import encode, theme
 from foam_viz.figures.panel import Drawing
 from foam_viz.figures.scene import Scene
@@ -48,7 +48,12 @@ def draw(scene: Scene, study: Study) -> Drawing:
     y = [point.error_left for point in points] + [replay.error_left for _, replay in study.replays]
     y += [truth.error_left for truth in study.truths if truth.error_left is not None]
     x = [value for value in x if value > 0]
-    highest = max([value for value in y if math.isfinite(value)], default=1.0)
+    y = [value for value in y if math.isfinite(value) and value > 0]
+    span = encode.log_range(min(y, default=0.1) * 0.6, max(y, default=1.0) * 1.1, 2)
+    floor = 10.0 ** span[0]
+    for one in data:
+        if isinstance(one["y"], np.ndarray):  # what leaves nothing has no place on a logarithmic axis
+            one["y"] = encode.typed(np.maximum(one["y"], floor), "f8")
     figure = {
         "data": data,
         "layout": encode.layout(
@@ -56,8 +61,7 @@ def draw(scene: Scene, study: Study) -> Drawing:
             margin={"l": 62, "r": 14, "t": 26, "b": 44},
             xaxis=encode.log_axis(WORKS[work], tickformat="~g", dtick="D2",
                                   range=encode.log_range(min(x, default=1) * 0.95, max(x, default=10) * 1.05, 4)),
-            yaxis=encode.axis("error left (mean, relative)", tickformat="~g",
-                              range=[-0.02 * highest, encode.nice_ceiling(max(highest, 1e-6))]),
+            yaxis=encode.log_axis("error left (mean, relative)", tickformat="~g", range=span),
             meta={"pick": True},
         ),
     }  # fmt: skip
@@ -74,7 +78,7 @@ def _cloud(
         "name": name,
         "meta": {"series": name},
         "x": encode.typed(np.array([getattr(p, work) for p in ordered]), "f8"),
-        "y": encode.typed(np.array([p.error_left for p in ordered]), "f8"),
+        "y": np.array([p.error_left for p in ordered]),
         "line": {"color": theme.alpha(colour, 0.35), "width": 1, "dash": "dot"},
         "marker": {"symbol": symbol, "size": size, "color": theme.alpha(colour, 0.75)},
         "customdata": [told(p.setting) for p in ordered],
@@ -90,7 +94,7 @@ def _line(best: Sequence[Summary], work: str) -> dict[str, Any]:
         "name": "front",
         "meta": {"series": "front"},
         "x": encode.typed(np.array([getattr(p, work) for p in best]), "f8"),
-        "y": encode.typed(np.array([p.error_left for p in best]), "f8"),
+        "y": np.array([p.error_left for p in best]),
         "line": {"color": theme.LIGHT.accent, "width": 2, "shape": "hv"},
         "hoverinfo": "skip",
     }
@@ -106,7 +110,7 @@ def _ring(position: int, point: Summary, work: str, scene: Scene) -> dict[str, A
         "name": name,
         "meta": {"series": name, "lane": position},
         "x": encode.typed(np.array([getattr(point, work)]), "f8"),
-        "y": encode.typed(np.array([point.error_left]), "f8"),
+        "y": np.array([point.error_left]),
         "marker": {"symbol": f"{style.symbol}-open", "size": 15, "color": style.colour, "line": {"width": 3}},
         "customdata": [told(point.setting)],
         "hovertext": [f"{encode.escape(label)}<br>{_words(point)}"],
@@ -128,7 +132,7 @@ def _truths(study: Study) -> list[dict[str, Any]]:
             "name": "really trained",
             "meta": {"series": "truth"},
             "x": encode.typed(np.array(x), "f8"),
-            "y": encode.typed(np.array([t.error_left for t in known]), "f8"),
+            "y": np.array([t.error_left for t in known]),
             "marker": {"symbol": "star", "size": 12, "color": theme.VERMILION},
             "customdata": [told(t.setting) for t in known],
             "hovertext": [
@@ -155,14 +159,15 @@ def _reading(study: Study, best: Sequence[Summary], work: str) -> str:
     words = f"{len(best)} settings are beaten by none"
     if fixed:
         words += f", {fixed} of them fixed periods or taking turns"
+    own = study.own.setting if study.own is not None else None
     if study.what_if is not None and math.isfinite(study.what_if.error_left):
         mine = summary_of(study.what_if)
         paid, left = getattr(mine, work), mine.error_left
         beaten = [p for p in best if getattr(p, work) <= paid and p.error_left < left]
         if beaten:
             least = min(beaten, key=lambda p: p.error_left)
-            words += f"; for no more work {least.setting.label()} leaves {theme.number(least.error_left)} instead of "
-            words += theme.number(left)
+            better, instead = theme.number(least.error_left), theme.number(left)
+            words += f"; for no more work {difference(least.setting, own)} leaves {better} instead of {instead}"
         else:
             words += "; the what-if is on the front or beside it"
     return f"{words}. Click a point to take its setting"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from foam_viz.analysis.study import OWN, WHAT_IF, Study
+from foam_viz.analysis.study import FIRST_TRUTH, OWN, WHAT_IF, Study
 from foam_viz.figures.panel import Drawing
 from foam_viz.figures.panels import raster
 from foam_viz.figures.scene import Scene
@@ -19,6 +19,11 @@ def draw_what_if(scene: Scene, study: Study) -> Drawing:
     """What the chosen setting would have done with the same factors."""
     words = "" if study.what_if is None or study.what_if.exact else "Open loop: "
     return _of(scene, WHAT_IF, words)
+
+
+def draw_trained(scene: Scene, study: Study) -> Drawing:
+    """What the chosen setting did when it was really trained, with the recorded seed."""
+    return _of(scene, FIRST_TRUTH, "")
 
 
 def _of(scene: Scene, position: int, words: str) -> Drawing:

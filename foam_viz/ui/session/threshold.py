@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from foam_viz.analysis.replay import Setting
 from foam_viz.optim.fields import FieldError
 from foam_viz.ui import address
+from foam_viz.ui.server import hub
 from foam_viz.ui.threshold import runs
-from foam_viz.ui.threshold.engine import replays
+from foam_viz.ui.threshold.engine import replays, truths
 from foam_viz.ui.threshold.runs import StreamedRun
+from foam_viz.ui.threshold.truths import Truths
 from foam_viz.ui.threshold.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -77,7 +79,9 @@ class Threshold:
         """Put another run on the bench."""
         if self.bench is not None:
             self.bench.leave()
-        self.bench = Workbench(replays(), run)
+        made = Truths(truths, hub().training)
+        made.enabled = self.values["truth"]
+        self.bench = Workbench(replays(), run, made)
         self.bench.color(self.values["color"], self.values["work"])
         self.values["run"] = run.key
 

@@ -11,7 +11,7 @@ from foam_viz.analysis.replay import Setting
 from foam_viz.figures.threshold.front import WORKS
 from foam_viz.figures.threshold.surface import COLORS
 from foam_viz.optim.fields import FieldError
-from foam_viz.ui import session
+from foam_viz.ui import address, session
 from foam_viz.ui.board.board import board
 from foam_viz.ui.run_logs.own_sources import own_source
 from foam_viz.ui.server import hub
@@ -33,6 +33,7 @@ def page() -> None:
     with st.sidebar:
         _runs(state, choices)
         _looks(state)
+        _truth(state)
         _pins(state)
         _take_away(state)
     for error in state.rejected:
@@ -84,6 +85,20 @@ def _looks(state: Threshold) -> None:
         state.values[name] = st.selectbox(label, list(words), key=key, format_func=words.__getitem__)
     if state.bench is not None:
         state.bench.color(state.values["color"], state.values["work"])
+
+
+def _truth(state: Threshold) -> None:
+    bench = state.bench
+    if bench is None or bench.problem:
+        return
+    field = next(item.field for item in address.THRESHOLD if item.name == "truth")
+    st.session_state.setdefault("threshold.truth", state.values["truth"])
+    on = st.toggle(field.label, key="threshold.truth", help=field.help, disabled=bool(bench.truths.why_not))
+    state.values["truth"] = bench.truths.enabled = on
+    if not on:
+        bench.truths.move()
+    elif words := bench.truths.waits:
+        st.caption(plain(f"Not trained: {words}."))
 
 
 def _pins(state: Threshold) -> None:

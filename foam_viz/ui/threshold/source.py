@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from foam_viz.analysis.replay import Replay
-from foam_viz.analysis.study import OWN, Study
+from foam_viz.analysis.study import FIRST_TRUTH, OWN, Study, Truth
 from foam_viz.figures.scene import Lane
 from foam_viz.figures.threshold.catalogue import panels_of
 from foam_viz.trace.counts import refreshes
+from foam_viz.trace.final import final_of
 from foam_viz.trace.numbers import number
 from foam_viz.ui.board.board import LaneChip, LaneState
 from foam_viz.ui.feed.recorded import GONE
@@ -18,11 +19,11 @@ from foam_viz.ui.threshold.workbench import Workbench
 
 _COLUMNS = {
     "Decompositions": "Eigendecompositions of all factors, of so many checks.",
+    "Loss": "Training loss, mean of the last 20 steps; a replay trains nothing, so it has none.",
     "Error left": "Distance of the inverse root used to a fresh one at ε₀, relative, mean over all checks.",
     "Staleness": "The part that an old basis leaves at equal damping; heavy damping hides it.",
     "Damping": "The part that damping leaves of a fresh basis.",
     "Damped": "Directions of a factor under the damping in force, mean over checks.",
-    "By cap": "Decompositions because ε would have passed ε max.",
     "Kernels": "Projected seconds of decompositions, measures and rebuilds on this machine.",
 }
 _NEAR = "Decisions within 1 % of their threshold: a slightly different run might have decided otherwise."
@@ -119,8 +120,33 @@ def _status(bench: Workbench) -> Status:
 
 def _chips(lanes: Sequence[Lane], study: Study) -> list[LaneChip]:
     replays = dict(study.replays)
-    rows = [(lane, replays.get(lane.position)) for lane in lanes]
-    return [LaneChip(lane.position, lane.label, _cells(lane, replay), _state(lane, replay)) for lane, replay in rows]
+    rows = []
+    trained = {truth.seed: truth for truth in study.truths if study.what_if and truth.setting == study.what_if.setting}
+    for lane in lanes:
+        if lane.position >= FIRST_TRUTH:
+            truth = trained.get(lane.trace.manifest.config["run_settings"]["seed"])
+            cells = _trained(truth) if truth else _cells(lane, None)
+            rows.append(LaneChip(lane.position, lane.label, cells, "trained" if truth and truth.done else "running"))
+        else:
+            replay = replays.get(lane.position)
+            rows.append(LaneChip(lane.position, lane.label, _cells(lane, replay), _state(lane, replay)))
+    return rows
+
+
+def _trained(truth: Truth) -> list[tuple[str, str, str]]:
+    """The row of a run that was really trained: beside its decompositions, by how much the replay was wrong."""
+    values = dict.fromkeys(_COLUMNS, ("–", ""))
+    done = f"{truth.decompositions:,}"
+    if truth.done and truth.decompositions:
+        off = (truth.predicted - truth.decompositions) / truth.decompositions
+        words = f"{truth.predicted:,} were predicted in open loop, {off:+.1%} of what came."
+        values["Decompositions"] = f"{done} · predicted {off:+.0%}", words
+    else:
+        values["Decompositions"] = f"{done} by step {truth.step:,}", f"Of {truth.steps:,} steps; still training."
+    values["Error left"] = number(truth.error_left), "Of its own factors, computed when it had ended."
+    values["Kernels"] = number(truth.kernel_seconds, "s"), _COLUMNS["Kernels"]
+    values["Loss"] = number(truth.loss), "Training loss, mean of the last 20 steps."
+    return [(name, text, words or _COLUMNS[name]) for name, (text, words) in values.items()]
 
 
 def _state(lane: Lane, replay: Replay | None) -> LaneState:
@@ -135,6 +161,8 @@ def _cells(lane: Lane, replay: Replay | None) -> list[tuple[str, str, str]]:
     values = dict.fromkeys(_COLUMNS, "–")
     if lane.position == OWN and (counted := refreshes(lane.trace)) is not None:
         values["Decompositions"] = number(counted.decompositions)
+    if lane.position == OWN and lane.trace.has("steps", "loss"):
+        values["Loss"] = number(final_of(lane.trace, "loss").value)
     if replay is not None:
         done = replay.decompositions if lane.position != OWN or replay.exact else None
         if done is not None:
@@ -143,6 +171,5 @@ def _cells(lane: Lane, replay: Replay | None) -> list[tuple[str, str, str]]:
         values["Staleness"] = number(replay.mean("staleness_error"))
         values["Damping"] = number(replay.mean("damping_error"))
         values["Damped"] = number(replay.mean("directions_damped"))
-        values["By cap"] = number(replay.cap_refreshes)
         values["Kernels"] = number(replay.kernel_seconds, "s")
     return [(name, values[name], words) for name, words in _COLUMNS.items()]

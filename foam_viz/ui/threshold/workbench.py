@@ -20,18 +20,17 @@ from foam_viz.analysis.replay import (
     Setting,
     Summary,
     default_map,
-    fields_of,
     tau_and_cap,
 )
-from foam_viz.analysis.study import FIRST_PIN, MOST_PINS, OWN, WHAT_IF, Study
+from foam_viz.analysis.study import FIRST_PIN, FIRST_TRUTH, MOST_PINS, OWN, WHAT_IF, Study, difference
 from foam_viz.analysis.what_if import as_trace
 from foam_viz.engine import store
 from foam_viz.engine.replay.client import EngineLost, Preparation, ReplayClient, Superseded
 from foam_viz.figures.scene import Lane
 from foam_viz.optim.fields import FieldError
-from foam_viz.optim.refresh import brief
 from foam_viz.trace import Trace
 from foam_viz.ui.threshold.runs import StreamedRun
+from foam_viz.ui.threshold.truths import Truths
 
 _A_ROW = 5
 """Settings that the engine is asked for at a time: a move never waits for a whole map."""
@@ -43,9 +42,11 @@ class Workbench:
     Args:
         client: The replay engine of the server.
         run: The run.
+        truths: Train the chosen setting for real.
 
     Attributes:
         run: The run.
+        truths: Settings that were really trained.
         preparation: How far the engine is.
         calibration: What is suggested, with the quantiles of the spectrum; None until it is known.
         problem: Why the run cannot be replayed, and what to do; empty while it can.
@@ -53,7 +54,7 @@ class Workbench:
         revision: Rises with everything that changes.
     """
 
-    def __init__(self, client: ReplayClient, run: StreamedRun) -> None:
+    def __init__(self, client: ReplayClient, run: StreamedRun, truths: Truths) -> None:
         self.run, self._client = run, client
         self.lock = threading.RLock()
         self.revision = 0
@@ -66,6 +67,9 @@ class Workbench:
         self._name = store.new_identity()
         self._recorded = run.trace()
         self._awaited = Lane(Trace.empty(self._recorded.manifest), "what if", WHAT_IF)
+        self.truths = truths
+        truths.watch(self._touch)
+        truths.learn(self._recorded.manifest, self._recorded)
         self.preparation: Preparation = client.prepare(run.path)
         self.preparation.ready.add_done_callback(self._prepared)
 
@@ -74,7 +78,7 @@ class Workbench:
     @property
     def study(self) -> Study:
         """What is known now."""
-        return self._study
+        return replace(self._study, truths=self.truths.all())
 
     @property
     def own(self) -> Setting | None:
@@ -100,6 +104,12 @@ class Workbench:
             what_if = self._study.what_if
             lanes.append(self._awaited if what_if is None else self._lane(WHAT_IF, what_if, "what if: "))
             lanes += [self._lane(FIRST_PIN + i, one, "pinned: ") for i, one in enumerate(self._study.pins)]
+            shown = None if what_if is None else what_if.setting
+            lanes += [
+                Lane(run.training.trace, f"trained, seed {run.seed}", FIRST_TRUTH + place)
+                for place, run in enumerate(self.truths.of(shown))
+                if run.training.trace is not None
+            ]
             return tuple(lanes)
 
     @property
@@ -135,6 +145,7 @@ class Workbench:
                 return
             self.refused = ""
             self._study = replace(self._study, setting=setting)
+        self.truths.move()
         self._ask(setting)
 
     def color(self, color: str, work: str) -> None:
@@ -164,6 +175,7 @@ class Workbench:
         with self.lock:
             self._map_of = ()
             self.listeners.clear()
+        self.truths.move()
 
     def _ask(self, setting: Setting) -> None:
         self._client.run(self.run.path, setting, asker=self._name).add_done_callback(partial(self._moved, setting))
@@ -229,6 +241,7 @@ class Workbench:
                 return
             self._change(what_if=future.result())
         self._survey(setting)
+        self.truths.rest(future.result())
 
     def _survey(self, setting: Setting) -> None:
         """Ask for the map and the references around a setting, where they are not those at hand."""
@@ -290,16 +303,3 @@ def _answered(future: Future[Any]) -> bool:
         return future.exception(0) is None
     except CancelledError:
         return False
-
-
-def difference(setting: Setting, own: Setting | None) -> str:
-    """A setting by what differs from the recorded one: ``τ = 0.3``, ``Shampoo, f = 50``."""
-    if own is None or setting == own:
-        return "the recorded setting"
-    moved = setting.optimizer != own.optimizer
-    told = [setting.spec.label] if moved else []
-    for one in fields_of(setting.spec):
-        value = setting.values[one.name]
-        if value != own.values.get(one.name) and value is not None and one.name != "start":
-            told.append(f"{one.symbol or one.label} = {brief(value) if isinstance(value, float) else value}")
-    return ", ".join(told) or "another start"
