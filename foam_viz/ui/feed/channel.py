@@ -29,6 +29,7 @@ class Channel:
     Attributes:
         moment: The newest; None until there is one, and while nobody sees it.
         gone: Why there is none any more; None while there is.
+        urgent: Whether the newest answers a click: what stands over the panels goes before they are drawn.
         failed: Whether the newest could not be taken; the next one may be.
     """
 
@@ -36,7 +37,8 @@ class Channel:
         self.source, self._pool, self._pace = source, pool, pace
         self.moment: Moment | None = None
         self.gone: Gone | None = None
-        self.failed = False
+        self.failed = self.urgent = False
+        self._answered: object = None
         self._tell: dict[object, Callable[[], None]] = {}
         self._hidden: set[object] = set()
         self._seen, self._touched = asyncio.Event(), asyncio.Event()
@@ -114,6 +116,7 @@ class Channel:
         moment = self.moment
         if moment is None or self.source.changed(moment):
             self.moment = moment = await self._loop.run_in_executor(self._pool, self.source.moment)
+            self.urgent, self._answered = urgent != self._answered, urgent
             self.failed = False
             self._tell_all()
         await self._wait(moment, urgent, began)

@@ -73,6 +73,24 @@ class Frames:
                 self._contents.popitem(last=False)
         return self._contents[asked]
 
+    def ready(self, moment: Moment, look: Look, panels: frozenset[str]) -> bool:
+        """Say whether what a look at a moment shows is drawn."""
+        return (*moment.key, look, panels) in self._contents
+
+    async def head(self, moment: Moment, look: Look, have: Mapping[str, str]) -> Content:
+        """Return what stands over the panels of a moment, with the panels that a client holds.
+
+        Args:
+            moment: Of the source.
+            look: Of the reader, at no earlier step.
+            have: Revision of each panel that the client holds.
+
+        Raises:
+            Refused: There is no such lane or factor.
+        """
+        made = await self._head(moment, moment.lanes, settled(look, moment))
+        return Content(moment, made, {name: Encoded(revision, _COMMA) for name, revision in have.items()})
+
     def drop(self, source: str, *, drawings: bool) -> None:
         """Let go of what holds the runs of a source that nobody looks at any more.
 
@@ -85,6 +103,9 @@ class Frames:
             del self._contents[asked]
         if drawings:
             self.drawn.drop(source)
+
+    async def _head(self, moment: Moment, lanes: tuple[Lane, ...], look: Look) -> Encoded:
+        return await self.drawn.get((*moment.key, look.at, look.lane), partial(_head, moment, lanes, look))
 
     async def _made(self, moment: Moment, look: Look, panels: frozenset[str]) -> Content:
         key = moment.key_at(look.at)
@@ -99,7 +120,7 @@ class Frames:
             grown = (*moment.key, look.at)
         wanted = [spec for spec in moment.panels if spec.id in panels]
         head, *made = await asyncio.gather(
-            self.drawn.get((*moment.key, look.at, look.lane), partial(_head, moment, lanes, look)),
+            self._head(moment, lanes, look),
             *(
                 self.drawn.get((*grown, spec.key(look), spec.id), partial(encoded, spec, over_time))
                 if spec.over_time

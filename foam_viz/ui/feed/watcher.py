@@ -12,7 +12,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from foam_viz.ui.feed.channel import Channel
 from foam_viz.ui.feed.frame import Content, problem
 from foam_viz.ui.feed.protocol import Got, Refused, Request, parse
-from foam_viz.ui.feed.source import Gone
+from foam_viz.ui.feed.source import Gone, Moment
 
 if TYPE_CHECKING:
     from foam_viz.ui.feed.feed import Feed
@@ -46,6 +46,8 @@ class Watcher:
         self._have: dict[str, str] = {}
         self._sent: dict[str, str] = {}
         self._shown: object = None
+        self._whole: object = None
+        self._answered: object = None
         self._k = self._refused = 0
         self._wake, self._applied = asyncio.Event(), asyncio.Event()
 
@@ -165,12 +167,29 @@ class Watcher:
             return None
         if moment is None:
             return self._problem(request, _FAILED, again=True)
-        content = await self._feed.frames.content(moment, request.look, request.panels)
+        content = await self._first(channel, moment, request)
+        if content is None:
+            content = await self._feed.frames.content(moment, request.look, request.panels)
+            self._whole = (request.n, moment.incarnation)
         shown = (request.n, content.head, content.revisions())
         if shown == self._shown:
             return None
         self._shown = shown
         return self._encoded(request, content)
+
+    async def _first(self, channel: Channel, moment: Moment, request: Request) -> Content | None:
+        """What is sent at once after a click: the state of the run, over the panels as the client holds them.
+
+        None where the panels are drawn already, or go with it.
+        """
+        frames, same_look = self._feed.frames, self._whole == (request.n, moment.incarnation)
+        if not (channel.urgent and same_look and request.panels <= self._have.keys()) or request.look.at is not None:
+            return None
+        if self._answered == moment.key or frames.ready(moment, request.look, request.panels):
+            return None
+        self._answered = moment.key
+        self._wake.set()  # the panels follow
+        return await frames.head(moment, request.look, {name: self._have[name] for name in request.panels})
 
     def _encoded(self, request: Request, content: Content) -> bytes:
         pace, k = self._feed.pace, self._next()

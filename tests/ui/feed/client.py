@@ -103,6 +103,14 @@ class Client:
             pass
         return frame
 
+    def still(self, seconds: float = 0.8) -> dict:
+        """The last frame that comes: after it there is none for ``seconds``."""
+        try:
+            while True:
+                self.see(seconds)
+        except TimeoutError:
+            return self.frames[-1]
+
     def closed(self, seconds: float = 20.0) -> int:
         """Waits until the server has closed the connection; returns the code."""
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from benchmarks.visitors import Visitor
 from foam_viz.engine.server.hub import Hub
 from foam_viz.engine.wire.commands import make
 from foam_viz.settings import Settings
+from foam_viz.ui.feed import frame as frames
 from foam_viz.ui.feed import presence
 from foam_viz.ui.feed.feed import Feed
 from foam_viz.ui.feed.sources import Sources
@@ -63,7 +65,8 @@ def test_a_run_is_watched_from_its_first_step_to_its_end(hub: Hub, client: Clien
     cards = [panel["id"] for panel in waiting["panels"]]
     assert step(waiting) == 0 and len(waiting["lanes"]) == 2
     hub.command(run.view_id, key, make("start"))
-    end = client.until(lambda frame: state(frame) == "ended", 60)
+    client.until(lambda frame: state(frame) == "ended", 60)
+    end = client.still()
     assert step(end) == end["last"] == 60
     assert [panel["id"] for panel in end["panels"]] == cards, "no card came or went"
     assert end["outline"] != waiting["outline"] and end["focus"] == 0
@@ -80,11 +83,35 @@ def test_a_click_is_seen_at_once_and_another_run_begins_another_incarnation(hub:
     before = client.until(lambda frame: step(frame) > 20, 60)
     hub.command(run.view_id, key, make("pause"))
     client.until(lambda frame: state(frame) == "paused", 10)
+    client.still()
     client.nothing(1.0)  # a run that stands is sent once
     again, _ = hub.renew(run.view_id, key, experiment("foam"), session="page")
     client.ask(again.view_id, "loss")
     after = client.until(lambda frame: step(frame) == 0, 10)
     assert after["incarnation"] != before["incarnation"]
+
+
+def test_the_state_after_a_click_waits_for_no_panel(hub: Hub, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, key = hub.create(experiment("foam"), session="page")
+    client.ask(run.view_id, "loss", "damping")
+    client.see()
+    hub.command(run.view_id, key, make("start"))
+    client.until(lambda frame: step(frame) > 20, 60)
+    held = threading.Event()
+    draws = frames.drawing
+
+    def slowly(*arguments: object) -> object:
+        held.wait(20)
+        return draws(*arguments)
+
+    monkeypatch.setattr(frames, "drawing", slowly)
+    hub.command(run.view_id, key, make("pause"))
+    first = client.until(lambda frame: state(frame) == "paused", 10)
+    assert all(panel.keys() == {"id", "revision"} for panel in first["panels"] if panel["id"] in ("loss", "damping"))
+    held.set()
+    whole = client.see()
+    assert state(whole) == "paused" and step(whole) == step(first)
+    assert [panel for panel in whole["panels"] if panel["id"] == "loss"][0]["figure"]
 
 
 def test_whoever_looks_keeps_the_run_and_cannot_steer(hub: Hub, served: Served) -> None:
