@@ -99,6 +99,7 @@ PANELS: tuple[PanelSpec, ...] = (
         height=360,
         reads=_OF_FACTOR,
         requires=_CHECKS,
+        table="checks",
     ),
     PanelSpec(
         "factor-map",
@@ -112,6 +113,7 @@ PANELS: tuple[PanelSpec, ...] = (
         reads=_OF_FACTOR | {"measure"},
         requires=_CHECKS,
         choices=("measure",),
+        table="checks",
     ),
     PanelSpec(
         "damping",
@@ -124,6 +126,7 @@ PANELS: tuple[PanelSpec, ...] = (
         reads=_OF_FACTOR,
         requires=_CHECKS,
         over_time=True,
+        table="checks",
     ),
     PanelSpec(
         "spectrum",
@@ -135,6 +138,7 @@ PANELS: tuple[PanelSpec, ...] = (
         height=380,
         reads=_OF_FACTOR,
         requires=_SPECTRA,
+        table="snapshots",
     ),
     PanelSpec(
         "overlap",
@@ -147,6 +151,7 @@ PANELS: tuple[PanelSpec, ...] = (
         height=380,
         reads=_OF_FACTOR,
         requires=_BASES,
+        table="snapshots",
     ),
     PanelSpec(
         "turn",
@@ -160,6 +165,7 @@ PANELS: tuple[PanelSpec, ...] = (
         reads=_OF_FACTOR,
         requires=_TURNS,
         over_time=True,
+        table="snapshots",
     ),
     PanelSpec(
         "waterfall",
@@ -172,6 +178,7 @@ PANELS: tuple[PanelSpec, ...] = (
         reads=_OF_FACTOR,
         requires=_SPECTRA,
         over_time=True,
+        table="snapshots",
     ),
     PanelSpec(
         "raster",
@@ -185,13 +192,14 @@ PANELS: tuple[PanelSpec, ...] = (
         reads=_OF_FACTOR,
         requires=_CHECKS,
         over_time=True,
+        table="checks",
     ),
     PanelSpec(
         "cost",
         "Cost",
-        "Optimizer time of each lane, stacked. A step without a check shows what every step costs; what checks and "
-        "decompositions add to that is theirs. The dotted frame ends where every check would have decomposed, at the "
-        "cost of those that did.",
+        "Optimizer time of each lane, stacked. A step without a check shows what every step costs, statistics and "
+        "update; what checks and decompositions add to that is theirs. The dotted frame ends where every check would "
+        "have decomposed, at the cost of those that did.",
         cost.draw,
         columns=4,
         height=350,
@@ -212,6 +220,7 @@ PANELS: tuple[PanelSpec, ...] = (
         over_time=True,
         choices=("side_by_side",),
         least=2,
+        table="checks",
     ),
     PanelSpec(
         "picture",
@@ -220,7 +229,7 @@ PANELS: tuple[PanelSpec, ...] = (
         "place, paler where it is unsure. Digits stand above what a model makes of them. A trail ends at the optimum.",
         picture.draw,
         columns=12,
-        height=400,
+        height=350,
         reads=frozenset(),
         requires=_PICTURES,
     ),
@@ -252,6 +261,7 @@ COMPARE_PANELS: tuple[PanelSpec, ...] = (
         height=380,
         reads=_OF_SIDES,
         requires=_CHECKED,
+        table="checks",
     ),
     PanelSpec(
         "sides",
@@ -263,6 +273,7 @@ COMPARE_PANELS: tuple[PanelSpec, ...] = (
         height=380,
         reads=_OF_SIDES,
         requires=_CHECKED,
+        table="checks",
     ),
 )
 """What comparisons have below their metrics."""

@@ -74,6 +74,7 @@ class PanelSpec:
             that nothing jumps while the time cursor moves; its drawing depends on the newest step, too.
         choices: names of fields of the look that the card itself offers: choices and switches.
         least: how many runs there must be at least.
+        table: the table of a trace that the panel is drawn from: its rows can be taken away whole.
     """
 
     id: str
@@ -87,6 +88,7 @@ class PanelSpec:
     over_time: bool = False
     choices: tuple[str, ...] = ()
     least: int = 1
+    table: str = "steps"
 
     def key(self, look: Look) -> Look:
         """The look without what the drawing does not depend on: readers whose keys are equal see the same drawing."""

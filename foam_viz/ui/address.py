@@ -16,6 +16,7 @@ import streamlit as st
 
 from foam_viz.analysis.replay import REPLAYABLE
 from foam_viz.figures.catalogue import BY_ID as PANELS
+from foam_viz.figures.catalogue import PRESETS
 from foam_viz.figures.look import BY_NAME as LOOK
 from foam_viz.lessons.catalogue import BY_ID as LESSONS_BY_ID
 from foam_viz.optim.catalogue import EIGENVALUES
@@ -146,6 +147,13 @@ _TAB = Field(
     name="tab", kind="choice", default="compare", choices=tuple(TABS), label="View",
     help="What the page shows of the runs that are open.",
 )  # fmt: skip
+CARDS = ("metrics", *PANELS)
+"""What a reader can choose to see, by id; ``metrics`` stands for the cards of all further metrics."""
+_CARDS = Item(
+    Field(name="panel", kind="choice", default=(), choices=(*PRESETS, *CARDS), label="Cards",
+          help="The cards that are shown, or the name of a preset; all of them where none is chosen."),
+    most=len(CARDS),
+)  # fmt: skip
 _COMPARED = ("x", "log_x", "log_y", "smoothing", "scale", "raw", "seeds", "target")
 
 LAB: tuple[Item, ...] = (
@@ -154,7 +162,10 @@ LAB: tuple[Item, ...] = (
     Item(LOOK["lane"], "followed_lane"),
     Item(LOOK["loss_axis"]),
     Item(LOOK["loss_log"]),
+    Item(LOOK["measure"]),
+    Item(LOOK["side_by_side"]),
     Item(LOOK["at"], "moment"),
+    _CARDS,
     Item(_SPEED),
     Item(Text(name="device", form=re.compile(r"[a-z0-9:]{1,20}"), words="auto or a device of this server",
               default="auto")),
@@ -173,7 +184,9 @@ LOGS: tuple[Item, ...] = (
     Item(LOOK["factor"]),
     Item(LOOK["loss_axis"]),
     Item(LOOK["loss_log"]),
+    Item(LOOK["measure"]),
     Item(LOOK["at"], "moment"),
+    _CARDS,
 )
 LESSONS: tuple[Item, ...] = (
     Item(Field(name="lesson", kind="choice", default=None, choices=(None, *LESSONS_BY_ID), label="Lesson",

@@ -26,6 +26,7 @@ from foam_viz.ui.feed import presence
 from foam_viz.ui.feed.feed import Feed
 from foam_viz.ui.feed.route import GuardedRoute
 from foam_viz.ui.feed.sources import Sources
+from foam_viz.ui.feed.tables import TablesRoute
 
 # Not st.cache_resource: "clear cache" in somebody's browser must not start a second set of engines.
 _lock = threading.Lock()
@@ -52,7 +53,11 @@ def is_active(session: str) -> bool:
 feed = Feed(Sources(hub))
 """What the board of every page is drawn from."""
 
-routes = [GuardedRoute(feed.serve), GuardedRoute(socket.ClassSocket(rooms, hub).serve, socket.ADDRESS)]
+routes = [
+    GuardedRoute(feed.serve),
+    GuardedRoute(socket.ClassSocket(rooms, hub).serve, socket.ADDRESS),
+    TablesRoute(feed.sources),
+]
 """Addresses beside Streamlit's."""
 
 

@@ -27,7 +27,10 @@ _CSS = """
 [data-testid="stWidgetLabel"] p { color: inherit !important; }
 button[kind="primary"]:not(:disabled), button[kind="primary"]:not(:disabled) p { color: var(--paper); }
 .stSidebar [data-testid="stSidebarUserContent"] { padding-top: 0.5rem; }
-.st-key-strip { position: sticky; top: 3.2rem; z-index: 20; background: var(--paper); padding: 0.3rem 0; }
+[data-testid="stLayoutWrapper"]:has(> .st-key-strip) { position: sticky; top: 3.2rem; z-index: 20; }
+.st-key-strip { background: var(--paper); padding: 0.15rem 0; gap: 0.4rem; }
+.st-key-strip :is(.stButton, .stPopover) button { min-height: 2rem; padding-block: 0.1rem; }
+.st-key-strip .stSelectbox [data-baseweb="select"] > div { min-height: 2rem; }
 [data-testid="stLayoutWrapper"]:has(> .st-key-page-tools-place) {
   position: fixed; top: 0.8rem; right: 3.6rem; width: auto; z-index: 999991; }
 .foam-copy-link { font: inherit; font-size: 0.85rem; color: inherit; background: transparent; cursor: pointer;

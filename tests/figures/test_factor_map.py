@@ -5,15 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from foam_viz.analysis.checks import checks_of
 from foam_viz.figures import theme
-from foam_viz.figures.look import Look
+from foam_viz.figures.look import BY_NAME, Look
 from foam_viz.figures.panels import factor_map
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import FactorInfo, Manifest, Trace, record_batch
 from tests.figures.reading import trace, values
+from tests.synthetic import SyntheticRun
 
 
-def _lane(layers: int, *, tau: float | None = 0.75, drift: float = 0.3, kinds: int = 3) -> Lane:
+def _lane(
+    layers: int, *, tau: float | None = 0.75, drift: float = 0.3, kinds: int = 3, worst: int | None = None
+) -> Lane:
     """A run with `layers` layers, each with two factors of its weight and one of its bias."""
     infos = [
         FactorInfo(id=f"{layer}.block_0.{dim}", parameter=f"{layer}.weight", block=0, dim=dim, order=2, size=32)
@@ -30,6 +34,8 @@ def _lane(layers: int, *, tau: float | None = 0.75, drift: float = 0.3, kinds: i
     count = len(infos)
     rows = {"step": np.full(count, 10), "factor": np.arange(count), "proxy": np.full(count, drift)}
     run.append("checks", record_batch("checks", rows))
+    if worst is not None:
+        run.append("checks", record_batch("checks", {"step": [20], "factor": [worst], "proxy": [30 * drift]}))
     return Lane(run, "run", 0)
 
 
@@ -85,3 +91,39 @@ def test_two_parameters_of_one_name_have_a_cell_each() -> None:
     run.append("checks", record_batch("checks", {"step": [1] * 4, "factor": range(4), "proxy": [0.1, 0.2, 0.3, 0.4]}))
     drawn = trace(factor_map.draw(Scene([Lane(run, "log", 0)], Look(factor=0))).figure, "factors")
     assert sorted(np.array(drawn["customdata"]).ravel()) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("measure", BY_NAME["measure"].choices)
+def test_every_measure_is_what_was_recorded_last(measure: str) -> None:
+    run = SyntheticRun("foam").advance(615)
+    lane = Lane(run.trace, "FOAM", 0)
+    drawing = factor_map.draw(Scene([lane], Look(factor=0, measure=measure)))
+    drawn = trace(drawing.figure, "factors")
+    shown = values(drawn["meta"]["values"])
+    for row, cells in enumerate(drawn["customdata"]):
+        for place, factor in enumerate(cells):
+            rows = checks_of(lane.trace, factor)
+            snapshot = lane.trace.latest_snapshot(factor)
+            wanted = {
+                "decides": rows.proxy[-1] / 0.75,
+                "h": rows.proxy[-1],
+                "r": rows.residual[-1],
+                "true_error": snapshot.true_error,
+                "age": 615 - rows.last_decomposition[-1],
+                "epsilon": rows.epsilon[-1],
+                "decompositions": rows.decompositions.sum(),
+            }[measure]
+            assert shown[row, place] == pytest.approx(wanted, rel=1e-5), (measure, factor)
+            assert len(drawn["text"][row][place]) <= 4
+    moment = {"true_error": "snapshots of step", "age": "step 615"}.get(measure, "checks of step 610")
+    assert drawing.moment.startswith(moment)
+
+
+def test_two_thousand_factors_share_cells_that_show_the_worst_of_them() -> None:
+    lane = _lane(700, worst=1234)
+    drawing = factor_map.draw(Scene([lane], Look(factor=0)))
+    drawn = trace(drawing.figure, "factors")
+    shown, cells = values(drawn["z"]), drawn["customdata"]
+    assert shown.size <= 14 * 22 and np.isfinite(shown).sum() > 200
+    assert 1234 in {factor for line in cells for factor in line}
+    assert "share this cell" in drawn["hovertext"][0][0] and "1 of 2100 factors above" in drawing.reading

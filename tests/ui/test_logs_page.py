@@ -280,13 +280,16 @@ def test_the_link_holds_what_is_compared_and_how_it_is_inspected() -> None:
     app.selectbox(key="logs.baseline").select(keys[1]).run()
     switch(app, "inspect")
     app.selectbox(key="logs.inspected").select(keys[2]).run()
-    app.selectbox(key="logs.factor").select(3).run()
-    app.selectbox(key="logs.loss-axis").select("decompositions").run()
+    here = state(app)  # as the board tells it
+    here.factor, here.loss_axis, here.measure, here.cards = 3, "decompositions", "r", ("loss", "raster")
+    app.run()
     link = dict(app.query_params)
     assert (link["runs"], link["baseline"], link["run"]) == (keys[:2], keys[1], keys[2])
     again = page(**link)
     assert (state(again).chosen, state(again).baseline, state(again).run) == (keys[:2], keys[1], keys[2])
-    assert (state(again).factor, state(again).loss_axis) == (3, "decompositions")
+    there = state(again)
+    assert (there.factor, there.loss_axis, there.measure) == (3, "decompositions", "r")
+    assert there.cards == ("loss", "raster")
     assert not again.warning
 
 

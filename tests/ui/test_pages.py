@@ -336,14 +336,21 @@ def test_the_speed_shown_is_the_speed_run_at() -> None:
 
 def test_the_link_holds_what_is_looked_at() -> None:
     app = stepped(lane=["adamw", "foam"])
-    app.selectbox(key="loss-axis").select("decompositions").run()
-    app.selectbox(key="follow-factor").select(2).run()
+    here = state(app)  # as the board tells it
+    here.look |= {"loss_axis": "decompositions", "measure": "age", "side_by_side": "raster"}
+    here.factor, here.moment, here.cards = 2, 7, ("loss", "turn")
+    app.run()
     link = dict(app.query_params)
     assert (link["loss_axis"], link["factor"], link["followed_lane"]) == ("decompositions", "2", "1")
+    assert (link["measure"], link["side_by_side"], link["moment"]) == ("age", "raster", "7")
+    assert link["panel"] == ["loss", "turn"]
     again = lab(**link)
-    assert (state(again).loss_axis, state(again).factor, state(again).lane) == ("decompositions", 2, 1)
-    assert again.selectbox(key="loss-axis").value == "decompositions"
+    there = state(again)
+    assert (there.look, there.factor, there.lane) == ({**here.look}, 2, 1)
+    assert (there.moment, there.cards) == (7, ("loss", "turn"))
     assert not again.warning
+    assert state(lab(lane="foam", panel="teach")).cards == ("teach",)
+    assert "panel" in lab(lane="foam", panel="lots").warning[0].value
 
 
 def test_another_link_is_opened_in_a_tab_that_has_a_run_already() -> None:

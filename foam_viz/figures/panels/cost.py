@@ -12,7 +12,7 @@ from foam_viz.figures.panel import Drawing
 from foam_viz.figures.scene import Lane, Scene
 
 _PARTS = (
-    ("every_step", "every step: statistics and update", 0.28),
+    ("every_step", "every step", 0.28),
     ("checks", "checks", 0.6),
     ("decompositions", "decompositions", 1.0),
 )
@@ -74,8 +74,8 @@ def _bars(found: list[tuple[Lane, Spending]], part: str, words: str, strength: f
 
 
 def _legend(split: bool) -> list[dict[str, Any]]:
-    entries = [(words, "square", theme.alpha(theme.LIGHT.ink, strength)) for _, words, strength in _PARTS]
-    entries = [*entries, ("had every check decomposed", "square-open", theme.LIGHT.soft_ink)] if split else entries[:1]
+    parts = _PARTS if split else _PARTS[:1]
+    entries = [(words, "square", theme.alpha(theme.LIGHT.ink, strength)) for _, words, strength in parts]
     return [
         {
             "type": "scatter", "mode": "markers", "name": words, "meta": {"series": "legend"}, "x": [None], "y": [None],
@@ -107,4 +107,6 @@ def _words(lane: Lane, spent: Spending, several: bool) -> str:
     words = f"{whose}{theme.number(spent.total, 's')}"
     if spent.split and spent.total > 0:
         words += f", {theme.percent(spent.decompositions / spent.total)} in {spent.count:,} decompositions"
+        if spent.all_decomposed:
+            words += f"; {theme.number(spent.all_decomposed, 's')} had every check decomposed"
     return words

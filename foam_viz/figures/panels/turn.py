@@ -58,19 +58,23 @@ def draw(scene: Scene) -> Drawing:
 
 
 def _broken(step: np.ndarray, since: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points of a curve with a gap at each decomposition: nothing turned back gradually, the basis was renewed."""
+    """Points of a curve that begins anew, at 0, with each decomposition: then the basis in force is the current one."""
     picked = np.flatnonzero(np.isfinite(values))
     picked = picked[minmax(values[picked], _POINTS)]
     step, since, values = step[picked].astype(np.float64), since[picked], values[picked]
-    renewed = np.flatnonzero(np.isfinite(since[1:]) & (since[1:] != since[:-1])) + 1
-    return np.insert(step, renewed, since[renewed]), np.insert(values, renewed, np.nan)
+    renewed = np.flatnonzero(np.isfinite(since) & (since < step) & (np.append(np.nan, since[:-1]) != since))
+    twice = np.repeat(renewed, 2)
+    return (
+        np.insert(step, twice, np.repeat(since[renewed], 2)),
+        np.insert(values, twice, np.tile([np.nan, 0.0], len(renewed))),
+    )
 
 
 def _curve(turns: Turns, values: np.ndarray, **more: Any) -> dict[str, Any]:
     x, y = _broken(turns.step, turns.since, values)
     return {
         "type": "scatter",
-        "mode": "lines+markers",
+        "mode": "lines",
         "x": encode.typed(x, "f8"),
         "y": encode.typed(y),
         "connectgaps": False,
@@ -87,7 +91,6 @@ def _turn(lane: Lane, turns: Turns) -> dict[str, Any]:
         name=name,
         meta={"series": "turn", "lane": lane.position},
         line={"color": style.colour, "width": 1.6, "dash": style.dash},
-        marker={"symbol": style.symbol, "size": 3, "color": style.colour},
         hovertemplate=f"{name}: %{{y:.3~g}} % of the energy<extra></extra>",
     )
 
@@ -101,7 +104,6 @@ def _angle(turns: Turns, place: int) -> dict[str, Any]:
         meta={"series": f"{word} angle"},
         yaxis="y2",
         line={"color": theme.LIGHT.ink, "width": width, "dash": dash},
-        marker={"size": 3, "color": theme.LIGHT.ink},
         hovertemplate=f"{word} angle %{{y:.3~g}}°<extra></extra>",
     )
 

@@ -110,7 +110,7 @@ def _line(name: str, line: dict[str, Any], steps: np.ndarray, above: np.ndarray,
         "x": encode.typed(np.append(edges[known], edges[known[-1] + 1]), "f8"),
         "y": encode.typed(np.append(above[known], above[known[-1]]) + 0.5),
     }
-    halo = {"color": theme.alpha(theme.LIGHT.card, 0.75), "width": 4, "shape": "hv"}
+    halo = {"color": theme.alpha(theme.LIGHT.card, 0.6), "width": 3.5, "shape": "hv"}
     symbol = theme.SYMBOLS[name]
     return [
         {**where, "name": f"{symbol} (halo)", "meta": {"series": "halo"}, "line": halo, "hoverinfo": "skip"},

@@ -8,13 +8,16 @@ it what to look at and nothing more; what there is to see comes through the feed
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from time import time_ns
 from typing import Any, Literal
 
 import streamlit as st
 
+from foam_viz.figures.catalogue import PRESETS
+from foam_viz.figures.look import Look
+from foam_viz.optim.fields import FieldError
 from foam_viz.ui.board import assets
 
 LaneState = Literal[
@@ -23,6 +26,9 @@ LaneState = Literal[
 
 _LONGEST_POINT = 2000
 """Characters of what a point says of itself."""
+
+MOST_PANELS = 64
+"""Cards that a reader can choose, at most."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,21 @@ class LaneChip:
     label: str
     cells: Sequence[tuple[str, str, str]]
     state: LaneState = "waiting"
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """A key that presses a button of the page.
+
+    Attributes:
+        key: As the browser names it: "s", " " for the space bar.
+        words: What it does.
+        buttons: Keys of Streamlit's buttons; the first that can be pressed is.
+    """
+
+    key: str
+    words: str
+    buttons: tuple[str, ...]
 
 
 @dataclass
@@ -79,7 +100,12 @@ def board(
     session: Mapping[str, str | None] | None = None,
     time: bool = True,
     plays: bool = False,
+    panels: Sequence[str] | None = None,
+    shortcuts: Sequence[Shortcut] = (),
+    name: str = "",
     on_follow: Callable[[int | None, int], None] | None = None,
+    on_look: Callable[[dict[str, Any]], None] | None = None,
+    on_panels: Callable[[tuple[str, ...]], None] | None = None,
     on_moment: Callable[[int | None], None] | None = None,
     on_pick: Callable[[str], None] | None = None,
     on_control: Callable[[str, str], None] | None = None,
@@ -97,6 +123,12 @@ def board(
             once.
         time: Whether there is a time cursor.
         plays: Play what was recorded as soon as the page is open, unless the reader wants less motion.
+        panels: Ids of the cards that are shown, or the name of a preset alone; empty for all. None where the page
+            offers no choice.
+        shortcuts: Keys that press a button of the page.
+        name: Of what is looked at, for the names of files that are taken away.
+        on_look: Called with the fields of the look that the reader chose on a card.
+        on_panels: Called with the ids of the cards that the reader chose, or the name of a preset.
         on_follow: Called with (factor index, lane position) when a factor is clicked, and with (None, lane
             position) when a run in the table is.
         on_moment: Called with the step shown, None for the newest, once the time cursor rests.
@@ -128,13 +160,28 @@ def board(
         if on_pick and isinstance(told, str) and 0 < len(told) <= _LONGEST_POINT:
             on_pick(told)
 
+    def look_chosen() -> None:
+        given = _value(key, "look")
+        try:
+            chosen = {name: getattr(Look.of(given), name) for name in given}
+        except FieldError:  # no board of ours says so
+            return
+        looking.told(**chosen)
+        if on_look:
+            on_look(chosen)
+
+    def panels_chosen() -> None:
+        names = _value(key, "panels").get("panels")
+        if on_panels and isinstance(names, list) and all(isinstance(name, str) for name in names):
+            on_panels(tuple(names)[:MOST_PANELS])
+
     def control() -> None:
         value = _value(key, "control")
         texts = [value.get(name) for name in ("view_id", "control_key")]
         if on_control and all(isinstance(text, str) and 0 < len(text) <= 256 for text in texts):
             on_control(*texts)
 
-    told = (("follow", on_follow), ("moment", on_moment), ("pick", on_pick))
+    tells = {"follow": on_follow, "moment": on_moment, "look": on_look, "panels": on_panels, "pick": on_pick}
     _component(assets.published())(
         key=key,
         data={
@@ -146,10 +193,16 @@ def board(
             "session": dict(session) if session else None,
             "time": time,
             "plays": plays,
-            "tells": [name for name, wanted in told if wanted],
+            "panels": None if panels is None else list(panels),
+            "presets": [[name, *preset] for name, preset in PRESETS.items()] if panels is not None else [],
+            "shortcuts": [asdict(shortcut) for shortcut in shortcuts],
+            "name": name,
+            "tells": [name for name, wanted in tells.items() if wanted],
         },
         on_follow_change=follow,
         on_moment_change=moment,
+        on_look_change=look_chosen,
+        on_panels_change=panels_chosen,
         on_pick_change=pick,
         on_control_change=control,
         on_outline_change=lambda: None,  # that the page runs again is all

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from foam_viz.figures.look import Look
+from foam_viz.figures.look import BY_NAME, WORDS, Look
 from foam_viz.figures.panel import Drawing, PanelSpec
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.ui.feed.deflated import Part, deflated, joined, stored
@@ -26,6 +26,8 @@ _ROOM = 64 * 2**20
 """Bytes of drawn panels that are kept."""
 _CONTENTS = 64
 """Answers that are kept: a class asks the same."""
+_MOST_FACTORS = 300
+"""Factors whose names stand in a list; of more, the factor map alone chooses."""
 _PASTS = 16
 """Sets of lanes at earlier steps that are kept."""
 
@@ -105,7 +107,7 @@ class Frames:
             self.drawn.drop(source)
 
     async def _head(self, moment: Moment, lanes: tuple[Lane, ...], look: Look) -> Encoded:
-        return await self.drawn.get((*moment.key, look.at, look.lane), partial(_head, moment, lanes, look))
+        return await self.drawn.get((*moment.key, look.at, look.lane, look.factor), partial(_head, moment, lanes, look))
 
     async def _made(self, moment: Moment, look: Look, panels: frozenset[str]) -> Content:
         key = moment.key_at(look.at)
@@ -162,7 +164,9 @@ class Content:
                 parts.append(_COMMA)
             panel = self.panels.get(spec.id)
             if panel is None:
-                parts.append(_place(spec.id, spec.title, spec.help, spec.columns, spec.height))
+                parts.append(
+                    _place(spec.id, spec.title, spec.help, spec.columns, spec.height, spec.table, spec.choices)
+                )
             elif have.get(spec.id) == panel.revision:
                 parts.append(stored(_json({"id": spec.id, "revision": panel.revision})))
             else:
@@ -219,11 +223,20 @@ def _head(moment: Moment, lanes: Sequence[Lane], look: Look) -> Encoded:
             "status": status,
             "focus": look.lane if moment.follows else None,
             "follows": moment.follows,
+            "factors": _factors(lanes, look) if moment.follows else [],
+            "factor": look.factor if moment.follows else None,
             "outline": moment.outline,
             "absent": moment.absent,
         }
     )
     return Encoded("", deflated(text[1:-1]))
+
+
+def _factors(lanes: Sequence[Lane], look: Look) -> list[str]:
+    """Names of the factors of the lane followed; none where they are too many for a list."""
+    lane = Scene(lanes, replace(look, at=None)).focus
+    names = () if lane is None else lane.trace.manifest.factor_names
+    return [name.with_shape for name in names] if len(names) <= _MOST_FACTORS else []
 
 
 def encoded(spec: PanelSpec, scene: Scene) -> Encoded:
@@ -242,6 +255,8 @@ def body(spec: PanelSpec, drawing: Drawing) -> bytes:
             "help": spec.help,
             "columns": spec.columns,
             "height": spec.height,
+            "table": spec.table,
+            "choices": _choices(spec.choices),
             "reading": drawing.reading,
             "moment": drawing.moment,
             "empty": drawing.empty,
@@ -252,8 +267,25 @@ def body(spec: PanelSpec, drawing: Drawing) -> bytes:
 
 
 @lru_cache(maxsize=512)
-def _place(name: str, title: str, words: str, columns: int, height: int) -> Part:
-    return deflated(_json({"id": name, "title": title, "help": words, "columns": columns, "height": height}))
+def _place(name: str, title: str, words: str, columns: int, height: int, table: str, choices: tuple[str, ...]) -> Part:
+    place = {"id": name, "title": title, "help": words, "columns": columns, "height": height, "table": table}
+    return deflated(_json({**place, "choices": _choices(choices)}))
+
+
+@lru_cache(maxsize=64)
+def _choices(names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """What a card offers to choose: fields of the look."""
+    return [
+        {
+            "name": name,
+            "kind": BY_NAME[name].kind,
+            "label": BY_NAME[name].label,
+            "help": BY_NAME[name].help,
+            "default": BY_NAME[name].default,
+            "values": list(WORDS.get(name, {}).items()),
+        }
+        for name in names
+    ]
 
 
 def _json(value: Any) -> bytes:

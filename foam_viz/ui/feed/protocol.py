@@ -125,17 +125,23 @@ GOT: Mapping[str, Callable[[str, Any], Any]] = {"got": _whole(0, _MOST_WHOLE)}
 
 FRAME = (
     "k", "n", "incarnation", "revision", "pace", "busy", "at", "first", "last", "lanes", "status", "focus", "follows",
-    "outline", "absent", "panels",
+    "factors", "factor", "outline", "absent", "panels",
 )  # fmt: skip
 """Fields of a frame."""
 
 LANE = ("position", "label", "cells", "state")
 """Fields of a lane in a frame."""
 
-PANEL = ("id", "revision", "title", "help", "columns", "height", "reading", "moment", "empty", "text", "figure")
+PANEL = (
+    "id", "revision", "title", "help", "columns", "height", "table", "choices", "reading", "moment", "empty", "text",
+    "figure",
+)  # fmt: skip
 """Fields of a panel in a frame."""
 
-PLACE = ("id", "title", "help", "columns", "height")
+CHOICE = ("name", "kind", "label", "help", "default", "values")
+"""Fields of a choice that a card offers."""
+
+PLACE = ("id", "title", "help", "columns", "height", "table", "choices")
 """Those of a panel that is out of view."""
 
 PROBLEM = ("k", "n", "problem", "again")

@@ -111,7 +111,7 @@ def recorded_head(lanes: Sequence[Lane], at: int | None) -> tuple[list[LaneChip]
             lane.position,
             lane.label,
             [(label, *row.get(label, ("–", _COLUMNS[label]))) for label in columns],
-            lane.trace.manifest.status,
+            lane.trace.manifest.status if lane.newest is lane else "recorded",  # of a moment in between nothing runs
         )
         for lane, row in zip(lanes, rows, strict=True)
     ]
@@ -122,7 +122,7 @@ _COLUMNS = {
     "Loss": "No loss was logged.",
     "Held out": "No held-out loss was logged.",
     "Step": "No step was logged.",
-    "Training": "No seconds of training were logged.",
+    "Optimizer": "No seconds of the optimizer were logged.",
     "Decompositions": "No decomposition was logged.",
     "Per factor, 100 steps": "No checks of single factors were logged.",
 }
@@ -148,8 +148,8 @@ def cells(lane: Lane, now: int) -> dict[str, tuple[str, str]]:
         trace.values("steps", "optimizer_seconds").astype(float) if trace.has("steps", "optimizer_seconds") else []
     )
     if np.isfinite(seconds).any():
-        words = f"Seconds charged to training alone, up to step {int(steps.max()):,}."
-        found["Training"] = number(float(np.nanmax(seconds)), "s"), words
+        words = f"Seconds of training alone, without evaluation and recording, up to step {int(steps.max()):,}."
+        found["Optimizer"] = number(float(np.nanmax(seconds)), "s"), words
     if counted := refreshes(trace):
         words = f"Of all factors, up to step {counted.last:,}: {counted.words}."
         found["Decompositions"] = number(counted.decompositions), words

@@ -50,11 +50,16 @@ class GuardedRoute(BaseRoute):
         host, origin = headers.get("host"), headers.get("origin")
         if words := refusal(host, origin):
             _log.warning("a request to %s was refused: %s Host %.100r, Origin %.100r", self.path, words, host, origin)
-            await _deny(403, words, scope, receive, send)
+            await deny(403, words, scope, receive, send)
         elif self._below(scope):
-            await _deny(404, "There is nothing at this address.", scope, receive, send)
-        elif scope["type"] == "http":
-            await _deny(426, "This address speaks WebSocket.", scope, receive, send)
+            await deny(404, "There is nothing at this address.", scope, receive, send)
+        else:
+            await self.answer(scope, receive, send)
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request whose Host and Origin were checked."""
+        if scope["type"] == "http":
+            await deny(426, "This address speaks WebSocket.", scope, receive, send)
         else:
             await self._serve(WebSocket(scope, receive, send))
 
@@ -63,7 +68,8 @@ class GuardedRoute(BaseRoute):
         raise NoMatchFound(name, path_params)
 
 
-async def _deny(status: int, words: str, scope: Scope, receive: Receive, send: Send) -> None:
+async def deny(status: int, words: str, scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuse a request in a sentence."""
     response = PlainTextResponse(words + "\n", status, headers={"Cache-Control": "no-store"})
     if scope["type"] == "http":
         await response(scope, receive, send)

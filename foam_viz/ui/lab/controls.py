@@ -5,28 +5,18 @@ Everything acts through callbacks, so a click is carried out before the page is 
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 import streamlit as st
 
 from foam_viz.engine.server.lab_run import LabRun
-from foam_viz.figures.look import LossAxis
-from foam_viz.trace.disk import bundle
-from foam_viz.trace.model import Trace
 from foam_viz.ui.lab import inside
 from foam_viz.ui.refusals import refusals
 from foam_viz.ui.server import hub
 from foam_viz.ui.session.lab import Lab, begun
+from foam_viz.ui.take_away import take_away
 from foam_viz.ui.text import plain
 
 SPEEDS: dict[str, float | None] = {"1 step/s": 1.0, "5 steps/s": 5.0, "25 steps/s": 25.0, "Full speed": None}
 _RESET = "A new run at step 0 with these settings. The old one is paused and kept: see Your runs."
-LOSS_AXES: dict[LossAxis, str] = {
-    "step": "Step",
-    "optimizer_seconds": "Optimizer seconds",
-    "decompositions": "Decompositions",
-}
 
 
 def controls(state: Lab, run: LabRun | None) -> None:
@@ -112,25 +102,7 @@ def _share(run: LabRun | None) -> None:
         if run is None:
             st.caption("Start a run to download it.")
             return
-        for lane, trace in enumerate(run.traces):
-            st.download_button(
-                f"Run bundle {lane + 1}: {plain(trace.manifest.name, 40)}",
-                data=lambda trace=trace: _zipped(trace),
-                file_name=f"foam-viz-{run.view_id[:8]}-{lane + 1}.zip",
-                mime="application/zip",
-                on_click="ignore",
-                key=f"download-{lane}",
-                type="tertiary",
-                icon=":material/download:",
-            )
-
-
-def _zipped(trace: Trace) -> bytes:
-    """The run bundle of a trace as one .zip file; made only when somebody clicks."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "run.zip"
-        bundle.write(trace, path)
-        return path.read_bytes()
+        take_away(run.view_id[:8], run.traces)
 
 
 def _messages(state: Lab, run: LabRun | None, mine: bool) -> None:
@@ -178,71 +150,6 @@ def queue_words(run: LabRun) -> str:
     """What a run in the queue waits for."""
     before = f"{run.place} run{'s' if run.place != 1 else ''} before yours" if run.place else "yours is the next"
     return f"This run waits for {run.room}: {before}. It starts by itself; Pause takes it out of the queue."
-
-
-def look(state: Lab, run: LabRun | None) -> tuple[LossAxis, bool]:
-    """What the panels look at: the axis of the loss, and the factor followed."""
-    for key, value in (("loss-axis", state.loss_axis), ("loss-log", state.loss_log)):
-        if key not in st.session_state:
-            st.session_state[key] = value
-    with st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="look"):
-        axis = st.selectbox(
-            "Loss against",
-            list(LOSS_AXES),
-            key="loss-axis",
-            format_func=LOSS_AXES.get,
-            width=190,
-            help="Seconds are those of the optimizer alone: no forward, backward, evaluation or recording.",
-        )
-        with_factors = [place for place, lane in enumerate(state.experiment.lanes) if lane.spec.has_factors]
-        lanes = with_factors if run is None else [i for i, t in enumerate(run.traces) if t.manifest.factors]
-        if state.lane not in lanes:
-            state.lane = lanes[0] if lanes else 0
-        _lane_choice(state, run, lanes)
-        _factor_choice(state, run)
-        log = st.toggle("Log loss", key="loss-log", help="A logarithmic axis for the loss.")
-    state.loss_axis, state.loss_log = axis, log
-    return axis, log
-
-
-def _lane_choice(state: Lab, run: LabRun | None, lanes: list[int]) -> None:
-    names = (state if run is None else run).experiment.labels()
-
-    def chosen() -> None:
-        state.lane = st.session_state["follow-lane"]
-
-    st.session_state["follow-lane"] = state.lane
-    st.selectbox(
-        "Lane",
-        lanes or [0],
-        key="follow-lane",
-        on_change=chosen,
-        format_func=lambda place: f"{place + 1} · {names[min(place, len(names) - 1)]}",
-        disabled=len(lanes) < 2,
-        width=210,
-        help="Whose factor the single-factor panels show.",
-    )
-
-
-def _factor_choice(state: Lab, run: LabRun | None) -> None:
-    names = run.traces[state.lane].manifest.factor_names if run and state.lane < len(run.traces) else ()
-
-    def chosen() -> None:
-        follow(state, st.session_state["follow-factor"])
-
-    if names:
-        st.session_state["follow-factor"] = followed(state, run)
-    st.selectbox(
-        "Factor",
-        range(len(names)),
-        key="follow-factor",
-        on_change=chosen,
-        format_func=lambda i: names[i].with_shape,
-        disabled=not names,
-        placeholder="known once a run exists",
-        width=260,
-        help="The factor that spectrum, damping and overlap show; it is measured every 20 steps.",
-    )
 
 
 def followed(state: Lab, run: LabRun | None) -> int | None:

@@ -8,13 +8,11 @@ import streamlit as st
 
 from foam_viz.analysis.finding import Finding
 from foam_viz.analysis.findings import findings
-from foam_viz.figures.look import LossAxis
 from foam_viz.figures.scene import Lane
 from foam_viz.trace.visible import shortened
 from foam_viz.ui.board.board import board
 from foam_viz.ui.feed.recorded import RecordedSource
 from foam_viz.ui.isolation import isolated
-from foam_viz.ui.lab.controls import LOSS_AXES
 from foam_viz.ui.run_logs.cards import nothing, run_choice
 from foam_viz.ui.run_logs.own_sources import own_source
 from foam_viz.ui.run_logs.runs_table import holds_runs, runs_table
@@ -30,50 +28,14 @@ def inspect(state: Logs, runs: list[Run]) -> None:
     if not runs:
         nothing(state)
         return
-    for key, value in (("logs.loss-axis", state.loss_axis), ("logs.loss-log", state.loss_log)):
-        if key not in st.session_state:
-            st.session_state[key] = value
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="look"):
         run = run_choice(state, runs, "logs.inspected", width=300)
-        axis = st.selectbox(
-            "Loss against",
-            list(LOSS_AXES),
-            key="logs.loss-axis",
-            format_func=LOSS_AXES.get,
-            width=165,
-            persist_state="page",
-            help="Seconds are those of training alone: no evaluation and no recording.",
-        )
-        _factor(state, run)
-        log = st.toggle("Log loss", key="logs.loss-log", persist_state="page", help="A logarithmic axis for the loss.")
-    state.loss_axis, state.loss_log = axis, log
+    state.factor = min(state.factor, max(len(run.trace.manifest.factors) - 1, 0))
     if holds_runs(run):
         runs_table(run)
         return
     _findings(state, run)
-    _panels(state, run, axis, log)
-
-
-def _factor(state: Logs, run: Run) -> None:
-    names = run.trace.manifest.factor_names
-    state.factor = min(state.factor, max(len(names) - 1, 0))
-    if names:
-        st.session_state["logs.factor"] = state.factor
-
-    def chosen() -> None:
-        state.factor = st.session_state["logs.factor"]
-
-    st.selectbox(
-        "Factor",
-        range(len(names)),
-        key="logs.factor",
-        on_change=chosen,
-        format_func=lambda i: names[i].with_shape,
-        disabled=not names,
-        placeholder="the log tells no factors apart",
-        width=250,
-        help="The factor that spectrum, damping and overlap show.",
-    )
+    _panels(state, run)
 
 
 def go_to(state: Logs, key: str, step: int | None) -> None:
@@ -117,12 +79,19 @@ def _look_at(state: Logs, run: Run, finding: Finding) -> None:
         state.factor = finding.factor
 
 
-def _panels(state: Logs, run: Run, axis: LossAxis, log: bool) -> None:
+def _panels(state: Logs, run: Run) -> None:
     has_factors = bool(run.trace.manifest.factors)
 
     def follow(factor: int | None, lane: int) -> None:
         if factor is not None and factor < len(run.trace.manifest.factors):
             state.factor = factor
+
+    def chosen(look: dict) -> None:
+        for name in ("loss_axis", "loss_log", "measure"):
+            setattr(state, name, look.get(name, getattr(state, name)))
+
+    def cards(names: tuple[str, ...]) -> None:
+        state.cards = names
 
     board(
         key="logs-inspect-board",
@@ -130,11 +99,16 @@ def _panels(state: Logs, run: Run, axis: LossAxis, log: bool) -> None:
         look={
             "factor": state.factor if has_factors else None,
             "lane": 0,
-            "loss_axis": axis,
-            "loss_log": log,
+            "loss_axis": state.loss_axis,
+            "loss_log": state.loss_log,
+            "measure": state.measure,
             "at": state.moments.get(run.key),
         },
+        panels=state.cards,
+        name=run.label,
         on_follow=follow,
+        on_look=chosen,
+        on_panels=cards,
         on_moment=partial(go_to, state, run.key),
     )
 

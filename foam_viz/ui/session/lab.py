@@ -16,7 +16,7 @@ from foam_viz.engine.wire.commands import Change
 from foam_viz.experiment import config, edits, releases
 from foam_viz.experiment.config import Experiment, LaneConfig
 from foam_viz.experiment.edits import Edit
-from foam_viz.figures.look import LossAxis
+from foam_viz.figures.look import BY_NAME
 from foam_viz.optim import catalogue as optimizers
 from foam_viz.optim.fields import Field, FieldError
 from foam_viz.tasks import catalogue as tasks
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from foam_viz.ui.session import Session
 
 PAGE = "lab"
+ON_CARDS = ("loss_axis", "loss_log", "measure", "side_by_side")
+"""What the reader chooses on the cards."""
 Settings = dict[str, Any]
 # How long a click waits for the engine's answer before the page is drawn without it.
 _ANSWER_SECONDS = 0.2
@@ -51,7 +53,8 @@ class Lab:
         view_id: The run on the page, or None.
         factor: Followed factor, or None for the run's own choice.
         lane: Lane whose factor is followed.
-        loss_axis, loss_log: How the loss is drawn.
+        look: What the reader chose on the cards, by field of the look.
+        cards: Cards that are shown; all where none is named.
         moment: Step that is shown; None for the newest.
         speed: Steps a second at most of the next run; None for as many as the machine can.
         device: Where the next run trains.
@@ -71,8 +74,8 @@ class Lab:
     view_id: str | None = None
     factor: int | None = None
     lane: int = 0
-    loss_axis: LossAxis = "step"
-    loss_log: bool = True
+    look: dict[str, Any] = field(default_factory=dict)
+    cards: tuple[str, ...] = ()
     moment: int | None = None
     speed: float | None = None
     device: str = "auto"
@@ -356,15 +359,15 @@ class Lab:
         self.use(experiment)
         self.view_id = values["run"]
         self.factor, self.lane = values["factor"], values["followed_lane"]
-        self.loss_axis, self.loss_log, self.moment = values["loss_axis"], values["loss_log"], values["moment"]
+        self.look = {name: values[name] for name in ON_CARDS}
+        self.cards, self.moment = values["panel"], values["moment"]
         self.speed = address.SPEEDS[values["steps_per_second"]]
         self.device = values["device"]
         known = ["auto", *(name for name, _ in hub().devices)]
         if self.device not in known:
             self.rejected.append(FieldError("device", self.device, f"one of {', '.join(known)} on this server"))
             self.device = "auto"
-        for key in ("loss-axis", "loss-log", "device"):
-            st.session_state.pop(key, None)
+        st.session_state.pop("device", None)
 
     def query(self) -> address.Query:
         """The query of the page's address: the configuration, the run, and what is looked at."""
@@ -374,9 +377,9 @@ class Lab:
             "run": self.view_id,
             "factor": self.factor,
             "followed_lane": self.lane,
-            "loss_axis": self.loss_axis,
-            "loss_log": self.loss_log,
+            **{name: self.look.get(name, BY_NAME[name].default) for name in ON_CARDS},
             "moment": self.moment,
+            "panel": self.cards,
             "steps_per_second": speeds.get(self.speed_of(run), "full"),
             "device": self.device,
         }

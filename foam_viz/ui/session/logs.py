@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from foam_viz.engine.server.lab_run import LabRun
-from foam_viz.figures.look import LossAxis
+from foam_viz.figures.look import LossAxis, Measure
 from foam_viz.files import SAMPLE_RUNS
 from foam_viz.optim.fields import FieldError
 from foam_viz.trace import Trace
@@ -101,6 +101,8 @@ class Logs:
         baseline: Key of the run that speed-ups are against.
         front: Key of the run that is brought forward.
         loss_axis, loss_log: How the loss of the run inspected is drawn.
+        measure: What the factor map of it shows.
+        cards: Cards of it that are shown; all where none is named.
         notice: What the last attempt to open something could not do.
         followed: The link that was opened last.
         asked: Keys of runs that it names and that were not found yet.
@@ -121,6 +123,8 @@ class Logs:
     front: str | None = None
     loss_axis: LossAxis = "step"
     loss_log: bool = True
+    measure: Measure = "decides"
+    cards: tuple[str, ...] = ()
     notice: str = ""
     followed: address.Query = field(default_factory=dict)
     asked: set[str] = field(default_factory=set)
@@ -288,6 +292,7 @@ class Logs:
         self.run, self.factor = self.view.pop("run") or "", self.view.pop("factor") or 0
         self.baseline, self.front = self.view.pop("baseline"), self.view.pop("front")
         self.loss_axis, self.loss_log = self.view.pop("loss_axis"), self.view.pop("loss_log")
+        self.measure, self.cards = self.view.pop("measure"), self.view.pop("panel")
         moment = self.view.pop("moment")
         self.moments = {} if moment is None or not self.run else {self.run: moment}
         self.asked = {key for key in (self.run, self.baseline, self.front, *(self.chosen or ())) if key}
@@ -308,6 +313,8 @@ class Logs:
             "front": self.front,
             "loss_axis": self.loss_axis,
             "loss_log": self.loss_log,
+            "measure": self.measure,
+            "panel": self.cards,
             "moment": self.moments.get(self.run),
         }
 

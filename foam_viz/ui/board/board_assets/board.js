@@ -1,8 +1,10 @@
 // The board: a head (status, time, table of runs) over a grid of cards. It subscribes to the feed by itself; Streamlit says
 // once what to look at, and again when its controls change that. The DOM stays.
 import { Card } from "./card.js";
+import { Cards } from "./cards.js";
 import { Feed } from "./feed.js";
 import { Head } from "./head.js";
+import { Keys } from "./keys.js";
 import { applyPalette, isDark } from "./paint.js";
 import { Plots } from "./plots.js";
 import { Time } from "./time.js";
@@ -49,7 +51,9 @@ class Board {
     this.time = new Time((at, led) => { this.see({ at }); if (!led) announce("foam:saw", { at }); }, (at) => this.say("moment", { at }));
     this.led = ({ detail }) => this.time.lead(detail.at);
     window.addEventListener("foam:lead", this.led);
-    this.head.top.append(this.time.element);
+    this.keys = new Keys(() => this.page?.shortcuts ?? []);
+    this.chooser = new Cards({ cards: () => this.shown ?? [], about: () => this.about(), choose: (names) => this.chooseCards(names) });
+    this.head.top.append(this.time.element, ...this.chooser.elements, ...this.keys.elements);
     this.grid = make("div", "fb-grid");
     this.absent = make("p", "fb-absent");
     this.trouble = make("p", "fb-trouble");
@@ -68,7 +72,9 @@ class Board {
 
   receive(page) {
     this.retheme();
+    if (page.panels && JSON.stringify(page.panels) !== this.toldCards) { this.cardsChosen = page.panels; this.toldCards = JSON.stringify(page.panels); }
     this.page = page;
+    this.chooser.offer(page.panels ? page.presets : null);
     if (page.source !== this.source) {
       this.time.begin(page.plays);
       this.look = {};
@@ -100,21 +106,52 @@ class Board {
     this.warn(frame.busy ? "Updates once a second: the server is busy" : "", "busy");
     this.head.update(frame);
     if (this.page.time) this.time.update(frame, this.look.at ?? null);
-    for (const panel of frame.panels) this.card(panel, frame.follows);
-    const kept = new Set(frame.panels.map((panel) => panel.id));
-    for (const [id, card] of this.cards) if (!kept.has(id)) { this.sight.unobserve(card.slot); card.destroy(); this.cards.delete(id); }
-    this.order(frame.panels);
-    this.absent.hidden = !frame.absent;
-    this.absent.textContent = frame.absent ?? "";
+    this.frame = frame;
+    this.arrange();
     this.outline(frame.outline);
+  }
+
+  // The cards of a frame that the reader wants to see.
+  arrange() {
+    const { frame } = this;
+    const panels = this.chooser.wanted(frame.panels, this.page.panels ? this.cardsChosen : []);
+    this.shown = frame.panels;
+    for (const panel of panels) this.card(panel, frame.follows);
+    const kept = new Set(panels.map((panel) => panel.id));
+    for (const [id, card] of this.cards) if (!kept.has(id)) { this.sight.unobserve(card.slot); card.destroy(); this.cards.delete(id); }
+    this.order(panels);
+    const hidden = frame.panels.length - panels.length;
+    const words = [frame.absent, hidden ? `${hidden} ${hidden > 1 ? "cards are" : "card is"} not shown: choose above, under Cards.` : ""].filter(Boolean).join(" ");
+    this.absent.hidden = !words;
+    this.absent.textContent = words;
+  }
+
+  chooseCards(names) {
+    this.cardsChosen = names;
+    this.toldCards = JSON.stringify(names);
+    this.say("panels", { panels: names });
+    if (this.frame) { this.arrange(); this.feed.changed(); }
+  }
+
+  // What files that are taken away are named after.
+  about() {
+    return { look: this.look, name: this.page?.name || this.frame?.lanes[0]?.label || "", step: this.look.at ?? this.frame?.last ?? 0,
+      dark: this.dark, source: this.source, plotly: this.plots.url, cards: [...this.cards.values()] };
+  }
+
+  // A card's own choice: shown at once, and told to the page, which keeps it in the link.
+  choose(change) {
+    this.see(change);
+    for (const card of this.cards.values()) card.chosen();
+    this.say("look", change);
   }
 
   // A drawing; or the revision of one that is here; or, for a card out of sight, its place alone.
   card(panel, follows) {
     let card = this.cards.get(panel.id);
     if (!card) {
-      card = new Card(panel.id, this.plots, (value) => this.follow(value), ([x_from, x_to]) => this.see({ x_from, x_to }),
-        (point) => this.say("pick", { point }));
+      card = new Card(panel.id, { plots: this.plots, follow: (value) => this.follow(value), choose: (change) => this.choose(change),
+        range: ([x_from, x_to]) => this.see({ x_from, x_to }), about: () => this.about(), pick: (point) => this.say("pick", { point }) });
       this.cards.set(panel.id, card);
       this.grid.append(card.slot);
       this.sight.observe(card.slot);
@@ -196,6 +233,7 @@ class Board {
     clearTimeout(this.telling);
     this.feed?.end();
     this.time.destroy();
+    this.keys.destroy();
     this.sight.disconnect();
     for (const card of this.cards.values()) card.destroy();
     this.cards.clear();

@@ -21,8 +21,10 @@ const write = (element, text) => {
 };
 
 export class Card {
-  constructor(id, plots, follow, range, pick) {
-    Object.assign(this, { id, plots, follow, range, pick, telling: 0, told: "null", drawn: -1e9, full: -1e9, panel: null, untold: null, shape: "", ranges: {}, width: 0, height: 0, visible: false, revision: null, parts: null, dark: false });
+  // board: plots; follow(value), range(window) and choose(change), which tell what the reader did; about(), for file names.
+  constructor(id, board) {
+    const { plots, follow, range, choose, about, pick } = board;
+    Object.assign(this, { id, plots, follow, range, choose, about, pick, telling: 0, told: "null", drawn: -1e9, full: -1e9, panel: null, untold: null, shape: "", ranges: {}, width: 0, height: 0, visible: false, revision: null, parts: null, dark: false });
     this.slot = make("div", "fb-slot");
     this.element = make("article", "fb-card");
     this.element.dataset.panel = id;
@@ -33,7 +35,8 @@ export class Card {
     this.reading = make("p", "fb-reading");
     const names = make("div", "fb-names");
     const line = make("div", "fb-line");
-    line.append(this.title, this.moment);
+    this.choices = make("span", "fb-choices");
+    line.append(this.title, this.choices, this.moment);
     names.append(line, this.reading);
     this.actions = make("div", "fb-actions");
     const header = make("header", "fb-header");
@@ -55,7 +58,7 @@ export class Card {
   }
 
   buildActions() {
-    this.how = menu("How to read this", "?", () => [make("p", "fb-help", this.help)]);
+    this.how = menu("How to read", "?", () => [make("p", "fb-help", this.help)]);
     this.take = menu("Export", "↓", (close) => exportsOf(this).map(([label, run]) => {
       const button = make("button", "fb-choice", label);
       button.type = "button";
@@ -64,8 +67,6 @@ export class Card {
     }));
     this.grow = make("button", "fb-action", "⤢");
     this.grow.type = "button";
-    this.grow.title = "Enlarge";
-    this.grow.setAttribute("aria-label", "Enlarge");
     this.grow.onclick = () => (this.enlarged ? this.dialog.close() : this.enlarge());
     this.actions.append(...this.how, this.grow, ...this.take);
   }
@@ -75,12 +76,56 @@ export class Card {
   }
 
   // A card out of sight: its place on the page is right before anything is drawn in it, and what was drawn stays.
-  place({ title, help, columns, height }) {
+  place({ title, help, columns, height, choices, table }) {
+    this.table = table;
     if (this.revision === null) this.title.textContent = title;
     this.help = help;
+    this.offer(choices);
+    this.names(title);
     this.slot.style.setProperty("--columns", columns);
     this.slot.style.setProperty("--height", `${height}px`);
     this.slot.dataset.wide = columns >= 7 ? "yes" : "no";
+  }
+
+  // Every button says of which panel it is.
+  names(title) {
+    const told = [[this.how[0], `How to read ${title}`], [this.grow, `${this.enlarged ? "Close" : "Enlarge"} ${title}`], [this.take[0], `Export ${title}`]];
+    for (const [button, words] of told) {
+      if (button.title === words) continue;
+      button.title = words;
+      button.setAttribute("aria-label", words);
+    }
+    this.named = title;
+  }
+
+  // What the card offers to choose: built once, and set to what is looked at.
+  offer(choices) {
+    if (choices.length !== this.choices.children.length) this.choices.replaceChildren(...choices.map((choice) => this.offered(choice)));
+    this.chosen();
+  }
+
+  offered({ name, kind, label, help, default: otherwise, values }) {
+    const control = kind === "boolean" ? Object.assign(make("input"), { type: "checkbox" }) : make("select", "fb-choose");
+    if (kind !== "boolean") control.append(...values.map(([value, words]) => new Option(words, value)));
+    control.setAttribute("aria-label", `${label}, ${this.title.textContent}`);
+    control.dataset.name = name;
+    control.otherwise = otherwise;
+    control.onchange = () => this.choose({ [name]: kind === "boolean" ? control.checked : control.value });
+    if (kind !== "boolean") { control.title = help; return control; }
+    const box = make("label", "fb-switch", label);
+    box.title = help;
+    box.prepend(control);
+    return box;
+  }
+
+  chosen() {
+    const look = this.about().look;
+    for (const control of this.choices.querySelectorAll("[data-name]")) {
+      const value = look[control.dataset.name] ?? control.otherwise;
+      if (control === document.activeElement && control.tagName === "SELECT") continue;
+      if (control.type === "checkbox") control.checked = value;
+      else control.value = value;
+    }
   }
 
   update(panel, dark) {
@@ -217,11 +262,11 @@ export class Card {
     this.slot.closest(".foam-board").append(this.dialog);
     this.dialog.append(this.element);
     this.enlarged = true;
-    this.grow.title = "Close";
+    this.names(this.named);
     this.dialog.onclick = (event) => event.target === this.dialog && this.dialog.close();
     this.dialog.onclose = () => {
       this.enlarged = false;
-      this.grow.title = "Enlarge";
+      this.names(this.named);
       this.slot.append(this.element);
       this.dialog.remove();
       this.grow.focus();

@@ -20,15 +20,38 @@ export class Head {
     this.status = make("dl", "fb-status");
     this.top = make("div", "fb-top");
     this.table = make("table", "fb-runs");
-    this.top.append(this.status);
-    this.element.append(this.top, this.table);
+    this.factor = make("select", "fb-pace fb-factor");
+    this.factor.setAttribute("aria-label", "Factor followed");
+    this.factor.title = "The factor that spectrum, damping and overlap show";
+    this.factor.onchange = () => this.follow({ factor: Number(this.factor.value), lane: this.focus });
+    this.factor.hidden = true;
+    this.top.append(this.status, this.factor);
+    this.runs = make("div", "fb-runs-box");
+    this.runs.tabIndex = -1;
+    this.runs.append(this.table);
+    this.element.append(this.top, this.runs);
     this.shape = "";
+    // The head sticks below the strip of the page's controls, whose height depends on how many lines they need.
+    this.below = new ResizeObserver(([entry]) => this.element.style.setProperty("--fb-top", `calc(3.2rem + ${Math.round(entry.target.offsetHeight)}px)`));
+    this.under();
   }
 
-  update({ status, lanes, follows, focus }) {
+  under() {
+    const strip = document.querySelector(".st-key-strip");
+    if (strip === this.strip) return;
+    this.below.disconnect();
+    this.strip = strip;
+    if (strip) this.below.observe(strip);
+    else this.element.style.removeProperty("--fb-top");
+  }
+
+  update({ status, lanes, follows, focus, factors, factor }) {
+    this.focus = focus;
+    this.under();
+    this.writeFactors(factors, factor);
     this.element.hidden = !status.length && !lanes.length;
     this.writeStatus(status);
-    this.table.hidden = !lanes.length;
+    this.table.hidden = this.runs.hidden = !lanes.length;
     const shape = JSON.stringify([lanes.map((lane) => [lane.position, lane.cells.map((cell) => cell[0])]), follows]);
     if (shape !== this.shape) this.build(lanes, follows);
     this.shape = shape;
@@ -43,6 +66,14 @@ export class Head {
       state.dataset.state = lane.state;
       write(state, lane.state);
     });
+  }
+
+  writeFactors(names, chosen) {
+    this.factor.hidden = !names.length;
+    const shape = JSON.stringify(names);
+    if (shape !== this.names) this.factor.replaceChildren(...names.map((name, at) => new Option(name, at)));
+    this.names = shape;
+    if (this.factor !== document.activeElement) this.factor.value = chosen ?? "";
   }
 
   writeStatus(status) {

@@ -2,12 +2,29 @@
 import { card as paper, ink } from "./paint.js";
 
 export function exportsOf(card) {
-  const csv = ["CSV, the numbers drawn", () => save(`${card.id}.csv`, "text/csv", card.hasFigure ? figureTable(card.parts) : textTable(card.text))];
-  if (!card.hasFigure) return card.text?.length ? [csv] : [["Nothing to export yet", () => {}]];
-  return [["PNG picture", () => picture(card, "png")], ["SVG vector picture", () => picture(card, "svg")], csv];
+  const csv = ["CSV, the numbers drawn", () => save(fileName(card.about(), card.id, "csv"), card.hasFigure ? figureTable(card.parts) : textTable(card.text))];
+  if (!card.hasFigure && !card.text?.length) return [["Nothing to export yet", () => {}]];
+  const all = [`CSV, all rows of ${card.table}`, () => rows(card)];
+  return card.hasFigure ? [["PNG picture", () => picture(card, "png")], ["SVG vector picture", () => picture(card, "svg")], csv, all] : [csv, all];
+}
+
+// Every row that was recorded up to the step looked at, of every run: a figure holds fewer points than that.
+async function rows(card) {
+  const { source, look, name, step } = card.about();
+  const asked = { source, table: card.table, at: look.at ?? null };
+  const answer = await fetch(new URL("tables", document.baseURI), { method: "POST", body: JSON.stringify(asked) });
+  const text = await answer.text();
+  saveText(answer.ok ? fileName({ name, step }, card.table, "csv") : "why-there-is-no-table.txt", answer.ok ? "text/csv" : "text/plain", text);
 }
 
 const TITLE = 64;
+const PRINTED = 4; // times the pixels of the screen: a card of 640 is 2,560 wide, 300 a inch at 8.5 inches
+
+// Names of files say of which run, panel and step they are.
+export function fileName({ name, step }, panel, kind) {
+  const slug = (text) => text.toLowerCase().replace(/[^a-z0-9.]+/g, "-").replace(/^[-.]+|[-.]+$/g, "").slice(0, 60);
+  return `${["foam_viz", slug(name), slug(panel), `step-${step}`].filter(Boolean).join("-")}.${kind}`;
+}
 
 function picture(card, format) {
   const { data, layout } = card.figure();
@@ -21,7 +38,7 @@ function picture(card, format) {
   for (const trace of data) if (trace.colorbar) trace.colorbar.y = 0.99 - TITLE / height;
   layout.title = { text: `<b>${escape(card.title.textContent)}</b>`, subtitle: { text: escape([card.panel.moment, card.panel.reading].filter(Boolean).join(": ")), font: { size: 12 } },
     font: { size: 16, color: ink(card.dark) }, x: 0.02, xanchor: "left", y: 0.96, yanchor: "top", yref: "container" };
-  window.Plotly.downloadImage({ data, layout }, { format, width, height, scale: format === "png" ? 2 : 1, filename: `foam_viz-${card.id}` });
+  window.Plotly.downloadImage({ data, layout }, { format, width, height, scale: format === "png" ? PRINTED : 1, filename: fileName(card.about(), card.id, format).replace(/\.[^.]*$/, "") });
 }
 
 const escape = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
@@ -79,9 +96,11 @@ const cell = (value) => {
   return /[",\n\r]/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe;
 };
 
-function save(name, type, rows) {
-  const url = URL.createObjectURL(new Blob([`${rows.map((row) => row.map(cell).join(",")).join("\r\n")}\r\n`], { type: `${type};charset=utf-8` }));
-  const link = Object.assign(document.createElement("a"), { href: url, download: `foam_viz-${name}` });
+const save = (name, rows) => saveText(name, "text/csv", `${rows.map((row) => row.map(cell).join(",")).join("\r\n")}\r\n`);
+
+export function saveText(name, type, text) {
+  const url = URL.createObjectURL(new Blob([text], { type: `${type};charset=utf-8` }));
+  const link = Object.assign(document.createElement("a"), { href: url, download: name });
   document.body.append(link);
   link.click();
   link.remove();

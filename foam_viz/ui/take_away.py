@@ -1,0 +1,73 @@
+"""What of a run can be taken away besides pictures: the run itself, and its configuration to run elsewhere."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from foam_viz.experiment import export
+from foam_viz.optim.fields import FieldError
+from foam_viz.trace.disk import bundle
+from foam_viz.trace.model import Trace
+from foam_viz.ui.text import plain
+
+_FORMS: Mapping[str, tuple[str, str, str]] = {
+    "python": ("Python program", "py", "text/x-python"),
+    "cli": ("Command", "sh", "text/x-shellscript"),
+    "artifact-yaml": ("YAML of FOAM's artifact", "yaml", "application/yaml"),
+}
+"""By form of :data:`foam_viz.experiment.export.FORMS`: the reader's words, the ending of the file and its type."""
+
+
+def take_away(name: str, traces: Sequence[Trace]) -> None:
+    """Draw the downloads of some runs.
+
+    Args:
+        name: Of all of them together, for the names of the files.
+        traces: The runs; each may still grow.
+    """
+    place = 0
+    if len(traces) > 1:
+        place = st.selectbox(
+            "Lane",
+            range(len(traces)),
+            format_func=lambda at: f"{at + 1} · {traces[at].manifest.name}",
+            key="take-away-lane",
+        )
+    trace = traces[min(place, len(traces) - 1)]
+    of_lane = f"{name}-lane-{place + 1}" if len(traces) > 1 else name
+    _download("Run bundle", f"foam_viz-{of_lane}-step-{trace.last_step}.zip", "application/zip", lambda: zipped(trace))
+    for form, (words, ending, kind) in _FORMS.items():
+        try:
+            text = export.FORMS[form](trace.manifest.config)
+        except FieldError as error:
+            st.caption(f"No {words}: {plain(error)}.")
+            continue
+        _download(words, f"foam_viz-{of_lane}.{ending}", kind, text.encode())
+        if form == "cli":
+            st.code(text.rstrip(), language="bash", wrap_lines=True, height=120)
+
+
+def _download(words: str, name: str, kind: str, data: bytes | Callable[[], Any]) -> None:
+    st.download_button(
+        words,
+        data=data,
+        file_name=name,
+        mime=kind,
+        on_click="ignore",
+        key=f"download-{words}",
+        type="tertiary",
+        icon=":material/download:",
+    )
+
+
+def zipped(trace: Trace) -> bytes:
+    """The run bundle of a trace as one .zip file; made only when somebody clicks."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run.zip"
+        bundle.write(trace, path)
+        return path.read_bytes()

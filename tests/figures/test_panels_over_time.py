@@ -1,0 +1,128 @@
+"""Panels that show what was: the spectrum and the turn of a basis over time, what was spent, lanes side by side."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from foam_viz.analysis.snapshots_over_time import newest_values, spectra_of, turns_of
+from foam_viz.analysis.spending import spending
+from foam_viz.figures.look import BY_NAME, Look
+from foam_viz.figures.panels import cost, multiples, turn, waterfall
+from foam_viz.figures.scene import Lane, Scene
+from foam_viz.trace import Trace, record_batch
+from tests.figures.reading import trace, values
+from tests.synthetic import SyntheticRun
+
+
+@pytest.fixture(scope="module")
+def foam() -> Lane:
+    return Lane(SyntheticRun("foam").advance(4000).trace, "FOAM", 0)
+
+
+def test_a_column_of_the_waterfall_is_a_snapshot_and_its_lines_count_directions(foam: Lane) -> None:
+    spectra = spectra_of(foam.trace, 0)
+    assert spectra.eigenvalues.shape == (200, 128)
+    drawing = waterfall.draw(Scene([foam], Look(factor=0)))
+    drawn = trace(drawing.figure, "spectra")
+    edges, map_ = values(drawn["x"]), values(drawn["z"])
+    assert map_.shape == (33, len(edges) - 1) and len(edges) <= 129
+    assert np.isin(edges[:-1], spectra.step).all(), "each column is a snapshot that was taken"
+    rows = np.searchsorted(spectra.step, edges[:-1])
+    down = values(drawn["y"]).astype(int) - 1
+    assert np.abs(map_ - np.log10(spectra.eigenvalues[np.ix_(rows, down)]).T).max() <= 1 / 32 + 1e-6
+    settings = foam.trace.manifest.config["optimizer_settings"]
+    for name, level in (("epsilon", settings["epsilon"]), ("epsilon_max", settings["epsilon_max"])):
+        line = values(trace(drawing.figure, name)["y"]) - 0.5
+        assert line[:-1].tolist() == (spectra.eigenvalues[rows] > level).sum(axis=1).tolist()
+    in_force = values(trace(drawing.figure, "epsilon_t")["y"]) - 0.5
+    assert in_force[:-1].tolist() == (spectra.eigenvalues[rows] > spectra.epsilon[rows, None]).sum(axis=1).tolist()
+    assert "of 200 drawn" in drawing.moment and "εₜ leaves" in drawing.reading
+
+
+def test_a_run_that_grows_is_read_row_by_row_and_ends_the_same() -> None:
+    run = SyntheticRun("foam")
+    for _ in range(8):
+        run.advance(500)
+        (
+            spectra_of(run.trace.view(), 0),
+            turns_of(run.trace.view(), 0),
+            newest_values(run.trace.view(), "true_error", 18),
+        )
+        spending(run.trace.view())
+    whole = run.trace.truncated(4000).view()  # another trace: nothing of it is known
+    for known, once in ((spectra_of(run.trace.view(), 0), spectra_of(whole, 0)),
+                        (turns_of(run.trace.view(), 0), turns_of(whole, 0))):  # fmt: skip
+        for name, array in vars(once).items():
+            assert np.array_equal(getattr(known, name), array, equal_nan=True), name
+    assert spending(run.trace.view()) == spending(whole)
+
+
+def test_a_turn_begins_at_nothing_with_each_decomposition(foam: Lane) -> None:
+    turns = turns_of(foam.trace, 0)
+    drawing = turn.draw(Scene([foam], Look(factor=0)))
+    drawn = trace(drawing.figure, "turn")
+    x, y = values(drawn["x"]), values(drawn["y"])
+    gaps = np.flatnonzero(np.isnan(y))
+    assert len(gaps) > 5 and np.isin(x[gaps + 1], turns.since).all() and (y[gaps + 1] == 0).all()
+    real = np.ones(len(x), bool)
+    real[gaps] = real[gaps + 1] = False
+    recorded = dict(zip(turns.step.tolist(), (100 * turns.turn).tolist(), strict=True))
+    assert all(abs(recorded[int(step)] - value) < 1e-4 for step, value in zip(x[real], y[real], strict=True))
+    assert "top 8 directions" in drawing.reading and drawing.moment == f"snapshot of step {turns.step[-1]:,}"
+
+
+def _spent(period: int, decomposes: list[int], steps: int = 100) -> Trace:
+    run = SyntheticRun("foam")
+    run.trace.manifest = run.trace.manifest.with_(factors=run.trace.manifest.factors[:2])
+    step = np.arange(1, steps + 1)
+    checked, done = step % period == 0, np.isin(step, decomposes)
+    seconds = np.cumsum(1.0 + 2.0 * checked + 10.0 * done)
+    run.trace.append("steps", record_batch("steps", {"step": step, "loss": 1 / step, "optimizer_seconds": seconds}))
+    at = step[checked]
+    for factor in (0, 1):
+        rows = {"step": at, "factor": np.full(len(at), factor), "checks": np.ones(len(at), int)}
+        run.trace.append("checks", record_batch("checks", {**rows, "decompositions": done[checked].astype(int)}))
+    return run.trace
+
+
+def test_seconds_are_told_apart_by_what_steps_did() -> None:
+    spent = spending(_spent(5, [10, 50, 90]).view())
+    assert (spent.every_step, spent.checks, spent.decompositions) == pytest.approx((100, 40, 30))
+    assert (spent.count, spent.checked, spent.total) == (6, 40, pytest.approx(170))
+    assert spent.all_decomposed == pytest.approx(140 + 200)
+    lane = Lane(_spent(5, [10, 50, 90]), "FOAM", 0)
+    drawing = cost.draw(Scene([lane], Look()))
+    assert values(trace(drawing.figure, "decompositions")["x"]).tolist() == pytest.approx([30])
+    assert drawing.figure["layout"]["shapes"][0]["x1"] == pytest.approx(340)
+    assert "18" in drawing.reading and "6 decompositions" in drawing.reading
+
+
+def test_seconds_that_cannot_be_told_apart_stay_together() -> None:
+    every = spending(_spent(1, [10]).view())
+    assert not every.split and every.total == pytest.approx(100 + 200 + 10) and every.all_decomposed is None
+    sparse = SyntheticRun("foam").trace
+    rows = {"step": [10, 20, 30], "loss": [1.0, 1.0, 1.0], "optimizer_seconds": [1.0, 2.0, 3.5]}
+    sparse.append("steps", record_batch("steps", rows))
+    told = spending(sparse.view())
+    assert (told.first, told.last, told.total, told.split) == (11, 30, 2.5, False)
+
+
+@pytest.mark.parametrize("kind", BY_NAME["side_by_side"].choices)
+def test_lanes_side_by_side_have_axes_of_their_own_with_one_range(kind: str, lanes: list[Lane]) -> None:
+    drawing = multiples.draw(Scene(lanes, Look(factor=0, side_by_side=kind)))
+    go.Figure(drawing.figure)
+    layout = drawing.figure["layout"]
+    names = {note["text"] for note in layout["annotations"]}
+    assert names == {"FOAM", "Shampoo f = 50", "DR"} and "AdamW" in drawing.reading
+    for drawn in drawing.figure["data"]:
+        for axis in (drawn["xaxis"], drawn["yaxis"]):
+            assert f"{axis[0]}axis{axis[1:]}" in layout
+    across = [axis["domain"] for name, axis in layout.items() if name.startswith("xaxis")]
+    assert len(across) == 3 and all(one[1] < other[0] for one, other in zip(across, across[1:], strict=False))
+    ranges = [axis["range"] for name, axis in layout.items() if name.startswith("xaxis")]
+    assert all(span == ranges[0] for span in ranges)
+    if kind == "damping":
+        spans = [layout[name]["range"] for name in ("yaxis", "yaxis11")]
+        assert spans[0] == spans[1]
