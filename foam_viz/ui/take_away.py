@@ -40,7 +40,9 @@ def take_away(name: str, traces: Sequence[Trace]) -> None:
         )
     trace = traces[min(place, len(traces) - 1)]
     of_lane = f"{name}-lane-{place + 1}" if len(traces) > 1 else name
-    _download("Run bundle", f"foam_viz-{of_lane}-step-{trace.last_step}.zip", "application/zip", lambda: zipped(trace))
+    # Of a run that goes on nobody knows yet which step it will have made at the click.
+    step = "" if trace.manifest.status == "running" else f"-step-{trace.view().last_step}"
+    _download("Run bundle", f"foam_viz-{of_lane}{step}.zip", "application/zip", lambda: zipped(trace))
     for form, (words, ending, kind) in _FORMS.items():
         try:
             text = export.FORMS[form](trace.manifest.config)

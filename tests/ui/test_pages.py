@@ -353,6 +353,15 @@ def test_the_link_holds_what_is_looked_at() -> None:
     assert "panel" in lab(lane="foam", panel="lots").warning[0].value
 
 
+def test_a_run_and_its_configuration_can_be_taken_away() -> None:
+    app = stepped(lane=["foam", "adamw"])
+    downloads = {button.label: button.proto for button in app.get("download_button")}
+    assert set(downloads) == {"Run bundle", "Python program", "Command", "YAML of FOAM's artifact"}
+    assert not app.exception and "--optimizer foam" in app.code[0].value
+    app.selectbox(key="take-away-lane").select(1).run()
+    assert "--optimizer adamw" in app.code[0].value
+
+
 def test_another_link_is_opened_in_a_tab_that_has_a_run_already() -> None:
     app = stepped(lane="foam")
     old = state(app).view_id
