@@ -24,6 +24,7 @@ from foam_viz.optim.fields import NONE_TEXT, Field, FieldError, unknown_key
 from foam_viz.optim.refresh_fields import EPSILON, EPSILON_MAX, PERIOD, TAU
 
 TABS = {"runs": "What was recognised", "inspect": "Inspect one", "compare": "Compare many"}
+VIEWS = {"what-if": "What if", "calibrate": "Calibrate", "sweep": "Sweep"}
 SPEEDS: dict[str, float | None] = {"1": 1.0, "5": 5.0, "25": 25.0, "full": None}
 """Steps a second that the lab offers, as a link writes them; None for as many as the machine can."""
 CONTROLS = {
@@ -216,6 +217,8 @@ THRESHOLD: tuple[Item, ...] = (
                help="What colours the map of tau and eps_max.")),
     Item(Field(name="work", kind="choice", default="decompositions", choices=("decompositions", "kernel_seconds"),
                label="Front against", help="What is paid for the error left.")),
+    Item(Field(name="view", kind="choice", default="what-if", choices=tuple(VIEWS), label="View",
+               help="What the page shows of the run.")),
     Item(Field(name="truth", kind="boolean", default=True, label="Train it, too",
                help="Really trains the chosen setting in the background once the sliders rest, where that takes "
                "seconds: the same seed, then two more.")),

@@ -6,7 +6,6 @@ import json
 
 import streamlit as st
 
-from foam_viz.analysis.fronts import to_csv
 from foam_viz.analysis.replay import Setting
 from foam_viz.figures.threshold.front import WORKS
 from foam_viz.figures.threshold.surface import COLORS
@@ -17,9 +16,12 @@ from foam_viz.ui.run_logs.own_sources import own_source
 from foam_viz.ui.server import hub
 from foam_viz.ui.session.threshold import Threshold
 from foam_viz.ui.text import plain
+from foam_viz.ui.threshold.calibration import calibrate
 from foam_viz.ui.threshold.controls import strip
 from foam_viz.ui.threshold.runs import StreamedRun
 from foam_viz.ui.threshold.source import ReplaySource
+from foam_viz.ui.threshold.sweeps import sweep
+from foam_viz.ui.threshold.taking import take_away
 
 _KEY = "threshold-board"
 
@@ -35,7 +37,7 @@ def page() -> None:
         _looks(state)
         _truth(state)
         _pins(state)
-        _take_away(state)
+        take_away(state)
     for error in state.rejected:
         st.warning(plain(str(error)))
     if state.bench is None:
@@ -43,9 +45,23 @@ def page() -> None:
         return
     if state.bench.problem:
         st.error(plain(state.bench.problem, 600))
-    strip(state)
-    _board(state)
+    view = _view(state)
+    if view == "calibrate":
+        calibrate(state)
+    elif view == "sweep":
+        sweep(state)
+    else:
+        strip(state)
+        _board(state)
     state.write_address()
+
+
+def _view(state: Threshold) -> str:
+    st.session_state.setdefault("threshold.view", state.values["view"])
+    chosen = st.segmented_control("View", list(address.VIEWS), key="threshold.view", required=True,
+                                  format_func=address.VIEWS.__getitem__, label_visibility="collapsed")  # fmt: skip
+    state.values["view"] = chosen or "what-if"
+    return state.values["view"]
 
 
 def _runs(state: Threshold, choices: list[StreamedRun]) -> None:
@@ -110,19 +126,6 @@ def _pins(state: Threshold) -> None:
                   help="Keeps it beside later ones: on every panel, up to three.")  # fmt: skip
         if bench.study.pins:
             st.button("Unpin all", key="threshold.unpin", on_click=bench.unpin)
-
-
-def _take_away(state: Threshold) -> None:
-    bench = state.bench
-    if bench is None or bench.own is None:
-        return
-    with st.container(horizontal=True):
-        for name, words in (("points", "Map"), ("references", "References")):
-            points = getattr(bench.study, name)
-            st.download_button(
-                f"{words} as CSV", data=lambda points=points: to_csv(points), file_name=f"foam-viz-{name}.csv",
-                mime="text/csv", on_click="ignore", key=f"threshold.csv.{name}", disabled=not points,
-            )  # fmt: skip
 
 
 def _board(state: Threshold) -> None:

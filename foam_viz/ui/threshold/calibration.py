@@ -1,0 +1,108 @@
+"""Calibrate: thresholds suggested from the recorded spectra, with the reasons, in units that travel to other tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from foam_viz.analysis.calibrate import scaled
+from foam_viz.analysis.replay import Setting
+from foam_viz.trace.numbers import number, setting
+from foam_viz.ui.session.threshold import Threshold
+from foam_viz.ui.text import plain
+
+_SYMBOLS = {"epsilon": "ε₀", "epsilon_max": "ε max", "tau": "τ", "unit": "median of trace/n"}
+
+
+def calibrate(state: Threshold) -> None:
+    """Draw the suggestion, its reasons, how it ages, and the paper's settings beside it."""
+    bench = state.bench
+    known = bench.calibration if bench else None
+    if bench is None or known is None:
+        st.caption("The suggestion appears here once the run is prepared.")
+        return
+    suggested = Setting.from_json(known["setting"])
+    columns = st.columns(4)
+    for column, name in zip(columns, ("tau", "epsilon", "epsilon_max"), strict=False):
+        column.metric(_SYMBOLS[name], number(suggested.values[name]), border=True)
+    columns[3].metric("Unit: median of trace/n", number(known["unit"], "gradient²"), border=True,
+                      help="The mean eigenvalue of a factor. Damping told as a multiple of it travels.")  # fmt: skip
+    st.button("Try the suggestion", key="threshold.suggested", type="primary", icon=":material/tune:",
+              on_click=lambda: _try(state, suggested))  # fmt: skip
+    st.markdown("##### Why")
+    for row in known["reasons"]:
+        st.markdown(f"**{_SYMBOLS[row['name']]} = {plain(row['value'])}.** {plain(row['reason'], 600)}.")
+    _ageing(known)
+    left, right = st.columns(2, gap="large")
+    with left:
+        _travel(known)
+    with right:
+        st.markdown("##### Settings of the paper")
+        st.dataframe(
+            [{"experiment": row["experiment"], "f": row["period"], "τ": row["tau"], "ε₀": setting(row["epsilon"]),
+              "ε max": setting(row["epsilon_max"])} for row in known["paper"]],
+            hide_index=True,
+        )  # fmt: skip
+        st.caption("Nam and Ahn 2026, arXiv 2606.02365; p = 2, Adam grafting, gradients of their tasks.")
+
+
+def _try(state: Threshold, suggested: Setting) -> None:
+    state.take(suggested)
+    state.values["view"] = st.session_state["threshold.view"] = "what-if"
+
+
+def _ageing(known: Mapping[str, Any]) -> None:
+    st.markdown("##### How it ages")
+    rows = [
+        {"step": row["step"], "value": row[name], "what": words}
+        for row in known["ageing"]
+        for name, words in (("epsilon", "ε₀ suggested there"), ("epsilon_max", "ε max suggested there"),
+                            ("mean", "mean eigenvalue, trace/n"))
+        if row[name] and row[name] > 0
+    ]  # fmt: skip
+    st.vega_lite_chart(
+        {
+            "data": {"values": rows},
+            "mark": {"type": "line", "strokeWidth": 2},
+            "height": 240,
+            "encoding": {
+                "x": {"field": "step", "type": "quantitative", "title": "Step", "axis": {"gridOpacity": 0.3}},
+                "y": {"field": "value", "type": "quantitative", "scale": {"type": "log"}, "title": "gradient²",
+                      "axis": {"tickCount": 5, "format": ".0e", "gridOpacity": 0.3}},
+                "color": {"field": "what", "type": "nominal", "legend": {"orient": "top", "title": None}},
+                "strokeDash": {"field": "what", "type": "nominal"},
+            },
+        },
+        width="stretch",
+    )  # fmt: skip
+    first, last = known["ageing"][0], known["ageing"][-1]
+    if first["mean"] and last["mean"]:
+        ratio = first["mean"] / last["mean"]
+        st.caption(
+            f"Gradients shrink while a model learns: trace/n fell by a factor of {number(ratio)} from step "
+            f"{first['step']:,.0f} to {last['step']:,.0f}. A damping that stays the same damps ever more of the "
+            "spectrum."
+        )
+
+
+def _travel(known: Mapping[str, Any]) -> None:
+    st.markdown("##### On another task")
+    relative = known["relative"]
+    if not relative:
+        st.caption("The factors are zero, so there is no unit.")
+        return
+    told = " and ".join(f"{_SYMBOLS[name]} = {number(value)} units" for name, value in relative.items())
+    st.markdown(f"Here {told}. What is the median of trace/n there?")
+    unit = st.text_input("Median of trace/n of the other task (gradient²)", value=f"{known['unit']:.3g}",
+                         key="threshold.unit")  # fmt: skip
+    try:
+        value = float(unit)
+        if not 0 < value < 1e30:
+            raise ValueError
+    except ValueError:
+        st.error(plain(f"unit = {unit[:40]}: must be a number above 0, such as {known['unit']:.3g}"))
+        return
+    there = scaled(relative, value)
+    st.markdown("There: " + ", ".join(f"**{_SYMBOLS[name]} = {number(one)}**" for name, one in there.items()) + ".")

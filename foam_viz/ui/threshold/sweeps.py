@@ -1,0 +1,211 @@
+"""The view of sweeps: start, watch, stop and resume one, and read its results beside what was predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import CancelledError
+from concurrent.futures import TimeoutError as Late
+from typing import Any
+
+import streamlit as st
+
+from foam_viz.analysis.replay import NoReplay, Setting
+from foam_viz.engine import store
+from foam_viz.engine.replay.client import EngineLost, Superseded
+from foam_viz.engine.sweep import results
+from foam_viz.engine.sweep.runner import RECORD
+from foam_viz.optim.fields import FieldError
+from foam_viz.ui.server import hub
+from foam_viz.ui.session.threshold import SETTINGS, Threshold
+from foam_viz.ui.text import plain
+from foam_viz.ui.threshold import sweeping, taking
+from foam_viz.ui.threshold.engine import replays
+from foam_viz.ui.threshold.sweeping import PageSweep, SweepRefused
+
+_PLAIN = """tasks: digits-autoencoder
+optimizers: [foam]
+seeds: [0, 1]
+steps: 600
+settings:
+  tau: [0.3, 0.75]
+"""
+_LOOK_SECONDS = 1.0
+_PREDICT_SECONDS = 20.0
+
+
+def sweep(state: Threshold) -> None:
+    """Draw the form, and below it the sweep that is looked at."""
+    owner = state.session.browser.id
+    settings = hub().settings
+    st.markdown("Chosen settings × seeds × tasks, really trained. A list of values is swept; runs are ordinary ones.")
+    st.session_state.setdefault("threshold.sweep.text", _begins_with(state))
+    text = st.text_area("Sweep", key="threshold.sweep.text", height=260, label_visibility="collapsed")
+    where = f"by a Dask cluster at {settings.scheduler}" if settings.scheduler else "by processes of this machine"
+    if st.button(f"Train them, {where}", key="threshold.sweep.start", type="primary", icon=":material/play_arrow:"):
+        try:
+            made = sweeping.begin(settings, owner, text)
+        except (FieldError, SweepRefused) as error:
+            st.error(plain(str(error), 600))
+        except OSError as error:
+            st.error(plain(f"The sweep could not be written: {error.strerror or error}. Nothing was started."))
+        else:
+            st.session_state["threshold.sweep.shown"] = made.name
+    mine = {one.name: one for one in sweeping.known(settings, owner)}
+    if not mine:
+        return
+    if st.session_state.get("threshold.sweep.shown") not in mine:
+        st.session_state["threshold.sweep.shown"] = next(iter(mine))
+    chosen = st.selectbox("Sweep of", list(mine), key="threshold.sweep.shown", format_func=lambda name: f"{name} UTC")
+    _watched(state, mine[chosen])
+
+
+def _begins_with(state: Threshold) -> str:
+    """A sweep around the recorded run, ready to be started."""
+    base = state.bench.truths.base if state.bench else None
+    own = state.bench.own if state.bench else None
+    if base is None or own is None:
+        return _PLAIN
+    swept = {"tau": [0.3, 0.5, 0.75]} if "tau" in own.values else {"period": [own.values["period"] * i for i in (1, 2)]}
+    fixed = {name: own.values[name] for name in ("epsilon", "epsilon_max") if name in own.values}
+    lines = [
+        f"tasks: {base['task']}",
+        f"optimizers: [{own.optimizer}]",
+        "seeds: [0, 1]",
+        f"steps: {base['run_settings']['steps']}",
+        "settings:",
+        *(f"  {name}: {value}" for name, value in swept.items()),
+        *(f"  {name}: {value!r}" for name, value in fixed.items()),
+        *(f"  {name}: {value!r}" for name, value in base["task_settings"].items() if isinstance(value, int)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _watched(state: Threshold, one: PageSweep) -> None:
+    """Draw a sweep; while it trains, this part looks again by itself."""
+    every = _LOOK_SECONDS if one.trains else None
+
+    @st.fragment(run_every=every)
+    def watch() -> None:
+        _progress(one)
+        rows = one.rows()
+        if rows:
+            _results(state, one, rows)
+        if every is not None and not one.trains:
+            st.rerun()
+
+    watch()
+
+
+def _progress(one: PageSweep) -> None:
+    counted = one.counts()
+    total = sum(counted.values())
+    over = sum(counted[status] for status in ("finished", "diverged", "failed"))
+    words = ", ".join(f"{count:,} {status}" for status, count in counted.items()) or "starting"
+    st.progress(over / total if total else 0.0, text=words)
+    if problem := one.problem():
+        st.error(plain(problem, 600))
+    with st.container(horizontal=True):
+        if one.trains:
+            st.button("Stop", key="threshold.sweep.stop", icon=":material/stop:", on_click=one.stop)
+        elif (over < total or not total) and st.button(
+            "Resume", key="threshold.sweep.resume", icon=":material/play_arrow:",
+            help="Trains what is not there yet; runs that finished stay.",
+        ):  # fmt: skip
+            try:
+                one.start()
+            except SweepRefused as error:
+                st.error(plain(str(error)))
+            else:
+                st.rerun()
+        if not one.trains:
+            st.button("Delete this sweep", key="threshold.sweep.delete", icon=":material/delete:", on_click=one.delete)
+
+
+def _results(state: Threshold, one: PageSweep, rows: list[dict[str, Any]]) -> None:
+    predicted = _predictions(state, rows)
+    shown = []
+    for row, foretold in zip(rows, predicted, strict=True):
+        told = {"status": row["status"], "task": row["task"], "optimizer": row["optimizer"], "seed": row["seed"]}
+        told |= {name: row.get(name) for name in SETTINGS[1:5]}
+        told |= {"loss": row.get("loss"), "decompositions": row.get("decompositions"), "predicted": foretold}
+        told |= {"optimizer s": row.get("optimizer_seconds"), "message": row["message"]}
+        shown.append(told)
+    st.dataframe(
+        shown, hide_index=True, width="stretch",
+        column_config={
+            "predicted": st.column_config.NumberColumn(help="Decompositions that a replay of the run on the bench "
+                                                            "foretells, in open loop."),
+            "loss": st.column_config.NumberColumn(format="%.4g", help="Training loss, mean of the last 20 steps."),
+            "optimizer s": st.column_config.NumberColumn(format="%.3g", help="Seconds charged to training alone."),
+            **{name: st.column_config.NumberColumn(format="%.3g") for name in ("tau", "epsilon", "epsilon_max")},
+        },
+    )  # fmt: skip
+    _front(shown)
+    with st.container(horizontal=True):
+        st.download_button("Results as CSV", data=lambda: results.to_csv(rows), file_name="foam-viz-sweep.csv",
+                           mime="text/csv", on_click="ignore", key="threshold.sweep.csv")  # fmt: skip
+    found = results.best(rows)
+    if found is not None:
+        st.markdown(f"**Least loss: {found['loss']:.4g}** by {plain(_named(found))}. The setting, to take out:")
+        record = store.read_json(one.folder / "runs" / RECORD) or {}
+        config = next((run["config"] for run in record.get("runs", ()) if run["name"] == found["name"]), None)
+        if config is not None:
+            taking.forms(config)
+
+
+def _named(row: Mapping[str, Any]) -> str:
+    values = ", ".join(f"{name} = {row[name]:g}" for name in SETTINGS[1:5] if isinstance(row.get(name), int | float))
+    return f"{row['optimizer']} ({values}), seed {row['seed']}, {row.get('decompositions', 0):,} decompositions"
+
+
+def _front(shown: Sequence[Mapping[str, Any]]) -> None:
+    points = [row for row in shown if row["status"] == "finished" and row["loss"] and row["decompositions"]]
+    if len(points) < 2:
+        return
+    st.vega_lite_chart(
+        {
+            "data": {"values": [dict(row) for row in points]},
+            "mark": {"type": "point", "filled": True, "size": 70},
+            "height": 280,
+            "encoding": {
+                "x": {"field": "decompositions", "type": "quantitative", "scale": {"type": "log"},
+                      "title": "Decompositions of all factors", "axis": {"gridOpacity": 0.3, "tickCount": 6}},
+                "y": {"field": "loss", "type": "quantitative", "scale": {"zero": False},
+                      "title": "Training loss, mean of the last 20 steps", "axis": {"gridOpacity": 0.3}},
+                "color": {"field": "optimizer", "type": "nominal", "legend": {"orient": "top", "title": None}},
+                "shape": {"field": "optimizer", "type": "nominal"},
+                "tooltip": [{"field": name} for name in ("optimizer", "tau", "epsilon_max", "period", "seed", "loss",
+                                                         "decompositions", "predicted")],
+            },
+        },
+        width="stretch",
+    )  # fmt: skip
+
+
+def _predictions(state: Threshold, rows: Sequence[Mapping[str, Any]]) -> list[int | None]:
+    """Decompositions that the run on the bench foretells for runs of its task; None for others."""
+    bench = state.bench
+    own, base = (bench.own, bench.truths.base) if bench else (None, None)
+    wanted: dict[int, Setting] = {}
+    for place, row in enumerate(rows):
+        if own is None or base is None or row["task"] != base["task"]:
+            continue
+        values = {name: row[name] for name in SETTINGS[1:] if row.get(name) is not None}
+        try:
+            made = own.changed({"optimizer": row["optimizer"], **values})
+            bench.preparation.grid.require(made)
+        except (FieldError, AttributeError):
+            continue
+        wanted[place] = made
+    found: list[int | None] = [None] * len(rows)
+    known = st.session_state.setdefault("threshold.predicted", {})
+    missing = [one for one in dict.fromkeys(wanted.values()) if (bench.run.key, one.key) not in known]
+    if missing:
+        try:
+            answered = replays().summaries(bench.run.path, missing, error_every=0).result(_PREDICT_SECONDS)
+        except (NoReplay, EngineLost, Superseded, CancelledError, Late):
+            return found
+        known |= {(bench.run.key, point.setting.key): point.decompositions for point in answered}
+    for place, one in wanted.items():
+        found[place] = known.get((bench.run.key, one.key))
+    return found

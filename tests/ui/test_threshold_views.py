@@ -1,0 +1,86 @@
+"""Calibration and sweeps on the page of the threshold lab."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from foam_viz.ui.threshold import sweeping
+from tests.ui.test_threshold_page import engines, lab, one_hub, ready, state  # noqa: F401 - fixtures
+
+SMALL = """tasks: digits-autoencoder
+optimizers: [foam]
+seeds: [0]
+steps: 30
+settings:
+  tau: [0.3, 0.75]
+  width: 16
+"""
+
+
+def test_a_suggestion_is_explained_and_taken() -> None:
+    app = ready(lab(view="calibrate"))
+    text = " ".join(item.value for item in app.markdown)
+    assert "float32 resolves" in text and "trace/n" in text
+    assert len(app.metric) == 4 and app.dataframe
+    app.text_input(key="threshold.unit").set_value("nonsense").run()
+    assert any("must be a number above 0" in error.value for error in app.error)
+    app.button(key="threshold.suggested").click().run()
+    assert not app.exception and app.select_slider
+    suggested = state(app).bench.calibration["setting"]["values"]
+    assert app.select_slider(key="threshold.epsilon").value == suggested["epsilon"]
+
+
+def _swept(app: AppTest, text: str) -> AppTest:
+    app.text_area(key="threshold.sweep.text").set_value(text)
+    app.button(key="threshold.sweep.start").click().run()
+    assert not app.exception
+    return app
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("taus: 3", "taus"),
+        ("settings: {tau: [0.1, 2.0]}", "tau = 2"),
+        (f"seeds: {list(range(1000))}\nsettings: {{tau: {[0.5] * 1000}}}", "1,000,000"),
+        (f"seeds: {list(range(300))}", "at most 200"),
+        ("a: [", "YAML"),
+        ("tasks: tiny-gpt\nsettings: {text: /etc/passwd}", "text"),
+        ("settings: {width: 100000}", "width"),
+    ],
+)  # fmt: skip
+def test_a_sweep_that_cannot_be_is_refused_before_anything_runs(text: str, told: str) -> None:
+    app = _swept(ready(lab(view="sweep")), text)
+    shown = " ".join(error.value.replace("\\", "") for error in app.error)
+    assert told in shown
+    owner = state(app).session.browser.id
+    assert not [one for one in sweeping.known(state_settings(), owner) if one.trains]
+
+
+def state_settings():
+    from foam_viz.ui.server import hub
+
+    return hub().settings
+
+
+def test_a_sweep_trains_stops_resumes_and_tells_its_best() -> None:
+    app = _swept(ready(lab(view="sweep")), SMALL)
+    assert not app.error
+    (one,) = sweeping.known(state_settings(), state(app).session.browser.id)
+    with pytest.raises(sweeping.SweepRefused, match="Another sweep"):
+        sweeping.PageSweep(one.folder).start()
+    end = time.monotonic() + 300
+    while one.trains and time.monotonic() < end:
+        time.sleep(0.5)
+    assert one.counts() == {"finished": 2}
+    app.run()
+    assert not app.exception
+    (table,) = app.dataframe
+    assert list(table.value["status"]) == ["finished", "finished"] and (table.value["predicted"] > 0).all()
+    assert any("Least loss" in item.value for item in app.markdown)
+    assert any("foam_viz train" in code.value for code in app.code)
+    app.button(key="threshold.sweep.delete").click().run()
+    assert not sweeping.known(state_settings(), state(app).session.browser.id)
