@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: run test lint types coverage bench clean
+.PHONY: run test lint types coverage bench screenshots docs clean
 
 run: $(VENV)/.runtime
 	@echo "foam_viz: http://127.0.0.1:$(PORT)"
@@ -33,6 +33,14 @@ types: $(VENV)/.development
 bench: $(VENV)/.development
 	$(BIN)/python -m benchmarks
 
+# Of README and documentation, in both themes; tests say when they are older than the pages.
+screenshots: $(VENV)/.development
+	$(BIN)/python docs/screenshots.py
+
+docs: $(VENV)/.documentation
+	$(BIN)/python -m mkdocs build --quiet
+	@echo "site/index.html"
+
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("foam_viz needs Python 3.11 or newer; this is %d.%d" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
@@ -45,5 +53,9 @@ $(VENV)/.development: requirements-dev.txt $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
 	@touch $@
 
+$(VENV)/.documentation: requirements-docs.txt $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --requirement requirements-docs.txt
+	@touch $@
+
 clean:
-	rm -rf $(VENV) static .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) static site .pytest_cache .ruff_cache .hypothesis
