@@ -111,10 +111,9 @@ def take(shots: Sequence[Shot]) -> None:
                 image.quantize(128, dither=Image.Dither.NONE).save(FOLDER / f"{shot.name}-{theme}.png", optimize=True)
                 context.close()
             stamps[shot.name] = shot.stamp
+            kept = {each.name: stamps[each.name] for each in SHOTS if each.name in stamps}
+            STAMP.write_text(json.dumps(kept, indent=1) + "\n")
             print(shot.name)
-    STAMP.write_text(
-        json.dumps({shot.name: stamps[shot.name] for shot in SHOTS if shot.name in stamps}, indent=1) + "\n"
-    )
 
 
 def main(names: Sequence[str]) -> None:
