@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from foam_viz.analysis.replay import Setting
-from foam_viz.optim.refresh import brief
+from foam_viz.trace.numbers import number
 
 FLOAT32_EPSILON = 2.0**-23
 RESOLVED = 4.0
@@ -116,27 +116,28 @@ def suggest(spectra: Spectra, own: Setting) -> Suggestion:
     reasons = (
         (
             "epsilon",
-            brief(fresh),
-            f"float32 resolves 1.2e-7 of the largest eigenvalue, which is at most {brief(spectra.most)} in nine of ten "
-            f"recorded factors; eps0 lies {RESOLVED:.0f} times above that, so that a fresh inverse root is no rounding",
+            number(fresh),
+            f"float32 resolves 1.2e-7 of the largest eigenvalue, which is at most {number(spectra.most)} in nine of "
+            f"ten recorded factors; eps0 lies {RESOLVED:.0f} times above that, so a fresh inverse root is no "
+            "rounding",
         ),
         (
             "epsilon_max",
-            brief(most),
-            f"a third of all recorded eigenvalues lie under {brief(damped)}: damped with it, so many directions are "
-            f"switched off. Mass M = {brief(spectra.new_mass)} that is new between two checks lifts eps to alpha M / "
-            f"(p tau) = {brief(allowance)}, with alpha = {brief(spectra.alpha)} and p = {spectra.root}; a smaller "
+            number(most),
+            f"a third of all recorded eigenvalues lie under {number(damped)}: damped with it, so many directions are "
+            f"switched off. Mass M = {number(spectra.new_mass)} that is new between two checks lifts eps to alpha M / "
+            f"(p tau) = {number(allowance)}, with alpha = {number(spectra.alpha)} and p = {spectra.root}; a smaller "
             f"eps_max would decompose at about every check. The larger of the two is taken. {below:.0%} of the "
             "eigenvalues lie under it",
         ),
         (
             "tau",
-            brief(TAU),
+            number(TAU),
             "the paper's for ImageNet; it has no unit, so it needs no calibration. A smaller one raises eps sooner",
         ),
         (
             "unit",
-            brief(unit),
+            number(unit),
             "median of trace/n, the mean eigenvalue: eps0 and eps_max as multiples of it travel to other tasks",
         ),
     )

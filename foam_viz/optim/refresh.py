@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal
 
 from foam_viz.optim.fields import Constraint, Field, FieldError, require, unknown_key
@@ -21,14 +21,6 @@ from foam_viz.optim.refresh_fields import DAMPING_ORDER, EPSILON, EPSILON_MAX, P
 
 Reason = Literal["first", "reuse", "cadence", "cap", "threshold", "failure"]
 Measure = Literal["proxy", "residual"]
-
-
-def brief(value: float) -> str:
-    """A number for a sentence: three significant digits at most, ``0.75``, ``1.08e-6``, ``3.0e-7``."""
-    if value == 0 or not math.isfinite(value) or 1e-3 <= abs(value) < 1e4:
-        return f"{value:.3g}"
-    mantissa, _, exponent = f"{value:.2e}".partition("e")
-    return f"{mantissa[:-1] if mantissa.endswith('0') else mantissa}e{int(exponent)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,29 +32,12 @@ class Decision:
         epsilon: Damping in force after the check; NaN for an optimizer that does not damp.
         reason: Why.
         refresh_eigenvalues: Without a decomposition, whether the eigenvalues become diag(Q^T A Q), clamped at 0.
-        policy: The policy that decided; for ``words`` only.
-        measure: The number it decided on: h or r; ``None`` where it needed none.
-        epsilon_before: Damping in force before the check.
     """
 
     decompose: bool
     epsilon: float
     reason: Reason
     refresh_eigenvalues: bool = False
-    policy: Policy | None = field(default=None, repr=False, compare=False)
-    measure: float | None = field(default=None, compare=False)
-    epsilon_before: float = field(default=math.nan, compare=False)
-
-    @property
-    def words(self) -> str:
-        """The decision as one plain sentence with its numbers, composed when asked for."""
-        if self.reason == "failure":
-            if not self.decompose:
-                return f"the decomposition failed: keep what there is{_damping(self, ', eps stays at')}"
-            return f"the measure of staleness is not a number: decompose again{_damping(self)}"
-        if self.reason == "first":
-            return f"no basis yet: decompose for the first time{_damping(self)}"
-        return self.policy.explain(self) if self.policy else self.reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,9 +91,9 @@ class Policy:
             has_basis: Whether the factor was ever decomposed.
         """
         if not has_basis:
-            return Decision(True, self.epsilon, "first", False, self, None, epsilon)
+            return Decision(True, self.epsilon, "first")
         if self.measures is not None and (measure is None or math.isnan(measure)):
-            return Decision(True, self.epsilon, "failure", False, self, measure, epsilon)
+            return Decision(True, self.epsilon, "failure")
         return self._decide(epsilon, measure)
 
     def _decide(self, epsilon: float, measure: Any) -> Decision:
@@ -127,10 +102,6 @@ class Policy:
     def threshold_share(self, epsilon: float, measure: float) -> float | None:
         """The number that decides as a multiple of its threshold; None where none decides."""
         return None
-
-    def explain(self, decision: Decision) -> str:
-        """The sentence for a decision of this policy about a factor that has a basis."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,12 +131,7 @@ class EveryCheck(Policy):
         return step % self.period == place * self.period // places
 
     def _decide(self, epsilon: float, measure: Any) -> Decision:
-        return Decision(True, self.epsilon, "cadence", False, self, None, epsilon)
-
-    def explain(self, decision: Decision) -> str:
-        """Explain a decision in words and numbers."""
-        when = f"every {self.period} steps" + (", in turns" if self.stagger else "")
-        return f"every check decomposes, {when}{_damping(decision, ': eps = eps0 =')}"
+        return Decision(True, self.epsilon, "cadence")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,22 +163,8 @@ class Foam(Policy):
     def _decide(self, epsilon: float, measure: Any) -> Decision:
         wanted = self.wanted(epsilon, measure)
         if wanted > self.epsilon_max:
-            return Decision(True, self.epsilon, "cap", False, self, measure, epsilon)
-        return Decision(False, wanted, "reuse", False, self, measure, epsilon)
-
-    def explain(self, decision: Decision) -> str:
-        """Explain a decision in words and numbers."""
-        before, limit = decision.epsilon_before, brief(self.epsilon_max)
-        comparison = _compare("h", decision.measure, self.tau)
-        if decision.reason == "cap":
-            wanted = brief(self.wanted(before, decision.measure or 0.0))
-            return (
-                f"{comparison}, so eps should go from {brief(before)} to {wanted}, above eps_max = {limit}: "
-                f"decompose again, eps = eps0 = {brief(decision.epsilon)}"
-            )
-        side = "below" if decision.epsilon < self.epsilon_max else "at"
-        change = _change(before, decision.epsilon, self.epsilon)
-        return f"{comparison}, so {change}, {side} eps_max = {limit}: keep the basis"
+            return Decision(True, self.epsilon, "cap")
+        return Decision(False, wanted, "reuse")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,11 +181,6 @@ class FoamFreshEigenvalues(Foam):
         decision = super()._decide(epsilon, measure)
         return decision if decision.decompose else replace(decision, refresh_eigenvalues=True)
 
-    def explain(self, decision: Decision) -> str:
-        """Explain a decision in words and numbers."""
-        words = super().explain(decision)
-        return f"{words} and refresh its eigenvalues" if decision.refresh_eigenvalues else words
-
 
 @dataclass(frozen=True, kw_only=True)
 class FoamNoRefresh(Foam):
@@ -244,9 +191,7 @@ class FoamNoRefresh(Foam):
         return None
 
     def _decide(self, epsilon: float, measure: Any) -> Decision:
-        return Decision(
-            False, min(self.wanted(epsilon, measure), self.epsilon_max), "reuse", False, self, measure, epsilon
-        )
+        return Decision(False, min(self.wanted(epsilon, measure), self.epsilon_max), "reuse")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,11 +213,7 @@ class FoamFixedDamping(Policy):
 
     def _decide(self, epsilon: float, measure: Any) -> Decision:
         stale = measure > self.tau
-        return Decision(stale, self.epsilon, "threshold" if stale else "reuse", False, self, measure, epsilon)
-
-    def explain(self, decision: Decision) -> str:
-        """Explain a decision in words and numbers."""
-        return _threshold("h", decision, self.tau)
+        return Decision(stale, self.epsilon, "threshold" if stale else "reuse")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -295,37 +236,8 @@ class DiagonalizationResidual(Policy):
 
     def _decide(self, epsilon: float, measure: Any) -> Decision:
         if measure > self.tau:
-            return Decision(True, self.epsilon, "threshold", False, self, measure, epsilon)
-        return Decision(False, self.epsilon, "reuse", True, self, measure, epsilon)
-
-    def explain(self, decision: Decision) -> str:
-        """Explain a decision in words and numbers."""
-        words = _threshold("r", decision, self.tau)
-        return f"{words} and refresh its eigenvalues" if decision.refresh_eigenvalues else words
-
-
-def _compare(symbol: str, measure: float | None, tau: float) -> str:
-    value = math.nan if measure is None else measure
-    sign = ">" if value > tau else "<" if value < tau else "="
-    return f"{symbol} = {brief(value)} {sign} tau = {brief(tau)}"
-
-
-def _change(before: float, after: float, fresh: float) -> str:
-    if after == before:
-        return f"eps stays at {'eps0 = ' if after == fresh else ''}{brief(after)}"
-    return f"eps goes from {brief(before)} to {'eps0 = ' if after == fresh else ''}{brief(after)}"
-
-
-def _damping(decision: Decision, lead: str = ", eps = eps0 =") -> str:
-    """The damping after a decision; nothing where there is none."""
-    return "" if math.isnan(decision.epsilon) else f"{lead} {brief(decision.epsilon)}"
-
-
-def _threshold(symbol: str, decision: Decision, tau: float) -> str:
-    comparison = _compare(symbol, decision.measure, tau)
-    if decision.decompose:
-        return f"{comparison}: decompose again{_damping(decision)}"
-    return f"{comparison}: keep the basis{_damping(decision)}"
+            return Decision(True, self.epsilon, "threshold")
+        return Decision(False, self.epsilon, "reuse", True)
 
 
 POLICIES: dict[str, type[Policy]] = {

@@ -114,7 +114,7 @@ def test_then_the_old_basis_stays_for_that_factor_alone(monkeypatch: pytest.Monk
         assert torch.equal(now[0], old[0]) and not torch.equal(now[1], old[1])
     assert bank.epsilon[0] == before[3][0]
     decision = next(o for o in seen if 0 in o.positions).decisions[0]
-    assert not decision.decompose and decision.reason == "failure" and "failed" in decision.words
+    assert not decision.decompose and decision.reason == "failure"
     train(optimizer, 2, seed=2)
     assert failed.last_decomposition_step == 6  # tried again at the next check
 

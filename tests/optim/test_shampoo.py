@@ -261,7 +261,6 @@ def test_observer_sees_before_and_after() -> None:
                 decision = observation.decisions[i]
                 assert decision.decompose == (wanted > 1e-2)
                 assert observation.epsilon[i] == decision.epsilon == (1e-6 if decision.decompose else wanted)
-                assert decision.words.startswith("h = ")
             states[observation.step, position] = state
 
     optimizer.observer = observe

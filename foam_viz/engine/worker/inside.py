@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from foam_viz.optim.factored import FactoredOptimizer
-from foam_viz.optim.refresh import brief
 from foam_viz.optim.shampoo import Shampoo
 from foam_viz.optim.soap import SOAP
 from foam_viz.trace.numbers import number
@@ -110,7 +109,7 @@ class InsideStep:
         if row["residual"] is not None:
             rows.append(("r", number(row["residual"]), "Diagonalization residual."))
         if row["epsilon"] is not None:
-            change = f"{brief(row['epsilon_before'])} → {brief(row['epsilon'])}"
+            change = f"{number(row['epsilon_before'])} → {number(row['epsilon'])}"
             rows.append(("ε", change, "Damping in force before and after the check."))
         rows.append(("Decision", decision.words, "What the policy decided about this factor."))
         return rows
