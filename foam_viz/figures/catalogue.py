@@ -73,7 +73,7 @@ _OF_LOSS = frozenset({"loss_axis", "loss_log", "max_points"})
 _OF_FACTOR = frozenset({"factor", "lane"})
 _OF_SIDES = frozenset({"x", "log_x", "highlight"})
 _OF_CURVES = _OF_SIDES | {
-    "metrics", "log_y", "smoothing", "scale", "raw", "seeds", "target", "x_from", "x_to", "max_points",
+    "metrics", "log_y", "smoothing", "scale", "raw", "whole", "seeds", "target", "x_from", "x_to", "max_points",
 }  # fmt: skip
 
 PANELS: tuple[PanelSpec, ...] = (
@@ -294,6 +294,7 @@ def compared(scene: Scene) -> list[PanelSpec]:
             columns=12 if wide else 6,
             height=470 if wide else 380,
             reads=_OF_CURVES,
+            choices=("whole",) if "loss" in metric else (),
         )
         for place, metric in enumerate(metrics_of)
     ]

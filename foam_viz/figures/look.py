@@ -163,6 +163,13 @@ FIELDS: tuple[Field, ...] = (
         name="raw", kind="boolean", default=True, label="Raw curve", help="Keeps the raw curve faint behind the smooth."
     ),
     Field(
+        name="whole",
+        kind="boolean",
+        default=False,
+        label="Whole range",
+        help="A vertical axis that holds all values; else a loss is shown as it was after its first tenth.",
+    ),
+    Field(
         name="seeds",
         kind="boolean",
         default=True,
@@ -276,6 +283,7 @@ class Look:
         log_x, log_y: Logarithmic axes of comparisons.
         smoothing, scale: How compared curves are smoothed; see :class:`foam_viz.analysis.smoothing.Smoothing`.
         raw: Keep the raw curve faint behind the smoothed one.
+        whole: Hold all values of a compared loss, those of its first tenth too.
         seeds: Draw runs of one configuration as their mean with a band.
         target: Value of the first metric at which a line is drawn.
         read_at: Step at which the table of a comparison reads values.
@@ -299,6 +307,7 @@ class Look:
     smoothing: Kind = "window"
     scale: float = 20.0
     raw: bool = True
+    whole: bool = False
     seeds: bool = True
     target: float | None = None
     read_at: float | None = None

@@ -267,3 +267,18 @@ def test_references_are_lines_beside_the_target() -> None:
     layout = _checked(compare.draw(Scene([_lane()], _look(target=0.5), references)))["layout"]
     assert [shape["y0"] for shape in layout["shapes"]] == [0.5, 0.4]
     assert [note["hovertext"] for note in layout["annotations"]] == ["target", "&lt;published&gt;"]
+
+
+def test_the_spike_at_the_start_is_cut_said_and_one_choice_away() -> None:
+    step = np.arange(1, 1001)
+    loss = np.where(step < 60, 11.0 - step / 10, 2.0 + 100 / (step + 100))
+    run = Trace.empty(Manifest(run_id="r", name="r", format="table", status="finished"))
+    run.append("steps", record_batch("steps", {"step": step, "loss": loss}))
+    lanes = [Lane(run, "run", 0)]
+    for log in (True, False):
+        near = compare.draw(Scene(lanes, Look(smoothing="none", log_y=log)))
+        high = near.figure["layout"]["yaxis"]["range"][1]
+        assert (10.0**high if log else high) < 4 and "Whole range" in near.reading
+        every = compare.draw(Scene(lanes, Look(smoothing="none", log_y=log, whole=True)))
+        high = every.figure["layout"]["yaxis"]["range"][1]
+        assert (10.0**high if log else high) > 10.9 and "Whole range" not in every.reading

@@ -192,6 +192,7 @@ def test_a_drawing_depends_on_what_its_panel_reads_and_on_nothing_else(lanes: li
         "smoothing": ["none", "ema", "window"],
         "scale": [5.0, 20.0],
         "raw": [True, False],
+        "whole": [True, False],
         "seeds": [True, False],
         "target": [None, 0.4],
         "read_at": [None, 100.0],

@@ -309,14 +309,14 @@ def test_a_reload_restores_uploads_selections_and_corrections() -> None:
     app.session_state["session"].recognise(secret)
     keys = [run.key for run in state(app).runs() if run.source]
     switch(app, "compare")
-    app.multiselect(key="logs.chosen").set_value(keys).run()
+    app.multiselect(key="logs.chosen").set_value(keys[:1]).run()
     app.selectbox(key="logs.baseline").select(keys[0]).run()
     for link in (dict(app.query_params), {}):  # a reload, and a new tab without a link
         again = page(**link)
         again.session_state["session"].recognise(secret)
         again.run()
         assert [run.key for run in state(again).runs() if run.source] == keys
-        assert (state(again).chosen, state(again).baseline) == (keys, keys[0])
+        assert (state(again).chosen, state(again).baseline) == (keys[:1], keys[0])
         assert not again.warning
     again.button(key="logs.forget-files").click().run()
     app.run()

@@ -24,6 +24,8 @@ _POINTS, _POINTS_ZOOMED = 2, 6
 _POINTS_IN_ALL = 80_000
 """Points of all curves together: what a browser redraws at once."""
 _FEWEST = 60
+_FIRST, _SPIKE = 0.1, 1.5
+"""Of its first tenth a loss may be cut where it was more than so many times as high as later."""
 _MOST_LABELS = 6
 _MOST_MISSING = 3
 
@@ -52,7 +54,7 @@ def draw(scene: Scene, place: int = 0) -> Drawing:
     held += [reference for reference in scene.references if reference.metric == metric]
     wanted = look.max_points * (_POINTS_ZOOMED if look.window else _POINTS)
     limit = max(_FEWEST, min(wanted, _POINTS_IN_ALL // (len(there) * (2 if look.raw else 1))))
-    x_axis, y_axis = _axes(list(there.values()), metric, look, held)
+    x_axis, y_axis, cut = _axes(list(there.values()), metric, look, held)
     top = 10.0 ** y_axis["range"][1] if look.log_y else y_axis["range"][1]
     data: list[tuple[int, dict[str, Any]]] = []
     grouped: set[int] = set()
@@ -91,7 +93,7 @@ def draw(scene: Scene, place: int = 0) -> Drawing:
     }
     ends = [int(found.raw.step[-1]) for found in there.values() if len(found.raw.step)]
     moment = f"steps to {max(ends):,}" if ends else ""
-    return Drawing(figure=figure, reading=_reading(lanes, there, missing, notes, look, top), moment=moment)
+    return Drawing(figure=figure, reading=_reading(lanes, there, missing, notes, look, top, cut), moment=moment)
 
 
 def _ranked(traces: list[dict[str, Any]], lane: Lane, look: Look) -> list[tuple[int, dict[str, Any]]]:
@@ -151,7 +153,8 @@ def _window(look: Look) -> tuple[float, float] | None:
 
 def _axes(
     curves: list[Curve], metric: str, look: Look, held: Sequence[Reference]
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[dict[str, Any], dict[str, Any], bool]:
+    """Both axes, and whether the vertical one leaves out what a loss was in its first tenth."""
     along = BY_ID[look.x]
     most = max(float(found.raw.x.max()) for found in curves)
     if look.log_x:
@@ -167,6 +170,9 @@ def _axes(
         seen = extent(values, log=look.log_y, diverged=found.raw.diverged_step is not None, falls="loss" in metric)
         if seen is not None:
             low, high = min(low, seen[0]), max(high, seen[1])
+    later = None if look.whole or "loss" not in metric else _later(curves, look)
+    cut = later is not None and later < high / _SPIKE and later > low
+    high = later if cut else high
     for line in held:
         if line.value > 0 or not look.log_y:
             low, high = min(low, line.value), max(high, line.value)
@@ -182,7 +188,22 @@ def _axes(
     x_axis["showspikes"] = False  # the cursor over all panels is ours
     x_axis["uirevision"] = f"{look.x} {look.log_x}"
     y_axis["uirevision"] = f"{metric} {look.log_y}"
-    return x_axis, y_axis
+    return x_axis, y_axis, cut
+
+
+def _later(curves: list[Curve], look: Look) -> float | None:
+    """The highest value of the curves after the first tenth of the axis; None where there is none."""
+    ends = []
+    for found in curves:
+        values = found.raw.y if look.raw else found.smooth
+        first, last = float(found.raw.x.min()), float(found.raw.x.max())
+        seen = extent(
+            values[found.raw.x > first + _FIRST * (last - first)],
+            log=look.log_y,
+            diverged=found.raw.diverged_step is not None,
+        )
+        ends += [seen[1]] if seen else []
+    return max(ends, default=None)
 
 
 def _reading(
@@ -192,6 +213,7 @@ def _reading(
     notes: list[str],
     look: Look,
     top: float,
+    cut: bool,
 ) -> str:
     runs = f"{len(there)} run{'s' if len(there) != 1 else ''}"
     smoothing = look.smooth
@@ -199,6 +221,8 @@ def _reading(
         how = "exponential mean" if smoothing.kind == "ema" else "centred window"
         runs += f", {how} of {theme.setting(smoothing.scale)} steps"
     parts = [runs]
+    if cut:
+        parts.append("what was higher in the first tenth is cut, Whole range shows it")
     ends = [(lanes[i].label, found.raw.diverged_step) for i, found in there.items()]
     gone = [f"{label} diverged at step {step:,}" for label, step in ends if step is not None]
     parts += _some(gone)
@@ -208,12 +232,16 @@ def _reading(
         for i, found in there.items()
         if found.raw.diverged_step is None
     }
-    parts += _some(
-        [
-            f"{lanes[i].label} above the plot, up to {theme.number(value)}"
-            for i, value in highest.items()
-            if value > top + 1e-6 * abs(top)
-        ]
+    parts += (
+        []
+        if cut
+        else _some(
+            [
+                f"{lanes[i].label} above the plot, up to {theme.number(value)}"
+                for i, value in highest.items()
+                if value > top + 1e-6 * abs(top)
+            ]
+        )
     )
     hidden = sum(int((found.raw.y <= 0).sum()) for found in there.values()) if look.log_y else 0
     if hidden:

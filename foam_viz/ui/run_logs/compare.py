@@ -10,6 +10,7 @@ from foam_viz.analysis.axes import BY_ID
 from foam_viz.analysis.confounds import Confound, confounds, step_ranking_note, time_ranking_allowed
 from foam_viz.analysis.series import metrics
 from foam_viz.figures.look import MOST_METRICS
+from foam_viz.logs.parsing.patterns import Pattern, PatternError
 from foam_viz.optim.fields import FieldError
 from foam_viz.ui import address
 from foam_viz.ui.run_logs import compare_board as logs_compare_board
@@ -51,23 +52,92 @@ def compare(state: Logs, runs: list[Run]) -> None:
 
 def _runs(state: Logs, runs: list[Run]) -> list[Run]:
     by_key = {run.key: run for run in runs}
-    wanted = list(by_key)[:_AT_FIRST] if state.chosen is None else [key for key in state.chosen if key in by_key]
+    wanted = at_first(runs) if state.chosen is None else [key for key in state.chosen if key in by_key]
     st.session_state["logs.chosen"] = wanted
 
     def changed() -> None:
         state.chosen = list(st.session_state["logs.chosen"])
 
-    with st.container(key="compared"):
+    labels = {run.key: run.label for run in runs}
+    with st.container(key="compared", horizontal=True, vertical_alignment="bottom"):
+        _by_name(state, runs)
         st.multiselect(
             f"Runs, {len(wanted):,} of {len(runs):,}",
             list(by_key),
             key="logs.chosen",
             on_change=changed,
-            format_func=lambda key: by_key[key].label,
+            format_func=labels.get,
             placeholder="Choose runs",
+            width="stretch",
             help="All runs that are open may be compared: uploaded, recorded and live ones.",
         )
     return [by_key[key] for key in wanted]
+
+
+def _by_name(state: Logs, runs: list[Run]) -> None:
+    """A text or regular expression that chooses the runs whose name or source has it."""
+
+    def typed() -> None:
+        text = st.session_state["logs.filter"].strip()
+        if text == state.pattern:
+            return
+        state.pattern, state.pattern_problem = text, ""
+        if not text:
+            state.chosen = None
+            return
+        try:
+            found = matching(runs, text)
+        except PatternError as error:
+            state.pattern_problem = f"No regular expression: {error}"
+            return
+        if found:
+            state.chosen = found
+        else:
+            state.pattern_problem = "No run has this in its name or source."
+
+    st.text_input(
+        "By name",
+        key="logs.filter",
+        on_change=typed,
+        placeholder="part of a name, or a regular expression",
+        width=270,
+        help="Chooses every run whose name or source has this text, or fits the regular expression (RE2), such as "
+        "foam.*seed=[0-4]. Empty goes back to the first choice.",
+    )
+    if state.pattern_problem:
+        st.caption(f":red[{plain(state.pattern_problem)}]")
+
+
+def matching(runs: list[Run], text: str) -> list[str]:
+    """Keys of the runs whose name or source has a text, or fits a regular expression.
+
+    Raises:
+        PatternError: It is no regular expression.
+    """
+    try:
+        pattern = Pattern(f"(?i){text}")
+    except PatternError:
+        plainly = [run.key for run in runs if text.lower() in f"{run.label}\n{run.origin}".lower()]
+        if plainly:
+            return plainly
+        raise
+    return [run.key for run in runs if pattern.search(run.label) or pattern.search(run.origin)]
+
+
+def at_first(runs: list[Run]) -> list[str]:
+    """Keys of the runs that are compared before anybody chose: those of one kind, and what trains here.
+
+    Samples stand for what a reader could bring: once there are files or a live run, they are left out. Of the others,
+    runs of one task belong together, or of one format where the logs tell no task: those that come first.
+    """
+    brought = [run for run in runs if not run.key.startswith("sample/")] or runs
+    logs = [run for run in brought if not run.key.startswith("live/")]
+    kind = _kind(logs[0]) if logs else None
+    return [run.key for run in brought if run not in logs or _kind(run) == kind][:_AT_FIRST]
+
+
+def _kind(run: Run) -> str:
+    return run.trace.manifest.task or run.trace.manifest.format
 
 
 def _kept(state: Logs, name: str) -> str:

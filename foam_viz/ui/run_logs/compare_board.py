@@ -129,10 +129,22 @@ def chips(
     runs: Sequence[Run], lanes: Sequence[Lane], rows: Sequence[Row], view: Mapping[str, Any], withheld: bool
 ) -> list[LaneChip]:
     """The table above the panels."""
+    several = len({run.origin for run in runs}) > 1
     return [
-        LaneChip(lane.position, run.label, cells(row, view, withheld), lane.trace.manifest.status)
+        LaneChip(
+            lane.position,
+            run.label,
+            [*cells(row, view, withheld), *([_source(run)] if several else [])],
+            lane.trace.manifest.status,
+        )
         for run, lane, row in zip(runs, lanes, rows, strict=True)
     ]
+
+
+def _source(run: Run) -> tuple[str, str, str]:
+    """The cell that says where a run is from; its files stand in the explanation."""
+    files = ", ".join(run.trace.manifest.files[:6])
+    return "From", shortened(run.origin), f"Read from {files}." if files else "Where the run is from."
 
 
 def _long_table(

@@ -104,6 +104,8 @@ class Logs:
         measure: What the factor map of it shows.
         cards: Cards of it that are shown; all where none is named.
         notice: What the last attempt to open something could not do.
+        pattern: What was typed to choose runs by name.
+        pattern_problem: Why the pattern typed last chose no run.
         followed: The link that was opened last.
         asked: Keys of runs that it names and that were not found yet.
         awaited: Sources that this tab brought in and that were not read yet.
@@ -126,6 +128,8 @@ class Logs:
     measure: Measure = "decides"
     cards: tuple[str, ...] = ()
     notice: str = ""
+    pattern: str = ""
+    pattern_problem: str = ""
     followed: address.Query = field(default_factory=dict)
     asked: set[str] = field(default_factory=set)
     awaited: set[str] = field(default_factory=set)
