@@ -44,10 +44,42 @@ def integers(values: np.ndarray) -> dict[str, str]:
     return typed(values, "f8")
 
 
+_ROUND = (
+    1,
+    1.1,
+    1.2,
+    1.3,
+    1.4,
+    1.5,
+    1.6,
+    1.8,
+    2,
+    2.2,
+    2.4,
+    2.6,
+    2.8,
+    3,
+    3.2,
+    3.5,
+    4,
+    4.5,
+    5,
+    5.5,
+    6,
+    6.5,
+    7,
+    7.5,
+    8,
+    9,
+    10,
+)
+"""Ends of an axis, times powers of ten: near the data, and seldom changed."""
+
+
 def nice_ceiling(value: float) -> float:
-    """The next of 1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10 times a power of ten at or above `value` (> 0)."""
+    """The next round number at or above `value` (> 0), at most an eighth above it."""
     power = 10.0 ** math.floor(math.log10(value))
-    for step in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10):
+    for step in _ROUND:
         if value <= step * power * (1 + 1e-9):
             return step * power
     return 10 * power
