@@ -27,7 +27,7 @@ def inside(state: Lab, run: LabRun | None, *, enabled: bool) -> None:
         enabled: Whether a phase can be made now.
     """
     told = (run.header.get("inside") if run is not None else None) or {}
-    with st.popover("Inside a step", icon=":material/search:", help="Make a step phase by phase, and see its numbers."):
+    with st.popover("Inside", icon=":material/search:", help="Make a step phase by phase, and see its numbers."):
         names = list(PHASES)
         following = names[names.index(told["phase"]) + 1] if told.get("phase") else names[0]
         at = (told["step"] if told.get("phase") else run.step + 1) if run is not None else 1
@@ -56,13 +56,11 @@ def _numbers(state: Lab, told: dict) -> None:
         st.caption("Each press makes one phase in every lane and stops there. Start, Step or Pause leave as usual.")
         return
     lane = told["lanes"].get(str(state.lane), {})
-    for name in PHASES:
-        if name not in lane:
-            continue
+    for name in reversed([name for name in PHASES if name in lane]):  # the newest needs no scrolling
         at = f" of step {told['step']:,}" if name == told["done"] else ""
         st.markdown(f"**{PHASES[name][0]}**{at}")
         rows = [f"| {_cell(label)} | {_cell(value)} | {_cell(words)} |" for label, value, words in lane[name]]
-        st.markdown("\n".join(["| | | |", "|---|---|---|", *rows]) if rows else "Nothing here.")
+        st.markdown("\n".join(["| Quantity | Value | What it is |", "|---|---|---|", *rows]) if rows else "Nothing here.")
     if told["done"] in PHASES and told["done"] not in lane:
         st.caption(_RENEWS_LAST if "statistics" in lane else "This optimizer has no factors: gradient, then update.")
 
