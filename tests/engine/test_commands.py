@@ -20,6 +20,9 @@ EVERY = [
     commands.Follow(3),
     commands.EditSettings((commands.Change(2, "tau", 0.5, 0.75), commands.Change(None, "grafting", None))),
     commands.UndoEdit(),
+    commands.Fork(2, 120, (commands.Change(2, "tau", 0.5),)),
+    commands.Fork(1),
+    commands.CancelFork(),
     commands.Create(epoch=7, experiment={"task": "x"}, device="cpu", handled=2, restore=True, reached=9),
     commands.Prioritize(2),
     commands.MarkShared(),
@@ -42,7 +45,7 @@ def test_every_command_is_known_on_the_wire() -> None:
     [
         (
             lambda: make("explode"),
-            "one of start, pause, phase, speed, follow, edit, undo, step, check, refresh",
+            "one of start, pause, phase, speed, follow, edit, undo, fork, cancel fork, step, check, refresh",
         ),
         (lambda: make("drop"), "must be one of"),
         (lambda: make("speed"), "cannot have the values"),
@@ -51,6 +54,8 @@ def test_every_command_is_known_on_the_wire() -> None:
         (lambda: SetSpeed("fast"), "must be a positive number"),
         (lambda: RunTo("the end"), "must be one of step, check, refresh"),
         (lambda: Follow(-1), "counted from 0"),
+        (lambda: make("fork", lane=0), "lane = 0: must be a whole number, counted from 1"),
+        (lambda: make("fork", lane=1, step=-1), "step = -1"),
         (lambda: make("edit", changes=()), "must name at least one setting"),
         (lambda: make("edit", changes=({"lane": 1},)), "must be objects with lane, setting and value"),
         (lambda: commands.decode({"view_id": "v", "number": 1, "command": "nothing"}), "must be one of"),

@@ -20,7 +20,7 @@ from foam_viz.engine.server.engines import Engines
 from foam_viz.engine.server.history import History
 from foam_viz.engine.server.lab_run import LabRun
 from foam_viz.engine.server.viewers import Viewers
-from foam_viz.engine.wire.commands import Command, Pause, Prioritize, SetSpeed
+from foam_viz.engine.wire.commands import Command, Fork, Pause, Prioritize, SetSpeed
 from foam_viz.experiment import cost
 from foam_viz.experiment.config import Experiment
 from foam_viz.experiment.cost import TooCostly as TooCostly  # for those who create runs
@@ -367,11 +367,14 @@ class Hub:
         Raises:
             KeyError: No such run.
             ControlRefused: The run belongs to another browser.
+            TooCostly: A fork goes beyond what this installation allows.
             ValueError: A command of the hub's own.
         """
         if not command.steers:
             raise ValueError(f"command {command.name!r}: the hub alone gives it")
         run = self._steered(view_id, control_key, owner)
+        if isinstance(command, Fork) and 1 <= command.lane <= len(run.experiment.lanes):
+            self._engines.placement.require(run.experiment.forked(command.lane - 1, command.step or 0), run.device)
         with run.lock:  # the order of the numbers is the order of the commands
             run.notice, run.misread = "", 0  # whoever steers has read it
             self._engines.placement.give(run, command)

@@ -11,7 +11,8 @@ from typing import Any
 
 from foam_viz.engine import store
 from foam_viz.engine.server.lab_run import LabRun
-from foam_viz.experiment import config
+from foam_viz.experiment import config, cost
+from foam_viz.experiment.config import Experiment
 from foam_viz.trace import manifest as manifests
 from foam_viz.trace.disk import bundle
 from foam_viz.trace.disk.bundle import BundleError
@@ -51,15 +52,15 @@ def lanes(run: LabRun, header: dict[str, Any], directory: Path) -> None:
 def rows(run: LabRun, header: dict[str, Any], tables: dict[str, Any]) -> None:
     """New rows, and the state of the controls."""
     step = int(header["step"])
-    for lane, trace in enumerate(run.traces):
-        new = {kept: tables[name] for name in tables if (kept := name.removeprefix(f"{lane}/")) != name}
-        if new:
-            trace.extend(new)
+    new = [_of_lane(tables, lane) for lane in range(len(header["lanes"]))]
+    for trace, rows_of_lane in zip(run.traces, new, strict=False):
+        if rows_of_lane:
+            trace.extend(rows_of_lane)
     if (experiment := header.pop("experiment", None)) is not None:
-        run.experiment = config.from_json(experiment)
-        for lane, trace in enumerate(run.traces):
-            name, told = run.experiment.label(lane), run.experiment.lane_config(lane)
-            trace.manifest = trace.manifest.with_(name=name, config=told)
+        before = len(run.traces)
+        _reconfigure(run, config.from_json(experiment))
+        for trace, rows_of_lane in zip(run.traces[before:], new[before:], strict=False):
+            trace.extend(rows_of_lane)
     run.header = header
     run.recovering = bool(header["recovering"])
     if not run.recovering:
@@ -69,6 +70,24 @@ def rows(run: LabRun, header: dict[str, Any], tables: dict[str, Any]) -> None:
         if (trace.manifest.status, trace.manifest.diverged_step) != (lane["status"], lane["diverged_step"]):
             trace.manifest = trace.manifest.with_(status=lane["status"], diverged_step=lane["diverged_step"])
     run.measure(time.monotonic())
+
+
+def _of_lane(tables: dict[str, Any], lane: int) -> dict[str, Any]:
+    return {kept: tables[name] for name in tables if (kept := name.removeprefix(f"{lane}/")) != name}
+
+
+def _reconfigure(run: LabRun, experiment: Experiment) -> None:
+    """Edits and forks: manifests say them, a new lane begins with the past of its parent, one that went is gone."""
+    run.experiment, run.cost = experiment, cost.project(experiment)
+    del run.traces[len(experiment.lanes) :]
+    for lane in range(len(run.traces), len(experiment.lanes)):
+        parent = experiment.lanes[lane].parent
+        trace = run.traces[parent.lane - 1].truncated(parent.step)
+        new = {"run_id": f"{run.view_id}-{lane + 1}", "status": "paused", "diverged_step": None}
+        trace.manifest = trace.manifest.with_(**new)
+        run.traces.append(trace)
+    for lane, trace in enumerate(run.traces):
+        trace.manifest = trace.manifest.with_(name=experiment.label(lane), config=experiment.lane_config(lane))
 
 
 def ended(run: LabRun, message: str, directory: Path) -> None:

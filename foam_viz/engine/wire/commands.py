@@ -133,6 +133,16 @@ class Change:
     shown: Any = None
 
 
+def _changes(told: Any) -> tuple[Change, ...]:
+    try:
+        made = tuple(one if isinstance(one, Change) else Change(**one) for one in told)
+    except TypeError:
+        raise CommandError(f"changes = {told!r}: must be objects with lane, setting and value") from None
+    if not all(isinstance(one.setting, str) for one in made):
+        raise CommandError(f"changes = {told!r}: must be objects with lane, setting and value")
+    return made
+
+
 @dataclass(frozen=True)
 class EditSettings(Command):
     """Train on with other settings from the next step; they are judged together."""
@@ -141,13 +151,9 @@ class EditSettings(Command):
     name: ClassVar[str] = "edit"
 
     def __post_init__(self) -> None:
-        try:
-            made = tuple(one if isinstance(one, Change) else Change(**one) for one in self.changes)
-        except TypeError:
-            raise CommandError(f"changes = {self.changes!r}: must be objects with lane, setting and value") from None
-        object.__setattr__(self, "changes", made)
-        if not made or not all(isinstance(one.setting, str) for one in made):
-            raise CommandError(f"changes = {self.changes!r}: must name at least one setting")
+        object.__setattr__(self, "changes", _changes(self.changes))
+        if not self.changes:
+            raise CommandError("changes = (): must name at least one setting")
 
 
 @dataclass(frozen=True)
@@ -155,6 +161,37 @@ class UndoEdit(Command):
     """Take the last edit back, from the next step on."""
 
     name: ClassVar[str] = "undo"
+
+
+@dataclass(frozen=True)
+class Fork(Command):
+    """Add a lane that is another up to a step, and a lane of its own after it.
+
+    Attributes:
+        lane: Number of the lane that is forked, counted from 1.
+        step: The last step that both share; None for the last that was made.
+        changes: What is otherwise from the next step on; their lane counts for nothing.
+    """
+
+    lane: int
+    step: int | None = None
+    changes: tuple[Change, ...] = ()
+    name: ClassVar[str] = "fork"
+    trains: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for name, value, least in (("lane", self.lane, 1), ("step", self.step, 0)):
+            allowed_none = name == "step" and value is None
+            if not allowed_none and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+                raise CommandError(f"{name} = {value!r}: must be a whole number, counted from {least}")
+        object.__setattr__(self, "changes", _changes(self.changes))
+
+
+@dataclass(frozen=True)
+class CancelFork(Command):
+    """Remove the fork that catches up with the other lanes."""
+
+    name: ClassVar[str] = "cancel fork"
 
 
 @dataclass(frozen=True)
@@ -210,8 +247,10 @@ class Drop(Command):
 
 
 _COMMANDS: dict[str, type[Command]] = {
-    command.name: command for command in (
-        Start, Pause, RunTo, NextPhase, SetSpeed, Follow, EditSettings, UndoEdit, Create, Prioritize, MarkShared, Drop,
+    command.name: command
+    for command in (
+        Start, Pause, RunTo, NextPhase, SetSpeed, Follow, EditSettings, UndoEdit, Fork, CancelFork, Create, Prioritize,
+        MarkShared, Drop,
     )
 }  # fmt: skip
 

@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute
 
 from foam_viz.engine import store
 from foam_viz.engine.wire.commands import Change
 from foam_viz.engine.worker import states
 from foam_viz.engine.worker.inside import PHASES, InsideStep
 from foam_viz.engine.worker.run import Run
-from foam_viz.engine.worker.saver import Opening, Saver, States
+from foam_viz.engine.worker.saver import CHECKPOINT_STEPS, Opening, Saver, States
 from foam_viz.experiment import cost
-from foam_viz.experiment.config import Experiment
+from foam_viz.experiment.config import MAXIMUM_LANES, Experiment, Parent
 from foam_viz.experiment.edits import Edit
 from foam_viz.optim.fields import FieldError
 from foam_viz.settings import Settings
@@ -30,6 +31,10 @@ _SETTLED_SECONDS = 0.5
 _CHECKPOINT_BYTES_PER_SECOND = 20e6
 _MIB = 2**20
 _ABANDON_SECONDS = 2.0
+# Of a run so many checkpoints stay, and so many bytes of them.
+_KEPT_CHECKPOINTS = 20
+_KEPT_BYTES = 100e6
+_LEAST_CHECKPOINT_SECONDS = 1.0
 # A group is slow when so many of its last steps were longer than this: it should not share an engine.
 SLOW_SECONDS = 1.0
 _SLOW_STEPS, _SLOW_OF = 2, 20
@@ -67,6 +72,11 @@ class Group:
         self.trained_seconds = 0.0
         self.notice = ""
         self._reconfigured = False
+        self._catching: int | None = None
+        self._catch_up_to = 0
+        # Of lanes that were forked here: the last step whose rows are their parents'.
+        self._past: dict[int, int] = {}
+        self._after_recovery: list[Callable[[], None]] = []
         self._slow: deque[bool] = deque(maxlen=_SLOW_OF)
         self.shared_machine = False
         self._goal_left = 0
@@ -91,7 +101,7 @@ class Group:
                 self.experiment.lane_config(lane),
                 run_id=f"{self.view_id}-{lane + 1}",
                 device=self._device,
-                stream=cost.streams_by_default(self.experiment, lane),
+                stream=self.experiment.lanes[lane].parent is None and cost.streams_by_default(self.experiment, lane),
             )
             for lane in range(len(self.experiment.lanes))
         ]
@@ -272,15 +282,104 @@ class Group:
                     f"holds from step {step:,} on."
                 )
 
+    # --- forks
+
+    @property
+    def catching_up(self) -> bool:
+        """True while a fork of an earlier step is trained up to the others, which wait."""
+        return self._catching is not None
+
+    def fork(self, lane: int, step: int | None, changes: Sequence[Change] = ()) -> None:
+        """Adds a lane that is another up to a step. Its state is copied in memory, or comes from a checkpoint.
+
+        Args:
+            lane: Number of the lane, counted from 1.
+            step: The last step that both share; None for the last that was made.
+            changes: What is otherwise from the next step on.
+        """
+        if self.recovering:
+            self._after_recovery.append(lambda: self.fork(lane, step, changes))
+            return
+        if self.phase:  # a step that was begun is made first
+            self.advance(time.monotonic())
+        if why := self._cannot_fork(lane, step):
+            self.notice = f"Not forked. {why}"
+            return
+        parent, number = self.lanes[lane - 1], len(self.lanes) + 1
+        shared = parent.step if step is None else step
+        made = self.experiment.forked(lane - 1, shared)
+        made, errors = made.edited([Edit(shared + 1, number, one.setting, one.value) for one in changes])
+        if errors:
+            self.notice = "Not forked. " + " ".join(f"{error}." for error in errors)
+            return
+        child = Run(made.lane_config(number - 1), run_id=f"{self.view_id}-{number}", device=self._device)
+        if (state := self._state_at(lane - 1, shared)) is not None:
+            child.restore({**state, "status": "paused"})
+        self.experiment, self._reconfigured = made, True
+        self._past[number - 1], self._checkpoint_step = shared, -1
+        waits_for = self.step
+        self.lanes.append(child)
+        self._saver.fork(made.lanes[-1].parent, self._manifest(number - 1))
+        self._saver.write(None, (), made.to_json())
+        if child.step < waits_for:
+            self._catching, self._catch_up_to = number - 1, waits_for
+
+    def _cannot_fork(self, lane: int, step: int | None) -> str:
+        if not 1 <= lane <= len(self.lanes):
+            return f"lane = {lane}: must be one from 1 to {len(self.lanes)}."
+        parent, most = self.lanes[lane - 1], min(MAXIMUM_LANES, self._settings.maximum_lanes)
+        if len(self.lanes) >= most:
+            return f"There are {len(self.lanes)} lanes, as many as a run may have: remove one, which makes a new run."
+        if self.catching_up:
+            return "Another fork catches up: wait for it, or cancel it."
+        last = min(parent.step, self.experiment.run_settings["steps"] - 1)
+        if parent.diverged_step is not None:
+            last = parent.diverged_step - 1
+        least = 0 if (own := self.experiment.lanes[lane - 1].parent) is None else own.step
+        shared = parent.step if step is None else step
+        if not least <= shared <= last:
+            ended = f"lane {lane} has ended at step {parent.step:,}; " if not parent.live else ""
+            return f"step = {shared:,}: {ended}must be from {least:,} to {last:,}; move the time cursor there."
+        return ""
+
+    def _state_at(self, lane: int, step: int) -> Mapping[str, Any] | None:
+        """The state of a lane at a step, or at the nearest checkpoint before it; None for the very first."""
+        run = self.lanes[lane]
+        if run.step == step and run.diverged_step is None:
+            return states.copied(run.state(), lambda: False)
+        directories = [store.lane_directory(self._directory, place) for place in range(len(self.lanes))]
+        return states.at_most(directories, [one.parent for one in self.experiment.lanes], lane, step)
+
+    def cancel_fork(self) -> None:
+        """Removes the fork that catches up."""
+        if self._catching is None:
+            self.notice = "No fork catches up: there is nothing to cancel."
+            return
+        lane = self._catching
+        self._catching = None
+        self._past.pop(lane, None)
+        self.lanes.pop()
+        self.experiment, self._reconfigured = self.experiment.without(lane), True
+        self._saver.drop_last_lane()
+        self._saver.write(None, (), self.experiment.to_json())
+
+    def _catch_up(self) -> None:
+        """One step of the fork alone."""
+        child = self.lanes[self._catching]
+        child.advance()
+        if child.step >= self._catch_up_to or not child.live:
+            self._catching = None
+            self._checkpoint_step = -1
+
     # --- training
 
     def due(self, now: float) -> bool:
         """True where a step should be made now."""
-        return bool(self.recovering) or (self.running and now >= self._next_due)
+        return self.catching_up or bool(self.recovering) or (self.running and now >= self._next_due)
 
     def wait(self, now: float) -> float | None:
         """Seconds until the next step is due; None where none will be."""
-        if self.recovering:
+        if self.recovering or self.catching_up:
             return 0.0
         return max(0.0, self._next_due - now) if self.running else None
 
@@ -290,7 +389,12 @@ class Group:
         return sum(self._slow) >= _SLOW_STEPS
 
     def advance(self, now: float) -> None:
-        """One lockstep step of every lane that can still make one."""
+        """One lockstep step of every lane that can still make one; while a fork catches up, one of it alone."""
+        if self.catching_up:
+            began = time.thread_time()
+            self._catch_up()
+            self.trained_seconds += time.thread_time() - began
+            return
         self._leave_step()
         moved = [run for run in self.lanes if run.live]
         # Seconds of this thread, not of the clock: a machine that is busy elsewhere does not make a group slow.
@@ -308,6 +412,9 @@ class Group:
                 self.pause()
             if not self.recovering:
                 self._go_on_within_step()
+                waiting, self._after_recovery = self._after_recovery, []
+                for ask in waiting:
+                    ask()
             return
         if self.speed and self.goal not in ("check", "refresh"):
             self._next_due = max(self._next_due + 1 / self.speed, now)
@@ -328,10 +435,17 @@ class Group:
         for step, kind, message in self._saver.take_thinned():
             for run in self.lanes:
                 run.recorder.events.add({"step": step, "kind": kind, "factor": None, "value": None, "message": message})
-        drained = [run.drain() for run in self.lanes]
+        drained = [self._own(lane, run.drain()) for lane, run in enumerate(self.lanes)]
         self._drained_step = self.step
         self._saver.add(drained, self.step, [run.drain_stream() for run in self.lanes])
         return drained
+
+    def _own(self, lane: int, tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
+        """Rows without those of the past that a fork shares: they are there already, as its parent's."""
+        if (shared := self._past.get(lane)) is None:
+            return tables
+        later = {name: rows.filter(pyarrow.compute.greater(rows["step"], shared)) for name, rows in tables.items()}
+        return {name: rows for name, rows in later.items() if len(rows)}
 
     def lane_status(self, run: Run) -> str:
         """Return the status of a lane as the page shows it."""
@@ -350,6 +464,7 @@ class Group:
             "goal": self.goal,
             "aim": list(self.aim),
             "inside": self._told_of_step(),
+            "catching_up": self._told_of_fork(),
             "speed": self.speed,
             "device": self.lanes[0].device,
             "autosave_problem": self.autosave_problem,
@@ -364,6 +479,12 @@ class Group:
                 for run in self.lanes
             ],
         }
+
+    def _told_of_fork(self) -> dict[str, int] | None:
+        """How far the fork is that catches up; None where none does."""
+        if self._catching is None:
+            return None
+        return {"lane": self._catching + 1, "step": self.lanes[self._catching].step, "until": self._catch_up_to}
 
     def _told_of_step(self) -> dict[str, Any] | None:
         """What the phases of the step at hand used, or of the one that was just made; None outside."""
@@ -413,7 +534,11 @@ class Group:
 
     def _opening(self, step: int | None) -> Opening:
         manifests = [self._manifest(lane) for lane in range(len(self.lanes))]
-        return Opening(self.experiment.to_json(), manifests, step)
+        return Opening(self.experiment.to_json(), manifests, step, self._parents)
+
+    @property
+    def _parents(self) -> list[Parent | None]:
+        return [lane.parent for lane in self.experiment.lanes]
 
     def open_autosave(self) -> None:
         """Begins to autosave; where nothing can be written, training goes on and the problem is told."""
@@ -429,13 +554,13 @@ class Group:
             everything: Whether all of it is due.
             interrupted: Tells whether something more urgent has come: the checkpoint is then made another time.
         """
-        trains = self.running or bool(self.recovering)
+        trains = self.running or bool(self.recovering) or self.catching_up
         if trains:
             self._paused_since = None
         elif self._paused_since is None:
             self._paused_since = now
         settled = self._paused_since is not None and now - self._paused_since >= self._settled_seconds
-        due = now - self._checkpoint_handed >= self._checkpoint_seconds
+        due = now - self._checkpoint_handed >= self._checkpoint_seconds or self._due_by_steps(now)
         try:
             handed = self._states(now, everything, interrupted) if everything or due or settled else None
         except states.Interrupted:
@@ -447,6 +572,18 @@ class Group:
             manifests = [self._manifest(lane) for lane in range(len(self.lanes))] if handed or ended else ()
             self._saver.write(handed, manifests)
 
+    def _due_by_steps(self, now: float) -> bool:
+        """Whether a checkpoint is due from which a fork of this step can begin.
+
+        As many are made as may stay: their distance grows with the run.
+        """
+        distance = CHECKPOINT_STEPS
+        while distance * _KEPT_CHECKPOINTS <= self.step:
+            distance *= 2
+        return (
+            self.step - self._checkpoint_step >= distance and now - self._checkpoint_handed >= _LEAST_CHECKPOINT_SECONDS
+        )
+
     @property
     def _part_seconds(self) -> float:
         return self._settings.part_seconds * 0.8
@@ -455,7 +592,7 @@ class Group:
         """The state of every lane; None where it is on the disk or waits for it, or is too large to keep."""
         if self._saver.busy and not everything:
             return None
-        if any(run.within_step for run in self.lanes):
+        if self.catching_up or any(run.within_step for run in self.lanes):
             return None
         # Rows still in the recorder would be lost to whoever continues from the checkpoint.
         if self.step in (self._checkpoint_step, 0) or self.step != self._drained_step:
@@ -480,7 +617,10 @@ class Group:
             if self._checkpoint_seconds > self._settings.checkpoint_seconds
             else ""
         )
-        return States(self.step, [partial(states.write, state) for state in taken], size, 2 if 4 * size <= limit else 1)
+        newest = 2 if 4 * size <= limit else 1
+        most = int(min(_KEPT_CHECKPOINTS, min(_KEPT_BYTES, limit / 4) // max(size, 1)))
+        writers = [partial(states.write, state) for state in taken]
+        return States(self.step, writers, size, newest, max(most, newest))
 
     def restore(self) -> None:
         """Continues, paused, from the newest step at which every lane has a readable checkpoint; from 0 without one.
@@ -489,7 +629,7 @@ class Group:
         stay on the disk in the branch before.
         """
         directories = [store.lane_directory(self._directory, lane) for lane in range(len(self.lanes))]
-        found = states.newest(directories)
+        found = states.newest(directories, self._parents)
         for run, state in zip(self.lanes, found.states, strict=False):
             run.restore(state)
             self.trained_seconds = state.get("trained_seconds", 0.0)

@@ -16,16 +16,21 @@ import pyarrow as pa
 from foam_viz.engine import store
 from foam_viz.engine.worker import lane_streams as streams
 from foam_viz.engine.worker.lane_streams import LaneStreams, Samples
-from foam_viz.experiment.config import MAXIMUM_LANES
+from foam_viz.experiment.config import MAXIMUM_LANES, Parent
+from foam_viz.trace.disk import bundle
 from foam_viz.trace.disk.autosave import Autosave, AutosaveError
 from foam_viz.trace.disk.lock import FileLock, LockHeld
 from foam_viz.trace.disk.thin import thinned
 from foam_viz.trace.manifest import Manifest
+from foam_viz.trace.schema import TABLES
 
 FIRST_RETRY_SECONDS = 1.0
 LAST_RETRY_SECONDS = 60.0
 _SIZE_SECONDS = 30.0
 _AFTER_THINNING = 0.8
+_DROP_SECONDS = 5.0
+CHECKPOINT_STEPS = 100
+"""Steps between two checkpoints that stay, in a run that is short."""
 # What may wait in memory while nothing can be written; an hour and more of a fast run.
 _WAITING_MIB = 64
 _MIB = 2**20
@@ -41,11 +46,26 @@ class Opening:
         experiment: Of :meth:`Experiment.to_json`.
         manifests: One a lane.
         step: Go on from here, in a new branch where rows lie beyond; None begins anew, and what was there is deleted.
+        parents: Of each lane, where some are forks.
     """
 
     experiment: Mapping[str, Any]
     manifests: Sequence[Manifest]
     step: int | None
+    parents: Sequence[Parent | None] = ()
+
+
+@dataclass(frozen=True)
+class Forked:
+    """A lane that is added.
+
+    Attributes:
+        parent: Whose past it has.
+        manifest: Its own.
+    """
+
+    parent: Parent
+    manifest: Manifest
 
 
 @dataclass(frozen=True)
@@ -57,12 +77,32 @@ class States:
         lanes: One function a lane, which writes the lane's state into a file.
         size: Of all states, in bytes.
         keep: How many of the newest checkpoints stay on the disk.
+        most: How many stay in all, spread over the steps: a fork of an earlier step begins at one of them.
+            No more than the newest where it is smaller.
     """
 
     step: int
     lanes: Sequence[Callable[[BinaryIO], object]]
     size: int
     keep: int
+    most: int = 0
+
+
+def kept_steps(steps: Sequence[int], newest: int, most: int) -> frozenset[int]:
+    """Which checkpoints stay: the newest, and of the others the first of each stretch of steps, all of one length.
+
+    Args:
+        steps: Of the checkpoints there are, ascending.
+        newest: How many of the newest stay whatever else.
+        most: How many stay in all.
+    """
+    last, earlier = steps[-newest:], steps[:-newest]
+    stretch = CHECKPOINT_STEPS
+    while True:
+        first = {step // stretch: step for step in reversed(earlier)}
+        if len(first) <= max(most - len(last), 0) or stretch > (steps[-1] if steps else 0):
+            return frozenset([*last, *(first.values() if most > len(last) else ())])
+        stretch *= 2
 
 
 @dataclass
@@ -72,19 +112,22 @@ class _Work:
     opening: Opening | None = None
     rows: list[Sequence[Mapping[str, pa.Table]]] = field(default_factory=list)
     samples: list[Samples] = field(default_factory=list)
+    forks: list[Forked] = field(default_factory=list)
     experiment: Mapping[str, Any] | None = None
     states: States | None = None
     manifests: Sequence[Manifest] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.opening or self.rows or self.samples or self.experiment or self.states or self.manifests)
+        rows = self.rows or self.samples or self.forks
+        return bool(self.opening or rows or self.experiment or self.states or self.manifests)
 
     def absorb(self, later: _Work) -> None:
         if later.opening is not None:  # nothing from before it counts any more
-            self.opening, self.rows, self.samples = later.opening, [], []
+            self.opening, self.rows, self.samples, self.forks = later.opening, [], [], []
             self.experiment, self.states, self.manifests = None, None, ()
         self.rows += later.rows
         self.samples += later.samples
+        self.forks += later.forks
         self.experiment = later.experiment or self.experiment
         self.states = later.states or self.states
         self.manifests = later.manifests or self.manifests
@@ -156,6 +199,22 @@ class Saver:
             self._next.states = states or self._next.states
             self._next.manifests = manifests or self._next.manifests
             self._ask(bool(self._next.rows or states or manifests or experiment))
+
+    def fork(self, parent: Parent, manifest: Manifest) -> None:
+        """Take one more lane; the rows of its parent up to their last common step are its own, too."""
+        with self._changed:
+            self._next.forks.append(Forked(parent, manifest))
+            self._ask(True)
+
+    def drop_last_lane(self) -> None:
+        """Delete the lane that was added last; what waits of it is not written."""
+        self.wait(_DROP_SECONDS)
+        with self._changed:
+            if self._next.forks:
+                self._next.forks.pop()
+            elif self._autosaves:
+                shutil.rmtree(self._autosaves.pop().directory, ignore_errors=True)
+            self._next.rows = [lanes[: len(self._autosaves)] for lanes in self._next.rows]
 
     @property
     def busy(self) -> bool:
@@ -243,12 +302,18 @@ class Saver:
         for autosave in self._autosaves:
             autosave.flush()  # what failed before: the rows that wait stay here, where they can be thinned
         for lanes in work.rows:
+            while work.forks and len(self._autosaves) < len(lanes) and any(lanes[len(self._autosaves) :]):
+                self._fork(work.forks[0])
+                work.forks.pop(0)
             for autosave, tables in zip(self._autosaves, lanes, strict=False):
                 for name, table in tables.items():
                     autosave.append(name, table)
         work.rows = []
         for autosave in self._autosaves:
             autosave.flush()
+        while work.forks:
+            self._fork(work.forks[0])
+            work.forks.pop(0)
         for message in self._streams.write(work.samples) if self._streams is not None else ():
             self._tell_thinned(message, "stream-thinned")
         work.samples = []
@@ -256,13 +321,29 @@ class Saver:
             # The states of all lanes are on the disk before an older one of any lane goes.
             for autosave, write in zip(self._autosaves, states.lanes, strict=True):
                 autosave.checkpoint(write, states.step, keep=None)
+            there = sorted({found.step for autosave in self._autosaves for found in autosave.checkpoints()})
+            kept = kept_steps(there, states.keep, states.most)
             for autosave in self._autosaves:
-                autosave.prune_checkpoints(states.keep)
-            self._checkpoint_bytes = states.keep * states.size
+                autosave.prune_checkpoints(kept)
+            self._checkpoint_bytes = len(kept) * states.size
             work.states = None
         for autosave, manifest in zip(self._autosaves, work.manifests, strict=False):
             autosave.write_manifest(manifest)
         work.manifests = ()
+
+    def _fork(self, fork: Forked) -> None:
+        """Adds a lane with the rows that its parent has on the disk up to their last common step."""
+        directory = store.lane_directory(self._directory, len(self._autosaves))
+        self._autosaves.append(self._with_past(directory, fork.parent, fork.manifest))
+
+    def _with_past(self, directory: Path, parent: Parent, manifest: Manifest) -> Autosave:
+        past = bundle.read(store.lane_directory(self._directory, parent.lane - 1)).truncated(parent.step)
+        shutil.rmtree(directory, ignore_errors=True)  # what a copy that failed in its middle has left
+        autosave = Autosave(directory, manifest, adopt=True)
+        for name in TABLES:
+            autosave.append(name, past.table(name))
+        autosave.flush()
+        return autosave
 
     def _open(self, opening: Opening) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -273,6 +354,12 @@ class Saver:
             store.write_json(self._directory / store.EXPERIMENT, opening.experiment)
         opened = []
         for lane, manifest in enumerate(opening.manifests):
+            parent = opening.parents[lane] if lane < len(opening.parents) else None
+            if opening.step is not None and parent is not None:
+                # A fork whose past was not copied yet when its engine was lost.
+                directory = store.lane_directory(self._directory, lane)
+                if not bundle.is_bundle(directory):
+                    self._with_past(directory, parent, manifest)
             autosave = Autosave(store.lane_directory(self._directory, lane), manifest, adopt=True)
             opened.append(autosave)
             if opening.step is None:

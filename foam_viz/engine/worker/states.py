@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 import torch
 
+from foam_viz.experiment.config import Parent
 from foam_viz.trace.disk import checkpoints
 from foam_viz.trace.disk.branches import parse_branches
 from foam_viz.trace.disk.checkpoints import Checkpoint
@@ -67,13 +68,14 @@ def size(value: object) -> int:
     return sum(map(size, value)) if isinstance(value, list | tuple) else 0
 
 
-def newest(lanes: Sequence[Path]) -> Restored:
+def newest(lanes: Sequence[Path], parents: Sequence[Parent | None] = ()) -> Restored:
     """Reads the newest states that all lanes have in common. Nothing is written.
 
     Args:
         lanes: The bundle directory of each lane.
+        parents: Of each lane, where some have one.
     """
-    saved = [_usable(lane) for lane in lanes]
+    saved = [_with_past(lanes, parents, lane) for lane in range(len(lanes))]
     damaged: list[str] = []
     for step in sorted(set.intersection(*({found.step for found in lane} for lane in saved)), reverse=True):
         states = []
@@ -85,6 +87,24 @@ def newest(lanes: Sequence[Path]) -> Restored:
         else:
             return Restored(step, states, _message(step, damaged, lanes) if _incomplete(saved, step) else "")
     return Restored(0, (), _message(0, damaged, lanes) if any(map(_has_rows, lanes)) else "")
+
+
+def at_most(lanes: Sequence[Path], parents: Sequence[Parent | None], lane: int, step: int) -> Mapping[str, Any] | None:
+    """The newest state of a lane, counted from 0, up to a step; None where none can be read."""
+    for checkpoint in _with_past(lanes, parents, lane):
+        if checkpoint.step <= step and (state := _first_readable([checkpoint], lane + 1, [])) is not None:
+            return state
+    return None
+
+
+def _with_past(lanes: Sequence[Path], parents: Sequence[Parent | None], lane: int) -> list[Checkpoint]:
+    """The checkpoints of a lane, newest first; those of its parent up to the step that both share are its own, too."""
+    found = _usable(lanes[lane])
+    parent = parents[lane] if lane < len(parents) else None
+    if parent is not None:
+        past = _with_past(lanes, parents, parent.lane - 1)
+        found += [checkpoint for checkpoint in past if checkpoint.step <= parent.step]
+    return sorted(found, key=lambda checkpoint: checkpoint.step, reverse=True)
 
 
 def _usable(lane: Path) -> list[Checkpoint]:

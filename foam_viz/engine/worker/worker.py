@@ -50,7 +50,7 @@ class _Held:
 
     @property
     def trains(self) -> bool:
-        return self.group.running or bool(self.group.recovering)
+        return self.group.running or bool(self.group.recovering) or self.group.catching_up
 
 
 class Worker:
@@ -195,6 +195,10 @@ class Worker:
                 group.edit(changes)
             case commands.UndoEdit():
                 group.undo()
+            case commands.Fork(lane, step, changes):
+                group.fork(lane, step, changes)
+            case commands.CancelFork():
+                group.cancel_fork()
             case commands.Prioritize(priority):
                 held.priority = Priority(priority)
             case commands.MarkShared():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -151,10 +151,15 @@ class Autosave:
             self.prune_checkpoints(keep)
         return written.path
 
-    def prune_checkpoints(self, keep: int) -> None:
-        """Delete all checkpoints but the newest of the branch, and all of older branches."""
+    def prune_checkpoints(self, keep: int | Container[int]) -> None:
+        """Delete all checkpoints but some of the branch, and all of older branches.
+
+        Args:
+            keep: How many of the newest stay, or the steps of those that do.
+        """
         with self._failing(self.directory / CHECKPOINTS_FOLDER):
-            kept = self.checkpoints()[:keep]
+            there = self.checkpoints()
+            kept = there[:keep] if isinstance(keep, int) else [found for found in there if found.step in keep]
             for checkpoint in checkpoints.found(self.directory):
                 if checkpoint not in kept:
                     discard(checkpoint.path)

@@ -15,6 +15,7 @@ PHASES = {
     "update": ("Update", "The parameters move, and the step is made."),
 }
 """Title and explanation of each phase, in their order."""
+_HEAD = "| Quantity | Value | What it is |\n|---|---|---|"
 _RENEWS_LAST = "The bases of this optimizer are renewed after the update."
 
 
@@ -60,7 +61,9 @@ def _numbers(state: Lab, told: dict) -> None:
         at = f" of step {told['step']:,}" if name == told["done"] else ""
         st.markdown(f"**{PHASES[name][0]}**{at}")
         rows = [f"| {_cell(label)} | {_cell(value)} | {_cell(words)} |" for label, value, words in lane[name]]
-        st.markdown("\n".join(["| Quantity | Value | What it is |", "|---|---|---|", *rows]) if rows else "Nothing here.")
+        st.markdown(
+            "\n".join(["| Quantity | Value | What it is |", "|---|---|---|", *rows]) if rows else "Nothing here."
+        )
     if told["done"] in PHASES and told["done"] not in lane:
         st.caption(_RENEWS_LAST if "statistics" in lane else "This optimizer has no factors: gradient, then update.")
 
