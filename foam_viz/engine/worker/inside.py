@@ -11,7 +11,7 @@ from torch import Tensor
 from foam_viz.optim.factored import FactoredOptimizer
 from foam_viz.optim.shampoo import Shampoo
 from foam_viz.optim.soap import SOAP
-from foam_viz.trace.numbers import number
+from foam_viz.trace.numbers import number, setting
 
 if TYPE_CHECKING:
     from foam_viz.engine.worker.run import Run
@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 
 PHASES = ("gradient", "statistics", "check", "update")
 """In which order lanes are led through a step; SOAP and its kin renew their bases after the update."""
+
+_THRESHOLDS = {"tau": "τ", "epsilon": "ε₀", "epsilon_max": "εₘₐₓ"}
+_DECISIONS = {
+    "first": "decompose: there is no basis yet",
+    "cadence": "decompose: this policy does at every check",
+    "cap": "decompose: ε would pass εₘₐₓ",
+    "threshold": "decompose: the measure is above τ",
+    "failure": "decompose: the measure is not a number",
+}
+_KEPT = {"failure": "keep what there is: the decomposition failed"}
 
 Rows = list[tuple[str, str, str]]
 """Label, value and explanation."""
@@ -111,7 +121,10 @@ class InsideStep:
         if row["epsilon"] is not None:
             change = f"{number(row['epsilon_before'])} → {number(row['epsilon'])}"
             rows.append(("ε", change, "Damping in force before and after the check."))
-        rows.append(("Decision", decision.words, "What the policy decided about this factor."))
+        now = self._run.settings_at(self._step)
+        told = [f"{symbol} = {setting(now[name])}" for name, symbol in _THRESHOLDS.items() if name in now]
+        words = _DECISIONS[decision.reason] if decision.decompose else _KEPT.get(decision.reason, "keep the basis")
+        rows.append(("Decision", words, ", ".join(told) or "What the policy decided about this factor."))
         return rows
 
     def _update(self) -> Rows:

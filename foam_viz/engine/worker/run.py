@@ -136,10 +136,8 @@ class Run:
         new = [edit for edit in self._edits if edit.step == step]
         if not new:
             return
-        both = {**self.config["run_settings"], **self.config["optimizer_settings"]}
         fields = {f.name: f for f in (*optimizers.find(self.config["optimizer"]).all_fields, *RUN_FIELDS)}
-        before = edited.in_force(both, self._edits, step - 1)
-        after = edited.in_force(both, self._edits, step)
+        before, after = self.settings_at(step - 1), self.settings_at(step)
         own = self.config["optimizer_settings"]
         editing.edit(self.optimizer, {edit.setting: after[edit.setting] for edit in new if edit.setting in own})
         for name in dict.fromkeys(edit.setting for edit in new if before[edit.setting] != after[edit.setting]):
@@ -156,10 +154,13 @@ class Run:
                 }
             )
 
+    def settings_at(self, step: int) -> dict[str, Any]:
+        """The settings of the optimizer and of the run with which a step is made."""
+        return edited.in_force({**self.config["run_settings"], **self.config["optimizer_settings"]}, self._edits, step)
+
     def _learning_rate(self, step: int) -> float:
-        run_settings = edited.in_force(self.config["run_settings"], self._edits, step)
-        settings = edited.in_force(self.config["optimizer_settings"], self._edits, step)
-        return settings["lr"] * learning_rate_factor(run_settings, step)
+        settings = self.settings_at(step)
+        return settings["lr"] * learning_rate_factor(settings, step)
 
     @property
     def live(self) -> bool:
