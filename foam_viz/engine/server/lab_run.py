@@ -97,7 +97,8 @@ class LabRun:
     @property
     def trains(self) -> bool:
         """True where it makes steps, or will as soon as its engine hears of it."""
-        return self.running or self.recovering or any(order.command.trains for order in self.waiting)
+        busy = self.running or self.recovering or bool(self.header.get("catching_up"))
+        return busy or any(order.command.trains for order in self.waiting)
 
     @property
     def starting(self) -> bool:

@@ -35,6 +35,8 @@ def phase(run: LabRun) -> str:
         return "waiting"
     if run.starting:
         return "starting"
+    if run.header.get("catching_up"):
+        return "catching up"
     return "training" if run.running else "ended" if run.ended else "paused"
 
 
@@ -52,7 +54,7 @@ def outline(run: LabRun | None) -> str:
         run.header.get("autosave_problem", ""),
         run.header.get("autosave_notice", ""),
         run.experiment.to_json(),
-        [run.step > 0, run.header.get("inside")],
+        [run.step > 0, run.header.get("inside"), bool(run.header.get("catching_up"))],
         [len(trace.manifest.factors) for trace in run.traces],
     ]
     return f"{blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=8).hexdigest()}.{phase(run)}"
@@ -61,11 +63,13 @@ def outline(run: LabRun | None) -> str:
 def status(run: LabRun) -> list[tuple[str, str, str]]:
     """The line above the table, ``(label, text, help)`` each."""
     shared = any(trace.manifest.shared_machine for trace in run.traces)
+    catching = run.header.get("catching_up")
+    state = f"lane {catching['lane']} at step {catching['step']:,} of {catching['until']:,}" if catching else phase(run)
     rate = f"{run.steps_per_second:,.0f}" if run.running else "–"
     return [
         ("Step", f"{run.step:,}", "Steps that every lane has made."),
         ("Steps/s", rate, "Lockstep steps a second over the last two seconds, recording included."),
-        ("State", phase(run), "What the run does now."),
+        ("State", state, "What the run does now. A fork of an earlier step catches up while the others wait."),
         (
             "Device",
             str(run.header.get("device", "…")).upper() + (" · shared machine" if shared else ""),

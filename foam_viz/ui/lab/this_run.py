@@ -11,6 +11,7 @@ from foam_viz.experiment.config import RUN_FIELDS, Experiment
 from foam_viz.experiment.edits import Edit, concerned
 from foam_viz.optim.fields import Field
 from foam_viz.trace.numbers import number
+from foam_viz.ui.lab import forks
 from foam_viz.ui.session.lab import Lab
 from foam_viz.ui.text import plain
 from foam_viz.ui.widgets import field_help, field_label
@@ -29,6 +30,7 @@ def this_run(state: Lab, run: LabRun) -> None:
         st.caption("Somebody else steers this run. Take a copy to change its settings.")
     else:
         st.caption("A change acts in the next step and is marked on every time axis.")
+    forks.catching_up(state, run, mine=mine)
     _undo(state, experiment, mine and not run.ended)
     names, states = experiment.labels(), run.header.get("lanes", ())
     for place, lane in enumerate(experiment.lanes):
@@ -43,6 +45,7 @@ def this_run(state: Lab, run: LabRun) -> None:
                 for field in (*editable.values(), *(field for field in RUN_FIELDS if field.editable)):
                     _setting(state, run, place, field, now[field.name], enabled=mine and not over)
                 _fixed([field for field in lane.spec.all_fields if not field.editable], now)
+            forks.fork(state, run, place, enabled=mine)
 
 
 def _setting(state: Lab, run: LabRun, place: int, field: Field, value: Any, *, enabled: bool) -> None:

@@ -124,7 +124,7 @@ class Lab:
     def command(self, name: str, **arguments: object) -> None:
         """Carries out a click: creates the run where there is none, and waits a moment for the answer."""
         self.problem = ""
-        if name != "edit":
+        if name not in ("edit", "fork"):
             self.unedited.clear()
         self.take_in()  # what was typed a moment before the click
         run = self.run()
@@ -170,6 +170,36 @@ class Lab:
             return
         typed = made.settings_at(0 if lane is None else lane - 1, run.step + 1)[setting]
         self.command("edit", changes=(Change(lane, setting, typed, self.shown.get(key)),))
+
+    def fork_step(self, run: LabRun) -> int | None:
+        """The step after which a fork begins: the time cursor's, None for the newest."""
+        return None if self.moment is None or self.moment >= run.step else self.moment
+
+    def fork(self, key: str, lane: int, setting: str | None, text: str) -> None:
+        """Fork a lane of the run at the time cursor.
+
+        Args:
+            key: Of the controls, beside which a refusal is said.
+            lane: Number of the lane, counted from 1.
+            setting: What is otherwise from there on; None for nothing.
+            text: Its value as it was typed.
+        """
+        self.problem = ""
+        self.unedited.pop(key, None)
+        if (run := self.run()) is None:
+            return
+        step, changes = self.fork_step(run), ()
+        if setting is not None:
+            shared = run.step if step is None else step
+            forked = run.experiment.forked(lane - 1, shared)
+            made, errors = forked.edited([Edit(shared + 1, len(forked.lanes), setting, text)])
+            if errors:
+                wrong = errors[0]
+                told = FieldError(setting, wrong.value, wrong.allowed, wrong.remedy)
+                self.unedited[key] = f"{whose(run.experiment, lane - 1)}{told}."
+                return
+            changes = (Change(lane, setting, made.settings_at(len(made.lanes) - 1, shared + 1)[setting]),)
+        self.command("fork", lane=lane, step=step, changes=changes)
 
     def repeat_edits(self) -> None:
         """Let the next run have the edits and forks of this one, too."""
