@@ -28,6 +28,10 @@ _CSS = """
 button[kind="primary"]:not(:disabled), button[kind="primary"]:not(:disabled) p { color: var(--paper); }
 .stSidebar [data-testid="stSidebarUserContent"] { padding-top: 0.5rem; }
 [data-testid="stLayoutWrapper"]:has(> .st-key-strip) { position: sticky; top: 3.2rem; z-index: 20; }
+/* Messages lie over the page, so that nothing moves when one comes or goes. */
+[data-testid="stLayoutWrapper"]:has(> .st-key-messages) { position: fixed; right: 1.4rem; bottom: 0.9rem; z-index: 40;
+  width: min(40rem, calc(100vw - 2.8rem)); max-height: 45vh; overflow: auto; }
+.st-key-messages > * { background: var(--paper); border-radius: 8px; box-shadow: 0 4px 16px rgb(0 0 0 / 0.14); }
 .st-key-strip { background: var(--paper); padding: 0.15rem 0; gap: 0.4rem; }
 .st-key-strip :is(.stButton, .stPopover) button { min-height: 2rem; padding-block: 0.1rem; }
 .st-key-strip .stSelectbox [data-baseweb="select"] > div { min-height: 2rem; }
