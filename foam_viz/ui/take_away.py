@@ -30,6 +30,9 @@ def take_away(name: str, traces: Sequence[Trace]) -> None:
         name: Of all of them together, for the names of the files.
         traces: The runs; each may still grow.
     """
+    if not traces:
+        st.caption("The run can be taken away once it has begun.")
+        return
     place = 0
     if len(traces) > 1:
         place = st.selectbox(
