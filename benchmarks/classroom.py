@@ -1,9 +1,9 @@
 """A class: sixty watch the run of a teacher, thirty train runs of their own.
 
 Visitors are spoken for without browsers, see ``visitors``; the part of the sessions is in ``classroom_sessions``, that
-of one real browser in ``live_view``. ``--watchers=N``, ``--sessions=N`` and ``--seconds=S`` make it smaller; 0 leaves a
-part out. Loopback only, bounded in number and time; the load of the machine is printed, since all of it shares one with
-the server.
+of one real browser in ``live_view``, and an hour of it in ``soak``, which runs alone (``--soak``). ``--watchers=N``,
+``--sessions=N`` and ``--seconds=S`` make it smaller; 0 leaves a part out. Loopback only, bounded in number and time;
+the load of the machine is printed, since all of it shares one with the server.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import classroom_sessions
+from benchmarks import classroom_sessions, soak
 from benchmarks.classroom_figures import megabytes, option, percentile
 from benchmarks.report import Report
 from benchmarks.server import Server
@@ -99,6 +99,8 @@ async def watchers(report: Report, server: Server, count: int, seconds: float) -
 
 
 def main() -> int:
+    if "--soak" in sys.argv:
+        return soak.main()
     report = Report("classroom")
     report.add("load of the machine before", os.getloadavg()[0])
     count = int(option("watchers", WATCHERS, _MOST_WATCHERS))
