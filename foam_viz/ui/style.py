@@ -52,8 +52,10 @@ button[kind="primary"]:not(:disabled), button[kind="primary"]:not(:disabled) p {
 .st-key-recording > :first-child { flex: 1 1 24rem; }
 .st-key-lesson-head { padding-top: 0.6rem; }
 .st-key-stage a { border: 1px solid var(--accent); border-radius: 8px; padding: 0.45rem 1rem; }
+.st-key-threshold-views { padding-top: 0.6rem; }
 .st-key-threshold-strip { background: var(--paper); padding: 0.2rem 0; }
-@media (min-width: 900px) { .st-key-threshold-strip { position: sticky; top: 3.2rem; z-index: 20; } }
+@media (min-width: 900px) { .st-key-threshold-views { padding-top: 0.6rem; }
+.st-key-threshold-strip { position: sticky; top: 3.2rem; z-index: 20; } }
 .foam-marks { position: relative; height: 1.55rem; margin: -1.35rem 0.35rem 0; font-size: 0.68rem; line-height: 1; }
 .foam-marks i { position: absolute; top: 0; width: 1px; height: 0.5rem; background: currentColor; opacity: 0.5; }
 .foam-marks span { position: absolute; top: 0.6rem; transform: translateX(-50%); white-space: nowrap; opacity: 0.75; }

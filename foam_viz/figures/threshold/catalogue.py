@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from foam_viz.analysis.study import Study
+from foam_viz.analysis.study import OWN, Study
 from foam_viz.figures.catalogue import BY_ID
 from foam_viz.figures.panel import Drawing, PanelSpec
 from foam_viz.figures.scene import Scene
@@ -83,7 +83,7 @@ STUDY_PANELS: tuple[StudyPanel, ...] = (
     StudyPanel(
         "threshold-map",
         "Map of τ and ε max",
-        "Each cell is a replay under its τ and ε max, all else as chosen; lines cross at the chosen setting. Errors "
+        "Each cell is a replay under its τ and ε max, all else as chosen; arrows point at the chosen one. Errors "
         "here are means over every fifth check. Click a cell to take its setting.",
         surface.draw,
         columns=5,
@@ -113,6 +113,8 @@ def panels_of(study: Study, *, has_loss: bool) -> list[PanelSpec]:
     """
     made = {panel.id: panel.of(study) for panel in STUDY_PANELS}
     damping = replace(BY_ID["damping"], columns=6)
+    if study.what_if is None:  # until then the recorded run is in front
+        damping = replace(damping, draw=partial(_recorded, damping.draw))
     order = [
         made["threshold-recorded"], made["threshold-what-if"], damping, made["threshold-errors"],
         made["threshold-map"], made["threshold-front"],
@@ -123,3 +125,8 @@ def panels_of(study: Study, *, has_loss: bool) -> list[PanelSpec]:
     if has_loss:
         order.append(replace(BY_ID["loss"], columns=6 if trained else 12, height=340))
     return order
+
+
+def _recorded(draw: Callable[[Scene], Drawing], scene: Scene) -> Drawing:
+    lanes = [lane for lane in scene.lanes if lane.position == OWN]
+    return draw(Scene(lanes, replace(scene.look, lane=OWN)))

@@ -17,8 +17,9 @@ def draw_recorded(scene: Scene, study: Study) -> Drawing:
 
 def draw_what_if(scene: Scene, study: Study) -> Drawing:
     """What the chosen setting would have done with the same factors."""
-    words = "" if study.what_if is None or study.what_if.exact else "Open loop: "
-    return _of(scene, WHAT_IF, words)
+    if study.what_if is None:
+        return Drawing(empty="What the chosen setting would have decided appears here once the run is prepared.")
+    return _of(scene, WHAT_IF, "" if study.what_if.exact else "Open loop: ")
 
 
 def draw_trained(scene: Scene, study: Study) -> Drawing:
@@ -29,7 +30,7 @@ def draw_trained(scene: Scene, study: Study) -> Drawing:
 def _of(scene: Scene, position: int, words: str) -> Drawing:
     lanes = [lane for lane in scene.lanes if lane.position == position]
     if not lanes:
-        return Drawing(empty="What the chosen setting would have decided appears here once the run is prepared.")
+        return Drawing(empty="What the setting does appears here once its first steps are made.")
     drawn = raster.draw(Scene(lanes, replace(scene.look, lane=position)))
     if drawn.figure is None:
         return drawn

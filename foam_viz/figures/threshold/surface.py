@@ -28,7 +28,7 @@ def told(setting: Setting) -> str:
 
 
 def draw(scene: Scene, study: Study) -> Drawing:
-    """A cell a setting, with its number; lines cross where the chosen setting lies."""
+    """A cell a setting, with its number; arrows at the edges point at the chosen setting."""
     if not study.points:
         return Drawing(empty="Settings of τ and ε max appear here once the run is prepared.")
     rows, columns = len(study.caps), len(study.taus)
@@ -101,23 +101,27 @@ def _words(point: Summary) -> str:
 
 
 def _chosen(study: Study) -> list[dict[str, Any]]:
-    """Lines that cross where the chosen setting lies among the cells; nothing where it is none of FOAM's."""
+    """Arrows at the edges that point at the chosen setting; nothing where it is none of FOAM's."""
     values = study.setting.values if study.setting else {}
     if "tau" not in values or "epsilon_max" not in values:
         return []
     across = _place(values["tau"], study.taus)
     down = _place(math.log(values["epsilon_max"]), [math.log(cap) for cap in study.caps])
-    line = {"color": theme.LIGHT.accent, "width": 1.6, "dash": "dot"}
-    ends = [-0.5, len(study.taus) - 0.5], [-0.5, len(study.caps) - 0.5]
+    right, top = len(study.taus) - 0.5, len(study.caps) - 0.5
     return [
         {
             "type": "scatter",
-            "mode": "lines",
+            "mode": "markers",
             "name": "chosen",
             "meta": {"series": "chosen"},
-            "x": [*ends[0], None, across, across],
-            "y": [down, down, None, *ends[1]],
-            "line": line,
+            "x": [-0.5, right, across, across],
+            "y": [down, down, -0.5, top],
+            "cliponaxis": False,
+            "marker": {
+                "symbol": ["triangle-right", "triangle-left", "triangle-up", "triangle-down"],
+                "size": 13,
+                "color": theme.LIGHT.accent,
+            },
             "hoverinfo": "skip",
         }
     ]

@@ -21,7 +21,7 @@ def calibrate(state: Threshold) -> None:
     bench = state.bench
     known = bench.calibration if bench else None
     if bench is None or known is None:
-        st.caption("The suggestion appears here once the run is prepared.")
+        _wait(state)
         return
     suggested = Setting.from_json(known["setting"])
     columns = st.columns(4)
@@ -46,6 +46,19 @@ def calibrate(state: Threshold) -> None:
             hide_index=True,
         )  # fmt: skip
         st.caption("Nam and Ahn 2026, arXiv 2606.02365; p = 2, Adam grafting, gradients of their tasks.")
+
+
+@st.fragment(run_every=0.5)
+def _wait(state: Threshold) -> None:
+    """Say how far the preparation is, and draw the page again when it has ended."""
+    bench = state.bench
+    if bench is not None and bench.problem:
+        return
+    if bench is not None and bench.calibration is not None:
+        st.rerun()
+    preparation = bench.preparation if bench else None
+    share, words = (preparation.share, preparation.words) if preparation else (0.0, "")
+    st.progress(share, text=f"The suggestion appears here once the run is prepared: {plain(words)}")
 
 
 def _try(state: Threshold, suggested: Setting) -> None:

@@ -104,5 +104,7 @@ def _slider(field: Field, values: list[Any], chosen: Any) -> None:
 
 
 def _show(name: str, value: Any) -> None:
-    st.session_state[_PREFIX + name] = value
+    # Only where it differs: a value that is set goes back to the browser, whose hand may be farther by then.
+    if _PREFIX + name not in st.session_state or st.session_state[_PREFIX + name] != value:
+        st.session_state[_PREFIX + name] = value
     st.session_state[f"{_PREFIX}{name}.shown"] = value

@@ -58,8 +58,9 @@ def page() -> None:
 
 def _view(state: Threshold) -> str:
     st.session_state.setdefault("threshold.view", state.values["view"])
-    chosen = st.segmented_control("View", list(address.VIEWS), key="threshold.view", required=True,
-                                  format_func=address.VIEWS.__getitem__, label_visibility="collapsed")  # fmt: skip
+    with st.container(key="threshold-views"):
+        chosen = st.segmented_control("View", list(address.VIEWS), key="threshold.view", required=True,
+                                      format_func=address.VIEWS.__getitem__, label_visibility="collapsed")  # fmt: skip
     state.values["view"] = chosen or "what-if"
     return state.values["view"]
 
