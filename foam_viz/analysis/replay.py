@@ -58,16 +58,38 @@ class Setting:
     Attributes:
         optimizer: Its name in the catalogue, one of ``REPLAYABLE``.
         values: All of ``fields_of``, by name, checked.
+        edits: Step, name and value of what changes later, in order: each holds from its step on. Only a run that was
+            edited while it trained has some.
     """
 
     optimizer: str
     values: Mapping[str, Any]
+    edits: tuple[tuple[int, str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         if self.optimizer not in REPLAYABLE:
             raise FieldError("optimizer", self.optimizer, "one of " + ", ".join(REPLAYABLE))
         checked = require(fields_of(self.spec), self.values, self.spec.constraints)
         object.__setattr__(self, "values", checked)
+        object.__setattr__(self, "edits", tuple((int(step), str(name), value) for step, name, value in self.edits))
+
+    def at(self, step: int) -> Setting:
+        """The setting in force at a step.
+
+        Raises:
+            FieldError: The values of some edits do not fit each other.
+        """
+        due = sum(edit[0] <= step for edit in self.edits)
+        if not due:
+            return self
+        if due not in self._later:
+            now = {**self.values, **{name: value for _, name, value in self.edits[:due]}}
+            self._later[due] = Setting(self.optimizer, now)
+        return self._later[due]
+
+    @cached_property
+    def _later(self) -> dict[int, Setting]:
+        return {}
 
     @property
     def spec(self) -> OptimizerSpec:
@@ -88,7 +110,7 @@ class Setting:
     @property
     def key(self) -> tuple[Any, ...]:
         """Equal for equal settings."""
-        return (self.optimizer, *sorted(self.values.items()))
+        return (self.optimizer, *sorted(self.values.items()), *self.edits)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Setting) and self.key == other.key
@@ -100,7 +122,8 @@ class Setting:
         """The setting with some values replaced; text is parsed.
 
         Args:
-            changes: By name; ``optimizer`` names another policy, which takes over the values that it knows.
+            changes: By name; ``optimizer`` names another policy, which takes over the values that it knows. What is
+                replaced is replaced throughout: later edits of it are gone.
 
         Raises:
             FieldError: A key or value is refused.
@@ -117,11 +140,13 @@ class Setting:
             values[key] = fields[key].parse(value) if isinstance(value, str) else fields[key].check(value)
         if "epsilon_max" in fields and "epsilon_max" not in values:
             values["epsilon_max"] = max(fields["epsilon_max"].default, _NEW_EPSILON_MAX * values["epsilon"])
-        return Setting(name, values)
+        edits = tuple(edit for edit in self.edits if edit[1] in fields and edit[1] not in changes)
+        return Setting(name, values, edits)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        return {"optimizer": self.optimizer, "values": dict(self.values)}
+        told: dict[str, Any] = {"optimizer": self.optimizer, "values": dict(self.values)}
+        return {**told, "edits": [list(edit) for edit in self.edits]} if self.edits else told
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Setting:
@@ -130,7 +155,7 @@ class Setting:
         Raises:
             FieldError: A value is refused.
         """
-        return cls(str(data["optimizer"]), dict(data["values"]))
+        return cls(str(data["optimizer"]), dict(data["values"]), tuple(tuple(edit) for edit in data.get("edits", ())))
 
     def label(self) -> str:
         """``FOAM τ = 0.5, ε₀ = 3e-6, ...``: the policy and all of its numbers."""
@@ -139,7 +164,8 @@ class Setting:
             for one in self.spec.policy_fields
             if self.values[one.name] is not None
         ]
-        return f"{self.spec.label} {', '.join(told)}"
+        edited = f", edited {len(self.edits)} times" if len(self.edits) > 1 else ", edited once" if self.edits else ""
+        return f"{self.spec.label} {', '.join(told)}{edited}"
 
 
 def own_setting(manifest: Manifest) -> Setting | None:
@@ -163,7 +189,14 @@ def own_setting(manifest: Manifest) -> Setting | None:
         )
     spec = REPLAYABLE[name]
     values = {one.name: given[one.name] for one in fields_of(spec) if one.name in given}
-    return Setting(name, {EIGENVALUES.name: "shift", **values})  # runs from before the rule could be chosen say nothing
+    known = {one.name: one for one in fields_of(spec)}
+    edits = [
+        (int(edit["step"]), edit["setting"], known[edit["setting"]].check(edit["value"]))
+        for edit in config.get("edits") or ()
+        if isinstance(edit, Mapping) and edit.get("setting") in known
+    ]
+    # Runs from before the rule could be chosen say nothing.
+    return Setting(name, {EIGENVALUES.name: "shift", **values}, tuple(sorted(edits, key=lambda edit: edit[0])))
 
 
 def default_setting(epsilon: float, period: int) -> Setting:

@@ -259,3 +259,39 @@ def test_preparing_can_be_stopped(tmp_path: Path) -> None:
     with pytest.raises(Stopped, match="decomposing"):
         prepare_path(place, progress)
     assert shares == sorted(shares)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "edits"),
+    [
+        ("foam", ("20:tau=0.9", "30:epsilon=1e-5", "30:epsilon_max=2e-5", "40:tau=0.1")),
+        ("foam", ("21:period=10", "41:period=5")),
+        ("foam-fixed-damping", ("20:epsilon=1e-4", "33:tau=0.6")),
+        ("dr-shampoo", ("20:tau=0.5", "40:tau=0.05")),
+        ("shampoo", ("21:period=10", "30:epsilon=1e-4")),
+    ],
+)
+def test_the_own_setting_with_its_edits_comes_back_bit_for_bit(
+    tmp_path: Path, optimizer: str, edits: tuple[str, ...]
+) -> None:
+    torch.set_num_threads(1)
+    given = [part for text in edits for part in ("--edit", text)]
+    sets = [part for text in ("period=5", "start=10", "width=24", *SETTINGS[optimizer]) for part in ("--set", text)]
+    command = ["train", "--optimizer", optimizer, "--steps", "60", "--stream", "--quiet", *sets, *given]
+    assert cli.main([*command, "--out", str(tmp_path / "run")]) == 0
+    plan, trace = prepare_path(tmp_path / "run"), bundle.read(tmp_path / "run")
+    replay = plan.run()
+    assert plan.own.edits and replay.exact
+    assert replay.differs(trace.checks) == 0 and replay.checks == len(trace.checks)
+    kind = plan.own.policy.measures
+    order = np.lexsort((trace.values("checks", "factor"), trace.values("checks", "step")))
+    if kind is not None:
+        recorded = trace.checks.take(order)
+        assert replay.table["measure"].to_pylist() == [
+            None if row["decision"] == "first" else row[kind] for row in recorded.to_pylist()
+        ]
+    assert Setting.from_json(plan.own.to_json()) == plan.own
+    # What is replaced is replaced throughout, the edits of it are gone.
+    if "tau" in plan.own.values:
+        other = plan.own.changed({"tau": 0.2})
+        assert all(name != "tau" for _, name, _ in other.edits) and plan.run(other).open_loop

@@ -6,7 +6,7 @@ fresh one, || X_used - X_fresh ||_F = || M o (b_j - a_i) ||_F for M = Q_s^T U: n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -41,17 +41,20 @@ class ErrorMeter:
         self._stack, self._walker, self._overlaps = stack, walker, walker.pairs
         self._known: dict[tuple[object, ...], Errors] = {}
 
-    def errors(self, held: Sequence[Sequence[Held]], fresh_epsilon: float, rule: str) -> list[list[Errors]]:
+    def errors(self, held: Sequence[Sequence[Held]], fresh: Callable[[int], float], rule: str) -> list[list[Errors]]:
         """Errors of every check of every factor of the stack.
 
         Args:
             held: By factor: what is in force after each check.
-            fresh_epsilon: eps0.
+            fresh: eps0 at a step.
             rule: What becomes of the smallest eigenvalues.
         """
         if len(self._known) > MOST_KNOWN:
             self._known.clear()
-        keys = [[(number, *one, fresh_epsilon, rule) for one in mine] for number, mine in enumerate(held)]
+        keys = [
+            [(number, *one, fresh(factor.steps[one.check]), rule) for one in mine]
+            for number, (factor, mine) in enumerate(zip(self._stack.factors, held, strict=True))
+        ]
         missing = list(dict.fromkeys(key for mine in keys for key in mine if key not in self._known))
         computable = []
         for key in missing:
@@ -70,7 +73,7 @@ class ErrorMeter:
         epsilon = torch.tensor([key[4] for key in keys], dtype=used.dtype)
         a = linalg.damped(used, epsilon).pow_(-1.0 / root)
         b = linalg.damped(now, epsilon).pow_(-1.0 / root)
-        b0 = linalg.damped(now, keys[0][5]).pow_(-1.0 / root)
+        b0 = linalg.damped(now, torch.tensor([key[5] for key in keys], dtype=used.dtype)).pow_(-1.0 / root)
         sizes = torch.linalg.vector_norm(b0, dim=-1).tolist()
         damping = (torch.linalg.vector_norm(b - b0, dim=-1) / torch.linalg.vector_norm(b0, dim=-1)).tolist()
         directions = (now < epsilon.unsqueeze(-1)).sum(-1).tolist()

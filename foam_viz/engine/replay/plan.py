@@ -188,7 +188,7 @@ class Plan:
                 counts.update(row.decision.reason for row in track)
             if error_every:
                 some = [held(t, len(f.steps))[::error_every] for f, t in zip(stack.factors, tracks, strict=True)]
-                found = [e for one in meter.errors(some, setting.policy.epsilon, setting.rule) for e in one]
+                found = [e for one in meter.errors(some, _fresh(setting), setting.rule) for e in one]
                 finite = np.array([error for error in found if math.isfinite(error[0])]).reshape(-1, 4)
                 total += finite.sum(0)
                 measured += len(finite)
@@ -223,10 +223,10 @@ class Plan:
         return seconds
 
     def _replay(self, setting: Setting, walked: list[list[list[Row]]], updates: bool) -> Replay:
-        rows, course, near, policy = [], [], 0, setting.policy
+        rows, course, near = [], [], 0
         for stack, meter, tracks in zip(self.recording.stacks, self._meters, walked, strict=True):
             standing = [held(track, len(f.steps)) for f, track in zip(stack.factors, tracks, strict=True)]
-            measured = meter.errors(standing, policy.epsilon, setting.rule)
+            measured = meter.errors(standing, _fresh(setting), setting.rule)
             for factor, track, mine, errors in zip(stack.factors, tracks, standing, measured, strict=True):
                 steps, number = factor.steps, factor.number
                 told = {one.check: error for one, error in zip(mine, errors, strict=True) if error is not NOTHING}
@@ -236,7 +236,7 @@ class Plan:
                     row = (steps[k], number, decision.reason, before, decision.epsilon, measure, last)
                     rows.append((*row, *told.get(k, (None, None, None, None))))
                     if measure is not None:
-                        share = policy.threshold_share(before, measure)
+                        share = setting.at(steps[k]).policy.threshold_share(before, measure)
                         near += share is not None and abs(share - 1) <= NEAR
         rows.sort(key=lambda row: row[:2])
         course.sort(key=lambda row: row[:2])
@@ -289,6 +289,11 @@ class Plan:
     def spectra(self) -> Spectra:
         """What calibration reads: see ``analysis.calibrate``."""
         return read_spectra(self.recording, self.own.policy.epsilon)
+
+
+def _fresh(setting: Setting) -> Callable[[int], float]:
+    """eps0 at a step."""
+    return lambda step: setting.at(step).policy.epsilon
 
 
 def _table(rows: Sequence[tuple], schema: pa.Schema) -> pa.Table:

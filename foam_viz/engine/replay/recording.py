@@ -235,6 +235,9 @@ def build(manifest: Manifest, record: Record) -> Recording:
     spacing = record.spacing
     if spacing.first is None and len(steps) > 1:  # of the first release: nothing was thinned out
         spacing = type(spacing)(int(np.gcd.reduce(np.diff(steps))), 1, steps[0])
+    if own is not None and any(name == "period" for _, name, _ in own.edits) and len(steps) > 1:
+        spacing = type(spacing)(int(np.gcd.reduce(np.diff(steps))), spacing.stride, steps[0])
+        notes.append("the period was edited while it trained: other settings are replayed at the checks that it made")
     grid = Grid(spacing, steps[0], steps[-1], own)
     return Recording(manifest, grid, _stacks(factors), gradients, notes, _folder=folder)
 

@@ -55,4 +55,6 @@ def _roots(factor: RecordedFactor, walker: Walker, number: int, row: Row, settin
     used = walker.eigenvalues(number, row.decomposed, row.refreshed, setting.rule)
     now = walker.eigenvalues(number, row.check, row.check, setting.rule)
     stale = linalg.inverse_root(factor.basis[row.decomposed], used, row.decision.epsilon, factor.root)
-    return stale, linalg.inverse_root(factor.basis[row.check], now, setting.policy.epsilon, factor.root)
+    return stale, linalg.inverse_root(
+        factor.basis[row.check], now, setting.at(factor.steps[row.check]).policy.epsilon, factor.root
+    )

@@ -159,9 +159,10 @@ class Walker:
         exact = [self._needs_training(setting) for setting in settings]
         due = [self._turns(setting) for setting in settings]
         standing = [[_Standing(setting.policy.epsilon) for _ in factors] for setting in settings]
-        for present in self._stack.checks.values():
+        for step, present in self._stack.checks.items():
+            now = [setting.at(step) for setting in settings]
             judged: dict[tuple[str | None, str, bool], list[tuple[int, int, int]]] = {}
-            for i, setting in enumerate(settings):
+            for i, setting in enumerate(now):
                 mine, turns, policy = standing[i], due[i], setting.policy
                 for row, k in present:
                     if not turns[row][k]:
@@ -176,9 +177,9 @@ class Walker:
                         judged.setdefault((policy.measures, setting.rule, exact[i]), []).append((i, row, k))
             for (kind, rule, as_trained), chosen in judged.items():
                 if kind == "proxy" and not as_trained:
-                    self._judge_quickly(chosen, rule, settings, standing)
+                    self._judge_quickly(chosen, rule, now, standing)
                 else:
-                    self._judge(chosen, kind, rule, settings, standing)
+                    self._judge(chosen, kind, rule, now, standing)
         return [[one.rows for one in mine] for mine in standing]
 
     def _needs_training(self, setting: Setting) -> bool:
@@ -301,15 +302,15 @@ class Walker:
 
     def _turns(self, setting: Setting) -> list[list[bool]]:
         """Whether each recorded check of each factor is one under a setting."""
-        key = (setting == self._grid.own, setting.policy)
+        key = (setting == self._grid.own, setting.policy, setting.edits)
         if key not in self._due:
             self._due[key] = [self._turns_of(factor, setting) for factor in self._stack.factors]
         return self._due[key]
 
     def _turns_of(self, factor: RecordedFactor, setting: Setting) -> list[bool]:
         policy, grid = setting.policy, self._grid
-        if grid.is_own(setting):
-            return [policy.is_turn(step, factor.number, self._count) for step in factor.steps]
+        if grid.is_own(setting):  # recorded because they were checks, whatever the period was then
+            return [True] * len(factor.steps)
         every, first = grid.spacing.every, max(policy.first_check, grid.first)
         if getattr(policy, "stagger", False):
             # Turns fall on recorded checks: of the m checks of a period, factor i of N has that of number floor(i m/N).
