@@ -43,8 +43,11 @@ def test_a_slider_changes_the_raster_and_a_click_on_the_map_takes_its_setting(pa
     surface.scroll_into_view_if_needed()
     eventually(lambda: surface.locator(".heatmaplayer image").count() == 1, 120)
     box = surface.locator(".nsewdrag").first.bounding_box()
-    page.mouse.click(box["x"] + 0.1 * box["width"], box["y"] + 0.1 * box["height"])
-    eventually(lambda: "tau=0.15" in page.url and "epsilon_max=" in page.url, 30)
+    place = box["x"] + 0.1 * box["width"], box["y"] + 0.1 * box["height"]
+    page.mouse.move(*place)
+    page.locator("g.hovertext").first.wait_for(timeout=30_000)  # Plotly answers a click on what it hovers
+    page.mouse.click(*place)
+    eventually(lambda: "tau=0.15" in page.url and "epsilon_max=" in page.url, 60)
     eventually(lambda: slider.get_attribute("aria-valuetext") == "0.15")
     page.get_by_role("button", name="Back to the recorded setting").click()
     eventually(lambda: "tau=" not in page.url and decompositions(page) == before, 60)

@@ -53,10 +53,10 @@ class ReplayEngine:
         while True:
             try:
                 self._read(block=not self._waiting and not self._warm())
-            except (EOFError, OSError):
+                if self._waiting:
+                    self._answer(*self._next())
+            except (EOFError, OSError):  # nobody is there to hear an answer
                 return
-            if self._waiting:
-                self._answer(*self._next())
 
     def _next(self) -> tuple[int, Command]:
         """Take what is answered next: a move before whatever takes longer."""
@@ -96,6 +96,8 @@ class ReplayEngine:
             self._send(number, "refused", reason=error.reason, remedy=error.remedy)
         except FieldError as error:
             self._send(number, "refused", reason=str(error), remedy="", field=error.field)
+        except BrokenPipeError:
+            raise
         except Exception as error:  # noqa: BLE001 (one command must not end the engine of all)
             traceback.print_exc()
             remedy = "Report it with the run, if it happens again."
