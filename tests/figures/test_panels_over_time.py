@@ -27,10 +27,10 @@ def test_a_column_of_the_waterfall_is_a_snapshot_and_its_lines_count_directions(
     drawing = waterfall.draw(Scene([foam], Look(factor=0)))
     drawn = trace(drawing.figure, "spectra")
     edges, map_ = values(drawn["x"]), values(drawn["z"])
-    assert map_.shape == (33, len(edges) - 1) and len(edges) <= 129
+    assert map_.shape == (64, len(edges) - 1) and len(edges) <= 129
     assert np.isin(edges[:-1], spectra.step).all(), "each column is a snapshot that was taken"
     rows = np.searchsorted(spectra.step, edges[:-1])
-    down = values(drawn["y"]).astype(int) - 1
+    down = (drawn["y0"] + drawn["dy"] * np.arange(64) - (drawn["dy"] + 1) / 2).astype(int)
     assert np.abs(map_ - np.log10(spectra.eigenvalues[np.ix_(rows, down)]).T).max() <= 1 / 32 + 1e-6
     settings = foam.trace.manifest.config["optimizer_settings"]
     for name, level in (("epsilon", settings["epsilon"]), ("epsilon_max", settings["epsilon_max"])):

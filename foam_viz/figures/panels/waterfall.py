@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from foam_viz.analysis.downsample import strided
+from foam_viz.analysis.downsample import bin_width, strided
 from foam_viz.analysis.settings import course
 from foam_viz.analysis.snapshots_over_time import Spectra, spectra_of
 from foam_viz.figures import encode, theme
@@ -33,7 +33,8 @@ def draw(scene: Scene) -> Drawing:
     lane, factor = target
     count, size = spectra.eigenvalues.shape
     across = strided(count, _COLUMNS)
-    down = strided(size, _ROWS)
+    apart = bin_width(size, _ROWS)
+    down = np.arange(0, size, apart)
     furthest = lane.newest.trace.last_step
     shown = spectra.eigenvalues[np.ix_(across, down)].T
     positive = (shown > 0) & np.isfinite(shown)
@@ -48,13 +49,15 @@ def draw(scene: Scene) -> Drawing:
             "name": "eigenvalue, as a power of ten",
             "meta": {"series": "spectra"},
             "x": encode.typed(_edges(steps, furthest), "f8"),
-            "y": encode.typed(_middles(down, size), "f4"),
+            "y0": (apart + 1) / 2,
+            "dy": apart,
             "z": encode.typed(np.rint(np.maximum(values, span[0]) * _SHADES) / _SHADES),
             "zmin": span[0],
             "zmax": span[1],
             "colorscale": theme.SEQUENTIAL,
             "hoverongaps": False,
-            "hovertemplate": "direction %{y:,.0f}, about step %{x:,.0f}<br>eigenvalue about 10^%{z:.1f}<extra></extra>",
+            "hovertemplate": "about direction %{y:,.0f} and step %{x:,.0f}<br>"
+            "eigenvalue about 10^%{z:.1f}<extra></extra>",
             "colorbar": encode.color_bar([span[0], span[1]], [_power(span[0]), _power(span[1])]),
         }
     ]
@@ -129,11 +132,6 @@ def _edges(steps: np.ndarray, furthest: float) -> np.ndarray:
     steps = np.maximum.accumulate(steps.astype(np.float64))
     usual = float(np.median(np.diff(steps))) if len(steps) > 1 else 1.0
     return np.append(steps, max(min(steps[-1] + usual, furthest), steps[-1] + 1e-3))
-
-
-def _middles(down: np.ndarray, size: int) -> np.ndarray:
-    """Numbers of the directions drawn, counted from one; of those that stand for several, the first."""
-    return down + 1 if len(down) > 1 else np.array([1.0])
 
 
 def _power(exponent: float) -> str:

@@ -41,6 +41,7 @@ export class Head {
     if (strip === this.strip) return;
     this.below.disconnect();
     this.strip = strip;
+    this.element.dataset.sticks = strip ? "yes" : "no";
     if (strip) this.below.observe(strip);
     else this.element.style.removeProperty("--fb-top");
   }

@@ -83,7 +83,9 @@ function image(box, full, trace) {
   const edges = (uneven ? Array.from(told) : [left - step / 2, left + step * (columns - 0.5)]).map((x) => xaxis.c2p(x));
   const [start, end] = [edges[0], edges[edges.length - 1]];
   if (!(end > start)) return null;
-  const ends = [-0.5, rows - 0.5].map((y) => yaxis.c2p(y));
+  if (trace.y?.bdata) return null; // rows at places of their own
+  const [first, apart] = "dy" in trace ? [trace.y0, trace.dy] : [0, 1];
+  const ends = [first - apart / 2, first + apart * (rows - 0.5)].map((y) => yaxis.c2p(y));
   const canvas = document.createElement("canvas");
   canvas.width = columns;
   canvas.height = rows;
