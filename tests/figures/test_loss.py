@@ -160,3 +160,18 @@ def test_a_lane_that_explodes_at_once_and_stays_finite_leaves_the_plot_and_is_ma
         "lr = 300 above the plot, up to 781,000,000" in drawing.reading
         or "above the plot, up to 7.81e8" in drawing.reading
     )
+
+
+def test_the_past_that_a_fork_shares_is_drawn_once_as_its_parents(lanes: list[Lane]) -> None:
+    """Where its parent is not on the page, the fork's curve is whole."""
+    parent = Trace(lanes[0].trace.manifest.with_(run_id="run-1"), steps=lanes[0].trace.table("steps"))
+    told = {"parent": {"lane": 1, "step": 240}}
+    child = Trace(lanes[0].trace.manifest.with_(run_id="run-3", config=told), steps=lanes[0].trace.table("steps"))
+    both = [Lane(parent, "FOAM", 0), Lane(child, "FOAM from step 240", 2)]
+    look = Look(max_points=10_000)
+    figure = loss.draw(Scene(both, look)).figure
+    assert values(trace(figure, "raw", lane=0)["x"])[0] == 1
+    for series, first in (("raw", 240), ("mean", 240), ("held-out", 300)):
+        assert values(trace(figure, series, lane=2)["x"])[0] == first
+    alone = loss.draw(Scene(both[1:], look)).figure
+    assert values(trace(alone, "raw")["x"])[0] == 1

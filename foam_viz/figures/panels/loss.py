@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +66,8 @@ def draw(scene: Scene) -> Drawing:
     """Raw loss thin, its centred mean on top, held-out loss as markers; a cross where a run diverged."""
     lanes, look = scene.lanes, scene.look
     log = look.loss_log
-    curves = [curve for lane in lanes if (curve := _curve(lane, look)) is not None]
+    past = {lane.position: _shared(lane, lanes) for lane in lanes}
+    curves = [curve for lane in lanes if (curve := _curve(lane, look, past[lane.position])) is not None]
     if not curves:
         missing = TITLES[look.loss_axis]
         wait = any(lane.trace.has("steps", "loss") for lane in lanes)
@@ -77,7 +78,7 @@ def draw(scene: Scene) -> Drawing:
         )
     all_of = curves
     if scene.is_past:
-        all_of = [curve for lane in lanes if (curve := _curve(lane.newest, look)) is not None]
+        all_of = [curve for lane in lanes if (curve := _curve(lane.newest, look, 0)) is not None]
     ends = [
         extent(np.concatenate([curve.loss, curve.held[1]]), log=log, diverged=curve.diverged is not None, falls=True)
         for curve in all_of
@@ -150,20 +151,32 @@ def _bands(scene: Scene) -> list[dict[str, Any]]:
     return data
 
 
-def _curve(lane: Lane, look: Look) -> _Curve | None:
-    """The curve of a lane; None without a value that has a place on the axes."""
+def _shared(lane: Lane, lanes: Sequence[Lane]) -> int:
+    """The last step that a fork shares with a lane that is drawn, too: until there that one's curve is its own."""
+    manifest = lane.trace.manifest
+    parent = manifest.config.get("parent")
+    if not isinstance(parent, Mapping) or not isinstance(step := parent.get("step"), int):
+        return 0
+    wanted = f"{manifest.run_id.rpartition('-')[0]}-{parent.get('lane')}"
+    return step if any(other.trace.manifest.run_id == wanted for other in lanes) else 0
+
+
+def _curve(lane: Lane, look: Look, shared: int) -> _Curve | None:
+    """The curve of a lane after a step; None without a value that has a place on the axes."""
     step, x, loss = _values(lane, "loss", look)
-    _, held_x, held = _values(lane, "held_out_loss", look)
+    held_step, held_x, held = _values(lane, "held_out_loss", look)
     if not len(x) and not len(held_x):
         return None
+    begin = max(int(np.searchsorted(step, shared, side="right")) - 1, 0) if shared else 0
+    held_x, held = held_x[held_step > shared], held[held_step > shared]
     shown = minmax(held, _MARKERS)
     key = ("mean", look.loss_axis, look.loss_log)
     mean = grown(lane.trace, "steps", key, lambda _, known: _mean(step, loss, known))
     return _Curve(
         lane=lane,
-        x=x,
-        loss=loss,
-        smooth=mean.values,
+        x=x[begin:],
+        loss=loss[begin:],
+        smooth=mean.values[begin:],
         held=(held_x[shown], held[shown]),
         last=final_of(lane.trace, "loss" if len(x) else "held_out_loss"),
         diverged=divergence_step(lane.trace),
