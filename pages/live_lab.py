@@ -6,8 +6,10 @@ from foam_viz.ui.lab import controls as lab_controls
 from foam_viz.ui.lab import head as lab_head
 from foam_viz.ui.lab import sidebar as lab_sidebar
 from foam_viz.ui.server import hub
+from foam_viz.ui.style import heading
 
 hub()
+heading("Live lab")
 state = session.lab()
 lab_sidebar.sidebar(state)
 run = state.run()

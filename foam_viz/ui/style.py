@@ -50,6 +50,8 @@ button[kind="primary"]:not(:disabled), button[kind="primary"]:not(:disabled) p {
 [class*="st-key-door-"]:hover { border-color: var(--accent);
   background: color-mix(in srgb, var(--accent) 6%, transparent); }
 .st-key-recording > :first-child { flex: 1 1 24rem; }
+.stElementContainer:has(.foam-heading), .foam-heading { position: absolute; width: 1px; height: 1px;
+  overflow: hidden; clip-path: inset(50%); }
 .st-key-lesson-head { padding-top: 0.6rem; }
 .st-key-stage a { border: 1px solid var(--accent); border-radius: 8px; padding: 0.45rem 1rem; }
 .st-key-threshold-views { padding-top: 0.6rem; }
@@ -97,6 +99,15 @@ button[kind="primary"]:not(:disabled), button[kind="primary"]:not(:disabled) p {
   .st-key-look > * { flex-basis: 45%; }
 }
 """
+
+
+def heading(title: str) -> None:
+    """The one heading of a page whose first line is its controls: for readers who hear it, and out of sight.
+
+    Args:
+        title: Of the page; ours, not from outside.
+    """
+    st.html(f'<h1 class="foam-heading">{title}</h1>')
 
 
 def style() -> None:

@@ -13,6 +13,7 @@ from foam_viz.ui.run_logs.sources import sidebar
 from foam_viz.ui.server import hub
 from foam_viz.ui.session import logs
 from foam_viz.ui.session.logs import Logs
+from foam_viz.ui.style import heading
 from foam_viz.ui.text import plain
 
 _VIEWS = {"runs": recognised, "inspect": inspect, "compare": compare}
@@ -21,6 +22,7 @@ _VIEWS = {"runs": recognised, "inspect": inspect, "compare": compare}
 def page() -> None:
     """Draws the page."""
     hub()
+    heading("Run logs")
     session = logs()
     session.collect()
     session.look()

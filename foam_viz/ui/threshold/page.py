@@ -15,6 +15,7 @@ from foam_viz.ui.board.board import board
 from foam_viz.ui.run_logs.own_sources import own_source
 from foam_viz.ui.server import hub
 from foam_viz.ui.session.threshold import Threshold
+from foam_viz.ui.style import heading
 from foam_viz.ui.text import plain
 from foam_viz.ui.threshold.calibration import calibrate
 from foam_viz.ui.threshold.controls import strip
@@ -29,6 +30,7 @@ _KEY = "threshold-board"
 def page() -> None:
     """Draw the page."""
     hub()
+    heading("Threshold lab")
     state = session.threshold()
     choices = state.choices()
     state.meet(choices)
