@@ -7,7 +7,7 @@ from foam_viz.analysis.downsample import smoothing_width
 from foam_viz.analysis.smoothing import centred_mean
 from foam_viz.figures.look import Look
 from foam_viz.figures.panels import loss
-from foam_viz.figures.scene import Lane, Scene
+from foam_viz.figures.scene import Band, Lane, Scene
 from foam_viz.trace import Manifest, Trace, record_batch
 from tests.figures.reading import trace, traces, values
 from tests.synthetic import SyntheticRun
@@ -175,3 +175,17 @@ def test_the_past_that_a_fork_shares_is_drawn_once_as_its_parents(lanes: list[La
         assert values(trace(figure, series, lane=2)["x"])[0] == first
     alone = loss.draw(Scene(both[1:], look)).figure
     assert values(trace(alone, "raw")["x"])[0] == 1
+
+
+def test_the_band_of_other_seeds_lies_behind_the_curves_against_the_step_alone(lanes: list[Lane]) -> None:
+    band = Band(lanes[0].position, [1, 50, 100], [1.0, 0.5, 0.2], [2.0, 1.0, 0.4])
+    drawn = loss.draw(Scene(lanes[:1], bands=[band]))
+    first, second, *rest = drawn.figure["data"]
+    assert [each["meta"]["series"] for each in (first, second)] == ["band", "band"]
+    np.testing.assert_allclose(values(first["y"]), [2.0, 1.0, 0.4], rtol=1e-6)
+    np.testing.assert_allclose(values(second["y"]), [1.0, 0.5, 0.2], rtol=1e-6)
+    assert second["fill"] == "tonexty" and all(each["meta"]["series"] != "band" for each in rest)
+    assert "other seeds" in drawn.reading
+    seconds = loss.draw(Scene(lanes[:1], Look(loss_axis="optimizer_seconds"), bands=[band]))
+    assert all(each["meta"]["series"] != "band" for each in seconds.figure["data"])
+    assert "other seeds" not in seconds.reading

@@ -122,3 +122,27 @@ def test_what_is_played_is_the_experiment_itself(lesson: Lesson) -> None:
         for lane in range(len(experiment.lanes)):
             played = bundle.read(SAMPLE_RUNS / "lessons" / f"{lesson.id}-{place}-{lane}.zip").manifest
             assert played.config == experiment.lane_config(lane), f"stage {place}, lane {lane}"
+
+
+def test_bands_are_of_the_lanes_of_their_experiment() -> None:
+    told = [(lesson, place) for lesson in LESSONS for place in range(len(lesson.stages))]
+    bands = {(lesson.id, place): measured.bands(lesson, place) for lesson, place in told}
+    assert bands["how-stale", 0], "the first lesson has its band"
+    for lesson, place in told:
+        for band in bands[lesson.id, place]:
+            assert band.step[0] == 1 and band.step[-1] == lesson.stages[place].steps
+            assert all(low <= high for low, high in zip(band.low, band.high, strict=True))
+            final = [run["loss"] for run in measured.results(lesson)[Place(place, band.lane)]]
+            assert 0.7 * min(final) < band.low[-1] <= band.high[-1] < 1.4 * max(final)
+
+
+def test_lanes_that_learned_alike_have_bands() -> None:
+    """A lane in which no seed diverged has a band, so that a live curve has something to lie over."""
+    for lesson in LESSONS:
+        for place, stage in enumerate(lesson.stages):
+            whole = {
+                lane
+                for lane in range(len(stage.labels()))
+                if all(run["loss"] is not None for run in measured.results(lesson)[Place(place, lane)])
+            }
+            assert {band.lane for band in measured.bands(lesson, place)} == whole, (lesson.id, place)

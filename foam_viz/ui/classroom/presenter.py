@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Literal
 
 import streamlit as st
 
+from foam_viz.engine.server.hub import ControlRefused
 from foam_viz.figures.catalogue import BY_ID as PANELS
 from foam_viz.lessons import measured
 from foam_viz.lessons.catalogue import LESSONS
@@ -19,6 +21,7 @@ from foam_viz.ui.classroom.component import connection
 from foam_viz.ui.classroom.room import HOURS, Room, Shown, rooms
 from foam_viz.ui.lessons import parts as lesson_parts
 from foam_viz.ui.lessons.sandbox import sandbox
+from foam_viz.ui.server import hub
 from foam_viz.ui.text import plain
 
 PAGE = "lessons"
@@ -121,6 +124,7 @@ def presenter(lesson: Lesson, values: dict[str, Any]) -> None:
     run = lesson_parts.live_run(lesson, slide.stage) if lesson.stages else ""
     if room is not None:
         room.show(Shown(lesson.id, slide.stage, panels, slide.kind in ("answer", "why", "onward"), run))
+        _first(run)
     elif values["class"] and here.known:
         st.warning(
             "Your class is not open any more: it has ended, or the server was started again. Open it anew (Q), and "
@@ -139,6 +143,14 @@ def presenter(lesson: Lesson, values: dict[str, Any]) -> None:
             else:
                 _slide(lesson, slide, values, panels, room)
     _foot(turn, values, room, over)
+
+
+def _first(run: str) -> None:
+    """The steps of a run that a class looks at come before all others."""
+    here = session.current()
+    if run:
+        with suppress(KeyError, ControlRefused):
+            hub().present(run, here.browser.control_keys.get(run), True, owner=here.browser.id)
 
 
 def _panels(lesson: Lesson, slide: Slide) -> tuple[str, ...]:
