@@ -2,7 +2,8 @@
 
 ``equal_budget`` (half an hour), ``precision``, ``fresh_seeds`` (an hour each), ``neighbours`` (ten minutes) and
 ``refresh_cost`` (minutes) are studies without limits: they run when named. So do ``classroom``, ``following``,
-``lessons`` (minutes), ``device`` (four minutes at most) and ``optimizers`` (six minutes), which needs requirements-benchmarks.txt.
+``lessons`` (minutes), ``device`` (four minutes at most) and ``optimizers`` (six minutes), which needs
+requirements-benchmarks.txt.
 """
 
 from __future__ import annotations
