@@ -95,7 +95,8 @@ class LiveSource:
     def moment(self) -> Moment:
         """See :class:`foam_viz.ui.feed.source.Source`."""
         run = self._run
-        labels = self._labels or run.experiment.labels()
+        own = run.experiment.labels()
+        labels = (*self._labels, *own[len(self._labels) :])
         with run.lock:  # only while the lanes and the state are taken: the run goes on while they are drawn
             lanes = [Lane(trace, labels[place], place) for place, trace in enumerate(run.traces)]
             states, status, revision = run.header.get("lanes", ()), lab_head.status(run), run.revision
@@ -106,7 +107,8 @@ class LiveSource:
 
         def head(shown: Sequence[Lane], at: int | None) -> tuple[list[LaneChip], Status]:
             if not lanes:
-                return lab_head.waiting(run.experiment)[0], status
+                rows = lab_head.waiting(run.experiment)[0]
+                return [replace(row, label=labels[row.position]) for row in rows], status
             if at is None or at >= step:
                 return lab_head.chips(shown, states), status
             then = ("Step", f"{at:,}", f"The step looked at. Every lane has made {step:,}.")
