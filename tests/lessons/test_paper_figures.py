@@ -11,7 +11,7 @@ from foam_viz.files import SAMPLE_RUNS
 from foam_viz.lessons import measured
 from foam_viz.lessons.catalogue import BY_ID
 from foam_viz.lessons.paper_figures import FIGURES, PaperFigure
-from foam_viz.ui.lessons.page import paper_figures as page
+from foam_viz.ui.lessons import paper_figures as page
 
 FINDINGS = Path(__file__).resolve().parents[2] / "docs" / "findings"
 
