@@ -466,7 +466,7 @@ def test_steps_made_one_after_another_do_not_wait_for_the_disk(
         write(*arguments, **options)
 
     for module in ("autosave", "part_files", "checkpoints"):
-        monkeypatch.setattr(f"foam_viz.trace.{module}.write_atomically", slow)
+        monkeypatch.setattr(f"foam_viz.trace.disk.{module}.write_atomically", slow)
     group = Group(VIEW, experiment("foam", "adamw"), Settings(data_directory=settings.data_directory), "cpu")
     monkeypatch.setattr(states, "copied", lambda *_: pytest.fail("a state was taken between two steps"))
     group.open_autosave()
