@@ -27,7 +27,9 @@ export class Head {
     this.factor.hidden = true;
     this.top.append(this.status, this.factor);
     this.runs = make("div", "fb-runs-box");
-    this.runs.tabIndex = -1;
+    this.runs.tabIndex = 0; // it scrolls where there are many runs: with keys, too
+    this.runs.setAttribute("role", "region");
+    this.runs.setAttribute("aria-label", "Table of runs");
     this.runs.append(this.table);
     this.element.append(this.top, this.runs);
     this.shape = "";
