@@ -33,7 +33,7 @@ types: $(VENV)/.development
 bench: $(VENV)/.development
 	$(BIN)/python -m benchmarks
 
-# Of README and documentation, in both themes; tests say when they are older than the pages.
+# Of README and documentation, in both themes. FOAM_VIZ_REQUIRE_SCREENSHOTS=1 makes tests fail that find one older than its page.
 screenshots: $(VENV)/.development
 	$(BIN)/python docs/screenshots.py
 

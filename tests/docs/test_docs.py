@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -22,6 +24,36 @@ def _screenshots():
 
 
 screenshots = _screenshots()
+
+
+@pytest.mark.skipif(
+    os.environ.get("FOAM_VIZ_REQUIRE_SCREENSHOTS") != "1", reason="FOAM_VIZ_REQUIRE_SCREENSHOTS is not 1"
+)
+@pytest.mark.parametrize("shot", screenshots.SHOTS, ids=lambda shot: shot.name)
+def test_a_screenshot_is_no_older_than_its_page(shot) -> None:
+    """Asked for before a release: every change of a page makes its pictures old."""
+    kept = json.loads(screenshots.STAMP.read_text())
+    assert kept.get(shot.name) == shot.stamp, f"run: python docs/screenshots.py {shot.name}"
+
+
+@pytest.mark.parametrize("shot", screenshots.SHOTS, ids=lambda shot: shot.name)
+def test_there_is_a_screenshot_in_both_themes(shot) -> None:
+    for theme in screenshots.THEMES:
+        picture = screenshots.FOLDER / f"{shot.name}-{theme}.png"
+        assert picture.exists() and picture.stat().st_size < 400_000
+    assert all((ROOT / source).exists() for source in shot.sources)
+
+
+def test_a_changed_source_makes_a_screenshot_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(screenshots, "ROOT", tmp_path)
+    monkeypatch.setattr(screenshots, "_ALL", ())
+    (tmp_path / "ui").mkdir()
+    (tmp_path / "ui" / "page.py").write_text("one")
+    shot = screenshots.Shot("page", "", ("ui",))
+    before = shot.stamp
+    assert shot.stamp == before
+    (tmp_path / "ui" / "page.py").write_text("two")
+    assert shot.stamp != before
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))], ids=lambda page: page.name)
