@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -99,13 +100,13 @@ class EventClock:
     :meth:`seconds` holds what the device has finished; the newest steps join it a moment later.
     """
 
-    def __init__(self, module: object) -> None:
+    def __init__(self, module: Any) -> None:
         self._event = module.Event
-        self._pending: list[tuple[object, object]] = []
-        self._started: object = None
+        self._pending: list[tuple[Any, Any]] = []
+        self._started: Any = None
         self._total = 0.0
 
-    def _mark(self) -> object:
+    def _mark(self) -> Any:
         event = self._event(enable_timing=True)
         event.record()
         return event

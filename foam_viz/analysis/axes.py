@@ -10,7 +10,7 @@ import numpy as np
 
 from foam_viz.analysis.configuration import planned_steps
 from foam_viz.analysis.totals import cumulative
-from foam_viz.trace import Trace
+from foam_viz.trace import Trace, TraceView
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class Axis:
     help: str
     measure: Literal["step", "time"]
     whole: bool
-    values: Callable[[Trace], AxisValues]
+    values: Callable[[Trace | TraceView], AxisValues]
 
     @property
     def title(self) -> str:
@@ -60,15 +60,15 @@ class Axis:
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
 
-def _steps(trace: Trace) -> np.ndarray:
+def _steps(trace: Trace | TraceView) -> np.ndarray:
     return np.asarray(trace.values("steps", "step"), dtype=np.float64)
 
 
-def _step(trace: Trace) -> AxisValues:
+def _step(trace: Trace | TraceView) -> AxisValues:
     return AxisValues(_steps(trace)) if trace.rows("steps") else AxisValues(None, "no step was logged")
 
 
-def _relative(trace: Trace) -> AxisValues:
+def _relative(trace: Trace | TraceView) -> AxisValues:
     step = _steps(trace)
     planned = planned_steps(trace)
     last = float(step.max()) if len(step) else 0.0
@@ -84,8 +84,8 @@ def _relative(trace: Trace) -> AxisValues:
     return AxisValues(step / end, note=note)
 
 
-def _recorded(column: str, what: str) -> Callable[[Trace], AxisValues]:
-    def values(trace: Trace) -> AxisValues:
+def _recorded(column: str, what: str) -> Callable[[Trace | TraceView], AxisValues]:
+    def values(trace: Trace | TraceView) -> AxisValues:
         if not trace.has("steps", column):
             return AxisValues(None, f"the log has no {what} (column {column})")
         return _filled(_steps(trace), np.asarray(trace.values("steps", column), dtype=np.float64), what)
@@ -117,7 +117,7 @@ def _filled(step: np.ndarray, recorded: np.ndarray, what: str) -> AxisValues:
     return AxisValues(filled, "", "; ".join(notes), len(inside) if monotone else 0, monotone)
 
 
-def _decompositions(trace: Trace) -> AxisValues:
+def _decompositions(trace: Trace | TraceView) -> AxisValues:
     what = "decompositions"
     if trace.has("steps", what):
         return _filled(_steps(trace), np.asarray(trace.values("steps", what), dtype=np.float64), what)
@@ -183,7 +183,7 @@ AXES: tuple[Axis, ...] = (
 BY_ID: dict[str, Axis] = {axis.id: axis for axis in AXES}
 
 
-def at_steps(trace: Trace, axis: str, steps: np.ndarray) -> np.ndarray | None:
+def at_steps(trace: Trace | TraceView, axis: str, steps: np.ndarray) -> np.ndarray | None:
     """Places on an axis of steps that need not be rows of the table of steps, such as those of checks.
 
     Args:

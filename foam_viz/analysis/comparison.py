@@ -9,7 +9,7 @@ from foam_viz.analysis import targets
 from foam_viz.analysis.series import Missing, series
 from foam_viz.analysis.smoothing import Smoothing
 from foam_viz.analysis.targets import Direction, Reach, SpeedUp, Value
-from foam_viz.trace import Trace
+from foam_viz.trace import Trace, TraceView
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Row:
 
 
 def compare(
-    traces: Sequence[Trace],
+    traces: Sequence[Trace | TraceView],
     metric: str,
     *,
     axis: str = "step",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from foam_viz.trace import Manifest, Trace
+from foam_viz.trace import Manifest, Trace, TraceView
 from foam_viz.trace.schema import LARGEST_REAL
 
 PLANNED_STEPS = (
@@ -58,7 +58,7 @@ def whole(value: object) -> int | None:
     return int(number) if 1 <= number < 2**63 and number == int(number) else None
 
 
-def planned_steps(trace: Trace) -> int | None:
+def planned_steps(trace: Trace | TraceView) -> int | None:
     """The number of steps that the run was meant to take; None where its log does not say.
 
     For runs of this project it is the step at which a decaying learning rate ends, else the step to stop after.

@@ -8,7 +8,7 @@ from typing import Literal
 
 from foam_viz.analysis.axes import BY_ID
 from foam_viz.analysis.configuration import find, planned_steps, whole
-from foam_viz.trace import Trace
+from foam_viz.trace import Trace, TraceView
 
 Spoils = Literal["time", "step", "both"]
 
@@ -40,7 +40,7 @@ class _Field:
     label: str
     spoils: Spoils
     why: str
-    value: Callable[[Trace], str | None]
+    value: Callable[[Trace | TraceView], str | None]
     needed: bool = False
     """Unknown is a finding even when no run tells it: nothing can be said of time without it."""
 
@@ -53,7 +53,7 @@ def _text(value: object) -> str | None:
     return str(value)
 
 
-def _hardware(trace: Trace) -> str | None:
+def _hardware(trace: Trace | TraceView) -> str | None:
     """A named device, with its count where told; "cpu" alone names no machine."""
     manifest = trace.manifest
     name = _text(
@@ -64,7 +64,7 @@ def _hardware(trace: Trace) -> str | None:
     return name
 
 
-def _devices(trace: Trace) -> int | None:
+def _devices(trace: Trace | TraceView) -> int | None:
     names = ("world_size", "num_devices", "devices", "num_gpus", "n_gpus", "gpu_count", "nproc_per_node")
     for place in (trace.manifest.hardware, trace.manifest.config):
         if (count := whole(find(place, names))) is not None:
@@ -72,7 +72,7 @@ def _devices(trace: Trace) -> int | None:
     return 1 if trace.manifest.format == "foam_viz" else None
 
 
-def _world(trace: Trace) -> str | None:
+def _world(trace: Trace | TraceView) -> str | None:
     count = _devices(trace)
     return f"{count:,}" if count else None
 
@@ -80,7 +80,7 @@ def _world(trace: Trace) -> str | None:
 _FRAMEWORKS = ("torch", "pytorch", "jax", "tensorflow")
 
 
-def _framework(trace: Trace) -> str | None:
+def _framework(trace: Trace | TraceView) -> str | None:
     software = trace.manifest.software
     told = _text(find(software, ("framework",)))
     versions = [f"{name} {value}" for name in _FRAMEWORKS if (value := _text(find(software, (name,))))]
@@ -97,7 +97,7 @@ _DEVICE_BATCH = (
 )
 
 
-def _batch(trace: Trace) -> str | None:
+def _batch(trace: Trace | TraceView) -> str | None:
     config = trace.manifest.config
     each = whole(find(config, _DEVICE_BATCH))
     if each is None:
@@ -110,12 +110,12 @@ def _batch(trace: Trace) -> str | None:
     return f"{each * rounds * devices:,}" if devices else f"{each * rounds:,} on each device, of unknown number"
 
 
-def _planned(trace: Trace) -> str | None:
+def _planned(trace: Trace | TraceView) -> str | None:
     steps = planned_steps(trace)
     return f"{steps:,}" if steps else None
 
 
-def _parameters(trace: Trace) -> str | None:
+def _parameters(trace: Trace | TraceView) -> str | None:
     names = (
         "num_parameters",
         "n_parameters",
@@ -131,7 +131,7 @@ def _parameters(trace: Trace) -> str | None:
     return None
 
 
-def _clock(trace: Trace) -> str | None:
+def _clock(trace: Trace | TraceView) -> str | None:
     """Which clocks the run recorded; a clock that starts again is one of another kind."""
     kinds = []
     for axis in ("fair_time", "total_time"):
@@ -144,7 +144,7 @@ def _clock(trace: Trace) -> str | None:
 _SHARED, _WITH_OTHERS = "shared_machine", "shared with other runs"
 
 
-def _shared(trace: Trace) -> str | None:
+def _shared(trace: Trace | TraceView) -> str | None:
     if trace.manifest.shared_machine:
         return _WITH_OTHERS
     return "to itself" if trace.manifest.format == "foam_viz" else None
@@ -188,7 +188,7 @@ _FIELDS: tuple[_Field, ...] = (
 )
 
 
-def confounds(traces: Sequence[Trace]) -> list[Confound]:
+def confounds(traces: Sequence[Trace | TraceView]) -> list[Confound]:
     """Everything that differs, or may differ, between runs and spoils a comparison by step or by time.
 
     What a log does not tell is unknown, never equal. Where no log at all tells a field nothing is found for it, but for
@@ -202,7 +202,7 @@ def confounds(traces: Sequence[Trace]) -> list[Confound]:
     return [found for field in _FIELDS if (found := _compare(field, traces)) is not None]
 
 
-def _compare(field: _Field, traces: Sequence[Trace]) -> Confound | None:
+def _compare(field: _Field, traces: Sequence[Trace | TraceView]) -> Confound | None:
     values = tuple(field.value(trace) for trace in traces)
     told = list(dict.fromkeys(value for value in values if value is not None))
     unknown = values.count(None)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 
 from foam_viz.analysis import findings_curves, findings_factors
 from foam_viz.analysis.finding import ORDER, Finding
-from foam_viz.trace import Trace
+from foam_viz.trace import Trace, TraceView
 
-CHECKS: tuple[Callable[[Trace], Iterable[Finding]], ...] = (
+CHECKS: tuple[Callable[[Trace | TraceView], Iterable[Finding]], ...] = (
     findings_curves.divergence,
     findings_curves.not_finite,
     findings_curves.spikes,
@@ -22,7 +22,7 @@ CHECKS: tuple[Callable[[Trace], Iterable[Finding]], ...] = (
 """What is looked for; a new one is a function and a line."""
 
 
-def findings(trace: Trace) -> list[Finding]:
+def findings(trace: Trace | TraceView) -> list[Finding]:
     """Look for everything in :data:`CHECKS`; the gravest first, then by step. An empty list says all is calm."""
     trace = trace.view()  # of one moment: a live run grows meanwhile
     found = [finding for check in CHECKS for finding in check(trace)]

@@ -8,7 +8,7 @@ import numpy as np
 
 from foam_viz.analysis.finding import Finding, few
 from foam_viz.analysis.series import Missing, divergence_step, recorded, series
-from foam_viz.trace import Trace
+from foam_viz.trace import Trace, TraceView
 from foam_viz.trace.numbers import number
 from foam_viz.trace.schema import is_numeric, table_schema
 
@@ -33,7 +33,7 @@ _STRETCHES, _STRETCH_VALUES, _STRETCHES_SLOW = 40, 20, 3
 _MOST = 8
 
 
-def divergence(trace: Trace) -> Iterator[Finding]:
+def divergence(trace: Trace | TraceView) -> Iterator[Finding]:
     """The run diverged."""
     step = divergence_step(trace)
     if step is None:
@@ -49,7 +49,7 @@ def divergence(trace: Trace) -> Iterator[Finding]:
     yield Finding("diverged", "error", at, f"The run diverged at step {at:,}{before}.", column="loss")
 
 
-def not_finite(trace: Trace) -> Iterator[Finding]:
+def not_finite(trace: Trace | TraceView) -> Iterator[Finding]:
     """The first NaN or infinity of each column. What was not recorded (null) is no value and no finding."""
     for table in ("steps", "checks"):
         step, schema = trace.values(table, "step"), table_schema(table)
@@ -77,7 +77,7 @@ def not_finite(trace: Trace) -> Iterator[Finding]:
             yield Finding("not-finite", severity, at, words, factor, field.name)
 
 
-def spikes(trace: Trace) -> list[Finding]:
+def spikes(trace: Trace | TraceView) -> list[Finding]:
     """Losses far above their running median that come back down.
 
     A rise that stays is a new level and no spike; of neighbouring high values the highest is named.
@@ -132,7 +132,7 @@ def _spikes(y: np.ndarray, least: float | None) -> Iterator[tuple[int, float, fl
             yield row, usual, deviation
 
 
-def gaps(trace: Trace) -> Iterator[Finding]:
+def gaps(trace: Trace | TraceView) -> Iterator[Finding]:
     """Stretches without rows that are far longer than usual, and steps that fall."""
     step = np.asarray(trace.values("steps", "step"), dtype=np.float64)
     falls = np.flatnonzero(np.diff(step) < 0)
@@ -160,7 +160,7 @@ def gaps(trace: Trace) -> Iterator[Finding]:
     yield from few(found, _MOST, "gaps")
 
 
-def slower_steps(trace: Trace) -> Iterator[Finding]:
+def slower_steps(trace: Trace | TraceView) -> Iterator[Finding]:
     """The first step from which steps take much longer than before, for at least three stretches of the run."""
     for column in ("optimizer_seconds", "total_seconds"):
         curve = series(trace, column)

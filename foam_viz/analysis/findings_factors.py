@@ -9,7 +9,7 @@ import numpy as np
 from foam_viz.analysis.configuration import goes_by_residual, optimizer_setting
 from foam_viz.analysis.finding import Finding, few
 from foam_viz.analysis.totals import intervals
-from foam_viz.trace import Trace
+from foam_viz.trace import Trace, TraceView
 from foam_viz.trace.numbers import number, percent, setting
 
 CAP_CHECKS, CAP_SHARE = 10, 0.2
@@ -26,12 +26,12 @@ _STRETCHES, _BEFORE, _FEWEST = 24, 4, 5
 _MOST = 5
 
 
-def _name(trace: Trace, factor: int) -> str:
+def _name(trace: Trace | TraceView, factor: int) -> str:
     names = trace.manifest.factor_names
     return names[factor].text if 0 <= factor < len(names) else f"factor {factor}"
 
 
-def _of_factors(trace: Trace, *columns: str) -> Iterator[tuple[int, list[np.ndarray]]]:
+def _of_factors(trace: Trace | TraceView, *columns: str) -> Iterator[tuple[int, list[np.ndarray]]]:
     """Each factor with the step and some columns of its checks, in order of step, as float64."""
     owner = np.asarray(trace.values("checks", "factor"), dtype=np.float64)
     rows = np.flatnonzero(np.isfinite(owner))
@@ -44,7 +44,7 @@ def _of_factors(trace: Trace, *columns: str) -> Iterator[tuple[int, list[np.ndar
         yield int(owner[mine[0]]), [column[mine] for column in values]
 
 
-def epsilon_at_cap(trace: Trace) -> list[Finding]:
+def epsilon_at_cap(trace: Trace | TraceView) -> list[Finding]:
     """Factors whose damping stays at its maximum: it cannot rise further, and the basis is not renewed either."""
     cap = optimizer_setting(trace.manifest, "epsilon_max")
     floor = optimizer_setting(trace.manifest, "epsilon")
@@ -69,7 +69,7 @@ def epsilon_at_cap(trace: Trace) -> list[Finding]:
     return few(found, _MOST, "factors at their cap")
 
 
-def never_refreshed(trace: Trace) -> list[Finding]:
+def never_refreshed(trace: Trace | TraceView) -> list[Finding]:
     """Factors decomposed once and never again, although their basis drifted past the tolerance or nobody measured it.
 
     A factor that was checked often, found within the tolerance and kept is what an adaptive policy is for, and is no
@@ -117,7 +117,7 @@ def never_refreshed(trace: Trace) -> list[Finding]:
     return few(found, _MOST, "factors never decomposed again")
 
 
-def refresh_rate_jumps(trace: Trace) -> Iterator[Finding]:
+def refresh_rate_jumps(trace: Trace | TraceView) -> Iterator[Finding]:
     """Stretches of steps in which far more checks decompose than before: the world or the settings have changed."""
     counts = intervals(trace, None, _STRETCHES)
     if counts is None or len(counts.step) <= _BEFORE:
@@ -148,7 +148,7 @@ def refresh_rate_jumps(trace: Trace) -> Iterator[Finding]:
             quiet_until = at + _BEFORE
 
 
-def failed_checks(trace: Trace) -> Iterator[Finding]:
+def failed_checks(trace: Trace | TraceView) -> Iterator[Finding]:
     """Checks that decomposed because a measure was not finite."""
     rows = np.flatnonzero(trace.values("checks", "decision") == "failure")
     if len(rows):

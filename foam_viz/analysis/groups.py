@@ -13,7 +13,7 @@ import numpy as np
 
 from foam_viz.analysis.configuration import entries
 from foam_viz.analysis.downsample import bin_width, minmax
-from foam_viz.trace import Trace
+from foam_viz.trace import Trace, TraceView
 
 _SEED_KEY = re.compile(
     r"^(?:.*[._/-])?(?:seed|random_seed|rng_seed|data_seed|init_seed|manual_seed|run_id|run_name|experiment_id|"
@@ -85,7 +85,7 @@ def without_seed(name: str) -> str:
 _SUFFIXES = {".txt", ".log", ".csv", ".tsv", ".json", ".jsonl", ".parquet", ".zip"}
 
 
-def group_runs(traces: Sequence[Trace]) -> list[Group]:
+def group_runs(traces: Sequence[Trace | TraceView]) -> list[Group]:
     """Put the seeds of one configuration together.
 
     Two runs belong together when format, task and optimizer are equal and so are their configurations, but for keys
@@ -112,7 +112,7 @@ def group_runs(traces: Sequence[Trace]) -> list[Group]:
     return groups
 
 
-def _key(trace: Trace, position: int) -> tuple[str, ...]:
+def _key(trace: Trace | TraceView, position: int) -> tuple[str, ...]:
     manifest = trace.manifest
     same = (manifest.format, manifest.task, manifest.optimizer)
     # A parameter more or less in the model is another configuration, even where the log keeps no settings.

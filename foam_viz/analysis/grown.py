@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from foam_viz.trace import TraceView
 from foam_viz.trace.view import Source
 
 _T = TypeVar("_T")
-_NEWEST: WeakKeyDictionary[Source, dict[Hashable, tuple[int, object]]] = WeakKeyDictionary()
-_EARLIER: WeakKeyDictionary[TraceView, dict[Hashable, tuple[int, object]]] = WeakKeyDictionary()
+_NEWEST: WeakKeyDictionary[Source, dict[Hashable, tuple[int, Any]]] = WeakKeyDictionary()
+_EARLIER: WeakKeyDictionary[TraceView, dict[Hashable, tuple[int, Any]]] = WeakKeyDictionary()
 _LOCK = threading.Lock()
 
 
-def grown(trace: TraceView, table: str, what: Hashable, build: Callable[[int, _T | None], _T]) -> _T:
+def grown(trace: TraceView, table: str, what: Hashable, build: Callable[[int, Any], _T]) -> _T:
     """A value computed from the rows of a table, brought up to date when rows were appended.
 
     Several threads may ask at once, some of them with a view of an earlier moment: values are kept as they are made and

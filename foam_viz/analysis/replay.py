@@ -100,6 +100,7 @@ class Setting:
     def policy(self) -> Policy:
         """The policy as training would have it."""
         chosen = {field.name: self.values[field.name] for field in self.spec.policy_fields}
+        assert self.spec.policy is not None  # of those in REPLAYABLE it judges factors
         return POLICIES[self.spec.policy](**chosen, **dict(self.spec.policy_settings))
 
     @property

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from foam_viz.analysis.axes import BY_ID
-from foam_viz.trace import Trace
+from foam_viz.trace import Trace, TraceView
 from foam_viz.trace.final import rows_in_order
 from foam_viz.trace.schema import is_numeric
 
@@ -65,18 +65,18 @@ class Missing:
     reason: str
 
 
-def metrics(trace: Trace) -> list[str]:
+def metrics(trace: Trace | TraceView) -> list[str]:
     """Columns of steps that can be compared and hold at least one value, in the order of the table."""
     names = [field.name for field in trace.steps.schema if is_numeric(field.type)]
     return [name for name in names if name not in NOT_METRICS and trace.has("steps", name)]
 
 
-def recorded(trace: Trace, column: str, table: str = "steps") -> np.ndarray:
+def recorded(trace: Trace | TraceView, column: str, table: str = "steps") -> np.ndarray:
     """Row numbers at which a column has a value, NaN and infinity included: null alone is no value."""
     return np.flatnonzero(trace.table(table)[column].is_valid().to_numpy())
 
 
-def series(trace: Trace, metric: str, axis: str = "step") -> Series | Missing:
+def series(trace: Trace | TraceView, metric: str, axis: str = "step") -> Series | Missing:
     """A metric of a run against an axis.
 
     Rows without the metric (null) are left out. Of several rows with one step the last counts, as it does where a run
@@ -126,7 +126,7 @@ def series(trace: Trace, metric: str, axis: str = "step") -> Series | Missing:
     )
 
 
-def divergence_step(trace: Trace) -> int | None:
+def divergence_step(trace: Trace | TraceView) -> int | None:
     """Step at which the run diverged, None when it did not.
 
     The manifest's word counts first. Else it is the first step after which the training loss was never finite again;

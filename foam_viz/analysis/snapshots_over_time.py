@@ -91,7 +91,8 @@ def turns_of(trace: TraceView, factor: int) -> Turns | None:
         made = Turns(trace.values("snapshots", "step")[rows[told]], since, turn[told], angles, top)
         if known is None:
             return made
-        return Turns(*_joined(known, made, ("step", "since", "turn", "angles")), top or known.top)
+        step, since, share, angles = _joined(known, made, ("step", "since", "turn", "angles"))
+        return Turns(step, since, share, angles, top or known.top)
 
     return grown(trace, "snapshots", ("turns", factor), build)
 

@@ -112,9 +112,11 @@ def _checks(trace: TraceView) -> _Counts:
         mine = (trace.values("checks", "factor")[seen:] >= 0) & (step <= _LONGEST)
         before = (np.empty(0), np.empty(0), True) if known is None else known
         size = max(int(step[mine].max(initial=-1)) + 1, len(before[0]))
-        made = (np.bincount(step[mine], counts[mine], size) for counts in (checks, done))
-        sums = (new + np.append(old, np.zeros(size - len(old))) for new, old in zip(made, before[:2], strict=True))
-        return (*sums, before[2] and bool(np.all(checks[mine] <= 1)))
+        checked, decomposed = (
+            np.bincount(step[mine], counts[mine], size) + np.append(old, np.zeros(size - len(old)))
+            for counts, old in ((checks, before[0]), (done, before[1]))
+        )
+        return checked, decomposed, before[2] and bool(np.all(checks[mine] <= 1))
 
     return grown(trace, "checks", "checks a step", build)
 

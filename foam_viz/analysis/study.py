@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from foam_viz.analysis.fronts import Work
 from foam_viz.analysis.replay import Replay, Setting, Summary, fields_of
 from foam_viz.trace.numbers import number
 
@@ -70,7 +71,7 @@ class Study:
     truths: tuple[Truth, ...] = ()
     quantiles: tuple[float, ...] = ()
     color: str = "decompositions"
-    work: str = "decompositions"
+    work: Work = "decompositions"
 
     @property
     def replays(self) -> list[tuple[int, Replay]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foam_viz.trace import Trace
+from foam_viz.trace import Trace, TraceView
 from foam_viz.trace.counts import column as _column
 from foam_viz.trace.counts import covered, factor_count, starts
 
@@ -60,7 +60,7 @@ class Intervals:
         return 100 * self.decompositions / (self.factors * self.steps)
 
 
-def cumulative(trace: Trace, column: str) -> Cumulative | None:
+def cumulative(trace: Trace | TraceView, column: str) -> Cumulative | None:
     """The running total of a count (``checks``, ``decompositions``, ``reuses``, ``cap_refreshes``) over all factors.
 
     Returns:
@@ -83,12 +83,12 @@ def cumulative(trace: Trace, column: str) -> Cumulative | None:
     return Cumulative(at, total, single)
 
 
-def side_factors(trace: Trace, side: str) -> list[int]:
+def side_factors(trace: Trace | TraceView, side: str) -> list[int]:
     """Indices of the left or right factors of matrices (blocks of order 2)."""
     return [index for index, info in enumerate(trace.manifest.factors) if info.side == side]
 
 
-def intervals(trace: Trace, factors: Sequence[int] | None, bins: int) -> Intervals | None:
+def intervals(trace: Trace | TraceView, factors: Sequence[int] | None, bins: int) -> Intervals | None:
     """Checks and decompositions of some factors, by the intervals logged or by bins of single checks.
 
     Intervals that the log counted over stay as they are: nothing is known inside them. Single checks are gathered in

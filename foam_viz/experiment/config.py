@@ -213,7 +213,8 @@ class Experiment:
 
     def misfits(self) -> list[tuple[int | None, FieldError]]:
         """Return the settings that do not fit each other, each with the place of its lane, None for the task's own."""
-        found = [(None, error) for error in releases.task(self.task).review(self.task_settings)[1]]
+        found: list[tuple[int | None, FieldError]] = []
+        found += [(None, error) for error in releases.task(self.task).review(self.task_settings)[1]]
         for place, lane in enumerate(self.lanes):
             found += [(place, error) for error in lane.spec.review(lane.settings)[1]]
         return found

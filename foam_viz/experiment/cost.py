@@ -276,13 +276,14 @@ def _nearest(experiment: Experiment, limit: _Limit, place: int | None, field: Fi
 def _fields(experiment: Experiment) -> list[tuple[int | None, Field, Any]]:
     """Every setting of the task (at None) and of each lane (at its number) with its value."""
     spec = tasks.find(experiment.task)
-    of_task = [(None, field, experiment.task_settings[field.name]) for field in spec.fields]
-    of_lanes = [
+    found: list[tuple[int | None, Field, Any]] = []
+    found += [(None, field, experiment.task_settings[field.name]) for field in spec.fields]
+    found += [
         (place, field, lane.settings[field.name])
         for place, lane in enumerate(experiment.lanes)
         for field in lane.spec.all_fields
     ]
-    return of_task + of_lanes
+    return found
 
 
 def _settings(experiment: Experiment, place: int | None) -> Mapping[str, Any]:

@@ -59,7 +59,8 @@ def from_json(data: Any) -> Edit:
     """
     if not isinstance(data, Mapping) or not isinstance(data.get("setting"), str):
         raise FieldError("edit", str(data), "an object with step, lane, setting and value")
-    return Edit(data.get("step"), data.get("lane"), data["setting"], data.get("value"))
+    step: Any = data.get("step")
+    return Edit(step, data.get("lane"), data["setting"], data.get("value"))
 
 
 def read(text: str, name: str = "edit") -> Edit:

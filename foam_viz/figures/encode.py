@@ -29,7 +29,7 @@ def typed(values: np.ndarray, dtype: str = "f4") -> dict[str, str]:
             data = np.ascontiguousarray(np.clip(values, -_LARGEST, _LARGEST), dtype=dtype)
     else:
         data = np.ascontiguousarray(values, dtype=dtype)
-    spec = {"dtype": dtype, "bdata": base64.b64encode(data).decode("ascii")}
+    spec = {"dtype": dtype, "bdata": base64.b64encode(data.data).decode("ascii")}
     if data.ndim == 2:
         spec["shape"] = f"{data.shape[0]},{data.shape[1]}"
     return spec

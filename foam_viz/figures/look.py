@@ -42,10 +42,11 @@ class Names(Field):
         Raises:
             FieldError: It is no list of so many texts.
         """
-        texts = isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
-        named = texts and all(0 < len(name) <= LONGEST_NAME for name in value)
-        if named and 0 < len(kept := tuple(dict.fromkeys(value))) <= self.most:
-            return kept
+        if isinstance(value, list | tuple):
+            names = [name for name in value if isinstance(name, str) and 0 < len(name) <= LONGEST_NAME]
+            kept = tuple(dict.fromkeys(names))
+            if len(names) == len(value) and 0 < len(kept) <= self.most:
+                return kept
         raise FieldError(self.name, value, self.allowed())
 
     def parse(self, text: str) -> tuple[str, ...]:

@@ -105,7 +105,7 @@ def without_place(panels: Sequence[PanelSpec], lanes: Sequence[Lane]) -> str:
     """Which panels have no card and what each would need, in a sentence; empty where all have one."""
     lacking: dict[str, list[str]] = {}
     for spec in panels:
-        if not spec.has_place(lanes) and len(lanes) >= spec.least:
+        if spec.requires is not None and not spec.has_place(lanes) and len(lanes) >= spec.least:
             lacking.setdefault(spec.requires.words, []).append(spec.title)
     if not lacking:
         return ""

@@ -9,25 +9,28 @@ from foam_viz.figures.look import Look
 from foam_viz.trace import Trace, TraceView
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Lane:
     """One run on the page, at the moment when the lane was made: it is drawn while it grows.
 
+    It is made of a trace or of a view of one.
+
     Attributes:
-        trace: everything recorded of the run by then; made of a trace or a view of it.
+        trace: everything recorded of the run by then.
         label: the name the reader sees ("FOAM", "Shampoo f = 50").
         position: 0 to 5; fixes colour, dash and marker on every panel.
         whole: the run up to its newest step, where ``trace`` is an earlier moment of it: axes of time hold all of it.
     """
 
-    trace: Trace | TraceView
+    trace: TraceView
     label: str
     position: int
-    whole: TraceView | None = None
+    whole: TraceView
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "trace", self.trace.view())
-        object.__setattr__(self, "whole", self.whole or self.trace)
+    def __init__(self, trace: Trace | TraceView, label: str, position: int, whole: TraceView | None = None) -> None:
+        view = trace.view()
+        for name, value in (("trace", view), ("label", label), ("position", position), ("whole", whole or view)):
+            object.__setattr__(self, name, value)
 
     @property
     def newest(self) -> Lane:

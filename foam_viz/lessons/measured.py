@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from foam_viz.figures.scene import Band
 from foam_viz.lessons.lesson import MEASURES, Claim, Lesson, Measure, Place, Verdict
@@ -38,7 +39,7 @@ def results(lesson: Lesson) -> Results:
 
 def values(runs: Sequence[Mapping[str, float | None]], measure: Measure) -> list[float]:
     """Return one measure, a number a seed; a run that diverged has an infinite loss."""
-    return [math.inf if run[measure] is None else float(run[measure]) for run in runs]
+    return [math.inf if value is None else float(value) for value in (run[measure] for run in runs)]
 
 
 def verdict(left: Sequence[float], right: Sequence[float]) -> Verdict:
@@ -60,11 +61,9 @@ def sentence(lesson: Lesson, claim: Claim, found: Results) -> str:
     """Return the claim in words and numbers, as the measurement has it: true whatever the lesson says."""
     said, change = decide(claim, found)
     names = [_name(lesson, place) for place in (claim.left, claim.right)]
-    told = [
-        _mean(values(found[place], measure))
-        for place, measure in ((claim.left, claim.measure), (claim.right, claim.against or claim.measure))
-    ]
-    words, other = MEASURES[claim.measure], MEASURES[claim.against or claim.measure]
+    against: Measure = claim.against or claim.measure
+    told = [_mean(values(found[claim.left], claim.measure)), _mean(values(found[claim.right], against))]
+    words, other = MEASURES[claim.measure], MEASURES[against]
     pair = f"{names[0]}: {words} {told[0]}; {names[1]}: {'' if other == words else other + ' '}{told[1]}"
     size = f"{change:+.0%}, " if math.isfinite(change) else ""
     sign = "one sign" if said != "no difference seen" else "mixed signs: no difference seen"
@@ -97,7 +96,7 @@ def _mean(numbers: Sequence[float]) -> str:
 
 
 @lru_cache(maxsize=1)
-def _bands() -> dict[str, dict[str, dict[str, list[float]]]]:
+def _bands() -> dict[str, dict[str, dict[str, list[Any]]]]:
     return json.loads(BANDS.read_text()) if BANDS.exists() else {}
 
 

@@ -102,6 +102,11 @@ class Bank:
             return slice(rows[0], rows[-1] + 1)
         return torch.tensor(rows).to(self.statistics.device, non_blocking=True)
 
+    def bases(self, index: slice | Tensor) -> Tensor:
+        """Q of some rows, (N, n, n), while the bank keeps it."""
+        assert self.basis is not None  # whoever judges or rebuilds had it kept
+        return self.basis[index]
+
     def spectrum(self, rows: Sequence[int]) -> Tensor:
         """D of some rows, (N, n), before any floor."""
         return self.eigenvalues[self.at(rows)]
@@ -190,7 +195,7 @@ class Bank:
         values = [check.traces(self.statistics[chosen])]
         rotated = None
         if kind is not None and self.can_judge(rows[0], policy):
-            rotated = check.rotate(self.statistics[chosen], self.basis[chosen], self._correction(rows))
+            rotated = check.rotate(self.statistics[chosen], self.bases(chosen), self._correction(rows))
             in_force = (self.eigenvalues[chosen], self._damping[chosen]) if kind == "proxy" else None
             values += check.measure(rotated, in_force, self.root, self.floor)
         kept = rotated if observed or policy.refreshes_eigenvalues else None
@@ -263,13 +268,14 @@ class Bank:
         for row in rows:
             self.factors[row].keeps_basis = keep
         if keep:
+            assert self.basis is not None  # made by measure, which kept it
             self.basis[self.at(rows)] = basis
         elif not any(factor.keeps_basis for factor in self.factors):
             self.basis = None
 
     def _rebuild(self, rows: list[int]) -> None:
         chosen = self.at(rows)
-        self._write_roots(rows, self.basis[chosen], self.eigenvalues[chosen], self._damping[chosen])
+        self._write_roots(rows, self.bases(chosen), self.eigenvalues[chosen], self._damping[chosen])
 
     def _write_roots(self, rows: list[int], basis: Tensor, eigenvalues: Tensor, epsilon: Tensor) -> None:
         """X of some rows, into its place where rows lie next to each other: one copy fewer."""

@@ -43,6 +43,7 @@ class BasisBank(Bank):
     """
 
     _STACKS: ClassVar[tuple[str, ...]] = ("statistics", "basis")
+    basis: Tensor  # always kept
 
     def _allocate_roots(self) -> None:
         self.basis = self._identities()

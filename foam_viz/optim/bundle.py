@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -14,6 +14,8 @@ from foam_viz.optim.gram import stripes
 
 if TYPE_CHECKING:
     from foam_viz.optim.bank import Bank
+
+SegmentT = TypeVar("SegmentT", bound="Segment")
 
 
 @dataclass(slots=True, eq=False)
@@ -43,6 +45,7 @@ class Block:
             ValueError: The gradient is sparse.
         """
         gradient = self.parameter.grad
+        assert gradient is not None  # a block without one is in no segment
         if gradient.layout != torch.strided:
             raise ValueError(f"the gradient of parameter {self.parameter_index} is {gradient.layout}: must be dense")
         if gradient.shape != self.matrix_shape:
@@ -52,7 +55,7 @@ class Block:
         return gradient if gradient.dtype == dtype else gradient.to(dtype)
 
 
-class Bundle:
+class Bundle(Generic[SegmentT]):
     """Blocks of one shape, dtype and device of a parameter group, as stacks in which rows are blocks.
 
     Attributes:
@@ -77,7 +80,7 @@ class Bundle:
         self.momentum = torch.zeros(len(blocks), *shape, dtype=dtype, device=device)
         self.second_moment = torch.zeros_like(self.momentum) if second_moment else None
 
-    def segments(self) -> list[Segment]:
+    def segments(self) -> list[SegmentT]:
         """The blocks that have a gradient now, as the longest runs of rows that can be treated alike."""
         alike: list[tuple[int, bool] | None] = [
             None if block.parameter.grad is None else (block.steps, self._is_preconditioned(row))
@@ -86,13 +89,14 @@ class Bundle:
         found, start = [], 0
         for stop in range(1, len(alike) + 1):
             if stop == len(alike) or alike[stop] != alike[start]:
-                if alike[start] is not None:
-                    found.append(self._segment(start, stop, alike[start][1]))
+                kind = alike[start]
+                if kind is not None:
+                    found.append(self._segment(start, stop, kind[1]))
                 start = stop
         return found
 
-    def _segment(self, start: int, stop: int, preconditioned: bool) -> Segment:
-        return Segment(self, start, stop, preconditioned)
+    def _segment(self, start: int, stop: int, preconditioned: bool) -> SegmentT:
+        return cast(SegmentT, Segment(self, start, stop, preconditioned))  # a bundle of others overrides it
 
     def _is_preconditioned(self, row: int) -> bool:
         # A block whose factors partly failed uses those that it has; the others are the identity.

@@ -33,6 +33,7 @@ def edit(optimizer: torch.optim.Optimizer, values: Mapping[str, Any]) -> None:
     for group in optimizer.param_groups:
         policy = group.get("refresh")
         known = {field.name for field in fields(policy)} if policy is not None else set()
-        if of_policy := {name: value for name, value in values.items() if name in known}:
+        of_policy = {name: value for name, value in values.items() if name in known}
+        if policy is not None and of_policy:
             group["refresh"] = replace(policy, **of_policy)
         group.update({name: value for name, value in values.items() if name in group and name not in known})

@@ -130,10 +130,11 @@ class Field:
             if isinstance(value, str) and value in self.choices:
                 return value
         elif isinstance(value, Real) and not isinstance(value, bool) and self._contains(value):
+            number: Any = value  # a Real of numpy too; the abstract class has no order and no int()
             if self.kind == "real":
-                return float(value)
-            if isinstance(value, Integral) or float(value).is_integer():
-                return int(value)
+                return float(number)
+            if isinstance(value, Integral) or float(number).is_integer():
+                return int(number)
         raise self._refusal(value)
 
     def _refusal(self, value: object) -> FieldError:
@@ -141,13 +142,14 @@ class Field:
         remedy = f"for example {self.format(self.default)}, the default" if number else ""
         return FieldError(self.name, value, self.allowed(), remedy)
 
-    def _contains(self, value: Real) -> bool:
+    def _contains(self, value: Any) -> bool:
         if not isinstance(value, Integral) and not math.isfinite(value):
             return False
         low, high = self._limits
-        if low is not None and (value < low or (self.low_open and value == low)):
+        number: Any = value
+        if low is not None and (number < low or (self.low_open and number == low)):
             return False
-        return not (high is not None and (value > high or (self.high_open and value == high)))
+        return not (high is not None and (number > high or (self.high_open and number == high)))
 
     def parse(self, text: str) -> Any:
         """Reads the value from text, as a link or a command line carries it.

@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic
 
 import torch
 from torch import Tensor
 
 from foam_viz.optim.bank import Bank, Factor
 from foam_viz.optim.blocks import cut, matrix_shape
-from foam_viz.optim.bundle import SMALL, Block, Bundle, Scratch, Segment, contract
+from foam_viz.optim.bundle import SMALL, Block, Bundle, Scratch, Segment, SegmentT, contract
 from foam_viz.optim.gram import accumulate, on_host
 from foam_viz.optim.moments import advance, advance_to_units, can_fuse
 
 
-class Cohort:
+class Cohort(Generic[SegmentT]):
     """Segments of one step count, kind, dtype and device: what is elementwise is one call for all of them.
 
     Attributes:
@@ -30,7 +30,7 @@ class Cohort:
         lengths: || m / (sqrt(v) + eps) ||_F of each block, (N,); ``None`` where this step did not measure them yet.
     """
 
-    def __init__(self, segments: list[Segment]) -> None:
+    def __init__(self, segments: list[SegmentT]) -> None:
         self.segments = segments
         self.blocks = [block for segment in segments for block in segment.blocks]
         self.momenta = [view for segment in segments for view in segment.momentum.unbind(0)]
@@ -58,7 +58,7 @@ class Cohort:
         """t of every block."""
         return self.blocks[0].steps
 
-    def by_segment(self, tensors: list[Tensor]) -> Iterator[tuple[Segment, list[Tensor]]]:
+    def by_segment(self, tensors: list[Tensor]) -> Iterator[tuple[SegmentT, list[Tensor]]]:
         """Each segment with what belongs to its blocks, gradients or parameters, out of that of all blocks in order."""
         first = 0
         for segment in self.segments:
@@ -95,7 +95,7 @@ class Cohort:
         return list(self.lengths.split([len(segment.blocks) for segment in self.segments]))
 
     @contextmanager
-    def updating(self, decay: float) -> Iterator[Iterator[tuple[Segment, list[Tensor]]]]:
+    def updating(self, decay: float) -> Iterator[Iterator[tuple[SegmentT, list[Tensor]]]]:
         """W <- decay W, then each segment with its blocks of W, to which changes are added in place.
 
         A parameter that is cut is seen as a matrix, which is a copy for one in another memory format: written back at
@@ -119,7 +119,7 @@ class Cohort:
                 owner.parameter.copy_(matrices[index].view(owner.parameter.shape))
 
 
-class GroupState:
+class GroupState(Generic[SegmentT]):
     """The state that belongs to one parameter group of ``Shampoo``; other optimizers override what differs.
 
     Structure (blocks, roots, whether there is a second moment) is fixed when the group is added; lr, betas, weight
@@ -134,8 +134,8 @@ class GroupState:
     def __init__(self, group: Mapping[str, Any], first_parameter: int, first_position: int) -> None:
         self.factors: list[Factor] = []
         self.banks: list[Bank] = []
-        self.bundles: list[Bundle] = []
-        self._plan: list[Cohort] = []
+        self.bundles: list[Bundle[SegmentT]] = []
+        self._plan: list[Cohort[SegmentT]] = []
         self._pattern: list[bool] | None = None
         self._parameters: list[Tensor] = list(group["params"])
         self._build(group, first_parameter, first_position)
@@ -176,7 +176,7 @@ class GroupState:
             adaptive = self._has_second_moment(preconditioned, group)
             self.bundles.append(self._bundle_type(shape, blocks, place, adaptive, dtype, device))
 
-    _bundle_type: ClassVar[type[Bundle]] = Bundle
+    _bundle_type: ClassVar[type[Bundle[Any]]] = Bundle
 
     def _new_bank(self, size: int, root: int, group: Mapping[str, Any]) -> Bank:
         return Bank(size, root, group["eigenvalues"])
@@ -240,11 +240,11 @@ class GroupState:
         # The plan holds views, which a copy or a pickle would tear from their stacks.
         return {**self.__dict__, "_plan": [], "_pattern": None}
 
-    def _cohorts(self) -> list[Cohort]:
+    def _cohorts(self) -> list[Cohort[SegmentT]]:
         # Step counts grow together, so a plan holds as long as the same parameters have gradients.
         pattern = [parameter.grad is not None for parameter in self._parameters]
         if pattern != self._pattern:
-            alike: dict[tuple[Any, ...], list[Segment]] = {}
+            alike: dict[tuple[Any, ...], list[SegmentT]] = {}
             for bundle in self.bundles:
                 for segment in bundle.segments():
                     adaptive = segment.second_moment is not None
@@ -322,7 +322,7 @@ class GroupState:
                 if group["grafting"] is None:
                     return before, before
                 unit = momentum
-                if group["grafting"] == "adam":
+                if group["grafting"] == "adam" and segment.second_moment is not None:
                     beta = _grafting_beta(group)
                     corrected = segment.second_moment[row : row + 1] / (1 - beta**block.steps if beta < 1 else 1.0)
                     unit = momentum / (corrected.sqrt() + group["grafting_epsilon"])

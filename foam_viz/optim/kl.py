@@ -134,7 +134,7 @@ class KLSegment(RotatedSegment):
 
     def __init__(self, bundle: Bundle, start: int, stop: int, preconditioned: bool) -> None:
         super().__init__(bundle, start, stop, preconditioned)
-        self.sides = [bank.running[rows] for bank, rows in filter(None, self._places)]
+        self.sides = [bank.running[rows] for bank, rows in filter(None, self._places) if isinstance(bank, KLBank)]
 
     def inverse_roots(self) -> list[Tensor]:
         """l^(-1/2) and r^(-1/2), bounded, (N, m) and (N, n)."""
@@ -149,7 +149,7 @@ class KLSegment(RotatedSegment):
         return by_left, by_right, by_right if left is None else left.mT @ by_right
 
 
-class KLBundle(RotatedBundle):
+class KLBundle(RotatedBundle[RotatedSegment]):
     """A bundle whose segments know the eigenvalues of their factors."""
 
     def _segment(self, start: int, stop: int, preconditioned: bool) -> RotatedSegment:
@@ -161,7 +161,7 @@ class KLGroup(SoapGroup):
     """The state of a parameter group of ``KLShampoo`` or ``KLSOAP``."""
 
     _bank_type: ClassVar[type[Bank]] = KLBank
-    _bundle_type: ClassVar[type[Bundle]] = KLBundle
+    _bundle_type: ClassVar[type[Bundle[Any]]] = KLBundle
 
     def _layout(self, parameter: Tensor, group: Mapping[str, Any]) -> tuple[tuple[int, ...], list[Any], bool]:
         whole = tuple(parameter.shape)

@@ -54,7 +54,7 @@ def eigh_robust(matrices: Tensor, epsilon: float | Sequence[float], *, shift: bo
     values, basis = torch.zeros_like(matrices[..., 0]), torch.zeros_like(matrices)
     outcomes: list[Outcome] = []
     for i, matrix in enumerate(matrices):
-        jitter = epsilon if isinstance(epsilon, float) else epsilon[i]
+        jitter = epsilon if isinstance(epsilon, int | float) else epsilon[i]
         one, outcome = _eigh_escalating(matrix, jitter)
         if one is not None:
             found = lifted(one[0]) if shift else one[0]

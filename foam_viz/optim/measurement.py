@@ -86,7 +86,7 @@ class Measurement:
             alpha=tuple(f.alpha for f in factors) if proxy else nothing,
             residual=tuple(f.residual for f in factors) if residual else nothing,
             decisions=decisions,
-            basis=bank.basis[bank.at(self.rows)],
+            basis=bank.bases(bank.at(self.rows)),
             eigenvalues=bank.spectrum(self.rows),
             epsilon=tuple(f.epsilon for f in factors),
             floor=bank.floor,

@@ -114,15 +114,15 @@ class EquilibratedMuon(torch.optim.Muon):
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    self._move(parameter, group)
+                    self._move(parameter, parameter.grad, group)
 
-    def _move(self, parameter: torch.Tensor, group: Mapping[str, Any]) -> None:
+    def _move(self, parameter: torch.Tensor, gradient: torch.Tensor, group: Mapping[str, Any]) -> None:
         state = self.state[parameter]
         if "momentum_buffer" not in state:
-            state["momentum_buffer"] = torch.zeros_like(parameter.grad)
-        mean = state["momentum_buffer"].lerp_(parameter.grad, 1 - group["momentum"])
+            state["momentum_buffer"] = torch.zeros_like(gradient)
+        mean = state["momentum_buffer"].lerp_(gradient, 1 - group["momentum"])
         # The rule adds its epsilon to G + mu B with the sum B; torch's buffer is the mean (1 - mu) B.
-        matrix = parameter.grad.lerp(mean, group["momentum"]) / (1 - group["momentum"])
+        matrix = gradient.lerp(mean, group["momentum"]) / (1 - group["momentum"])
         parameter.mul_(1 - group["lr"] * group["weight_decay"])
         step = orthogonalize(equilibrated(matrix, group["equilibrate"]), group["ns_coefficients"], group["ns_steps"])
         parameter.add_(step, alpha=-group["lr"] * 0.2 * max(parameter.shape) ** 0.5)

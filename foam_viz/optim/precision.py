@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 
@@ -16,12 +17,13 @@ def full_precision() -> Iterator[None]:
     below what such products resolve, so statistics, rotations and inverse roots are never computed in it. The
     settings are global to the process: products that other threads start meanwhile may be exact too.
     """
+    backends: Any = torch.backends  # its types know neither the products of mkldnn nor the setting of all
     with ExitStack() as stack:
-        for matmul in (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul):
+        for matmul in (backends.cuda.matmul, backends.mkldnn.matmul):
             allowed = matmul.fp32_precision
             if allowed not in ("none", "ieee"):
                 # "none" inherits the setting of all backends; writing the inherited value would pin it.
-                inherited = torch.backends.fp32_precision == allowed
+                inherited = backends.fp32_precision == allowed
                 stack.callback(setattr, matmul, "fp32_precision", "none" if inherited else allowed)
                 matmul.fp32_precision = "ieee"
         for kind in ("cuda", "cpu", "mps"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -24,7 +24,7 @@ class RotatedSegment(Segment):
     def _views(self) -> list[Tensor | None]:
         if not self.preconditioned:
             return [None] * len(self._places)
-        return [None if place is None else place[0].basis[place[1]] for place in self._places]
+        return [None if place is None else place[0].bases(place[1]) for place in self._places]
 
     def rotate(self, gradients: list[Tensor], scratch: Scratch) -> Tensor:
         """Q_1^T ... G contracted along every dimension, (N, *shape), in the scratch, new, or the gradient itself."""
@@ -36,11 +36,12 @@ class RotatedSegment(Segment):
 
     def advance(self, rotated: Tensor, beta1: float, beta2: float, epsilon: float, scratch: Scratch) -> Tensor:
         """Advances both moments by the rotated gradient; returns m / (sqrt(v) + eps), in the scratch or new."""
+        second_moments = [] if self.second_moment is None else [self.second_moment]
         if can_fuse(self.second_moment, beta2):
             unit = scratch.zeros(rotated.shape)
-            advance_to_units([unit], [self.momentum], [self.second_moment], [rotated], beta1, beta2, epsilon)
+            advance_to_units([unit], [self.momentum], second_moments, [rotated], beta1, beta2, epsilon)
             return unit
-        advance([self.momentum], [self.second_moment], [rotated], beta1, beta2)
+        advance([self.momentum], second_moments, [rotated], beta1, beta2)
         return self.unit(epsilon, scratch)
 
     def rotate_back(self, stack: Tensor, scratch: Scratch) -> Tensor:
@@ -48,15 +49,18 @@ class RotatedSegment(Segment):
         return contract(stack, [None if basis is None else basis.mT for basis in self.matrices], scratch)
 
 
-class RotatedBundle(Bundle):
+RotatedSegmentT = TypeVar("RotatedSegmentT", bound=RotatedSegment)
+
+
+class RotatedBundle(Bundle[RotatedSegmentT]):
     """A bundle whose momentum and second moment are kept in the bases of its factors.
 
     m is linear in the gradients, so it is rotated when a basis turns and never in between: the same numbers, up to
     rounding, as m kept in the coordinates of the parameter and rotated there and back at every step.
     """
 
-    def _segment(self, start: int, stop: int, preconditioned: bool) -> RotatedSegment:
-        return RotatedSegment(self, start, stop, preconditioned)
+    def _segment(self, start: int, stop: int, preconditioned: bool) -> RotatedSegmentT:
+        return cast(RotatedSegmentT, RotatedSegment(self, start, stop, preconditioned))  # others override it
 
     def follow(self, bank: BasisBank, turn: Turn) -> None:
         """Rotates m into the new bases and permutes v to their order; v is not rotated.
@@ -82,7 +86,7 @@ class RotatedBundle(Bundle):
                 self.second_moment[target] = moved.view(rows.shape).movedim(1, dim + 1)
 
 
-class RotatedGroup(GroupState):
+class RotatedGroup(GroupState[RotatedSegmentT]):
     """A parameter group of an optimizer that is Adam in the eigenbasis.
 
     What the algorithms do differently is told by class attributes: how many gradients of a block move nothing, whether
@@ -91,7 +95,8 @@ class RotatedGroup(GroupState):
     """
 
     _bank_type: ClassVar[type[BasisBank]] = BasisBank
-    _bundle_type: ClassVar[type[Bundle]] = RotatedBundle
+    _bundle_type: ClassVar[type[Bundle[Any]]] = RotatedBundle
+    bundles: list[RotatedBundle[RotatedSegmentT]]
     _idle_gradients: ClassVar[int] = 0
     _corrects_eps: ClassVar[bool] = True
     _decays_last: ClassVar[bool] = False
@@ -113,6 +118,7 @@ class RotatedGroup(GroupState):
 
     def after_check(self, bank: Bank, first: bool) -> None:
         """Lets the moments follow the bases that turned."""
+        assert isinstance(bank, BasisBank)  # the only kind that this group makes
         for turn in bank.drain_turns():
             for bundle in self.bundles:
                 bundle.follow(bank, turn)
@@ -158,7 +164,7 @@ class RotatedGroup(GroupState):
                     add(parameters, change, scale * decay if self._decays_last else scale)
 
     def _move(
-        self, segment: RotatedSegment, gradients: list[Tensor], group: Mapping[str, Any], scratch: Scratch
+        self, segment: RotatedSegmentT, gradients: list[Tensor], group: Mapping[str, Any], scratch: Scratch
     ) -> Tensor | None:
         """The direction of a segment by a rule of its own, (N, *shape), to be multiplied by -lr; None means Adam's."""
         return None

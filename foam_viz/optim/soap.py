@@ -15,7 +15,7 @@ from foam_viz.optim.factored import FactoredOptimizer
 from foam_viz.optim.fields import Field, FieldError, require
 from foam_viz.optim.group import is_preconditioned
 from foam_viz.optim.refresh import EveryCheck, Policy
-from foam_viz.optim.rotated import RotatedGroup
+from foam_viz.optim.rotated import RotatedGroup, RotatedSegment
 
 
 class SOAP(FactoredOptimizer):
@@ -93,7 +93,7 @@ class SOAP(FactoredOptimizer):
         return SoapGroup(group, first_parameter, first_position)
 
 
-class SoapGroup(RotatedGroup):
+class SoapGroup(RotatedGroup[RotatedSegment]):
     """The state of a parameter group of ``SOAP``."""
 
     _bank_type: ClassVar[type[Bank]] = SoapBank

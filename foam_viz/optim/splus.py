@@ -52,6 +52,7 @@ class SPlus(FactoredOptimizer):
     """
 
     _moves_before_check: ClassVar[bool] = True
+    _states: list[SPlusGroup]
 
     def __init__(
         self,
@@ -102,7 +103,7 @@ class SPlusSegment(RotatedSegment):
         self.means = list(bundle.mean[start:stop].unbind(0))
 
 
-class SPlusBundle(RotatedBundle):
+class SPlusBundle(RotatedBundle[SPlusSegment]):
     """A bundle that keeps the running mean of its weights.
 
     Attributes:
@@ -126,10 +127,11 @@ class SPlusBundle(RotatedBundle):
         self.mean.copy_(state["mean"])
 
 
-class SPlusGroup(RotatedGroup):
+class SPlusGroup(RotatedGroup[SPlusSegment]):
     """The state of a parameter group of ``SPlus``."""
 
-    _bundle_type: ClassVar[type[Bundle]] = SPlusBundle
+    _bundle_type: ClassVar[type[Bundle[Any]]] = SPlusBundle
+    bundles: list[SPlusBundle]
 
     def _layout(self, parameter: Tensor, group: Mapping[str, Any]) -> tuple[tuple[int, ...], list[Any], bool]:
         shape = tuple(parameter.shape)

@@ -95,13 +95,14 @@ class Recorder:
         proxy, condition, alpha = list(seen.proxy), list(seen.relative_condition), list(seen.alpha)
         residual = list(seen.residual)
         last = [self.last_decomposition.get(position) for position in seen.positions]
-        if seen.basis_before is not None and (None in proxy or None in residual):
+        basis, eigenvalues = seen.basis_before, seen.eigenvalues_before
+        if basis is not None and eigenvalues is not None and (None in proxy or None in residual):
             rotated = seen.rotated
             if rotated is None:
-                rotated = linalg.rotate(seen.basis_before, seen.current)
+                rotated = linalg.rotate(basis, seen.current)
             if None in proxy:
                 epsilon = torch.tensor(seen.epsilon_before, dtype=rotated.dtype, device=rotated.device)
-                measured = linalg.proxy(rotated, seen.eigenvalues_before, epsilon, seen.root, seen.floor)
+                measured = linalg.proxy(rotated, eigenvalues, epsilon, seen.root, seen.floor)
                 proxy, condition, alpha = (part.tolist() for part in measured)
             if None in residual:
                 residual = linalg.diagonalization_residual(rotated).tolist()
@@ -132,16 +133,16 @@ class Recorder:
             if seen.decisions[i].decompose:
                 self.last_decomposition[position] = seen.step
 
-    def _check_snapshots(self, seen: CheckObservation, last: Sequence[int]) -> None:
+    def _check_snapshots(self, seen: CheckObservation, last: Sequence[int | None]) -> None:
         """Snapshots at a check show the basis in force before its decision, so that the peak of staleness is seen."""
         rows = list(range(len(seen.positions)))
-        if seen.basis_before is None:  # the first decomposition opens the record of every factor
+        basis, eigenvalues, epsilon = seen.basis_before, seen.eigenvalues_before, seen.epsilon_before
+        if basis is None or eigenvalues is None:  # the first decomposition opens the record of every factor
             rows = [i for i in rows if seen.decisions[i].decompose]
-            before = seen.basis, seen.eigenvalues, seen.epsilon, [seen.step] * len(seen.positions)
+            basis, eigenvalues, epsilon = seen.basis, seen.eigenvalues, seen.epsilon
+            last = [seen.step] * len(seen.positions)
         else:
             rows = [i for i in rows if self._wants_snapshot(seen.step, seen.positions[i])]
-            before = seen.basis_before, seen.eigenvalues_before, seen.epsilon_before, last
-        basis, eigenvalues, epsilon, last_decomposition = before
         if rows:
             self._snapshot(
                 seen.step,
@@ -151,7 +152,7 @@ class Recorder:
                 basis=basis[rows],
                 eigenvalues=eigenvalues[rows],
                 epsilon=[epsilon[i] for i in rows],
-                last_decomposition=[last_decomposition[i] for i in rows],
+                last_decomposition=[last[i] for i in rows],
                 floor=seen.floor,
             )
 
@@ -182,13 +183,14 @@ class Recorder:
                 and bank.factors[i].last_check_step != step
                 and self._wants_snapshot(step, position)
             ]
-            if wanted:
+            basis = bank.basis
+            if wanted and basis is not None:
                 self._snapshot(
                     step,
                     [bank.positions[i] for i in wanted],
                     bank.root,
                     current=bank.current(wanted),
-                    basis=bank.basis[wanted],
+                    basis=basis[wanted],
                     eigenvalues=bank.spectrum(wanted),
                     epsilon=[bank.epsilon[i] for i in wanted],
                     last_decomposition=[bank.factors[i].last_decomposition_step for i in wanted],
@@ -205,7 +207,7 @@ class Recorder:
         basis: Tensor,
         eigenvalues: Tensor,
         epsilon: Sequence[float],
-        last_decomposition: Sequence[int],
+        last_decomposition: Sequence[int | None],
         floor: float | None,
     ) -> None:
         """One row a factor: (N, n, n) current factors against the (N, n, n) basis in force.
@@ -234,7 +236,7 @@ class Recorder:
                 {
                     "step": step,
                     "factor": position,
-                    "last_decomposition_step": int(last_decomposition[i]),
+                    "last_decomposition_step": last_decomposition[i],
                     "epsilon": _measured(float(epsilon[i])),
                     "eigenvalues": spectra[i],
                     "basis_eigenvalues": old_spectra[i],
@@ -247,7 +249,8 @@ class Recorder:
         """One row for each array that changed since its last row."""
         for name, array in arrays.items():
             values = np.ascontiguousarray(array, np.float32)
-            if not np.array_equal(values, self._pictured.get(name), equal_nan=True):
+            known = self._pictured.get(name)
+            if known is None or not np.array_equal(values, known, equal_nan=True):
                 self._pictured[name] = values
                 self.pictures.add({"step": step, "array": name, "shape": values.shape, "values": values.ravel()})
 

@@ -10,10 +10,11 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -126,8 +127,9 @@ class Sample:
 
     def current(self) -> np.ndarray:
         """A, (n, n), in the dtype of ``values``: L / (1 - beta2^t), divided as the optimizer divides it."""
-        corrected = self.beta is not None and self.beta < 1 and self.steps
-        return self.values / self.values.dtype.type(1 - self.beta**self.steps) if corrected else self.values
+        if self.beta is None or not self.beta < 1 or not self.steps:
+            return self.values
+        return self.values / self.values.dtype.type(1 - self.beta**self.steps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +168,7 @@ class StreamFile:
     def __init__(self, directory: Path, byte_cap: int, after: int | None = None, every: int = 1) -> None:
         self._folder = directory / STREAM_FOLDER
         self._cap = byte_cap
-        self._pending: list[dict[str, object]] = []
+        self._pending: list[dict[str, Any]] = []
         self._pending_bytes = self.bytes = self._next = 0
         self.spacing = Spacing(every)
         self.full = False
@@ -311,7 +313,7 @@ def _in_stream(name: str) -> bool:
     return bool(_NAME.fullmatch(name.split("/")[-1])) and len(folders) <= 2 and folders[-1:] == [STREAM_FOLDER]
 
 
-def _assemble(parts: Iterable[tuple[str, object]]) -> Record:
+def _assemble(parts: Iterable[tuple[str, Callable[[], bytes]]]) -> Record:
     samples, notes, spacing = [], [], Spacing()
     for name, load in parts:
         try:
@@ -328,7 +330,7 @@ def _assemble(parts: Iterable[tuple[str, object]]) -> Record:
     return Record(tuple(samples), tuple(notes), spacing)
 
 
-def _pack(sample: Sample) -> dict[str, object]:
+def _pack(sample: Sample) -> dict[str, Any]:
     """A row: a factor is symmetric, so only its lower triangle, which ``eigh`` reads, is stored.
 
     A sum of products may differ from its mirror image in the last bit. For a replay that gives every bit back, such a
@@ -363,7 +365,7 @@ def _mirror(matrix: np.ndarray) -> bytes | None:
     return zlib.compress(differ.tobytes(), 1) if differ.any() else None
 
 
-def _unpack(row: dict[str, object]) -> Sample:
+def _unpack(row: dict[str, Any]) -> Sample:
     shape = tuple(row["shape"])
     if row["dtype"] not in (None, "<f4", "<f8"):  # none: a stream of the first release, which keeps A in float32
         raise ValueError(f"numbers of type {row['dtype']!r}: must be <f4 or <f8")
@@ -402,7 +404,7 @@ def _lower(size: int, diagonal: int) -> tuple[np.ndarray, np.ndarray]:
     return np.tril_indices(size, diagonal)
 
 
-def _row_bytes(row: dict[str, object]) -> int:
+def _row_bytes(row: dict[str, Any]) -> int:
     return len(row["values"]) + len(row["mirror"] or b"")
 
 
@@ -417,8 +419,8 @@ def _spacing(schema: pa.Schema) -> Spacing | None:
         ValueError: What it tells is no spacing.
     """
     told = schema.metadata or {}
-    found = [told.get(name.encode()) for name in _SPACING]
-    if None in found:
+    found = [told[name] for name in map(str.encode, _SPACING) if name in told]
+    if len(found) < len(_SPACING):
         return None
     if not all(text.isdigit() and len(text) < 16 for text in found) or not int(found[0]) or not int(found[1]):
         raise ValueError(f"spacing {[text.decode(errors='replace') for text in found]}: must be whole numbers")

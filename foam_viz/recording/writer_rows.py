@@ -106,7 +106,8 @@ def number(name: str, value: Any) -> Any:
     Raises:
         TypeError: It is not a single real number, or not a whole one where the column needs that.
     """
-    if type(value) is float and name not in _WHOLE:
+    kind = type(value)
+    if kind is float and name not in _WHOLE:
         return value
     if is_tensor(value):
         if value.numel() != 1:

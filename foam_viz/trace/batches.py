@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -94,7 +95,7 @@ def conform(table: str, data: pa.RecordBatch | pa.Table) -> pa.Table:
     return fitted
 
 
-def _array(table: str, column: Column, values: object) -> pa.Array:
+def _array(table: str, column: Column, values: Any) -> pa.Array:
     try:
         if isinstance(values, pa.ChunkedArray):
             values = values.combine_chunks()
@@ -120,13 +121,13 @@ def _encode(decisions: list[str | None]) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(indices, pa.array(DECISIONS))
 
 
-def _lists(values: object, data_type: pa.ListType) -> pa.Array:
+def _lists(values: Any, data_type: pa.ListType) -> pa.Array:
+    if isinstance(values, pa.Array):
+        return values.cast(data_type)
     if isinstance(values, np.ndarray) and values.ndim == 2:
         rows, width = values.shape
         offsets = np.arange(rows + 1, dtype=np.int32) * width
         return pa.ListArray.from_arrays(offsets, pa.array(values.reshape(-1)).cast(data_type.value_type, safe=False))
-    if isinstance(values, pa.Array):
-        return values.cast(data_type)
     # numpy narrows doubles to float32 by rounding, where Arrow's safe cast would refuse.
     return pa.array([None if row is None else np.asarray(row, np.float32) for row in values], data_type)
 

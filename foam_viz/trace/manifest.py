@@ -11,6 +11,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from typing import Any
 
 from foam_viz.trace.disk import strict_json
 from foam_viz.trace.factor_names import FactorName, factor_names
@@ -33,9 +34,7 @@ class ManifestError(ValueError):
         self.key, self.reason, self.remedy = key, reason, remedy
 
 
-def _described(
-    meaning: str, *, least: int | None = None, most: int = LARGEST_COUNT, **options: typing.Any
-) -> typing.Any:
+def _described(meaning: str, *, least: int | None = None, most: int = LARGEST_COUNT, **options: Any) -> Any:
     """A dataclass field with the line that the documentation prints for it, and the range of a whole number."""
     limits = {} if least is None else {"range": (least, most)}
     return field(metadata={"meaning": meaning, **limits}, **options)
@@ -70,11 +69,11 @@ class Manifest:
     created: str = _described("Start of the run, ISO 8601 with a zone; empty when unknown.", default="")
     task: str = _described("Task trained; empty when unknown.", default="")
     optimizer: str = _described("Optimizer; empty when unknown.", default="")
-    config: Mapping[str, object] = _described("Complete configuration of the run.", default_factory=dict, hash=False)
+    config: Mapping[str, Any] = _described("Complete configuration of the run.", default_factory=dict, hash=False)
     factors: tuple[FactorInfo, ...] = _described("The factors that the tables number.", default=())
     device: str = _described("Device trained on; empty when unknown.", default="")
-    hardware: Mapping[str, object] = _described("The machine.", default_factory=dict, hash=False)
-    software: Mapping[str, object] = _described("Versions of software.", default_factory=dict, hash=False)
+    hardware: Mapping[str, Any] = _described("The machine.", default_factory=dict, hash=False)
+    software: Mapping[str, Any] = _described("Versions of software.", default_factory=dict, hash=False)
     picture: str = _described("Kind of the pictures of what the model does; empty for none.", default="")
     loss_floor: float | None = _described(
         "Expected loss of the best predictor there is, where it is known.", default=None
@@ -83,7 +82,7 @@ class Manifest:
     notes: tuple[str, ...] = _described(
         "What a reader of the trace must know: rows dropped, units assumed.", default=()
     )
-    source_columns: tuple[Mapping[str, object], ...] = _described(
+    source_columns: tuple[Mapping[str, Any], ...] = _described(
         "How a reader of foreign logs took each column of the source: objects with `source`, `target` (column of "
         "steps, empty when left out), `unit`, `scale`, `guessed` (true or false) and `samples` (up to three values as "
         "text).",
@@ -95,7 +94,7 @@ class Manifest:
         "Step at which the loss became NaN or inf, else null.", least=0, most=LARGEST_STEP, default=None
     )
     shared_machine: bool = _described("True when other runs trained meanwhile: seconds do not compare.", default=False)
-    recorder: Mapping[str, object] = _described("Recording schedule, in steps.", default_factory=dict, hash=False)
+    recorder: Mapping[str, Any] = _described("Recording schedule, in steps.", default_factory=dict, hash=False)
     extra: Mapping[str, object] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -144,7 +143,7 @@ def from_json(document: object) -> Manifest:
     if not isinstance(document, Mapping):
         raise ManifestError("", f"must be a JSON object, not {_json_word(document)}")
     version = document.get("schema_version")
-    if not _fits(version, int) or version < 1:
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise ManifestError("schema_version", f"must be a whole number from 1, not {version!r}")
     if version > SCHEMA_VERSION:
         reason = f"{version} is later than {SCHEMA_VERSION}, the latest that this program reads"
@@ -179,7 +178,7 @@ def _dump(record: Manifest | FactorInfo) -> dict[str, object]:
     return {**known, **{key: value for key, value in record.extra.items() if key not in known}}
 
 
-def _load(record_type: type, document: object, where: str) -> typing.Any:
+def _load(record_type: type, document: object, where: str) -> Any:
     if not isinstance(document, Mapping):
         raise ManifestError(where, f"must be an object, not {_json_word(document)}")
     hints = typing.get_type_hints(record_type)
@@ -202,7 +201,7 @@ def _load(record_type: type, document: object, where: str) -> typing.Any:
     return record_type(**arguments, extra=extra)
 
 
-def _fits(value: object, hint: typing.Any) -> bool:
+def _fits(value: object, hint: Any) -> bool:
     """Say whether a JSON value may stand for a field of type ``hint``; a boolean is not a number."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):

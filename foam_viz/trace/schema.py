@@ -77,6 +77,17 @@ class TableSchema:
         """Return the column called ``name``, or None when the schema does not define it."""
         return next((column for column in self.columns if column.name == name), None)
 
+    def column(self, name: str) -> Column:
+        """Return the column called ``name``.
+
+        Raises:
+            KeyError: The schema does not define it.
+        """
+        found = self.find(name)
+        if found is None:
+            raise KeyError(name)
+        return found
+
 
 def make_field(name: str, data_type: pa.DataType, unit: str = "") -> pa.Field:
     """Return an Arrow field that carries ``unit`` in its metadata (no metadata for an empty unit)."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -133,7 +134,7 @@ class _TableCheck:
     def _factors(self) -> None:
         """A row of a factor that the manifest does not list is about nothing."""
         count = len(self.manifest.factors)
-        column = self.schema.find("factor")
+        column = self.schema.column("factor")
         values = _reals(self.rows["factor"])
         allowed = f"0 to {count - 1:,}, the factors of the manifest" if count else "possible: the manifest has none"
         self._refuse(column, (values < 0) | (values >= count), allowed)
@@ -142,9 +143,9 @@ class _TableCheck:
         values = self.rows[column.name]
         bad = np.zeros(len(self.rows), bool)
         if column.least is not None:
-            bad |= _mask(pc.less(values, pa.scalar(column.least, column.type)))
+            bad |= _mask(_call("less", values, pa.scalar(column.least, column.type)))
         if column.most is not None:
-            bad |= _mask(pc.greater(values, pa.scalar(column.most, column.type)))
+            bad |= _mask(_call("greater", values, pa.scalar(column.most, column.type)))
         if pa.types.is_floating(column.type) and bad.any():
             bad &= np.isfinite(_reals(values))
         low, high = _words(column.least), _words(column.most)
@@ -164,13 +165,13 @@ class _TableCheck:
 
     def _intervals(self) -> None:
         if "interval_start" in self.rows.column_names:
-            late = _mask(pc.greater(self.rows["interval_start"], self.rows["step"]))
-            self._refuse(self.schema.find("interval_start"), late, "a step up to the row's own")
+            late = _mask(_call("greater", self.rows["interval_start"], self.rows["step"]))
+            self._refuse(self.schema.column("interval_start"), late, "a step up to the row's own")
 
     def _last_decompositions(self) -> None:
         if "last_decomposition_step" in self.rows.column_names:
-            late = _mask(pc.greater(self.rows["last_decomposition_step"], self.rows["step"]))
-            self._refuse(self.schema.find("last_decomposition_step"), late, "a step up to the row's own")
+            late = _mask(_call("greater", self.rows["last_decomposition_step"], self.rows["step"]))
+            self._refuse(self.schema.column("last_decomposition_step"), late, "a step up to the row's own")
 
     def _decisions(self) -> None:
         """A later version may know further decisions; they are words, as those of this one are."""
@@ -178,7 +179,8 @@ class _TableCheck:
         if column is None:
             return
         words = self.rows["decision"].cast(pa.string())
-        odd = ~_mask(pc.match_substring_regex(words, _WORD)) & ~_mask(words.is_null())
+        known = _mask(_call("match_substring_regex", words, options=pc.MatchSubstringOptions(_WORD)))
+        odd = ~known & ~_mask(words.is_null())
         self._refuse(column, odd, f"one of {', '.join(DECISIONS)}, or another word of lower-case letters")
 
     def _spectra(self) -> None:
@@ -188,23 +190,23 @@ class _TableCheck:
         sizes = np.array([factor.size for factor in self.manifest.factors])[_whole(self.rows["factor"])]
         lengths = {}
         for name in ("eigenvalues", "basis_eigenvalues", "top_angles"):
-            length = _reals(pc.list_value_length(self.rows[name]))
+            length = _reals(_call("list_value_length", self.rows[name]))
             bad = (length < 1) | (length > sizes)
-            self._refuse(self.schema.find(name), bad, "a list of 1 to as many numbers as the factor has rows")
+            self._refuse(self.schema.column(name), bad, "a list of 1 to as many numbers as the factor has rows")
             lengths[name] = np.where(bad, np.nan, length)
         both = lengths["eigenvalues"] - lengths["basis_eigenvalues"]
         unlike = np.isfinite(both) & (both != 0)
-        self._refuse(self.schema.find("basis_eigenvalues"), unlike, "as long as eigenvalues of the same row")
+        self._refuse(self.schema.column("basis_eigenvalues"), unlike, "as long as eigenvalues of the same row")
 
     def _overlaps(self) -> None:
         if self.schema.name != "snapshots" or not len(self.rows):
             return
-        size, length = _reals(self.rows["overlap_size"]), _reals(pc.binary_length(self.rows["overlap"]))
+        size, length = _reals(self.rows["overlap_size"]), _reals(_call("binary_length", self.rows["overlap"]))
         sides = np.array([factor.size for factor in self.manifest.factors])[_whole(self.rows["factor"])]
-        self._refuse(self.schema.find("overlap_size"), size > sides, "at most the rows of the factor")
+        self._refuse(self.schema.column("overlap_size"), size > sides, "at most the rows of the factor")
         size = np.where(size > sides, np.nan, size)
         bad = np.isfinite(length) & ~(length == size * size)
-        self._refuse(self.schema.find("overlap"), bad, "overlap_size times overlap_size bytes")
+        self._refuse(self.schema.column("overlap"), bad, "overlap_size times overlap_size bytes")
 
     def _pictures(self) -> None:
         """Arrays as the kind of picture has them; a kind that this version does not know is drawn by nobody."""
@@ -212,7 +214,7 @@ class _TableCheck:
         bad: dict[int, str] = {}
         bound: dict[str, int] = {}
         uses = [word for dims in (kind or {}).values() for word in set(dims) if isinstance(word, str)]
-        shapes, lengths = self.rows["shape"].to_pylist(), _reals(pc.list_value_length(self.rows["values"]))
+        shapes, lengths = self.rows["shape"].to_pylist(), _reals(_call("list_value_length", self.rows["values"]))
         for row, (name, shape, length) in enumerate(zip(self.rows["array"].to_pylist(), shapes, lengths, strict=True)):
             if reason := _bad_shape(shape, length):
                 bad[row] = reason
@@ -228,8 +230,9 @@ class _TableCheck:
                         f"({', '.join(map(str, wanted))}) for {name} of a picture of the kind {self.manifest.picture}"
                     )
                     continue
-                bound |= {dim: side for dim, side in zip(dims, shape, strict=True) if uses.count(dim) > 1}
-        column = replace(self.schema.find("shape"), places=True)
+                named = ((dim, side) for dim, side in zip(dims, shape, strict=True) if isinstance(dim, str))
+                bound |= {dim: side for dim, side in named if uses.count(dim) > 1}
+        column = replace(self.schema.column("shape"), places=True)
         for reason in dict.fromkeys(bad.values()):
             mask = np.zeros(len(shapes), bool)
             mask[[row for row, why in bad.items() if why == reason]] = True
@@ -269,9 +272,14 @@ class _TableCheck:
 
 def _bad_shape(shape: list[int | None] | None, length: float) -> str:
     """Why a shape cannot be that of so many values; empty when it can."""
-    if not shape or any(side is None or not 1 <= side <= _LARGEST_SIDE for side in shape):
+    sides = [side for side in shape or () if side is not None and 1 <= side <= _LARGEST_SIDE]
+    if not shape or len(sides) < len(shape):
         return f"a list of lengths from 1 to {_LARGEST_SIDE:,}"
-    return "" if math.prod(shape) == length else "the shape of as many values as the row has"
+    return "" if math.prod(sides) == length else "the shape of as many values as the row has"
+
+
+def _call(function: str, *values: pa.ChunkedArray | pa.Scalar, options: Any = None) -> pa.ChunkedArray:
+    return pc.call_function(function, list(values), options)
 
 
 def _mask(values: pa.ChunkedArray) -> np.ndarray:

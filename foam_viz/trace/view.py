@@ -246,7 +246,9 @@ class TraceView:
             return None
         row = {name: array[0] for name, array in _columns(self.snapshots.slice(int(rows[-1]), 1)).items()}
         size, pixels = row["overlap_size"].as_py(), row["overlap"].as_py()
-        square = size is not None and pixels is not None and len(pixels) == size * size
+        overlap = None
+        if size is not None and pixels is not None and len(pixels) == size * size:
+            overlap = np.frombuffer(pixels, np.uint8).reshape(size, size)
         return Snapshot(
             step=row["step"].as_py(),
             factor=row["factor"].as_py(),
@@ -255,7 +257,7 @@ class TraceView:
             eigenvalues=_spectrum(row["eigenvalues"]),
             basis_eigenvalues=_spectrum(row["basis_eigenvalues"]),
             true_error=row["true_error"].as_py(),
-            overlap=np.frombuffer(pixels, np.uint8).reshape(size, size) if square else None,
+            overlap=overlap,
             turn=row["turn"].as_py(),
             top_angles=_spectrum(row["top_angles"]),
         )
@@ -293,9 +295,13 @@ def _columns(row: pa.Table) -> dict[str, pa.ChunkedArray]:
 
 
 def _array(row: pa.Table) -> np.ndarray:
-    values, shape = _spectrum(row["values"][0]), row["shape"][0].as_py()
+    values, shape = _numbers(row["values"][0]), row["shape"][0].as_py()
     return values.reshape(shape) if int(np.prod(shape)) == len(values) else values
 
 
 def _spectrum(value: pa.ListScalar) -> np.ndarray | None:
-    return value.values.to_numpy(zero_copy_only=False) if value.is_valid else None
+    return _numbers(value) if value.is_valid else None
+
+
+def _numbers(value: pa.ListScalar) -> np.ndarray:
+    return value.values.to_numpy(zero_copy_only=False)

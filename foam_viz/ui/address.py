@@ -18,6 +18,7 @@ from foam_viz.analysis.replay import REPLAYABLE
 from foam_viz.figures.catalogue import BY_ID as PANELS
 from foam_viz.figures.catalogue import PRESETS
 from foam_viz.figures.look import BY_NAME as LOOK
+from foam_viz.figures.look import MOST_METRICS
 from foam_viz.lessons.catalogue import BY_ID as LESSONS_BY_ID
 from foam_viz.optim.catalogue import EIGENVALUES
 from foam_viz.optim.fields import NONE_TEXT, Field, FieldError, unknown_key
@@ -175,7 +176,7 @@ LOGS: tuple[Item, ...] = (
     Item(_TAB),
     *(Item(LOOK[name]) for name in _COMPARED),
     Item(LOOK["read_at"], "at"),
-    Item(LOOK["metrics"], "metric", most=LOOK["metrics"].most),
+    Item(LOOK["metrics"], "metric", most=MOST_METRICS),
     Item(Text(name="sample", form=_LINE, words="the name of a recorded sample"), most=100),
     Item(_view_id("live")),
     Item(_run("run")),
@@ -234,6 +235,18 @@ Query = dict[str, list[str]]
 def defaults(page: str) -> dict[str, Any]:
     """Return the values of a page that was opened without a link."""
     return {item.name: item.default for item in PAGES[page]}
+
+
+def field(page: str, name: str) -> Field:
+    """Return a setting of a page that a widget offers.
+
+    Raises:
+        KeyError: The page has none of this name, or it is a text.
+    """
+    found = {item.name: item.field for item in PAGES[page]}[name]
+    if not isinstance(found, Field):
+        raise KeyError(name)
+    return found
 
 
 def read(page: str, query: Mapping[str, Sequence[str]]) -> tuple[dict[str, Any], list[FieldError], Query]:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 import streamlit as st
+from streamlit.components.v2 import component
 
 from foam_viz.ui import session
 from foam_viz.ui.board import assets
@@ -51,6 +52,4 @@ def _component(published: assets.Published) -> Callable[..., Any]:
     loader = f"""const tools = import(new URL("{published.board}/page_tools.js", document.baseURI).href);
 export default async c => (await tools).default(c);
 """
-    return st.components.v2.component(
-        "foam_viz.page_tools", html='<div class="foam-page-tools"></div>', js=loader, isolate_styles=False
-    )
+    return component("foam_viz.page_tools", html='<div class="foam-page-tools"></div>', js=loader, isolate_styles=False)

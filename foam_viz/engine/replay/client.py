@@ -129,32 +129,35 @@ class ReplayClient:
         future = future or Future()
         lost: list[Future[Any]] = []
         with self._lock:
-            if self._process is None or self._process.poll() is not None:
+            outgoing = self._outgoing
+            if self._process is None or self._process.poll() is not None or outgoing is None:
                 lost = self._lose()
-                self._start()
+                outgoing = self._start()
             self._number += 1
             self._asked[self._number] = command, future
             try:
-                protocol.send(self._outgoing, {"number": self._number, **commands.to_json(command)})
+                protocol.send(outgoing, {"number": self._number, **commands.to_json(command)})
             except OSError:
                 del self._asked[self._number]
                 lost.append(future)
         _fail(lost)
         return future
 
-    def _start(self) -> None:
+    def _start(self) -> Connection:
         process = subprocess.Popen(
             [sys.executable, "-m", "foam_viz.engine.replay.process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=children.environment(),
         )
+        assert process.stdin is not None and process.stdout is not None  # both are pipes
         self._process = process
-        self._outgoing = Connection(os.dup(process.stdin.fileno()), readable=False)
+        outgoing = self._outgoing = Connection(os.dup(process.stdin.fileno()), readable=False)
         process.stdin.close()
         incoming = Connection(os.dup(process.stdout.fileno()), writable=False)
         process.stdout.close()
         threading.Thread(target=self._listen, args=(process, incoming), daemon=True, name="replay-listen").start()
+        return outgoing
 
     def _listen(self, process: subprocess.Popen[bytes], incoming: Connection) -> None:
         with suppress(EOFError, OSError, ValueError):

@@ -7,7 +7,7 @@ fresh one, || X_used - X_fresh ||_F = || M o (b_j - a_i) ||_F for M = Q_s^T U: n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -39,7 +39,7 @@ class ErrorMeter:
 
     def __init__(self, stack: RecordedStack, walker: Walker) -> None:
         self._stack, self._walker, self._overlaps = stack, walker, walker.pairs
-        self._known: dict[tuple[object, ...], Errors] = {}
+        self._known: dict[tuple[Any, ...], Errors] = {}
 
     def errors(self, held: Sequence[Sequence[Held]], fresh: Callable[[int], float], rule: str) -> list[list[Errors]]:
         """Errors of every check of every factor of the stack.
@@ -51,7 +51,7 @@ class ErrorMeter:
         """
         if len(self._known) > MOST_KNOWN:
             self._known.clear()
-        keys = [
+        keys: list[list[tuple[Any, ...]]] = [
             [(number, *one, fresh(factor.steps[one.check]), rule) for one in mine]
             for number, (factor, mine) in enumerate(zip(self._stack.factors, held, strict=True))
         ]
@@ -91,8 +91,8 @@ class ErrorMeter:
             alike = _distance(mine, stale[places], fresh[places])
             for place, in_all, part in zip(places, apart, alike, strict=True):
                 total[place], staleness[place] = in_all / sizes[place], part / sizes[place]
-        for key, *values in zip(keys, total, staleness, damping, directions, strict=True):
-            self._known[key] = Errors(*values)
+        for key, error, stale_part, damped_part, below in zip(keys, total, staleness, damping, directions, strict=True):
+            self._known[key] = Errors(error, stale_part, damped_part, below)
 
 
 def _distance(overlap: np.ndarray, stale: np.ndarray, fresh: np.ndarray) -> list[float]:

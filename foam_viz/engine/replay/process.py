@@ -181,8 +181,9 @@ class ReplayEngine:
 
 def _replaces(newer: Command, older: RunSetting) -> bool:
     """Whether an asker moved on before an older setting was replayed; the run's own is nobody's move."""
-    moves = isinstance(newer, RunSetting) and newer.setting is not None and older.setting is not None
-    return moves and (newer.path, newer.asker, newer.updates) == (older.path, older.asker, older.updates)
+    if not isinstance(newer, RunSetting) or newer.setting is None or older.setting is None:
+        return False
+    return (newer.path, newer.asker, newer.updates) == (older.path, older.asker, older.updates)
 
 
 def _likely(plan: Plan) -> Iterator[None]:

@@ -216,7 +216,7 @@ def build(manifest: Manifest, record: Record) -> Recording:
     folder = tempfile.TemporaryDirectory(prefix="foam_viz-replay-") if size > MEMORY_BYTES else None
     factors = []
     for name, mine in samples.items():
-        number, info = infos.get(name, (None, None))
+        number, info = infos.get(name, (-1, None))
         root = mine[0].root
         if info is None or not root or any(s.root != root or s.values.shape != (info.size,) * 2 for s in mine):
             notes.append(f"factor {name} is left out: the stream does not tell its root, or does not fit the manifest")

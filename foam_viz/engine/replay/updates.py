@@ -39,10 +39,10 @@ def update_errors(
             dims = parameters.get(name, {})
             shape = tuple(dims[d][0].info.size for d in sorted(dims)) if -1 not in dims else ()
             rows = [dims[d][3].get(step) for d in sorted(dims)]
-            usable = all(row is not None and row.decomposed >= 0 for row in rows)
-            if not shape or torch.Size(shape).numel() != gradient.size or not usable:
+            usable = [row for row in rows if row is not None and row.decomposed >= 0]
+            if not shape or torch.Size(shape).numel() != gradient.size or len(usable) < len(rows):
                 continue
-            pairs = [_roots(*dims[d][:3], row, setting) for d, row in zip(sorted(dims), rows, strict=True)]
+            pairs = [_roots(*dims[d][:3], row, setting) for d, row in zip(sorted(dims), usable, strict=True)]
             momentum = torch.from_numpy(gradient.copy()).reshape(1, *shape).to(pairs[0][0].dtype)
             stale, fresh = ([pair[which].unsqueeze(0) for pair in pairs] for which in (0, 1))
             error = measures.update_error(momentum, stale, fresh)

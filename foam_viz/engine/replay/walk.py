@@ -107,16 +107,17 @@ class PairStore:
     ) -> Tensor:
         """Matrices of some pairs, (N, n, n); what is missing is computed together."""
         missing = [key for key in dict.fromkeys(keys) if key not in self._kept]
-        computed = compute(missing) if missing else None
-        if missing == list(keys):
-            result = computed
+        stacked = compute(missing) if missing else None
+        computed = () if stacked is None else stacked.unbind(0)
+        if stacked is not None and missing == list(keys):
+            result = stacked
         else:
-            found = dict(zip(missing, computed if missing else (), strict=True))
+            found = dict(zip(missing, computed, strict=True))
             result = torch.stack([found[key] if key in found else self._kept[key] for key in keys])
             for key in keys:
                 if key not in found:
                     self._kept.move_to_end(key)
-        for key, matrix in zip(missing, computed if missing else (), strict=True):
+        for key, matrix in zip(missing, computed, strict=True):
             self._kept[key] = matrix.clone()  # a view would keep its whole stack in memory
             self.bytes += matrix.numel() * matrix.element_size()
         while self.bytes > self._limit and len(self._kept) > 1:

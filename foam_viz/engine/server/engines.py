@@ -71,7 +71,7 @@ class Engines:
         if kind == "alive":
             self._recovery.note(engine, header["view_id"], header["seconds"])
             return
-        run = self._runs.get(header.get("view_id"))
+        run = self._runs.get(header.get("view_id", ""))
         if run is None:
             return
         with run.lock:

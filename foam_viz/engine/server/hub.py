@@ -352,7 +352,7 @@ class Hub:
         run = self._runs.get(view_id)
         if run is None:
             return False
-        by_key = bool(control_key) and store.matches(control_key, run.key_fingerprint)
+        by_key = bool(control_key and store.matches(control_key, run.key_fingerprint))
         return by_key or (bool(owner and run.owner) and store.matches(owner, run.owner))
 
     def _steered(self, view_id: str, control_key: str | None, owner: str | None) -> LabRun:

@@ -82,6 +82,7 @@ def _reconfigure(run: LabRun, experiment: Experiment) -> None:
     del run.traces[len(experiment.lanes) :]
     for lane in range(len(run.traces), len(experiment.lanes)):
         parent = experiment.lanes[lane].parent
+        assert parent is not None  # lanes are only added by forks
         trace = run.traces[parent.lane - 1].truncated(parent.step)
         new = {"run_id": f"{run.view_id}-{lane + 1}", "status": "paused", "diverged_step": None}
         trace.manifest = trace.manifest.with_(**new)

@@ -161,7 +161,7 @@ class EnginePool:
 
     def _kill(self, engine: _Engine, why: str) -> None:
         engine.why = engine.why or why
-        if engine.alive:
+        if engine.alive and engine.process is not None:
             with suppress(OSError):
                 engine.process.kill()
 
@@ -197,6 +197,7 @@ class EnginePool:
                 "log_folders": (),
             },
         }
+        assert process.stdin is not None  # a pipe
         with suppress(OSError):  # it died at once: _tend starts another
             process.stdin.write(json.dumps(start).encode() + b"\n")
             process.stdin.close()

@@ -101,7 +101,7 @@ def dask_workers(address: str) -> Workers:
             "unset FOAM_VIZ_SCHEDULER to train with processes of this machine"
         ) from None
     try:
-        client = Client(address, timeout=_DASK_SECONDS, set_as_default=False)
+        client: Any = Client(address, timeout=_DASK_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise SchedulerError(
             f"scheduler = {address}: no Dask scheduler answers there within {_DASK_SECONDS} s ({error}). Start it, "

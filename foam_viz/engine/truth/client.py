@@ -93,6 +93,8 @@ class TruthClient:
 
     def _send(self, message: Mapping[str, Any], training: Training) -> None:
         try:
+            if self._outgoing is None:
+                raise BrokenPipeError
             protocol.send(self._outgoing, message)
         except OSError:
             self._asked.pop(training.number, None)
@@ -105,6 +107,7 @@ class TruthClient:
             stdout=subprocess.PIPE,
             env=children.environment(),
         )
+        assert process.stdin is not None and process.stdout is not None  # both are pipes
         self._process = process
         self._outgoing = Connection(os.dup(process.stdin.fileno()), readable=False)
         process.stdin.close()

@@ -178,14 +178,15 @@ class Group:
         self._go(goal)
 
     def _reached(self, moved: Sequence[Run]) -> bool:
-        if self.goal == "step":
+        goal = self.goal
+        if goal is None or goal == "step":
             return True
         lane, factor = self.aim
         aimed = self.lanes[lane - 1] if lane is not None and lane <= len(self.lanes) else None
         if aimed is None or not aimed.live or not aimed.factors:
             aimed, factor = None, None
         runs = moved if aimed is None else [aimed]
-        return any(run.came_to(self.goal, factor) for run in runs)
+        return any(run.came_to(goal, factor) for run in runs)
 
     # --- inside a step
 
@@ -319,7 +320,9 @@ class Group:
         self._past[number - 1], self._checkpoint_step = shared, -1
         waits_for = self.step
         self.lanes.append(child)
-        self._saver.fork(made.lanes[-1].parent, self._manifest(number - 1))
+        forked = made.lanes[-1].parent
+        assert forked is not None  # the lane that was just forked
+        self._saver.fork(forked, self._manifest(number - 1))
         self._saver.write(None, (), made.to_json())
         if child.step < waits_for:
             self._catching, self._catch_up_to = number - 1, waits_for
@@ -365,6 +368,8 @@ class Group:
 
     def _catch_up(self) -> None:
         """One step of the fork alone."""
+        if self._catching is None:
+            return
         child = self.lanes[self._catching]
         child.advance()
         if child.step >= self._catch_up_to or not child.live:
@@ -444,7 +449,10 @@ class Group:
         """Rows without those of the past that a fork shares: they are there already, as its parent's."""
         if (shared := self._past.get(lane)) is None:
             return tables
-        later = {name: rows.filter(pyarrow.compute.greater(rows["step"], shared)) for name, rows in tables.items()}
+        later = {
+            name: rows.filter(pyarrow.compute.call_function("greater", [rows["step"], shared]))
+            for name, rows in tables.items()
+        }
         return {name: rows for name, rows in later.items() if len(rows)}
 
     def lane_status(self, run: Run) -> str:

@@ -71,8 +71,10 @@ class InsideStep:
 
     def _gradient(self) -> Rows:
         every = _norm([p.grad for p in self._run.model.parameters() if p.grad is not None])
+        loss = self._run.loss
+        assert loss is not None  # this phase made it
         rows = [
-            ("Loss of the batch", number(float(self._run.loss)), "Of this step's batch, before the update."),
+            ("Loss of the batch", number(float(loss)), "Of this step's batch, before the update."),
             ("‖G‖, all parameters", number(every), "Length of the whole gradient."),
         ]
         if self._position is not None:
@@ -102,10 +104,10 @@ class InsideStep:
         return rows
 
     def _check(self) -> Rows:
-        row, decision = self._run.recorder.followed_check or ({"step": None}, None)
-        if row["step"] != self._step or decision is None:
+        check, found = self._run.recorder.followed_check, self._bank()
+        if check is None or found is None or check[0]["step"] != self._step:
             return [("Check", "none in this step", "This factor is not checked in this step: its basis stays.")]
-        bank = self._bank()[0]
+        (row, decision), (bank, _) = check, found
         rows = []
         if row["proxy"] is not None:
             terms = f"{number(row['relative_condition'])} × {number(row['alpha'])} / {bank.root}"

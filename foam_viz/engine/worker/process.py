@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import fields
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -42,13 +43,10 @@ def main() -> None:
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
     names = {field.name for field in fields(Settings)}
-    settings = Settings(
-        **{
-            key: Path(value) if key == "data_directory" else value
-            for key, value in start["settings"].items()
-            if key in names
-        }
-    )
+    given: dict[str, Any] = {key: value for key, value in start["settings"].items() if key in names}
+    if "data_directory" in given:
+        given["data_directory"] = Path(given["data_directory"])
+    settings = Settings(**given)
     _warm_up()
     connection = _connect(start["port"], bytes.fromhex(start["identity"]), bytes.fromhex(start["key"]))
     if device.available()[0].name == "cpu":  # drivers of other devices reserve far more than they use

@@ -258,7 +258,9 @@ class Run:
             with getattr(self.optimizer, "evaluation_weights", nullcontext)():
                 held_out = float(self.task.held_out_loss(self.model, step))
         if self._pictured and self._recording and (step == 1 or step % self.recorder.schedule.picture_period == 0):
-            self.recorder.picture(step, self.task.picture(self.model, step))
+            picture = self.task.picture(self.model, step)
+            assert picture is not None  # the catalogue says that the task has one
+            self.recorder.picture(step, picture)
         seconds = self.clock.seconds()
         self._losses.append(
             (

@@ -171,8 +171,9 @@ def _axes(
         if seen is not None:
             low, high = min(low, seen[0]), max(high, seen[1])
     later = None if look.whole or "loss" not in metric else _later(curves, look)
-    cut = later is not None and later < high / _SPIKE and later > low
-    high = later if cut else high
+    cut = False
+    if later is not None and low < later < high / _SPIKE:
+        high, cut = later, True
     for line in held:
         if line.value > 0 or not look.log_y:
             low, high = min(low, line.value), max(high, line.value)

@@ -23,7 +23,7 @@ def draw(scene: Scene) -> Drawing:
     data: list[dict[str, Any]] = []
     words, without, highest = [], [], 0.0
     for lane in scene.lanes:
-        rates, why = [], "counts no checks"
+        rates, last, why = [], 0, "counts no checks"
         for side, factors in sides(lane):
             counts = intervals(lane.trace, factors, BINS)
             found = refreshes(lane.trace, factors)
@@ -37,12 +37,13 @@ def draw(scene: Scene) -> Drawing:
             if drawn is None:
                 continue
             data.append(drawn)
+            last = found.last
             highest = max(highest, float(np.nanmax(counts.per_factor)))
             share = f" ({theme.percent(found.per_check)} of its checks)" if found.per_check is not None else ""
             apart = "" if side != ALL else ", left and right not told apart"
             rates.append(f"{side} {theme.number(found.per_factor)}{share}{apart}")
         if rates:
-            words.append(f"{lane.label}: {', '.join(rates)} up to step {found.last:,}")
+            words.append(f"{lane.label}: {', '.join(rates)} up to step {last:,}")
         else:
             without.append(f"{lane.label} {why}")
     if not data:

@@ -187,7 +187,7 @@ def _positive(values: np.ndarray) -> np.ndarray:
     return np.isfinite(values) & (values > 0)
 
 
-def _span(series: Sequence[np.ndarray], lines: Sequence[float], fallback: float) -> list[float]:
+def _span(series: Sequence[np.ndarray], lines: Sequence[float] | np.ndarray, fallback: float) -> list[float]:
     """Half-decade range that holds what is drawn, but for what a run did on its way to infinity, and some air."""
     ends = [end for values in series for end in extent(values, log=True) or ()] + [line for line in lines if line > 0]
     ends = ends or [fallback]

@@ -201,7 +201,7 @@ def _mean(step: np.ndarray, loss: np.ndarray, known: _Mean | None) -> _Mean:
         count = len(known.step)
         if np.array_equal(known.step, step[:count]) and np.array_equal(known.loss, loss[:count]):
             kept = int(np.searchsorted(step, known.step[-1] - width))
-    if kept == 0:
+    if known is None or kept == 0:
         return _Mean(step, loss, centred_mean(step, loss, width), width)
     begin = int(np.searchsorted(step, step[kept] - width))
     tail = centred_mean(step[begin:], loss[begin:], width)[kept - begin :]
@@ -215,14 +215,15 @@ def _values(lane: Lane, name: str, look: Look) -> _Placed:
     """Steps, places and values of a column that have a place on the axes, in order of step; (n,) each."""
     trace, axis, log = lane.trace, look.loss_axis, look.loss_log
     if not (trace.has("steps", name) and trace.has("steps", axis)):
-        return (np.empty(0),) * 3
+        return np.empty(0), np.empty(0), np.empty(0)
 
     def build(seen: int, known: _Placed | None) -> _Placed:
         if known is not None and len(known[0]):
             fresh = _fitting(trace, np.arange(seen, trace.rows("steps")), name, axis, log)
             added = trace.values("steps", "step")[seen:]
             if np.all(added[1:] > added[:-1]) and (not len(added) or added[0] > known[0][-1]):
-                return tuple(np.concatenate(pair) for pair in zip(known, fresh, strict=True))
+                step, x, values = (np.concatenate(pair) for pair in zip(known, fresh, strict=True))
+                return step, x, values
         return _fitting(trace, rows_in_order(trace, name), name, axis, log)
 
     return grown(trace, "steps", ("placed", name, axis, log), build)
@@ -323,7 +324,7 @@ def _beyond(curve: _Curve, top: float, look: Look) -> dict[str, Any]:
 def _labels(curves: Sequence[_Curve], span: list[float], log: bool) -> list[dict[str, Any]]:
     """The names of the lanes at the ends of their curves, kept apart."""
     ends = [(curve.lane, *curve.end) for curve in curves]
-    heights = [float(np.clip(np.log10(y) if log else y, *span)) for _, _, y in ends]
+    heights = [float(np.clip(np.log10(y) if log else y, span[0], span[1])) for _, _, y in ends]
     scale = _PLOT_HEIGHT / (span[1] - span[0])
     pixels = [(h - span[0]) * scale for h in heights]
     return [

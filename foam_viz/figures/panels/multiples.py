@@ -30,7 +30,7 @@ def draw(scene: Scene) -> Drawing:
     """The chosen panel of every lane that has it; the same factor in each, by its name and size."""
     title, panel = KINDS[scene.look.side_by_side]
     target = scene.followed
-    drawn: list[tuple[Lane, Drawing]] = []
+    drawn: list[tuple[Lane, Drawing, dict[str, Any]]] = []
     without = []
     for lane in scene.lanes:
         factor = None
@@ -40,16 +40,16 @@ def draw(scene: Scene) -> Drawing:
         if drawing.figure is None:
             without.append(lane.label)
         else:
-            drawn.append((lane, drawing))
+            drawn.append((lane, drawing, drawing.figure))
     if not drawn:
         return Drawing(empty=why_empty(scene, f"{title} of every lane", single=scene.look.side_by_side != "raster"))
     width = 1 / len(drawn)
     figure: dict[str, Any] = {"data": [], "layout": encode.layout(f"{scene.look.side_by_side} {len(drawn)}")}
     shared: dict[str, list[float]] = {}
     names = []
-    for place, (lane, drawing) in enumerate(drawn):
+    for place, (lane, _, single) in enumerate(drawn):
         part = [place * width + (_GAP if place else 0), (place + 1) * width]
-        _add(figure, drawing.figure, place, part, shared)
+        _add(figure, single, place, part, shared)
         names.append(_name(lane, sum(part) / 2, _LETTERS // len(drawn)))
     layout = figure["layout"]
     layout["annotations"] = names
@@ -66,8 +66,8 @@ def draw(scene: Scene) -> Drawing:
     parts = [f"{title}, {len(drawn)} lane{'s' if len(drawn) > 1 else ''}", followed]
     if without:
         parts.append(f"nothing to show of {', '.join(without)}")
-    moments = list(dict.fromkeys(drawing.moment for _, drawing in drawn))
-    moment = moments[0] if len(moments) == 1 else "; ".join(f"{lane.label}: {d.moment}" for lane, d in drawn)
+    moments = list(dict.fromkeys(drawing.moment for _, drawing, _ in drawn))
+    moment = moments[0] if len(moments) == 1 else "; ".join(f"{lane.label}: {d.moment}" for lane, d, _ in drawn)
     return Drawing(figure=figure, reading="; ".join(filter(None, parts)), moment=moment)
 
 
@@ -104,7 +104,7 @@ def _add(
             moved["showscale"] = False
         figure["data"].append({**moved, "showlegend": False})
     for name, axis in own.items():
-        kind, own_number = _AXIS.fullmatch(name).groups()
+        kind, own_number = name.split("axis")
         moved = dict(axis)
         if kind == "x":
             moved["domain"] = part

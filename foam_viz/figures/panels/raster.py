@@ -294,7 +294,7 @@ def _grid(factors: int, between: tuple[int, ...], end: float) -> str:
 def _followed_row(scene: Scene) -> list[dict[str, Any]]:
     if scene.followed is None:
         return []
-    factor = scene.look.factor
+    _, factor = scene.followed
     return [
         {
             "type": "rect", "xref": "paper", "x0": 0, "x1": 1, "y0": factor - 0.5, "y1": factor + 0.5,

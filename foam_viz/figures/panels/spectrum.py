@@ -128,7 +128,7 @@ _LEVELS = (
 
 def _levels(levels: dict[str, float | None], span: list[float], step: int) -> tuple[list[dict], list[dict]]:
     """Lines across the spectrum; names in the right margin, kept apart where the lines are close."""
-    shown = [(levels[name], name, line, words) for name, line, words in _LEVELS if levels[name]]
+    shown = [(value, name, line, words) for name, line, words in _LEVELS if (value := levels[name])]
     scale = 220.0 / (span[1] - span[0])
     pixels = [float(np.log10(value)) * scale for value, *_ in shown]
     shapes, notes = [], []

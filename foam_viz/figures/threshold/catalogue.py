@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
 from foam_viz.analysis.study import OWN, Study
 from foam_viz.figures.catalogue import BY_ID
@@ -34,8 +33,9 @@ class StudyPanel:
 
     def of(self, study: Study) -> PanelSpec:
         """The panel of one study, as a board takes it."""
+        draw = self.draw
         return PanelSpec(
-            self.id, self.title, self.help, partial(self.draw, study=study), self.columns, self.height, self.reads
+            self.id, self.title, self.help, lambda scene: draw(scene, study), self.columns, self.height, self.reads
         )
 
 

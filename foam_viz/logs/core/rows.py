@@ -178,7 +178,7 @@ def _clock_notes(columns: Mapping[str, Any]) -> list[str]:
     notes = []
     for name in ("optimizer_seconds", "total_seconds"):
         clock = columns.get(name)
-        if isinstance(clock, pa.Array):
+        if clock is not None and isinstance(clock, pa.Array):
             values = clock.drop_null().to_numpy()
             falls = int((np.diff(values) < 0).sum())
             if falls:

@@ -166,7 +166,7 @@ def _rows(
     epsilon = [float(entry["epsilon"]) for _, entry in members]
     spectra: list[np.ndarray | None] = [None] * len(members)
     errors: list[float | None] = [None] * len(members)
-    unknown = dict.fromkeys(("overlap", "overlap_size", "turn", "top_angles"))
+    unknown: dict[str, object] = {"overlap": None, "overlap_size": None, "turn": None, "top_angles": None}
     against: list[dict[str, object]] = [unknown for _ in members]
     if whole:
         current = torch.stack([entry["factor_matrix"] for _, entry in members]).double()

@@ -210,18 +210,20 @@ def _root(group: Mapping[str, Any], info: FactorInfo) -> float | None:
     return 2 * order if multiplier in (None, 1, 1.0) and "preconditioner_config" not in group else None
 
 
-class KroneckerSource(Source):
+class KroneckerSource(Source[_Factor]):
     """The factors in ``state[p]["block_<i>"]["shampoo"]``."""
 
-    def _find(self, known: set[str]) -> Iterator[FactorView]:
+    def _find(self, known: set[str]) -> Iterator[_Factor]:
         states = self._parameters.optimizer.state
         for number, name, parameter, group in self._parameters:
             state = states.get(parameter) or {}
             for key, block in state.items():
                 match = _BLOCK.fullmatch(str(key))
-                factors = block.get("shampoo") if match and isinstance(block, Mapping) else None
-                matrices = _part(factors, _MATRICES) if factors is not None else None
-                for place, matrix in enumerate(matrices or ()):
+                if match is None:
+                    continue
+                factors = block.get("shampoo") if isinstance(block, Mapping) else None
+                matrices = (_part(factors, _MATRICES) if factors is not None else None) or ()
+                for place, matrix in enumerate(matrices):
                     identity = f"{number}.{key}.{place}"
                     # A block that another process keeps is empty here.
                     if identity in known or not _rows(matrix) or not local(matrix).numel():
@@ -239,7 +241,7 @@ class KroneckerSource(Source):
                         self.period = COUNTER_PERIOD
                     yield view
 
-    def readings(self, step: int) -> list[tuple[FactorView, Reading]]:
+    def readings(self, step: int) -> list[tuple[_Factor, Reading]]:
         """Return what the factors show after a step."""
         counted = [view for view in self.views if view.counts]
         found = [(view, reading) for view in self.views if not view.counts and (reading := view.reading(step))]
@@ -249,11 +251,11 @@ class KroneckerSource(Source):
             numbers.setdefault(view.info.id, {})[name] = value
         for view in counted:
             mine = numbers.get(view.info.id, {})
-            whole = {name: int(mine[name]) for name in _COUNTERS if name in mine}
-            real = {name: measured(mine[name]) for name in _MEASURES if name in mine}
-            if whole.get("last_decomposition_step", 0) <= 0:
-                whole.pop("last_decomposition_step", None)
-            found.append((view, Reading(**whole, **real)))
+            told: dict[str, Any] = {name: int(mine[name]) for name in _COUNTERS if name in mine}
+            if told.get("last_decomposition_step", 0) <= 0:
+                told.pop("last_decomposition_step", None)
+            told |= {name: measured(mine[name]) for name in _MEASURES if name in mine}
+            found.append((view, Reading(**told)))
         return found
 
 

@@ -36,9 +36,9 @@ def snapshot(current: np.ndarray, before: Matrices) -> tuple[dict[str, Any], flo
         kept = _floored(kept, before.floor)
     if kept is not None:
         row["basis_eigenvalues"] = np.sort(kept)[::-1].astype(np.float32)
-    if basis is None and before.inverse is None:
-        return row, None
     if basis is None:
+        if before.inverse is None:
+            return row, None
         # The inverse root falls where the eigenvalues rise: the basis in force, large eigenvalues first.
         basis = np.linalg.eigh(before.inverse)[1]
         stale_order = np.arange(len(basis))
@@ -74,7 +74,7 @@ def _error(before: Matrices, kept: np.ndarray | None, values: np.ndarray, fresh:
         now = (values + before.epsilon) ** (-1.0 / before.root)
         if before.inverse is not None:
             inverse = before.inverse
-        elif kept is not None:
+        elif kept is not None and before.basis is not None:
             stale = (kept + before.epsilon) ** (-1.0 / before.root)
             inverse = (before.basis * stale) @ before.basis.T
         else:

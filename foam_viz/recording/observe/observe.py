@@ -133,9 +133,11 @@ class Observer:
             for seen in self._pictured:
                 with suppress(TypeError):  # told when it is looked at
                     seen.before = seen.view.matrices()
-        stream = self._stream
-        if stream is not None and step // stream.every > last // stream.every and not self._stream_file.full:
-            self._sample(step)
+        stream, file = self._stream, self._stream_file
+        if stream is None or file is None:
+            return
+        if step // stream.every > last // stream.every and not file.full:
+            self._sample(step, stream, file)
 
     def finish(self) -> None:
         """Read the counters that are not read at every step a last time."""
@@ -204,7 +206,7 @@ class Observer:
             return
         before, seen.before = seen.before, None
         known = before is not None and (before.basis is not None or before.inverse is not None)
-        if not known:
+        if before is None or not known:
             before = after
         if before.basis is None and before.inverse is None:
             return
@@ -222,17 +224,17 @@ class Observer:
         if check is not None and known and check.get("residual") is None:
             check["residual"] = residual
 
-    def _sample(self, step: int) -> None:
-        before = self._stream_file.spacing.stride
-        self._stream_file.add(self._samples(step))
-        cap, stride = f"{self._stream.byte_cap:,} bytes are its cap", self._stream_file.spacing.stride
-        if self._stream_file.full:
+    def _sample(self, step: int, stream: Stream, file: StreamFile) -> None:
+        before = file.spacing.stride
+        file.add(self._samples(step, stream))
+        cap, stride = f"{stream.byte_cap:,} bytes are its cap", file.spacing.stride
+        if file.full:
             self._tell("stream-full", None, f"the factor stream ends before step {step}: {cap}")
         elif stride > before:
-            message = f"the factor stream keeps every {stride * self._stream.every} steps: {cap}"
+            message = f"the factor stream keeps every {stride * stream.every} steps: {cap}"
             self._tell("stream-thinned", None, message)
 
-    def _samples(self, step: int) -> Iterator[Sample]:
+    def _samples(self, step: int, stream: Stream) -> Iterator[Sample]:
         parameters = {}
         for seen in self._streamed:
             matrices, info = seen.view.matrices(), seen.view.info
@@ -243,7 +245,7 @@ class Observer:
             values = kept.astype(matrices.precision, copy=False)
             yield Sample(step, "factor", info.id, values, root, matrices.epsilon, matrices.beta, matrices.steps)
             parameters[info.parameter] = seen.view.parameter
-        wanted = self._stream.gradients and step // self._stream.every % self._stream.gradients_every == 0
+        wanted = stream.gradients and step // stream.every % stream.gradients_every == 0
         for name, parameter in parameters.items():
             if wanted and getattr(parameter, "grad", None) is not None:
                 yield Sample(step, "gradient", name, to_host(parameter.grad).astype(precision(parameter.grad)))

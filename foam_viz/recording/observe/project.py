@@ -49,7 +49,7 @@ class _Factor(FactorView):
                 if factor is self.factor:
                     known = factor.last_decomposition_step is not None
                     # Where no policy measures it, a bank keeps the inverse root alone.
-                    whole = known and bank.basis is not None and getattr(factor, "keeps_basis", True)
+                    basis = bank.basis if known and getattr(factor, "keeps_basis", True) else None
                     whole_matrix = bank.current([row])[0]  # which completes the statistics too
                     return Matrices(
                         current=to_host(whole_matrix),
@@ -57,9 +57,9 @@ class _Factor(FactorView):
                         beta=bank.decay,
                         steps=bank.steps(row),
                         precision=precision(bank.statistics),
-                        basis=to_host(bank.basis[row]) if whole else None,
+                        basis=None if basis is None else to_host(basis[row]),
                         eigenvalues=to_host(bank.spectrum([row])[0]) if known else None,
-                        inverse=to_host(bank.inverse_root[row]) if known and not whole else None,
+                        inverse=to_host(bank.inverse_root[row]) if known and basis is None else None,
                         epsilon=measured(factor.epsilon),
                         root=bank.root,
                         floor=getattr(bank, "floor", None),
@@ -67,10 +67,10 @@ class _Factor(FactorView):
         return None
 
 
-class ProjectSource(Source):
+class ProjectSource(Source[_Factor]):
     """Optimizers of ``foam_viz.optim``: ``factors()`` with counters, and ``banks()`` with the matrices."""
 
-    def _find(self, known: set[str]) -> Iterator[FactorView]:
+    def _find(self, known: set[str]) -> Iterator[_Factor]:
         optimizer = self._parameters.optimizer
         parameters = list(self._parameters)
         for factor in optimizer.factors():
@@ -85,11 +85,11 @@ class ProjectSource(Source):
             )
             yield _Factor(info, parameter, factor, optimizer)
 
-    def readings(self, step: int) -> list[tuple[FactorView, Reading]]:
+    def readings(self, step: int) -> list[tuple[_Factor, Reading]]:
         """Return what the factors show after a step."""
         # Without a call for each factor: most steps check none.
         moved = [view for view in self.views if view.factor.checks != view.checks]
-        return [(view, view.reading(step)) for view in moved]
+        return [(view, reading) for view in moved if (reading := view.reading(step)) is not None]
 
 
 def read_project(parameters: Parameters) -> Source | None:

@@ -31,7 +31,7 @@ class _Summed(RenewedFactor):
     def watched(self) -> Any:
         return self._state.get(f"inv_pre_cond_{self.info.dim}")
 
-    def epsilon(self) -> float | None:
+    def epsilon(self) -> float:
         return float(self._group["matrix_eps"])
 
     def matrices(self) -> Matrices | None:

@@ -54,7 +54,7 @@ class RenewedFactor(FactorView):
         )
 
 
-class RenewalSource(Source):
+class RenewalSource(Source[RenewedFactor]):
     """Factors whose renewals are seen by their numbers."""
 
     def __init__(self, parameters: Parameters) -> None:
@@ -62,7 +62,7 @@ class RenewalSource(Source):
         devices = {str(getattr(parameter, "device", "cpu")) for _, _, parameter, _ in parameters}
         self.period = 1 if devices <= {"cpu"} else _DEVICE_PERIOD
 
-    def readings(self, step: int) -> list[tuple[FactorView, Reading]]:
+    def readings(self, step: int) -> list[tuple[RenewedFactor, Reading]]:
         """Return what the factors show after a step."""
         watched = [(view, matrix) for view in self.views if (matrix := view.watched()) is not None]
         marks = numbers_of([_mark(matrix) for _, matrix in watched])

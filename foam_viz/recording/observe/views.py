@@ -10,7 +10,7 @@ import math
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeGuard, TypeVar
 
 import numpy as np
 
@@ -101,7 +101,10 @@ class FactorView:
         raise NotImplementedError
 
 
-class Source:
+View = TypeVar("View", bound=FactorView)
+
+
+class Source(Generic[View]):
     """The factors of one optimizer.
 
     Attributes:
@@ -113,19 +116,19 @@ class Source:
 
     def __init__(self, parameters: Parameters) -> None:
         self._parameters = parameters
-        self.views: list[FactorView] = []
+        self.views: list[View] = []
 
-    def extend(self) -> list[FactorView]:
+    def extend(self) -> list[View]:
         """Looks for factors that were not there before, adds them to ``views`` and returns them."""
         known = {view.info.id for view in self.views}
         added = [view for view in self._find(known) if view.info.id not in known]
         self.views += added
         return added
 
-    def _find(self, known: set[str]) -> Iterator[FactorView]:
+    def _find(self, known: set[str]) -> Iterator[View]:
         raise NotImplementedError
 
-    def readings(self, step: int) -> list[tuple[FactorView, Reading]]:
+    def readings(self, step: int) -> list[tuple[View, Reading]]:
         """The factors that were checked since the last call, with their counters."""
         found = ((view, view.reading(step)) for view in self.views)
         return [(view, reading) for view, reading in found if reading is not None]
@@ -162,12 +165,12 @@ class Parameters:
         return len(self.optimizer.param_groups), len(getattr(self.optimizer, "state", ()))
 
 
-def is_tensor(value: Any) -> bool:
+def is_tensor(value: Any) -> TypeGuard[Any]:
     """Say whether a value is a tensor, whoever made it."""
     return hasattr(value, "detach") and hasattr(value, "shape")
 
 
-def is_square(value: Any) -> bool:
+def is_square(value: Any) -> TypeGuard[Any]:
     """Say whether a value is a square matrix with at least one row."""
     return is_tensor(value) and len(value.shape) == 2 and value.shape[0] == value.shape[1] > 0
 

@@ -49,7 +49,7 @@ def read_parts(
 
 def until(rows: pa.Table, step: int) -> pa.Table:
     """Return the rows whose step is at most ``step``."""
-    return rows.filter(pc.less_equal(rows["step"], step))
+    return rows.filter(pc.call_function("less_equal", [rows["step"], step]))
 
 
 def assemble(

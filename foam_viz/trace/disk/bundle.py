@@ -35,6 +35,7 @@ from foam_viz.trace.disk.parts import (
 from foam_viz.trace.manifest import Manifest, ManifestError
 from foam_viz.trace.model import Trace
 from foam_viz.trace.schema import TABLES
+from foam_viz.trace.view import TraceView
 
 _MARKERS = (REWIND_NAME, BRANCHES_NAME)
 DEFAULT_SIZE_LIMIT = 4 * 2**30
@@ -113,7 +114,7 @@ def read(path: str | os.PathLike[str], *, size_limit: int = DEFAULT_SIZE_LIMIT, 
         raise _unreadable(path, error) from error
 
 
-def write(trace: Trace, path: str | os.PathLike[str]) -> None:
+def write(trace: Trace | TraceView, path: str | os.PathLike[str]) -> None:
     """Write a trace as a bundle: a zip file if the name ends in ``.zip``, else a directory.
 
     A bundle that is there is replaced; its checkpoints stay if it is of the same run. The new one appears whole or not
@@ -122,13 +123,13 @@ def write(trace: Trace, path: str | os.PathLike[str]) -> None:
     Raises:
         BundleError: Something that is no bundle is in the way, or the place cannot be written to.
     """
-    path, trace = Path(path), trace.view()  # of one moment: a live run grows meanwhile
+    path, view = Path(path), trace.view()  # of one moment: a live run grows meanwhile
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix.lower() == ".zip":
-            _write_zip(trace, path)
+            _write_zip(view, path)
         else:
-            _write_directory(trace, path)
+            _write_directory(view, path)
     except OSError as error:
         remedy = "Choose a place that exists, can be written to and has room."
         raise BundleError(path, f"cannot be written: {error.strerror or error}", remedy) from error
@@ -187,7 +188,7 @@ def _read_zip(path: Path, archive: Archive, size_limit: int) -> Trace:
     return assemble(manifest, names, load, marked, size_limit)
 
 
-def _contents(trace: Trace) -> dict[str, bytes | pa.Buffer]:
+def _contents(trace: TraceView) -> dict[str, bytes | pa.Buffer]:
     files: dict[str, bytes | pa.Buffer] = {MANIFEST_NAME: manifests.dumps(trace.manifest).encode()}
     for table in TABLES:
         rows = trace.table(table)
@@ -196,7 +197,7 @@ def _contents(trace: Trace) -> dict[str, bytes | pa.Buffer]:
     return files
 
 
-def _write_zip(trace: Trace, path: Path) -> None:
+def _write_zip(trace: TraceView, path: Path) -> None:
     if path.is_dir():
         raise BundleError(path, "is a directory", "Choose another name.")
     with _scratch(path) as scratch:
@@ -209,7 +210,7 @@ def _write_zip(trace: Trace, path: Path) -> None:
         os.replace(scratch / "new", path)
 
 
-def _write_directory(trace: Trace, path: Path) -> None:
+def _write_directory(trace: TraceView, path: Path) -> None:
     if path.exists() and not (path.is_dir() and (is_bundle(path) or not any(path.iterdir()))):
         raise BundleError(path, "is there and is no run bundle", "Choose another name, or remove it first.")
     with _scratch(path) as scratch:

@@ -104,7 +104,7 @@ class PartFiles:
             for part in list(parts):
                 step = last_step(part, cuts)
                 rows = None if step is None else self._readable(part)
-                if rows is None or len(kept := until(rows, step)) == len(rows):
+                if step is None or rows is None or len(kept := until(rows, step)) == len(rows):
                     continue
                 if group and group[-1][0].last + 1 != part.first:
                     self._unite(table, group)

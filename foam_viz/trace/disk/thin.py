@@ -53,14 +53,15 @@ def _paired(rows: pa.Table) -> pa.Table:
     merged = {}
     for name, values in columns.items():
         if name in _COUNTED:
-            merged[name] = _with(values, later, pc.add(values.take(pa.array(first)), values.take(pa.array(later))))
+            both = [values.take(pa.array(first)), values.take(pa.array(later))]
+            merged[name] = _with(values, later, pc.call_function("add", both))
         elif name == "interval_start":
-            starts = pc.coalesce(values, columns["step"])
+            starts = pc.call_function("coalesce", [values, columns["step"]])
             merged[name] = _with(values, later, starts.take(pa.array(first)))
         elif name == "decision":
             gone = np.zeros(len(rows), bool)
             gone[later] = True
-            merged[name] = pc.if_else(pa.array(gone), pa.scalar(None, values.type), values)
+            merged[name] = pc.call_function("if_else", [pa.array(gone), pa.scalar(None, values.type), values])
         else:
             merged[name] = values
     keep = np.ones(len(rows), bool)

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from time import time_ns
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import streamlit as st
+from streamlit.components.v2 import component
 
 from foam_viz.figures.catalogue import PRESETS
 from foam_viz.figures.look import Look
@@ -177,9 +178,9 @@ def board(
 
     def control() -> None:
         value = _value(key, "control")
-        texts = [value.get(name) for name in ("view_id", "control_key")]
-        if on_control and all(isinstance(text, str) and 0 < len(text) <= 256 for text in texts):
-            on_control(*texts)
+        view_id, control_key = value.get("view_id"), value.get("control_key")
+        if on_control and _is_key(view_id) and _is_key(control_key):
+            on_control(view_id, control_key)
 
     tells = {"follow": on_follow, "moment": on_moment, "look": on_look, "panels": on_panels, "pick": on_pick}
     _component(assets.published())(
@@ -215,8 +216,12 @@ def _value(key: str, event: str) -> dict:
     return value if isinstance(value, dict) else {}
 
 
-def _whole(value: object) -> bool:
+def _whole(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_key(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and 0 < len(value) <= 256
 
 
 @lru_cache(maxsize=1)
@@ -227,6 +232,4 @@ const board = import(at("{published.board}/board.js"));
 export default async c => (await board).default(c, at("{published.board}/board.css"),
 at("{published.plotly}"));
 """  # more than one line: Streamlit takes a single line with a slash for the name of a file
-    return st.components.v2.component(
-        "foam_viz.board", html='<div class="foam-board"></div>', js=loader, isolate_styles=False
-    )
+    return component("foam_viz.board", html='<div class="foam-board"></div>', js=loader, isolate_styles=False)

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 import streamlit as st
+from streamlit.components.v2 import component
 
 from foam_viz.ui.board import assets
 
@@ -43,6 +44,4 @@ def _component(published: assets.Published) -> Callable[..., Any]:
     loader = f"""const connection = import(new URL("{published.board}/class.js", document.baseURI).href);
 export default async c => (await connection).default(c);
 """
-    return st.components.v2.component(
-        "foam_viz.classroom", html='<div class="foam-class"></div>', js=loader, isolate_styles=False
-    )
+    return component("foam_viz.classroom", html='<div class="foam-class"></div>', js=loader, isolate_styles=False)

@@ -232,9 +232,9 @@ def _slide(lesson: Lesson, slide: Slide, values: Mapping[str, Any], panels: tupl
 
 def _predictions(lesson: Lesson, room: Room | None) -> None:
     """The choices; with bars once the presenter reveals what the class predicted."""
-    counts = room.predictions(lesson) if room is not None else None
+    counts = (room.predictions(lesson) if room is not None else None) or []
     revealed = bool(counts) and st.session_state.get(_REVEALED, False)
-    total = sum(counts or ())
+    total = sum(counts)
     rows = []
     for place, choice in enumerate(lesson.prediction.choices):
         share = 100 * counts[place] / total if revealed and total else 0

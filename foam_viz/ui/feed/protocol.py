@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 
@@ -72,7 +72,7 @@ def _flag(name: str, value: Any) -> bool:
     return value
 
 
-def is_source(value: object) -> bool:
+def is_source(value: object) -> TypeGuard[str]:
     """Say whether a value has the form of a source's id."""
     return isinstance(value, str) and _SOURCE.fullmatch(value) is not None
 

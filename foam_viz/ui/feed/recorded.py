@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from foam_viz.figures.panel import PanelSpec
 from foam_viz.figures.scene import Band, Lane
 from foam_viz.trace.counts import refreshes
 from foam_viz.trace.numbers import number
-from foam_viz.ui.board.board import LaneChip
+from foam_viz.ui.board.board import LaneChip, LaneState
 from foam_viz.ui.feed.source import Gone, Head, Moment, Status, incarnation_of, moment_of
 from foam_viz.ui.isolation import isolated
 
@@ -46,9 +47,13 @@ class RecordedSource:
         bands: Sequence[Band] = (),
     ) -> None:
         self.id, self._bands = source, tuple(bands)
-        fixed = tuple(lanes) if isinstance(lanes, Sequence) else None
-        self._lanes = (lambda: fixed) if fixed is not None else lanes
-        self._fixed = fixed is not None
+        self._fixed = isinstance(lanes, Sequence)
+        self._lanes: Callable[[], Sequence[Lane]]
+        if isinstance(lanes, Sequence):
+            fixed = tuple(lanes)
+            self._lanes = lambda: fixed
+        else:
+            self._lanes = lanes
         self._head = head or recorded_head
         self._panels, self._follows, self._outline, self._points = panels, follows, outline, points
         self._forgotten = False
@@ -111,7 +116,8 @@ def recorded_head(lanes: Sequence[Lane], at: int | None) -> tuple[list[LaneChip]
             lane.position,
             lane.label,
             [(label, *row.get(label, ("–", _COLUMNS[label]))) for label in columns],
-            lane.trace.manifest.status if lane.newest is lane else "recorded",  # of a moment in between nothing runs
+            # Of a moment in between nothing runs.
+            cast(LaneState, lane.trace.manifest.status) if lane.newest is lane else "recorded",
         )
         for lane, row in zip(lanes, rows, strict=True)
     ]
@@ -135,8 +141,7 @@ def cells(lane: Lane, now: int) -> dict[str, tuple[str, str]]:
     found = {}
     for metric, label in (("loss", "Loss"), ("held_out_loss", "Held out")):
         curve = series(trace, metric)
-        value = None if isinstance(curve, Missing) else last_values(curve)
-        if value is None:
+        if isinstance(curve, Missing) or (value := last_values(curve)) is None:
             continue
         at = int(curve.step[-1])
         text = value.text + (f" · step\u00a0{at:,}" if at < now else "")

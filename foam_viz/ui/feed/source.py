@@ -131,6 +131,13 @@ class Source(Protocol):
         ...
 
 
+class KeptSource(Source, Protocol):
+    """A source that was registered, until it is forgotten."""
+
+    def forget(self) -> None:
+        """Show nothing from now on; pages that show it are told."""
+
+
 def incarnation_of(traces: Iterable[TraceView], *more: object) -> str:
     """Return the identity of a set of traces on this server: a trace that takes the place of another changes it."""
     return ".".join([_SERVER, *(str(_number(trace.source)) for trace in traces), *map(str, more)])

@@ -20,7 +20,7 @@ from foam_viz.trace.visible import shortened
 from foam_viz.ui.feed import lessons, protocol
 from foam_viz.ui.feed.live import AwaitedSource, LiveSource
 from foam_viz.ui.feed.recorded import GONE, RecordedSource
-from foam_viz.ui.feed.source import Gone, Source
+from foam_viz.ui.feed.source import Gone, KeptSource, Source
 
 _SAMPLE = "sample:"
 SET = "set:"
@@ -42,7 +42,7 @@ class Sources:
     def __init__(self, hub: Callable[[], Hub]) -> None:
         self._hub = hub
         self._lock = threading.Lock()
-        self._shared: dict[str, RecordedSource] = {}
+        self._shared: dict[str, KeptSource] = {}
         self._awaited: OrderedDict[str, AwaitedSource] = OrderedDict()
         self._owners: dict[str, str] = {}
 
@@ -72,7 +72,7 @@ class Sources:
         lanes = [Lane(trace, shortened(trace.manifest.name), place) for place, trace in enumerate(traces)]
         return RecordedSource(source, lanes)
 
-    def register(self, owner: str, make: Callable[[str], RecordedSource]) -> str:
+    def register(self, owner: str, make: Callable[[str], KeptSource]) -> str:
         """Keep a source under an id that nobody can guess: knowing it is the right to look.
 
         Args:

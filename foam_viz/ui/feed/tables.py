@@ -132,7 +132,8 @@ def _plain(lane: Lane, table: str) -> pa.Table:
         made[name] = values
         if name == "factor":
             names = pa.array([_text(factor.text) for factor in lane.trace.manifest.factor_names], pa.string())
-            known = pc.if_else(pc.less(values, len(names)), values, None)
+            named = pc.call_function("less", [values, pa.scalar(len(names), values.type)])
+            known = pc.call_function("if_else", [named, values, pa.scalar(None, values.type)])
             made["factor_name"] = pc.take(names, known.combine_chunks()) if len(names) else pa.nulls(rows.num_rows)
     return pa.table(made)
 

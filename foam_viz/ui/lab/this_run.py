@@ -64,7 +64,8 @@ def _setting(state: Lab, run: LabRun, place: int, field: Field, value: Any, *, e
         # "none" is a text here: None would be an empty box.
         st.selectbox(label, ["none" if choice is None else choice for choice in field.choices], **common)
     elif field.kind == "integer":
-        st.number_input(label, min_value=int(field.low or 0), max_value=int(field.high), step=1, **common)
+        most = None if field.high is None else int(field.high)
+        st.number_input(label, min_value=int(field.low or 0), max_value=most, step=1, **common)
     elif field.name == "tau":
         st.slider(label, min_value=0.01, max_value=0.99, step=0.01, **common)
     elif field.logarithmic and value:

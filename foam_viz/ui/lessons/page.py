@@ -58,7 +58,7 @@ def _first_sentence(text: str) -> str:
 
 def _lesson(lesson: Lesson, values: dict[str, Any], led: student.Led | None) -> None:
     leads = led is not None and led.leads
-    shown = leads and led.shown.answer
+    shown = led is not None and led.leads and led.shown.answer
     _head(lesson, leads)
     st.markdown(lesson.question)
     lesson_parts.prediction(lesson, closed=shown, on_given=led.predict(lesson) if led else None)
@@ -108,7 +108,7 @@ def _experiment(lesson: Lesson, values: dict[str, Any], led: student.Led | None)
             st.markdown(f"**{stages[stage].title}**")
         lesson_parts.run_buttons(lesson, stage)
     st.markdown(f"**{stages[stage].watch}**")
-    run = lesson_parts.live_run(lesson, stage) or (led.shown.run if leads else "")
+    run = lesson_parts.live_run(lesson, stage) or (led.shown.run if led is not None and leads else "")
     lesson_parts.experiment(lesson, stage, panels=values["panel"], run=run, plays=not leads)
 
 
@@ -121,7 +121,8 @@ def _choice(lesson: Lesson, stage: int) -> int:
         values = {**address.defaults(PAGE), "lesson": lesson.id, "stage": st.session_state[key]}
         session.current().show(address.write(PAGE, values))
 
-    return st.segmented_control(
+    shown = st.segmented_control(
         "Experiment", range(len(lesson.stages)), format_func=lambda place: lesson.stages[place].title, key=key,
         required=True, on_change=chosen, label_visibility="collapsed",
     )  # fmt: skip
+    return stage if shown is None else shown

@@ -57,7 +57,7 @@ def prediction(lesson: Lesson, *, closed: bool = False, on_given: Callable[[int]
 
         def keep() -> None:
             st.session_state["predictions"][lesson.id] = chosen
-            if on_given:
+            if on_given and chosen is not None:
                 on_given(chosen)
 
         st.button(
@@ -158,10 +158,12 @@ def _steer(run: LabRun, lesson: Lesson, stage: int) -> None:
         st.button("Pause", icon=":material/pause:", key="pause-live", on_click=_tell, args=(run.view_id, "pause"))
     elif not run.ended:
         st.button("Go on", icon=":material/play_arrow:", key="go-on", on_click=_tell, args=(run.view_id, "start"))
-    st.button(
-        "Back to the recording", icon=":material/history:", key="to-recording",
-        on_click=lambda: (_tell(run.view_id, "pause"), st.session_state.pop(_key(lesson, stage), None)),
-    )  # fmt: skip
+
+    def back() -> None:
+        _tell(run.view_id, "pause")
+        st.session_state.pop(_key(lesson, stage), None)
+
+    st.button("Back to the recording", icon=":material/history:", key="to-recording", on_click=back)
 
 
 def _start(lesson: Lesson, stage: int) -> None:

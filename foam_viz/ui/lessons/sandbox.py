@@ -53,6 +53,7 @@ def _control(lesson: Lesson, field: Field) -> Any:
             field.label, field.choices, index=field.choices.index(default), format_func=_CHANGES.__getitem__, key=key,
             help=field.help,
         )  # fmt: skip
+    assert field.low is not None and field.high is not None  # every number of the sandbox has a range
     if field.kind == "integer":
         return st.number_input(field.label, int(field.low), int(field.high), int(default), key=key, help=field.help)
     return st.number_input(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import streamlit as st
 
@@ -135,7 +136,7 @@ def choose(state: Logs, key: str) -> None:
     state.factor = 0
 
 
-def run_choice(state: Logs, runs: list[Run], key: str, **more: object) -> Run:
+def run_choice(state: Logs, runs: list[Run], key: str, **more: Any) -> Run:
     """A selectbox of the run looked at."""
     by_key = {run.key: run for run in runs}
     if state.run not in by_key and not state.asked:

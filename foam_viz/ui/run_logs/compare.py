@@ -11,7 +11,7 @@ from foam_viz.analysis.confounds import Confound, confounds, step_ranking_note, 
 from foam_viz.analysis.series import metrics
 from foam_viz.figures.look import MOST_METRICS
 from foam_viz.logs.parsing.patterns import Pattern, PatternError
-from foam_viz.optim.fields import FieldError
+from foam_viz.optim.fields import Field, FieldError
 from foam_viz.ui import address
 from foam_viz.ui.run_logs import compare_board as logs_compare_board
 from foam_viz.ui.run_logs.cards import nothing
@@ -20,7 +20,7 @@ from foam_viz.ui.run_logs.runs_table import holds_runs
 from foam_viz.ui.session.logs import Logs, Run
 from foam_viz.ui.text import plain
 
-_FIELDS = {item.name: item.field for item in address.LOGS}
+_FIELDS = {item.name: item.field for item in address.LOGS if isinstance(item.field, Field)}
 _SMOOTHINGS = {"none": "None", "ema": "Exponential mean", "window": "Centred window"}
 _AT_FIRST = 12
 """Runs compared before anybody chose."""
@@ -66,7 +66,7 @@ def _runs(state: Logs, runs: list[Run]) -> list[Run]:
             list(by_key),
             key="logs.chosen",
             on_change=changed,
-            format_func=labels.get,
+            format_func=lambda run: labels.get(run, ""),
             placeholder="Choose runs",
             width="stretch",
             help="All runs that are open may be compared: uploaded, recorded and live ones.",
@@ -153,7 +153,12 @@ def _kept(state: Logs, name: str) -> str:
 def _choice(state: Logs, name: str, labels: dict[str, str], width: int) -> None:
     field = _FIELDS[name]
     state.view[name] = st.selectbox(
-        field.label, list(labels), key=_kept(state, name), format_func=labels.get, help=field.help, width=width
+        field.label,
+        list(labels),
+        key=_kept(state, name),
+        format_func=lambda word: labels.get(word, ""),
+        help=field.help,
+        width=width,
     )
 
 
@@ -245,7 +250,7 @@ def _mark(state: Logs, runs: list[Run], name: str, label: str, words: str) -> No
         index=None,
         key=key,
         on_change=picked,
-        format_func=labels.get,
+        format_func=lambda word: labels.get(word, ""),
         placeholder="none",
         width=230,
         help=words,

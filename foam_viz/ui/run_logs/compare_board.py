@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
-from typing import Any
+from typing import Any, cast
 
 import streamlit as st
 
@@ -17,7 +17,7 @@ from foam_viz.figures.look import Look
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.figures.theme import number
 from foam_viz.trace.visible import shortened
-from foam_viz.ui.board.board import LaneChip, board
+from foam_viz.ui.board.board import LaneChip, LaneState, board
 from foam_viz.ui.feed.recorded import RecordedSource
 from foam_viz.ui.run_logs.own_sources import own_source
 from foam_viz.ui.session.logs import Logs, Run
@@ -105,8 +105,13 @@ def cells(row: Row, view: Mapping[str, Any], withheld: bool) -> list[tuple[str, 
         if withheld:
             found.append((label, _WITHHELD, "Runs differ in what time depends on: confirm above."))
         else:
-            there = reach is not None and reach.reached
-            found.append((label, number(reach.x, axis.unit) if there else step, reach.words if reach else row.missing))
+            found.append(
+                (
+                    label,
+                    number(reach.x, axis.unit) if reach is not None and reach.reached else step,
+                    reach.words if reach else row.missing,
+                )
+            )
     if withheld:
         found.append(("Speed-up", _WITHHELD, "Runs differ in what time depends on: confirm above."))
     else:
@@ -135,7 +140,7 @@ def chips(
             lane.position,
             run.label,
             [*cells(row, view, withheld), *([_source(run)] if several else [])],
-            lane.trace.manifest.status,
+            cast(LaneState, lane.trace.manifest.status),
         )
         for run, lane, row in zip(runs, lanes, rows, strict=True)
     ]

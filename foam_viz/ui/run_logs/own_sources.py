@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 
 import streamlit as st
 
-from foam_viz.ui.feed.source import Source
+from foam_viz.ui.feed.source import KeptSource
 from foam_viz.ui.server import feed, is_active, session_id
 
 _KEPT_SECONDS = 600.0
@@ -18,7 +18,7 @@ _lock = threading.Lock()
 _seen: dict[str, float] = {}
 
 
-def own_source(key: str, identity: Hashable, make: Callable[[str], Source]) -> str:
+def own_source(key: str, identity: Hashable, make: Callable[[str], KeptSource]) -> str:
     """Return the id of what a page of this session shows; the same one while that is the same.
 
     Args:

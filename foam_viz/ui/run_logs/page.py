@@ -44,7 +44,7 @@ def _tab(session: Logs) -> None:
             "View",
             list(TABS),
             key="logs.tab",
-            format_func=TABS.get,
+            format_func=lambda tab: TABS.get(tab, ""),
             required=True,
             label_visibility="collapsed",
         )

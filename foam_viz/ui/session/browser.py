@@ -14,6 +14,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
+from typing import TypeGuard
 
 from foam_viz.ui.session.open_logs import LogServices, OpenLogs
 
@@ -22,7 +23,7 @@ _LOOK_SECONDS = 15.0
 _MOST_TABS = 64
 
 
-def is_secret(text: object) -> bool:
+def is_secret(text: object) -> TypeGuard[str]:
     """Return whether a text has the form of a browser's secret."""
     return isinstance(text, str) and _SECRET.fullmatch(text) is not None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import streamlit as st
 
@@ -424,7 +424,7 @@ class Lab:
         self.session.show(self.query())
 
 
-def begun(run: LabRun | None) -> bool:
+def begun(run: LabRun | None) -> TypeGuard[LabRun]:
     """Whether a run has settings of its own: it has made a step, or is about to."""
     return run is not None and (run.step > 0 or run.running)
 

@@ -106,7 +106,8 @@ class Threshold:
             base = own
         known = {key: value for key, value in changes.items() if key in base.values}
         made = base.changed(known)
-        period, first = made.values["period"], self.bench.preparation.grid.first if self.bench else None
+        grid = self.bench.preparation.grid if self.bench else None
+        period, first = made.values["period"], grid.first if grid else None
         if period != own.values["period"] and made.values["start"] is None and first is not None and period != first:
             made = made.changed({"start": first})  # an equal start: a long period would begin late, too
         return made

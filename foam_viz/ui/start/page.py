@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import streamlit as st
 
 from foam_viz.engine.server import your_runs
@@ -86,7 +88,7 @@ def _presets() -> None:
             st.caption(preset.why)
 
 
-def _pairs(query: dict) -> list[tuple[str, str]]:
+def _pairs(query: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
     return [(key, value) for key, values in query.items() for value in values]
 
 

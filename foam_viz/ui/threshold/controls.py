@@ -12,6 +12,7 @@ from foam_viz.ui import address
 from foam_viz.ui.session.threshold import Threshold
 from foam_viz.ui.text import plain
 from foam_viz.ui.threshold import sliders
+from foam_viz.ui.threshold.workbench import Workbench
 
 _PREFIX = "threshold."
 
@@ -34,7 +35,7 @@ def strip(state: Threshold) -> None:
         else:
             bench.choose(chosen)
             problem = bench.refused
-        _controls(state, own, chosen)
+        _controls(state, bench, own, chosen)
         if problem:
             st.error(plain(problem), icon=":material/error:")
     state.write_address()
@@ -51,9 +52,9 @@ def _take_in(state: Threshold, own: Setting) -> None:
             st.session_state[f"{key}.shown"] = value
 
 
-def _controls(state: Threshold, own: Setting, chosen: Setting | None) -> None:
-    bench = state.bench
+def _controls(state: Threshold, bench: Workbench, own: Setting, chosen: Setting | None) -> None:
     grid, known = bench.preparation.grid, bench.calibration or {}
+    assert grid is not None  # it came with the run's own setting
     quantiles, smallest = known.get("quantiles", ()), known.get("smallest", 0.0)
     name = state.values["optimizer"] or own.optimizer
     columns = st.columns([1.5, 1.3, 1.6, 2.4, 2.4], gap="medium")
@@ -65,7 +66,7 @@ def _controls(state: Threshold, own: Setting, chosen: Setting | None) -> None:
     offered = {field.name: field for field in fields_of(chosen.spec if chosen else own.spec)}
     values = {field: _value(state, own, chosen, field) for field in ("period", "tau", "epsilon", "epsilon_max")}
     with columns[1]:
-        _slider(offered.get("period"), sliders.period_values(grid, values["period"]), values["period"])
+        _slider(offered["period"], sliders.period_values(grid, values["period"]), values["period"])
     with columns[2]:
         if "tau" in offered:
             taus = sorted({round(0.01 * i, 2) for i in range(1, 100)} | {values["tau"]})
@@ -88,11 +89,16 @@ def _value(state: Threshold, own: Setting, chosen: Setting | None, name: str) ->
     if (value := state.values[name]) is not None:
         return value
     source = chosen or own
-    fallback = next((item.field for item in address.THRESHOLD if item.name == name), None)
     value = source.values.get(name, own.values.get(name))
     if value is not None:
         return value
-    return 10 * own.values["epsilon"] if name == "epsilon_max" else 0.75 if name == "tau" else fallback.default
+    return (
+        10 * own.values["epsilon"]
+        if name == "epsilon_max"
+        else 0.75
+        if name == "tau"
+        else address.field("threshold", name).default
+    )
 
 
 def _slider(field: Field, values: list[Any], chosen: Any) -> None:

@@ -23,6 +23,7 @@ from foam_viz.ui.threshold.runs import StreamedRun
 from foam_viz.ui.threshold.source import ReplaySource
 from foam_viz.ui.threshold.sweeps import sweep
 from foam_viz.ui.threshold.taking import take_away
+from foam_viz.ui.threshold.workbench import Workbench
 
 _KEY = "threshold-board"
 
@@ -54,7 +55,7 @@ def page() -> None:
         sweep(state)
     else:
         strip(state)
-        _board(state)
+        _board(state, state.bench)
     state.write_address()
 
 
@@ -90,8 +91,9 @@ def _runs(state: Threshold, choices: list[StreamedRun]) -> None:
     bench = state.bench
     if bench is not None and not bench.problem and bench.own is None:
         st.button("Stop preparing", key="threshold.stop", on_click=bench.stop)
-    if bench is not None and bench.own is not None and state.changes:
-        st.button("Back to the recorded setting", key="threshold.back", on_click=lambda: state.take(bench.own),
+    own = bench.own if bench is not None else None
+    if own is not None and state.changes:
+        st.button("Back to the recorded setting", key="threshold.back", on_click=lambda: state.take(own),
                   icon=":material/undo:", width="stretch")  # fmt: skip
     for note in bench.preparation.notes if bench else ():
         st.caption(plain(note))
@@ -110,7 +112,7 @@ def _truth(state: Threshold) -> None:
     bench = state.bench
     if bench is None or bench.problem:
         return
-    field = next(item.field for item in address.THRESHOLD if item.name == "truth")
+    field = address.field("threshold", "truth")
     st.session_state.setdefault("threshold.truth", state.values["truth"])
     on = st.toggle(field.label, key="threshold.truth", help=field.help, disabled=bool(bench.truths.why_not))
     state.values["truth"] = bench.truths.enabled = on
@@ -131,8 +133,7 @@ def _pins(state: Threshold) -> None:
             st.button("Unpin all", key="threshold.unpin", on_click=bench.unpin)
 
 
-def _board(state: Threshold) -> None:
-    bench = state.bench
+def _board(state: Threshold, bench: Workbench) -> None:
     source = own_source(_KEY, id(bench), lambda identity: ReplaySource(identity, bench))
 
     def follow(factor: int | None, lane: int) -> None:

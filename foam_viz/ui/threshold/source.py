@@ -135,7 +135,7 @@ def _chips(lanes: Sequence[Lane], study: Study) -> list[LaneChip]:
 
 def _trained(truth: Truth) -> list[tuple[str, str, str]]:
     """The row of a run that was really trained: beside its decompositions, by how much the replay was wrong."""
-    values = dict.fromkeys(_COLUMNS, ("–", ""))
+    values: dict[str, tuple[str, str]] = dict.fromkeys(_COLUMNS, ("–", ""))
     done = f"{truth.decompositions:,}"
     if truth.done and truth.decompositions:
         off = (truth.predicted - truth.decompositions) / truth.decompositions

@@ -185,19 +185,21 @@ def _front(shown: Sequence[Mapping[str, Any]]) -> None:
 def _predictions(state: Threshold, rows: Sequence[Mapping[str, Any]]) -> list[int | None]:
     """Decompositions that the run on the bench foretells for runs of its task; None for others."""
     bench = state.bench
-    own, base = (bench.own, bench.truths.base) if bench else (None, None)
+    found: list[int | None] = [None] * len(rows)
+    if bench is None or bench.own is None or bench.truths.base is None or bench.preparation.grid is None:
+        return found
+    own, base, grid = bench.own, bench.truths.base, bench.preparation.grid
     wanted: dict[int, Setting] = {}
     for place, row in enumerate(rows):
-        if own is None or base is None or row["task"] != base["task"]:
+        if row["task"] != base["task"]:
             continue
         values = {name: row[name] for name in SETTINGS[1:] if row.get(name) is not None}
         try:
             made = own.changed({"optimizer": row["optimizer"], **values})
-            bench.preparation.grid.require(made)
+            grid.require(made)
         except (FieldError, AttributeError):
             continue
         wanted[place] = made
-    found: list[int | None] = [None] * len(rows)
     known = st.session_state.setdefault("threshold.predicted", {})
     missing = [one for one in dict.fromkeys(wanted.values()) if (bench.run.key, one.key) not in known]
     if missing:
