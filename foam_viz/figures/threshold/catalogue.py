@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from foam_viz.analysis.study import OWN, Study
 from foam_viz.figures.catalogue import BY_ID
