@@ -26,7 +26,7 @@ lint: $(VENV)/.development
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# Types of the parts that pyproject.toml lists.
+# Types of the whole package, about a minute.
 types: $(VENV)/.development
 	$(BIN)/basedpyright
 

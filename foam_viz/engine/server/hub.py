@@ -353,7 +353,7 @@ class Hub:
         if run is None:
             return False
         by_key = bool(control_key and store.matches(control_key, run.key_fingerprint))
-        return by_key or (bool(owner and run.owner) and store.matches(owner, run.owner))
+        return by_key or bool(owner and run.owner and store.matches(owner, run.owner))
 
     def _steered(self, view_id: str, control_key: str | None, owner: str | None) -> LabRun:
         run = self._runs[view_id]
