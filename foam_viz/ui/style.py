@@ -34,7 +34,7 @@ button[kind="primary"]:not(:disabled), button[kind="primary"]:not(:disabled) p {
 .st-key-messages > * { background: var(--paper); border-radius: 8px; box-shadow: 0 4px 16px rgb(0 0 0 / 0.14); }
 .st-key-strip { background: var(--paper); padding: 0.15rem 0; gap: 0.4rem; }
 .st-key-strip :is(.stButton, .stPopover) button { min-height: 2rem; padding-block: 0.1rem; }
-.st-key-strip .stSelectbox [data-baseweb="select"] > div { min-height: 2rem; }
+.st-key-strip .stSelectbox { zoom: 0.82; }
 [data-testid="stLayoutWrapper"]:has(> .st-key-page-tools-place) {
   position: fixed; top: 0.8rem; right: 3.6rem; width: auto; z-index: 999991; }
 .foam-copy-link { font: inherit; font-size: 0.85rem; color: inherit; background: transparent; cursor: pointer;

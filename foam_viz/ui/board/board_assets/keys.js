@@ -50,10 +50,16 @@ export class Keys {
     // On a button the space bar presses that button; letters do nothing there, and so go on to the page.
     if (inside && (event.key === " " || !inside.matches("button, a, summary"))) return;
     const shortcut = this.shortcuts().find(({ key }) => key === event.key.toLowerCase());
-    const button = shortcut && [...document.querySelectorAll(shortcut.buttons.map((key) => `.st-key-${key} button`).join())].find((each) => !each.disabled && each.checkVisibility());
     if (!shortcut) return;
     event.preventDefault();
-    button?.click();
+    this.click(shortcut, 6);
+  }
+
+  // While the page is drawn anew its buttons are away for a moment: a press waits half a second for them.
+  click(shortcut, tries) {
+    const button = [...document.querySelectorAll(shortcut.buttons.map((key) => `.st-key-${key} button`).join())].find((each) => !each.disabled && each.checkVisibility());
+    if (button) button.click();
+    else if (tries) setTimeout(() => this.click(shortcut, tries - 1), 90);
   }
 
   destroy() {
