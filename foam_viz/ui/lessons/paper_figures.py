@@ -63,7 +63,7 @@ def _drawn(figure: PaperFigure) -> None:
         rows = _damping(figure) if figure.curve == "damping" else _rates(figure)
         log = figure.curve == "damping"
         title = "Damping ε, gradient²" if log else f"Decompositions per factor and {_WINDOW} steps"
-        _chart(rows, "line", "Step", title, log=log)
+        _chart(rows, "line", "Step", title, log=log, interpolate="step-after" if log else "step-before")
     elif figure.dots:
         _chart(dots(figure), "point", MEASURES[figure.x].capitalize(), MEASURES[figure.y].capitalize(), log_x=True)
     elif figure.measured:
@@ -111,7 +111,17 @@ def _rates(figure: PaperFigure) -> list[dict[str, Any]]:
     return rows
 
 
-def _chart(rows: list[dict[str, Any]], mark: str, x: str, y: str, *, log: bool = False, log_x: bool = False) -> None:
+def _chart(
+    rows: list[dict[str, Any]],
+    mark: str,
+    x: str,
+    y: str,
+    *,
+    log: bool = False,
+    log_x: bool = False,
+    interpolate: str = "linear",
+) -> None:
+    """A small chart. Damping holds from its check on, a rate over the steps before its own: they are steps."""
     axis: Mapping[str, Any] = {"gridOpacity": 0.3}
     form = {"axis": {**axis, "format": ".0e", "tickCount": 4}} if log else {"axis": axis}
     st.vega_lite_chart(
@@ -119,7 +129,8 @@ def _chart(rows: list[dict[str, Any]], mark: str, x: str, y: str, *, log: bool =
             "data": {"values": rows},
             "height": 260,
             "layer": [
-                {"mark": {"type": mark, "filled": mark == "point", "size": 90 if mark == "point" else 2}},
+                {"mark": {"type": mark, "filled": mark == "point", "size": 90 if mark == "point" else 2,
+                          **({"interpolate": interpolate} if mark == "line" else {})}},
                 *(
                     [{"mark": {"type": "text", "dy": -11, "fontSize": 11},
                       "encoding": {"text": {"field": "label"}}}]
