@@ -44,10 +44,17 @@ def test_a_slider_changes_the_raster_and_a_click_on_the_map_takes_its_setting(pa
     eventually(lambda: surface.locator(".heatmaplayer image").count() == 1, 120)
     box = surface.locator(".nsewdrag").first.bounding_box()
     place = box["x"] + 0.1 * box["width"], box["y"] + 0.1 * box["height"]
-    page.mouse.move(*place)
-    page.locator("g.hovertext").first.wait_for(timeout=30_000)  # Plotly answers a click on what it hovers
-    page.mouse.click(*place)
-    eventually(lambda: "tau=0.15" in page.url and "epsilon_max=" in page.url, 60)
+
+    def taken() -> bool:
+        """Click as a hand does: over the cell first; again where the map was drawn anew meanwhile."""
+        page.mouse.move(place[0] + 3, place[1] + 3)
+        page.mouse.move(*place)
+        page.wait_for_timeout(500)
+        page.mouse.click(*place)
+        page.wait_for_timeout(3000)
+        return "tau=0.15" in page.url and "epsilon_max=" in page.url
+
+    eventually(taken, 90)
     eventually(lambda: slider.get_attribute("aria-valuetext") == "0.15")
     page.get_by_role("button", name="Back to the recorded setting").click()
     eventually(lambda: "tau=" not in page.url and decompositions(page) == before, 60)

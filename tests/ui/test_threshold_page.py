@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from foam_viz import cli
 from foam_viz.engine.server.hub import Hub
 from foam_viz.figures.look import Look
 from foam_viz.figures.scene import Scene
@@ -164,3 +166,56 @@ def test_a_setting_that_rests_is_really_trained_and_joins_the_front() -> None:
     until(lambda: bench.study.what_if.setting.values["tau"] == 0.7, 30)
     assert not bench.truths.of(bench.study.what_if.setting)
     assert state(app).query()["truth"] == ["false"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Bundles: with factors, without, with one check alone, with a stream of nobody knows what."""
+    home = tmp_path_factory.mktemp("bundles")
+    base = ["train", "--quiet", "--set", "width=16", "--set", "period=5"]
+    assert cli.main([*base, "--steps", "40", "--stream", "--out", str(home / "good.zip")]) == 0
+    assert cli.main([*base, "--steps", "10", "--out", str(home / "bare.zip")]) == 0
+    assert cli.main([*base, "--steps", "10", "--stream", "--out", str(home / "single.zip")]) == 0
+    with zipfile.ZipFile(home / "good.zip") as good, zipfile.ZipFile(home / "strange.zip", "w") as strange:
+        for name in good.namelist():
+            strange.writestr(name, b"of a later version" if name.startswith("stream/") else good.read(name))
+    return {path.stem: path for path in home.glob("*.zip")}
+
+
+def dropped(path: Path) -> AppTest:
+    app = lab(truth="false")
+    (uploader,) = app.file_uploader
+    uploader.upload(path.name, path.read_bytes(), "application/zip").run()
+    logs = state(app).session.browser.logs
+    until(lambda: not logs.pending or logs.collect(), 60)
+    app.run()
+    assert not app.exception
+    return app
+
+
+def choose(app: AppTest) -> AppTest:
+    key = next(run.key for run in state(app).choices() if run.origin == "upload")
+    app.selectbox(key="threshold.run").set_value(key).run()
+    return ready(app)
+
+
+def test_a_bundle_that_is_dropped_is_replayed_and_stays_out_of_the_link(trained: dict[str, Path]) -> None:
+    app = choose(dropped(trained["good"]))
+    bench = state(app).bench
+    until(lambda: bench.study.own is not None, 60)
+    assert bench.study.own.exact and bench.study.own.differs(bench.recorded.checks) == 0
+    assert "run" not in state(app).query()
+
+
+def test_a_bundle_without_factors_leads_to_training_it_again(trained: dict[str, Path]) -> None:
+    app = dropped(trained["bare"])
+    assert [item.label for item in app.expander] == ["1 without factors"]
+    assert not [run for run in state(app).choices() if run.origin == "upload"]
+
+
+def test_a_single_check_and_a_strange_stream_say_what_they_are(trained: dict[str, Path]) -> None:
+    app = choose(dropped(trained["single"]))
+    assert any("always decomposes" in caption.value for caption in app.caption)
+    app = choose(dropped(trained["strange"]))
+    shown = " ".join(error.value.replace("\\", "") for error in app.error)
+    assert "cannot be read" in shown and "later version" in shown

@@ -205,6 +205,12 @@ def build(manifest: Manifest, record: Record) -> Recording:
             samples.setdefault(sample.id, []).append(sample)
         else:
             gradients.setdefault(sample.step, {})[sample.id] = sample.values
+    if not samples and record.notes:
+        raise NoReplay(
+            f"its factor stream cannot be read: {record.notes[0]}",
+            "It may be of a later version of this program, or damaged: update it, copy the file again, or train the "
+            "run again with --stream",
+        )
     if not samples:
         raise NoReplay(
             "this run kept no factor stream, so its factors are not there to be decided about",

@@ -7,6 +7,7 @@ import json
 import streamlit as st
 
 from foam_viz.analysis.replay import Setting
+from foam_viz.experiment import config
 from foam_viz.figures.threshold.front import WORKS
 from foam_viz.figures.threshold.surface import COLORS
 from foam_viz.optim.fields import FieldError
@@ -19,11 +20,12 @@ from foam_viz.ui.style import heading
 from foam_viz.ui.text import plain
 from foam_viz.ui.threshold.calibration import calibrate
 from foam_viz.ui.threshold.controls import strip
-from foam_viz.ui.threshold.runs import StreamedRun
+from foam_viz.ui.threshold.runs import StreamedRun, bare, without_factors
 from foam_viz.ui.threshold.source import ReplaySource
 from foam_viz.ui.threshold.sweeps import sweep
 from foam_viz.ui.threshold.taking import take_away
 from foam_viz.ui.threshold.workbench import Workbench
+from foam_viz.ui.your_runs import name_of
 
 _KEY = "threshold-board"
 
@@ -37,6 +39,7 @@ def page() -> None:
     state.meet(choices)
     with st.sidebar:
         _runs(state, choices)
+        _bring(state)
         _looks(state)
         _truth(state)
         _pins(state)
@@ -97,6 +100,44 @@ def _runs(state: Threshold, choices: list[StreamedRun]) -> None:
                   icon=":material/undo:", width="stretch")  # fmt: skip
     for note in bench.preparation.notes if bench else ():
         st.caption(plain(note))
+
+
+def _bring(state: Threshold) -> None:
+    """Take in a bundle; runs without factors lead to the live lab, where they are trained again with them."""
+    count = st.session_state.setdefault("threshold.uploads", 0)
+    file = st.file_uploader("Drop a run bundle (.zip)", type="zip", key=f"threshold.upload.{count}",
+                            help="One that foam_viz train --stream or a Writer with a stream has made.")  # fmt: skip
+    logs = state.session.browser.logs
+    if file is not None:
+        try:
+            logs.upload(file.name, [(file.name, file.getbuffer())], file.size)
+        except OSError as error:
+            st.error(plain(f"The upload could not be kept: {error.strerror or error}. Nothing of it is open."))
+            return
+        st.session_state["threshold.uploads"] = count + 1
+        st.rerun()
+    if logs.pending:
+        _reading(state)
+    lacking = [(name_of(run), run.saved.experiment) for run in without_factors(state.session.browser.id)]
+    lacking += [(trace.manifest.name, config.from_manifest(trace.manifest.config)[0]) for trace in bare(logs)]
+    if not lacking:
+        return
+    with st.expander(f"{len(lacking)} without factors"):
+        st.caption("These runs kept no factor stream, so there is nothing to replay. Trained again in the live lab, "
+                   "small ones keep it by themselves.")  # fmt: skip
+        for name, experiment in lacking[:10]:
+            query = [(key, text) for key, texts in config.to_query(experiment).items()
+                     for text in (texts if isinstance(texts, list) else [texts])]  # fmt: skip
+            st.page_link("pages/live_lab.py", label=plain(name), icon=":material/replay:", query_params=query)
+
+
+@st.fragment(run_every=0.5)
+def _reading(state: Threshold) -> None:
+    """Say that an upload is read, and draw the page again when it was."""
+    logs = state.session.browser.logs
+    if logs.collect() or not logs.pending:
+        st.rerun()
+    st.caption("Reading the bundle…")
 
 
 def _looks(state: Threshold) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from foam_viz.engine import store
 from foam_viz.engine.server import your_runs
+from foam_viz.engine.server.history import YourRun
 from foam_viz.files import SAMPLE_RUNS
 from foam_viz.recording.stream import STREAM_FOLDER
 from foam_viz.trace import Trace
@@ -81,6 +82,26 @@ def own(owner: str) -> list[StreamedRun]:
                 title = label if len(labels) == 1 and not run.saved.name else f"{label} of {name}"
                 found.append(StreamedRun(made.key, f"{title}, {run.step:,} steps", "yours", made.path, made.trace))
     return found
+
+
+def without_factors(owner: str) -> list[YourRun]:
+    """The newest runs of a browser that kept no factors in any lane: they can be trained again with them."""
+    found = []
+    for run in your_runs.all_of(hub(), owner)[:_MOST_OWN]:
+        lanes = range(len(run.saved.experiment.lanes))
+        if not any(_lane(run.saved.view_id, lane) for lane in lanes):
+            found.append(run)
+    return found
+
+
+def bare(logs: OpenLogs) -> list[Trace]:
+    """The run bundles that a browser has uploaded and that hold no stream."""
+    return [
+        trace
+        for source in list(logs.sources)
+        for trace in source.found.traces
+        if "run_settings" in trace.manifest.config and not any(has_stream(path) for path in source.paths)
+    ]
 
 
 def _lane(view_id: str, lane: int) -> StreamedRun | None:
