@@ -20,6 +20,8 @@ PER_DECADE = 10
 BLOCK = 4
 """Neighbouring checks k of one basis that are computed together."""
 _NODES = 8
+_MOST_PAIRS, _MOST_BASES = 20_000, 8
+"""Of one factor that are kept, about 15 MB, and of which the weights are; beyond them they are computed again."""
 _STEP = math.log(10) / PER_DECADE
 # Lagrange's weights of equidistant nodes: w_j = (-1)^j binomial(7, j).
 _BARYCENTRIC = np.array([(-1) ** j * math.comb(_NODES - 1, j) for j in range(_NODES)], float)
@@ -80,6 +82,8 @@ class Pairs:
             k: Check of the factor, later than s.
         """
         if (found := self._h.get((rule, s, k))) is None:
+            if len(self._h) > _MOST_PAIRS:
+                self._h.clear()
             self._compute(rule, s, k)
             found = self._h[rule, s, k]
         return found
@@ -127,6 +131,8 @@ class Pairs:
     def _weights(self, rule: str, s: int) -> tuple[Tensor, np.ndarray]:
         """u = s_min / s at each damping, (G, n), and the logarithm of alpha / (p s_min), (G,)."""
         if (rule, s) not in self._shares:
+            if len(self._shares) >= _MOST_BASES:
+                self._shares.clear()
             factor = self._factor
             used = factor.used(rule)[s]
             epsilon = torch.from_numpy(self._grid.epsilon).to(used.dtype)

@@ -262,10 +262,10 @@ class Plan:
         for apart in range(1, min(most, _WARM_CHECKS), BLOCK):
             for walker in self._walkers:
                 for pairs in walker.pairs:
-                    with torch.no_grad(), full_precision():
-                        for s in range(pairs.checks - apart):
+                    for s in range(pairs.checks - apart):
+                        with torch.no_grad(), full_precision():
                             pairs.proxies(rule, s, s + apart)
-                    yield
+                        yield
 
     def map(self, setting: Setting, taus: Sequence[float], caps: Sequence[float]) -> list[Summary]:
         """Settings over (tau, eps_max), row by row of eps_max.

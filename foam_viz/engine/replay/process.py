@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import traceback
 from collections import OrderedDict, deque
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ from foam_viz.engine.wire import protocol
 from foam_viz.optim.fields import FieldError
 from foam_viz.trace.disk.bundle import BundleError
 
+_WARM_SECONDS = 20.0
+"""Of processor time that are spent on a run before anybody asks."""
 KEPT_BYTES = 500_000_000
 """Of all runs that are ready, less what lies in files; those not asked for longest go."""
 
@@ -188,7 +191,11 @@ def _replaces(newer: Command, older: RunSetting) -> bool:
 
 def _likely(plan: Plan) -> Iterator[None]:
     """Replays that are likely to be asked for, one a step: what they share with others is kept."""
-    yield from plan.warm()
+    began = time.process_time()
+    for _ in plan.warm():
+        if time.process_time() - began > _WARM_SECONDS:
+            break
+        yield
     own = plan.own
     settings = [*tau_and_cap(own, *default_map(own)), *reference_settings(own, plan.recording.grid)]
     for setting in settings:
