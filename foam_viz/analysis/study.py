@@ -55,6 +55,8 @@ class Study:
         references: Fixed periods and taking turns.
         pins: Replays of pinned settings.
         truths: Settings that were really trained.
+        updates, own_updates: Replays with the errors of updates, of the chosen setting and of the recorded one; None
+            until they are computed.
         quantiles: Eigenvalues of all factors and checks at 0, 0.05, ..., 1, gradient^2; empty until known.
         color: The column of a summary that colours the map.
         work: The column of a summary that the front's horizontal axis shows.
@@ -69,6 +71,8 @@ class Study:
     references: tuple[Summary, ...] = ()
     pins: tuple[Replay, ...] = ()
     truths: tuple[Truth, ...] = ()
+    updates: Replay | None = None
+    own_updates: Replay | None = None
     quantiles: tuple[float, ...] = ()
     color: str = "decompositions"
     work: Work = "decompositions"

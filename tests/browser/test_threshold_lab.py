@@ -57,7 +57,8 @@ def test_a_slider_changes_the_raster_and_a_click_on_the_map_takes_its_setting(pa
     eventually(taken, 90)
     eventually(lambda: slider.get_attribute("aria-valuetext") == "0.15")
     page.get_by_role("button", name="Back to the recorded setting").click()
-    eventually(lambda: "tau=" not in page.url and decompositions(page) == before, 60)
+    eventually(lambda: "exact" in page.locator(".fb-status").inner_text(), 60)
+    assert decompositions(page) == before
 
 
 def test_the_other_views_open_from_a_link(page, server: Server) -> None:

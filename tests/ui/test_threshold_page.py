@@ -53,7 +53,7 @@ def state(app: AppTest) -> Threshold:
 
 def ready(app: AppTest) -> AppTest:
     bench = state(app).bench
-    until(lambda: bench.problem or (bench.own is not None and bench.calibration is not None), 60)
+    until(lambda: bench.problem or (bench.own is not None and bench.calibration is not None), 300)
     app.run()
     assert not app.exception
     return app
@@ -65,10 +65,10 @@ def test_a_sample_is_prepared_and_a_slider_replays_it() -> None:
     assert bench.run.key == SAMPLE
     names = {slider.key for slider in app.select_slider}
     assert names == {f"threshold.{name}" for name in ("period", "tau", "epsilon", "epsilon_max")}
-    until(lambda: bench.study.what_if is not None, 30)
+    until(lambda: bench.study.what_if is not None, 300)
     before = bench.study.what_if.decompositions
     app.select_slider(key="threshold.tau").set_value(0.2).run()
-    until(lambda: bench.study.what_if.setting.values["tau"] == 0.2, 30)
+    until(lambda: bench.study.what_if.setting.values["tau"] == 0.2, 300)
     assert bench.study.what_if.decompositions > before and bench.study.what_if.open_loop
     assert state(app).query()["tau"] == ["0.2"]
 
@@ -78,7 +78,7 @@ def test_a_policy_without_a_cap_says_so_and_hides_its_slider() -> None:
     app.selectbox(key="threshold.optimizer").set_value("shampoo").run()
     assert not app.exception
     assert "threshold.epsilon_max" not in {slider.key for slider in app.select_slider}
-    until(lambda: state(app).bench.study.what_if.setting.optimizer == "shampoo", 30)
+    until(lambda: state(app).bench.study.what_if.setting.optimizer == "shampoo", 300)
 
 
 def test_a_cap_under_eps0_is_refused_beside_the_sliders() -> None:
@@ -107,11 +107,11 @@ def test_a_click_takes_the_setting_of_a_point(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(page_module, "board", lambda **told: boards.append(told))
     app = ready(lab())
     bench = state(app).bench
-    until(lambda: bench.study.points, 60)
+    until(lambda: bench.study.points, 300)
     point = bench.study.points[3].setting
     boards[-1]["on_pick"](json.dumps(point.to_json()))
     app.run()
-    until(lambda: bench.study.what_if.setting == point, 30)
+    until(lambda: bench.study.what_if.setting == point, 300)
     assert app.select_slider(key="threshold.tau").value == point.values["tau"]
     boards[-1]["on_pick"]("nonsense")
     app.run()
@@ -128,15 +128,25 @@ def test_every_panel_draws_before_and_after_the_run_is_prepared() -> None:
             assert drawn.figure is not None or drawn.empty or drawn.text, spec.id
         chips, status = moment.head(moment.lanes, None)
         assert chips[0].state == "recorded" and status
-        until(lambda: bench.study.references, 60)
+        until(lambda: bench.study.references, 300)
     assert {chip.state for chip in chips} == {"recorded", "open loop"}
     assert "open loop" in status[0][1]
+
+
+def test_the_error_of_updates_comes_once_the_sliders_rest() -> None:
+    bench = state(ready(lab(tau="0.35", truth="false"))).bench
+    until(lambda: bench.study.updates is not None and bench.study.own_updates is not None, 300)
+    moment = ReplaySource("set:x", bench).moment()
+    (spec,) = [spec for spec in moment.panels if spec.id == "threshold-updates"]
+    drawn = spec.draw(Scene(moment.lanes, Look(factor=0, lane=1)))
+    assert [row[0] for row in drawn.text][:2] == ["before grafting, mean", "after grafting, mean"]
+    assert "recorded" in drawn.text[0][1]
 
 
 def test_settings_are_pinned_beside_later_ones() -> None:
     app = ready(lab(tau="0.4"))
     bench = state(app).bench
-    until(lambda: bench.study.what_if is not None, 30)
+    until(lambda: bench.study.what_if is not None, 300)
     app.button(key="threshold.pin").click().run()
     app.select_slider(key="threshold.tau").set_value(0.8).run()
     assert [pin.setting.values["tau"] for pin in bench.study.pins] == [0.4]
@@ -148,7 +158,7 @@ def test_settings_are_pinned_beside_later_ones() -> None:
 def test_a_setting_that_rests_is_really_trained_and_joins_the_front() -> None:
     app = ready(lab(tau="0.6"))
     bench = state(app).bench
-    until(lambda: bench.study.what_if is not None and len(bench.truths.of(bench.study.what_if.setting)) == 3, 60)
+    until(lambda: bench.study.what_if is not None and len(bench.truths.of(bench.study.what_if.setting)) == 3, 300)
     until(lambda: bench.study.truths[0].done, 400)  # the lowest priority on a machine that tests
     first, *others = bench.study.truths
     assert [truth.seed for truth in (first, *others)] == [0, 1, 2]
@@ -163,7 +173,7 @@ def test_a_setting_that_rests_is_really_trained_and_joins_the_front() -> None:
     assert any(trace["name"] == "really trained" for trace in drawn["threshold-front"].figure["data"])
     app.toggle(key="threshold.truth").set_value(False).run()
     app.select_slider(key="threshold.tau").set_value(0.7).run()
-    until(lambda: bench.study.what_if.setting.values["tau"] == 0.7, 30)
+    until(lambda: bench.study.what_if.setting.values["tau"] == 0.7, 300)
     assert not bench.truths.of(bench.study.what_if.setting)
     assert state(app).query()["truth"] == ["false"]
 
@@ -187,7 +197,7 @@ def dropped(path: Path) -> AppTest:
     (uploader,) = app.file_uploader
     uploader.upload(path.name, path.read_bytes(), "application/zip").run()
     logs = state(app).session.browser.logs
-    until(lambda: not logs.pending or logs.collect(), 60)
+    until(lambda: not logs.pending or logs.collect(), 300)
     app.run()
     assert not app.exception
     return app
@@ -202,7 +212,7 @@ def choose(app: AppTest) -> AppTest:
 def test_a_bundle_that_is_dropped_is_replayed_and_stays_out_of_the_link(trained: dict[str, Path]) -> None:
     app = choose(dropped(trained["good"]))
     bench = state(app).bench
-    until(lambda: bench.study.own is not None, 60)
+    until(lambda: bench.study.own is not None, 300)
     assert bench.study.own.exact and bench.study.own.differs(bench.recorded.checks) == 0
     assert "run" not in state(app).query()
 

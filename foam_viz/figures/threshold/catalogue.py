@@ -10,7 +10,7 @@ from foam_viz.analysis.study import OWN, Study
 from foam_viz.figures.catalogue import BY_ID
 from foam_viz.figures.panel import Drawing, PanelSpec
 from foam_viz.figures.scene import Scene
-from foam_viz.figures.threshold import errors, front, refreshes, surface
+from foam_viz.figures.threshold import errors, front, refreshes, surface, updates
 
 _OF_FACTOR = frozenset({"factor", "lane"})
 
@@ -82,6 +82,16 @@ STUDY_PANELS: tuple[StudyPanel, ...] = (
         reads=_OF_FACTOR,
     ),
     StudyPanel(
+        "threshold-updates",
+        "Error of the update",
+        "What the parameters would feel of the inverse roots used, against fresh ones at ε₀. Grafting gives both "
+        "updates one length, so it hides a change of scale.",
+        updates.draw,
+        columns=6,
+        height=340,
+        reads=frozenset(),
+    ),
+    StudyPanel(
         "threshold-map",
         "Map of τ and ε max",
         "Each cell is a replay under its τ and ε max, all else as chosen; arrows point at the chosen one. Errors "
@@ -124,7 +134,8 @@ def panels_of(study: Study, *, has_loss: bool) -> list[PanelSpec]:
     if trained:
         order.append(made["threshold-trained"])
     if has_loss:
-        order.append(replace(BY_ID["loss"], columns=6 if trained else 12, height=340))
+        order.append(replace(BY_ID["loss"], columns=6, height=340))
+    order.append(made["threshold-updates"])
     return order
 
 

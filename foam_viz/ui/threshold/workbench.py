@@ -30,7 +30,7 @@ from foam_viz.figures.scene import Lane
 from foam_viz.optim.fields import FieldError
 from foam_viz.trace import Trace
 from foam_viz.ui.threshold.runs import StreamedRun
-from foam_viz.ui.threshold.truths import Truths
+from foam_viz.ui.threshold.truths import REST_SECONDS, Truths
 
 _A_ROW = 5
 """Settings that the engine is asked for at a time: a move never waits for a whole map."""
@@ -62,6 +62,7 @@ class Workbench:
         self.problem = self.refused = ""
         self.listeners: set[Callable[[], None]] = set()
         self._study = Study()
+        self._resting: threading.Timer | None = None
         self._traces: dict[int, tuple[Replay, Lane]] = {}
         self._map_of: tuple[Any, ...] = ()
         self._name = store.new_identity()
@@ -242,6 +243,27 @@ class Workbench:
             self._change(what_if=future.result())
         self._survey(setting)
         self.truths.rest(future.result())
+        self._rest(setting)
+
+    def _rest(self, setting: Setting) -> None:
+        """Ask for the errors of updates once nothing moves: they cost a move's time again."""
+        with self.lock:
+            if self._resting is not None:
+                self._resting.cancel()
+            self._resting = threading.Timer(REST_SECONDS, self._ask_updates, [setting])
+            self._resting.daemon = True
+            self._resting.start()
+
+    def _ask_updates(self, setting: Setting) -> None:
+        if setting == self._study.setting:
+            for asked, name in ((setting, "updates"), (None, "own_updates")):
+                if name == "updates" or self._study.own_updates is None:
+                    future = self._client.run(self.run.path, asked, updates=True, asker=self._name)
+                    future.add_done_callback(partial(self._updated, name))
+
+    def _updated(self, name: str, future: Future[Replay]) -> None:
+        if _answered(future) and (name == "own_updates" or future.result().setting == self._study.setting):
+            self._change(**{name: future.result()})
 
     def _survey(self, setting: Setting) -> None:
         """Ask for the map and the references around a setting, where they are not those at hand."""
