@@ -71,12 +71,16 @@ def test_the_card_of_a_second_metric_follows_the_first(page, server: Server) -> 
 
 
 def test_a_switch_of_the_theme_reaches_every_figure(page, server: Server) -> None:
-    """Those out of sight and those whose marks are an image too, while nothing runs."""
+    """Those out of sight and those whose marks are an image too, while nothing runs. Cividis is the same in both."""
     open_logs(page, server, INSPECT)
     drawn(page, "picture")
-    colours = """() => [...document.querySelectorAll(".js-plotly-plot")].map((plot) => [plot.layout.font.color,
+    plots = "[data-panel]:not([data-panel='waterfall']) .js-plotly-plot"
+    colours = (
+        f"() => [...document.querySelectorAll(`{plots}`)]"
+        + """.map((plot) => [plot.layout.font.color,
         ...plot.data.filter((trace) => trace.type === "heatmap").map((trace) => JSON.stringify(trace.colorscale))])"""
-    images = "() => [...document.querySelectorAll('.heatmaplayer image')].map((image) => image.outerHTML)"
+    )
+    images = f"() => [...document.querySelectorAll(`{plots} .heatmaplayer image`)].map((image) => image.outerHTML)"
     light, before = page.evaluate(colours), page.evaluate(images)
     page.emulate_media(color_scheme="dark")
 
