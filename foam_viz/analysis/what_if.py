@@ -50,4 +50,5 @@ def as_trace(replay: Replay, manifest: Manifest, last_step: int, name: str = WHA
             "last_decomposition_step": replay.table["last_decomposition_step"],
         }
     )
-    return Trace(told, steps=pa.table({"step": [last_step]}), checks=checks)
+    steps = pa.table({"step": sorted({1, last_step})})  # from its first step to its last, as the recorded run
+    return Trace(told, steps=steps, checks=checks)

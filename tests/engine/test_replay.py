@@ -11,10 +11,12 @@ import torch
 
 from foam_viz import cli
 from foam_viz.analysis.replay import NoReplay, Setting, Summary, tau_and_cap
+from foam_viz.analysis.what_if import as_trace
 from foam_viz.engine.replay.plan import Plan, prepare_path
 from foam_viz.optim.fields import FieldError
 from foam_viz.recording import stream
 from foam_viz.recording.stream import Record
+from foam_viz.trace.counts import refreshes
 from foam_viz.trace.disk import bundle
 from foam_viz.trace.model import Trace
 
@@ -96,6 +98,12 @@ def reference(record: Record, setting: Setting, id: str) -> list[tuple[int, bool
         parts = [np.linalg.norm(a - b) / np.linalg.norm(truth) for a, b in ((inverse, truth), (inverse, damped))]
         found.append((sample.step, decomposes, epsilon, *parts, np.linalg.norm(damped - truth) / np.linalg.norm(truth)))
     return found
+
+
+def test_rates_of_a_replay_are_counted_as_those_of_the_run(foam: tuple[Plan, Trace]) -> None:
+    plan, trace = foam
+    shown = as_trace(plan.run(), trace.manifest, trace.view().last_step)
+    assert refreshes(shown) == refreshes(trace)
 
 
 @pytest.mark.parametrize("changes", [{"tau": 0.1}, {"tau": 0.6, "epsilon_max": 1e-4}, {"epsilon": 1e-5}])

@@ -156,7 +156,7 @@ def _words(point: Summary) -> str:
 
 def _reading(study: Study, best: Sequence[Summary], work: str) -> str:
     fixed = sum(point.setting.optimizer in _KINDS for point in best)
-    words = f"{len(best)} settings are beaten by none"
+    words = f"On the front: {len(best)} settings that no other beats in both"
     if fixed:
         words += f", {fixed} of them fixed periods or taking turns"
     own = study.own.setting if study.own is not None else None
@@ -167,7 +167,7 @@ def _reading(study: Study, best: Sequence[Summary], work: str) -> str:
         if beaten:
             least = min(beaten, key=lambda p: p.error_left)
             better, instead = theme.number(least.error_left), theme.number(left)
-            words += f"; for no more work {difference(least.setting, own)} leaves {better} instead of {instead}"
+            words += f"; with no more work, {difference(least.setting, own)} leaves an error of {better}, not {instead}"
         else:
             words += "; the what-if is on the front or beside it"
     return f"{words}. Click a point to take its setting"

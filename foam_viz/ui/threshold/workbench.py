@@ -67,7 +67,8 @@ class Workbench:
         self._map_of: tuple[Any, ...] = ()
         self._name = store.new_identity()
         self._recorded = run.trace()
-        self._awaited = Lane(Trace.empty(self._recorded.manifest), "what if", WHAT_IF)
+        waits = self._recorded.manifest.with_(status="running")  # its checks will come, and the cards say so
+        self._awaited = Lane(Trace.empty(waits), "what if", WHAT_IF)
         self.truths = truths
         truths.watch(self._touch)
         truths.learn(self._recorded.manifest, self._recorded)
