@@ -78,7 +78,7 @@ def _json_type(annotation: str) -> str:
     words |= {
         "tuple[str, ...]": "list of text",
         "tuple[FactorInfo, ...]": "list of factors",
-        "tuple[Mapping[str, object], ...]": "list of objects",
+        "tuple[Mapping[str, Any], ...]": "list of objects",
     }
     return words.get(annotation, "object")
 

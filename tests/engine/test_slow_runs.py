@@ -161,7 +161,7 @@ def test_a_run_that_ended_for_want_of_memory_is_opened_again_on_demand(hub: Hub)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux alone tells what a process has")
 def test_memory_beyond_the_limit_is_refused_where_it_is_asked_for() -> None:
     script = (
-        "import torch\nfrom foam_viz.engine import memory\ntorch.zeros(1)\nassert memory.limit(256 * 2**20)\n"
+        "import torch\nfrom foam_viz.engine.worker import memory\ntorch.zeros(1)\nassert memory.limit(256 * 2**20)\n"
         "torch.zeros(2**20)\n"
         "try:\n    torch.zeros(2**28)\nexcept RuntimeError as error:\n    assert memory.is_exhausted(error), error\n"
         "else:\n    raise SystemExit('it had the memory')\n"

@@ -67,7 +67,8 @@ def draw(scene: Scene) -> Drawing:
         if above is None:
             continue
         data += _line(name, line, spectra.step[across], above[across], furthest)
-        words.append(f"{_PLAIN[name]} leaves {int(above[-1]):,}")
+        if np.isfinite(above[-1]):
+            words.append(f"{_PLAIN[name]} leaves {int(above[-1]):,}")
     figure = {
         "data": data,
         "layout": encode.layout(

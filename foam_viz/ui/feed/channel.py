@@ -116,7 +116,9 @@ class Channel:
         moment = self.moment
         if moment is None or self.source.changed(moment):
             self.moment = moment = await self._loop.run_in_executor(self._pool, self.source.moment)
-            self.urgent, self._answered = urgent != self._answered, urgent
+            # A click may be answered while the moment is taken: then it is in it, or in the next.
+            self.urgent = {urgent, self.source.urgent()} != {self._answered}
+            self._answered = urgent
             self.failed = False
             self._tell_all()
         await self._wait(moment, urgent, began)
