@@ -359,18 +359,6 @@ def test_a_run_and_its_configuration_can_be_taken_away() -> None:
     assert "--optimizer adamw" in app.code[0].value
 
 
-def test_the_page_stands_before_a_run_has_rows() -> None:
-    app = stepped(lane=["foam", "adamw"])
-    run = state(app).run()
-    traces, run.traces = run.traces, []
-    try:
-        app.run()
-        assert not app.exception
-        assert any("Start a run to download it" in caption.value for caption in app.caption)
-    finally:
-        run.traces = traces
-
-
 def test_another_link_is_opened_in_a_tab_that_has_a_run_already() -> None:
     app = stepped(lane="foam")
     old = state(app).view_id

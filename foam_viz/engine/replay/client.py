@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -119,11 +118,7 @@ class ReplayClient:
                 self._outgoing.close()
                 self._outgoing = None
         if process is not None:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(5)
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+            children.end(process, 5)
 
     def _ask(self, command: Command, future: Future[Any] | None = None) -> Future[Any]:
         future = future or Future()
@@ -144,18 +139,8 @@ class ReplayClient:
         return future
 
     def _start(self) -> Connection:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "foam_viz.engine.replay.process"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=children.environment(),
-        )
-        assert process.stdin is not None and process.stdout is not None  # both are pipes
-        self._process = process
-        outgoing = self._outgoing = Connection(os.dup(process.stdin.fileno()), readable=False)
-        process.stdin.close()
-        incoming = Connection(os.dup(process.stdout.fileno()), writable=False)
-        process.stdout.close()
+        process, outgoing, incoming = children.start("foam_viz.engine.replay.process")
+        self._process, self._outgoing = process, outgoing
         threading.Thread(target=self._listen, args=(process, incoming), daemon=True, name="replay-listen").start()
         return outgoing
 

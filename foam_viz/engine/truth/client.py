@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -85,11 +83,7 @@ class TruthClient:
                 self._outgoing.close()
                 self._outgoing = None
         if process is not None:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(2)
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+            children.end(process, 2)
 
     def _send(self, message: Mapping[str, Any], training: Training) -> None:
         try:
@@ -101,18 +95,8 @@ class TruthClient:
             training.status, training.reason = "failed", "the process that trains in the background ended"
 
     def _start(self) -> None:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "foam_viz.engine.truth.process"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=children.environment(),
-        )
-        assert process.stdin is not None and process.stdout is not None  # both are pipes
-        self._process = process
-        self._outgoing = Connection(os.dup(process.stdin.fileno()), readable=False)
-        process.stdin.close()
-        incoming = Connection(os.dup(process.stdout.fileno()), writable=False)
-        process.stdout.close()
+        process, outgoing, incoming = children.start("foam_viz.engine.truth.process")
+        self._process, self._outgoing = process, outgoing
         threading.Thread(target=self._listen, args=(process, incoming), daemon=True, name="truth-listen").start()
 
     def _listen(self, process: subprocess.Popen[bytes], incoming: Connection) -> None:

@@ -99,7 +99,7 @@ def _share(run: LabRun | None) -> None:
             "**The address of this page is the link**, and the button at the top copies it. It holds the whole "
             "configuration; whoever opens it while this run is kept may watch it, and take a copy to steer."
         )
-        if run is None or not run.traces:
+        if run is None:
             st.caption("Start a run to download it.")
             return
         take_away(run.view_id[:8], run.traces)
