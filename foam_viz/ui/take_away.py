@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import streamlit as st
 
@@ -15,12 +15,29 @@ from foam_viz.trace.disk import bundle
 from foam_viz.trace.model import Trace
 from foam_viz.ui.text import plain
 
-_FORMS: Mapping[str, tuple[str, str, str]] = {
-    "python": ("Python program", "py", "text/x-python"),
-    "cli": ("Command", "sh", "text/x-shellscript"),
-    "artifact-yaml": ("YAML of FOAM's artifact", "yaml", "application/yaml"),
+
+class Form(NamedTuple):
+    """How a form of :data:`foam_viz.experiment.export.FORMS` is shown and saved.
+
+    Attributes:
+        words: For the reader.
+        language: In which it is coloured.
+        ending: Of its file.
+        kind: Of its file, as a MIME type.
+    """
+
+    words: str
+    language: str
+    ending: str
+    kind: str
+
+
+FORMS: Mapping[str, Form] = {
+    "python": Form("Python program", "python", "py", "text/x-python"),
+    "cli": Form("Command", "bash", "sh", "text/x-shellscript"),
+    "artifact-yaml": Form("YAML of FOAM's artifact", "yaml", "yaml", "application/yaml"),
 }
-"""By form of :data:`foam_viz.experiment.export.FORMS`: the reader's words, the ending of the file and its type."""
+"""By form of :data:`foam_viz.experiment.export.FORMS`."""
 
 
 def take_away(name: str, traces: Sequence[Trace]) -> None:
@@ -46,7 +63,7 @@ def take_away(name: str, traces: Sequence[Trace]) -> None:
     # Of a run that goes on nobody knows yet which step it will have made at the click.
     step = "" if trace.manifest.status == "running" else f"-step-{trace.view().last_step}"
     _download("Run bundle", f"foam_viz-{of_lane}{step}.zip", "application/zip", lambda: zipped(trace))
-    for form, (words, ending, kind) in _FORMS.items():
+    for form, (words, language, ending, kind) in FORMS.items():
         try:
             text = export.FORMS[form](trace.manifest.config)
         except FieldError as error:
@@ -54,7 +71,7 @@ def take_away(name: str, traces: Sequence[Trace]) -> None:
             continue
         _download(words, f"foam_viz-{of_lane}.{ending}", kind, text.encode())
         if form == "cli":
-            st.code(text.rstrip(), language="bash", wrap_lines=True, height=120)
+            st.code(text.rstrip(), language=language, wrap_lines=True, height=120)
 
 
 def _download(words: str, name: str, kind: str, data: bytes | Callable[[], Any]) -> None:

@@ -12,10 +12,9 @@ from foam_viz.analysis.fronts import to_csv
 from foam_viz.experiment import config, export
 from foam_viz.optim.fields import FieldError
 from foam_viz.ui.session.threshold import Threshold
+from foam_viz.ui.take_away import FORMS
 from foam_viz.ui.text import plain
 from foam_viz.ui.threshold.truths import configured
-
-_FORMS = {"cli": ("Command", "bash"), "python": ("Python", "python"), "artifact-yaml": ("FOAM artifact", "yaml")}
 
 
 def take_away(state: Threshold) -> None:
@@ -44,11 +43,11 @@ def take_away(state: Threshold) -> None:
 
 def forms(told: Mapping[str, Any]) -> None:
     """Draw a configuration in every form that runs elsewhere."""
-    tabs = st.tabs([label for label, _ in _FORMS.values()])
-    for tab, (form, (_, language)) in zip(tabs, _FORMS.items(), strict=True):
+    tabs = st.tabs([shown.words for shown in FORMS.values()])
+    for tab, (form, shown) in zip(tabs, FORMS.items(), strict=True):
         with tab:
             try:
-                st.code(export.FORMS[form](told), language=language)
+                st.code(export.FORMS[form](told), language=shown.language)
             except FieldError as error:
                 st.info(plain(f"It has no such form: {error}"))
     experiment, errors = config.from_manifest(told)
