@@ -31,12 +31,16 @@ def sidebar(state: Lab) -> None:
     with st.sidebar:
         _presets(state)
         if begun(run):
-            this, following = st.tabs(["This run", "Next run"])
-            with this:
-                this_run(state, run)
-            with following:
-                st.caption("For a new run: Reset makes it and keeps this one. The run on the page does not change.")
-                _next_run(state, run)
+            # Of thirty pages, what nobody sees would cost as much as what they see: only the open tab is drawn.
+            this, following = st.tabs(["This run", "Next run"], key="whose-settings", on_change="rerun")
+            if not following.open:
+                state.keep_typed()
+                with this:
+                    this_run(state, run)
+            else:
+                with following:
+                    st.caption("For a new run: Reset makes it and keeps this one. The run on the page does not change.")
+                    _next_run(state, run)
         else:
             _next_run(state, None)
 

@@ -329,6 +329,11 @@ class Lab:
         self.errors = errors
         self.beyond = [] if self.refused else hub().review(self.experiment, self.device)
 
+    def keep_typed(self) -> None:
+        """Keep what the widgets of the next run say while they are not drawn: Streamlit forgets it otherwise."""
+        for key in [key for key in st.session_state if str(key).startswith("set.")]:
+            st.session_state[key] = st.session_state[key]
+
     def use(self, experiment: Experiment) -> None:
         """Puts another configuration on the page; its widgets begin anew."""
         self.experiment = experiment
