@@ -60,6 +60,51 @@ def test_columns_of_unequal_width_are_moved_to_where_plotly_draws_them(page, ser
     assert differ <= 4, "but for a pixel at the edge of each column"
 
 
+# Where everything in the figures stands: ticks, and the boxes around marks, shapes and labels.
+PLACES = """
+() => Object.fromEntries([...document.querySelectorAll("[data-panel] .js-plotly-plot")].map((plot) => {
+  const home = plot.getBoundingClientRect();
+  const found = (query) => [...plot.querySelectorAll(query)];
+  const box = (element) => {
+    const { x, y, width, height } = element.getBoundingClientRect();
+    return [x - home.x, y - home.y, width, height];
+  };
+  const marks = [".scatterlayer .js-line", ".scatterlayer .point", ".heatmaplayer image", ".barlayer .trace.bars"];
+  return [plot.closest("[data-panel]").dataset.panel, {
+    ticks: found(".xtick text, .ytick text, .y2tick text").map((tick) => tick.textContent).sort(),
+    marks: [...marks, ".shapelayer path", ".annotation"].flatMap((query) => found(query).map(box)),
+  }];
+}))
+"""
+ENTER = """
+() => document.querySelectorAll(".fb-plot").forEach((box) => box.dispatchEvent(new PointerEvent("pointerenter")))
+"""
+
+
+def test_what_is_moved_stands_where_plotly_draws_it(page, server: Server) -> None:
+    """Axes that grow, gaps in curves, bars and shapes included."""
+    page.set_viewport_size({"width": 1280, "height": 2600})
+    open_lab(page, server, "?lane=foam&lane=shampoo")
+    click(page, "Start")
+    eventually(lambda: "turn" in page.evaluate(PLACES), 60)
+    first, step = page.evaluate(PLACES), step_of(page)
+    eventually(lambda: step_of(page) > 2 * step, 60)
+    click(page, "Pause")
+    eventually(lambda: page.get_by_role("button", name="Start", exact=True).is_enabled())
+    page.wait_for_timeout(2500)  # the last update is drawn
+    moved = page.evaluate(PLACES)
+    assert moved["turn"]["ticks"] != first["turn"]["ticks"], "its axis has grown"
+    page.evaluate(ENTER)
+    page.wait_for_timeout(2500)  # every figure was drawn anew
+    anew = page.evaluate(PLACES)
+    assert moved.keys() == anew.keys() >= {"loss", "turn", "waterfall", "raster", "cost", "damping", "spectrum"}
+    for panel, places in moved.items():
+        assert places["ticks"] == anew[panel]["ticks"], panel
+        one, other = np.array(places["marks"]), np.array(anew[panel]["marks"])
+        assert one.shape == other.shape, panel
+        assert np.abs(one - other).max(initial=0) <= 1.5, (panel, one, other)
+
+
 def test_the_card_of_a_second_metric_follows_the_first(page, server: Server) -> None:
     open_logs(page, server)
     drawn(page, "sides")

@@ -24,7 +24,7 @@ export class Card {
   // board: plots; follow(value), range(window) and choose(change), which tell what the reader did; about(), for file names.
   constructor(id, board) {
     const { plots, follow, range, choose, about, pick } = board;
-    Object.assign(this, { id, plots, follow, range, choose, about, pick, telling: 0, told: "null", drawn: -1e9, full: -1e9, panel: null, untold: null, shape: "", ranges: {}, width: 0, height: 0, visible: false, revision: null, parts: null, dark: false });
+    Object.assign(this, { id, plots, follow, range, choose, about, pick, telling: 0, told: "null", drawn: -1e9, full: -1e9, panel: null, untold: null, shape: "", frame: {}, ranges: {}, width: 0, height: 0, visible: false, revision: null, parts: null, dark: false });
     this.slot = make("div", "fb-slot");
     this.element = make("article", "fb-card");
     this.element.dataset.panel = id;

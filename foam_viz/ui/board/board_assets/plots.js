@@ -1,7 +1,7 @@
 // Plotly, loaded once, and the queue that keeps the page smooth: in each frame a few figures whose marks only move, or one
 // that Plotly draws anew.
 import { link, unlink } from "./cursor.js";
-import { quick, shapeOf } from "./quick.js";
+import { changed, frameOf, quick, shapeOf } from "./quick.js";
 
 const FRAME_MS = 1000 / 60;
 const QUICK_A_FRAME = 3;
@@ -116,12 +116,13 @@ export class Plots {
       if (card === this.held) { card.next = card.nextShape = null; continue; } // what was prepared does not know the zoom to come
       if (moved >= QUICK_A_FRAME) continue;
       if (!this.measure(card)) { this.waiting.delete(card); continue; }
-      if (this.move(card, now)) moved += 1;
-      else if (!this.drew && !moved && (this.debt <= 0 || age > PATIENCE_MS)) {
+      const room = !moved && (this.debt <= 0 || age > PATIENCE_MS);
+      if (this.move(plotly, card, now, room)) moved += 1;
+      else if (room && !this.drew) {
         this.draw(plotly, card, now);
         this.drew = true;
-        break;
       }
+      if (this.drew) break;
     }
     this.ticking = this.waiting.size > 0 || this.drew;
     if (this.ticking) requestAnimationFrame((next) => this.frame(plotly, next));
@@ -143,12 +144,25 @@ export class Plots {
     return drawing;
   }
 
-  // A figure under the pointer always goes through Plotly, which answers it.
-  move(card, now) {
+  // A figure under the pointer always goes through Plotly, which answers it. Axes that end elsewhere, and shapes, take `room`.
+  move(plotly, card, now, room) {
     if (card.enlarged || now - card.full > FULL_MS || card.element.matches(":hover, :focus-within")) return false;
     card.next ??= this.fit(card);
     card.nextShape ??= shapeOf(card.next);
-    if (card.nextShape !== card.shape || !quick(card.box, card.next)) return false;
+    if (card.nextShape !== card.shape) return false;
+    const frame = frameOf(card.next);
+    const edits = changed(frame, card.frame);
+    const framed = Object.keys(edits).length > 0;
+    if (framed && !room) return false;
+    if (framed) {
+      plotly.relayout(card.box, edits);
+      card.frame = frame;
+      this.drew = true;
+    }
+    if (!quick(card.box, card.next, framed)) {
+      card.shape = ""; // Plotly draws it as soon as there is room
+      return false;
+    }
     this.done(card, card.next, now);
     return true;
   }
@@ -157,6 +171,7 @@ export class Plots {
     const drawing = card.next ?? this.fit(card);
     const { data, layout } = drawing;
     card.shape = card.nextShape ?? shapeOf(drawing);
+    card.frame = frameOf(drawing);
     card.full = now;
     this.done(card, drawing, now);
     plotly.react(card.box, data, layout, { ...CONFIG, displayModeBar: this.coarse ? false : "hover" });

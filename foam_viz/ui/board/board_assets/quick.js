@@ -1,24 +1,47 @@
 // The quick way to new data. Plotly.react measures and lays out a whole figure again, tens of milliseconds on a busy machine,
 // although most updates only move marks. When nothing but the arrays changed, the marks Plotly drew are moved in place with
-// Plotly's own axes; everything else, and any figure under the pointer, goes through Plotly.react (see plots.js).
+// Plotly's own axes. Where axes end elsewhere or shapes moved, Plotly.relayout draws these first, which costs a sixth of it.
+// Everything else, and any figure under the pointer, goes through Plotly.react (see plots.js).
 import { numbers } from "./take.js";
 
 const ARRAYS = new Set(["x", "y", "z", "text", "hovertext", "customdata"]);
+const UNSEEN = new Set(["meta", "hovertemplate"]); // a figure under the pointer is drawn anew before it answers
 const MOVING = new Set(["end label", "level"]);
+const isAxis = (name) => /^[xy]axis\d*$/.test(name);
 
-// What must be equal for the quick way: all of a figure but its numbers and the labels that follow them.
-export const shapeOf = ({ data, layout }) => JSON.stringify([data.map((trace) => Object.entries(trace).filter(([key]) => !ARRAYS.has(key))),
-  Object.entries(layout).filter(([key]) => key !== "annotations"), (layout.annotations ?? []).filter((note) => !MOVING.has(note.name)),
-  (layout.annotations ?? []).filter((note) => MOVING.has(note.name)).map((note) => note.text)]);
+// What must be equal for the quick way: all of a figure but its numbers, the labels that follow them, and the frame.
+export const shapeOf = ({ data, layout }) => JSON.stringify([data.map((trace) => traceOf(trace, layout)),
+  Object.entries(layout).filter(([key]) => key !== "annotations" && key !== "shapes").map(([key, value]) => [key, isAxis(key) ? { ...value, range: null } : value]),
+  (layout.shapes ?? []).length,
+  (layout.annotations ?? []).filter((note) => !MOVING.has(note.name)), (layout.annotations ?? []).filter((note) => MOVING.has(note.name)).map((note) => note.text)]);
 
-// Moves the marks of `box` to the numbers of `next`. False, with nothing touched, where it cannot.
-export function quick(box, next) {
+function traceOf(trace, layout) {
+  const unnamed = !layout.showlegend || trace.showlegend === false;
+  return Object.entries(trace).filter(([key]) => !ARRAYS.has(key) && !UNSEEN.has(key) && !(unnamed && key === "name"));
+}
+
+// Where the axes end and what is drawn over them, as Plotly.relayout takes them: a copy, as Plotly writes into what it is given.
+export function frameOf({ layout }) {
+  const ranges = Object.entries(layout).filter(([key, axis]) => isAxis(key) && axis.range).map(([key, axis]) => [`${key}.range`, axis.range]);
+  return structuredClone(Object.fromEntries(layout.shapes?.length ? [...ranges, ["shapes", layout.shapes]] : ranges));
+}
+
+// The parts of a frame that differ from those of another.
+export const changed = (frame, before) => structuredClone(Object.fromEntries(Object.entries(frame).filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(before[key]))));
+
+const sameArrays = (one, other) => [...ARRAYS].every((key) => one[key] === other[key] || (one[key]?.bdata ?? JSON.stringify(one[key])) === (other[key]?.bdata ?? JSON.stringify(other[key])));
+
+// Moves the marks of `box` to the numbers of `next`; those whose numbers are the old ones only where the frame is another
+// (`framed`). False, with nothing touched, where it cannot.
+export function quick(box, next, framed) {
   const full = box._fullLayout;
   const work = [];
+  const stacks = new Map();
   for (const [index, trace] of next.data.entries()) {
     const drawn = box._fullData?.[index];
     if (!drawn || drawn.type !== trace.type) return false;
-    const move = trace.type === "heatmap" ? image(box, full, trace) : trace.type === "scatter" ? marks(box, full, drawn, trace) : null;
+    if (!framed && trace.type !== "bar" && sameArrays(trace, box.data[index])) continue;
+    const move = { heatmap: image, scatter: marks, bar: bars }[trace.type]?.(box, full, drawn, trace, stacks);
     if (!move) return false;
     work.push(move);
   }
@@ -33,22 +56,58 @@ export function quick(box, next) {
 const axisOf = (full, name) => full[`${name[0]}axis${name.slice(1)}`];
 
 function marks(box, full, drawn, trace) {
+  if (trace.meta?.series === "legend") return () => {};
   const group = box.querySelector(`.scatterlayer .trace${drawn.uid}`);
   const [xAxis, yAxis] = [axisOf(full, trace.xaxis ?? "x"), axisOf(full, trace.yaxis ?? "y")];
   if (!group || !xAxis || !yAxis) return null;
   const values = numbers(trace.y);
   const places = trace.x ? numbers(trace.x) : Float64Array.from(values, (_, at) => trace.x0 + trace.dx * at);
   const xs = Array.from(places, (x) => xAxis.c2p(x)), ys = Array.from(values, (y) => yAxis.c2p(y));
-  if (!xs.length || ![...xs, ...ys].every(Number.isFinite)) return null;
-  if (trace.mode === "markers") return points(group, xs, ys);
-  const [line, ...more] = group.querySelectorAll(".js-line");
+  if (trace.mode === "markers") return [...xs, ...ys].every(Number.isFinite) ? points(group, xs, ys) : null;
+  const parts = connected(xs, ys);
+  const lines = [...group.querySelectorAll(".js-line")];
   const fill = group.querySelector(".js-fill") ?? full._plots[`${trace.xaxis ?? "x"}${trace.yaxis ?? "y"}`]?.plot.node().querySelector(`.trace${drawn.uid} .js-fill`);
-  if (!line || more.length || (trace.fill && !fill)) return null;
-  const path = lineOf(xs, ys, trace.line?.shape ?? "linear");
+  if (!lines.length || !parts.length || (trace.fill && (!fill || parts.length > 1))) return null;
+  const paths = parts.map(([x, y]) => lineOf(x, y, trace.line?.shape ?? "linear"));
   return () => {
-    line.setAttribute("d", path);
-    if (trace.fill) fill.setAttribute("d", `${path}L${xs[xs.length - 1].toFixed(1)},${yAxis._length}L${xs[0].toFixed(1)},${yAxis._length}Z`);
+    while (lines.length > paths.length) lines.pop().remove();
+    while (lines.length < paths.length) {
+      lines.push(lines[0].cloneNode(false));
+      lines[0].parentNode.append(lines[lines.length - 1]);
+    }
+    paths.forEach((path, at) => lines[at].setAttribute("d", path));
+    if (trace.fill) fill.setAttribute("d", `${paths[0]}L${xs[xs.length - 1].toFixed(1)},${yAxis._length}L${xs[0].toFixed(1)},${yAxis._length}Z`);
   };
+}
+
+// The parts of a curve between its gaps, each as [xs, ys].
+function connected(xs, ys) {
+  const parts = [];
+  let open = false;
+  xs.forEach((x, at) => {
+    const there = Number.isFinite(x) && Number.isFinite(ys[at]);
+    if (there && !open) parts.push([[], []]);
+    if (there) { parts[parts.length - 1][0].push(x); parts[parts.length - 1][1].push(ys[at]); }
+    open = there;
+  });
+  return parts;
+}
+
+// Bars that lie, stacked upon those of the traces before.
+function bars(box, full, drawn, trace, stacks) {
+  const drawnBars = [...box.querySelectorAll(".barlayer .trace.bars")].find((group) => group.__data__?.[0]?.trace?.uid === drawn.uid)?.querySelectorAll(".point path");
+  const values = numbers(trace.x);
+  if (trace.orientation !== "h" || full.barmode !== "stack" || drawnBars?.length !== values.length) return null;
+  const below = stacks.get("x") ?? new Float64Array(values.length);
+  const paths = [];
+  for (const [at, path] of [...drawnBars].entries()) {
+    const seen = /^M[-\d.]+,([-\d.]+)V([-\d.]+)H/.exec(path.getAttribute("d"));
+    if (!seen) return null;
+    const [from, to] = [below[at], below[at] + values[at]].map((x) => full.xaxis.c2p(x).toFixed(2));
+    paths.push(`M${from},${seen[1]}V${seen[2]}H${to}V${seen[1]}Z`);
+  }
+  stacks.set("x", below.map((x, at) => x + values[at]));
+  return () => paths.forEach((path, at) => drawnBars[at].setAttribute("d", path));
 }
 
 function lineOf(xs, ys, shape) {
@@ -72,7 +131,7 @@ function points(group, xs, ys) {
 }
 
 // A heatmap without gaps, rows downwards, as an image of one pixel a cell.
-function image(box, full, trace) {
+function image(box, full, _drawn, trace) {
   const element = box.querySelector(".heatmaplayer image");
   const { xaxis, yaxis } = full;
   if (!element || (trace.xaxis ?? "x") !== "x" || trace.xgap || trace.ygap || yaxis.range[0] < yaxis.range[1]) return null;
