@@ -38,7 +38,7 @@ class ErrorMeter:
     """
 
     def __init__(self, stack: RecordedStack, walker: Walker) -> None:
-        self._stack, self._walker, self._overlaps = stack, walker, walker.pairs
+        self._stack, self._walker, self._pairs = stack, walker, walker.pairs
         self._known: dict[tuple[Any, ...], Errors] = {}
 
     def errors(self, held: Sequence[Sequence[Held]], fresh: Callable[[int], float], rule: str) -> list[list[Errors]]:
@@ -67,38 +67,28 @@ class ErrorMeter:
         return [[self._known[key] for key in mine] for mine in keys]
 
     def _measure(self, keys: list[tuple], rule: str) -> None:
-        root = self._stack.root
-        used = torch.stack([self._walker.eigenvalues(row, s, r, rule) for row, s, r, *_ in keys])
-        now = torch.stack([self._walker.eigenvalues(row, k, k, rule) for row, _, _, k, *_ in keys])
-        epsilon = torch.tensor([key[4] for key in keys], dtype=used.dtype)
-        a = linalg.damped(used, epsilon).pow_(-1.0 / root)
-        b = linalg.damped(now, epsilon).pow_(-1.0 / root)
-        b0 = linalg.damped(now, torch.tensor([key[5] for key in keys], dtype=used.dtype)).pow_(-1.0 / root)
-        sizes = torch.linalg.vector_norm(b0, dim=-1).tolist()
-        damping = (torch.linalg.vector_norm(b - b0, dim=-1) / torch.linalg.vector_norm(b0, dim=-1)).tolist()
+        root, factors = self._stack.root, self._stack.factors
+        used = self._walker.eigenvalues_of([(row, s, refreshed) for row, s, refreshed, *_ in keys], rule)
+        now = self._walker.eigenvalues_of([(row, k, k) for row, _, _, k, *_ in keys], rule)
+        epsilon, fresh = torch.tensor([key[4:6] for key in keys], dtype=used.dtype).unbind(-1)
+        stale = linalg.damped(used, epsilon).pow_(-1.0 / root)
+        # Fresh at eps0 and at eps, (N, 2, n): the distances to both are taken together.
+        ideal = linalg.damped(now.unsqueeze(1), torch.stack([fresh, epsilon], -1)).pow_(-1.0 / root)
+        sizes = torch.linalg.vector_norm(ideal[:, 0], dim=-1)
+        damping = (torch.linalg.vector_norm(ideal[:, 1] - ideal[:, 0], dim=-1) / sizes).tolist()
         directions = (now < epsilon.unsqueeze(-1)).sum(-1).tolist()
-        stale, fresh, truth = a.numpy(), b.numpy(), b0.numpy()
-        total, staleness = list(damping), [0.0] * len(keys)  # of a basis that is fresh
-        blocks: dict[int, tuple[np.ndarray, list[tuple[int, int]]]] = {}
+        squares = np.zeros((len(keys), 2))
+        size = factors[0].info.size
+        apart = torch.empty(2, size, size, dtype=used.dtype)
+        flat = apart.view(2, -1).numpy()
+        columns, rows = ideal.unsqueeze(2).unbind(0), stale.unsqueeze(2).unbind(0)
         for place, (row, s, refreshed, k, *_) in enumerate(keys):
-            if (s, refreshed) != (k, k):
-                overlap, inside = self._overlaps[row].overlap(s, k)
-                blocks.setdefault(id(overlap), (overlap, []))[1].append((place, inside))
-        for overlap, members in blocks.values():
-            places, inside = (list(one) for one in zip(*members, strict=True))
-            mine = overlap if inside == list(range(len(overlap))) else overlap[inside]
-            apart = _distance(mine, stale[places], truth[places])
-            alike = _distance(mine, stale[places], fresh[places])
-            for place, in_all, part in zip(places, apart, alike, strict=True):
-                total[place], staleness[place] = in_all / sizes[place], part / sizes[place]
-        for key, error, stale_part, damped_part, below in zip(keys, total, staleness, damping, directions, strict=True):
-            self._known[key] = Errors(error, stale_part, damped_part, below)
-
-
-def _distance(overlap: np.ndarray, stale: np.ndarray, fresh: np.ndarray) -> list[float]:
-    """Root of the sum over i, j of O_ij (b_j - a_i)^2, for each of N pairs."""
-    apart = fresh[:, None, :] - stale[:, :, None]
-    np.square(apart, out=apart)
-    count = len(apart)
-    summed = overlap.reshape(count, 1, -1) @ apart.reshape(count, -1, 1)
-    return np.sqrt(summed.ravel()).tolist()
+            if s != k or refreshed != k:
+                # The sum over i, j of O_ij (b_j - a_i)^2. torch broadcasts a difference several times faster than numpy.
+                torch.sub(columns[place], rows[place], out=apart)
+                np.multiply(flat, flat, out=flat)
+                squares[place] = flat @ self._pairs.overlap(row, s, k)
+        parts = (np.sqrt(squares) / sizes.numpy()[:, None]).tolist()
+        for key, (error, staleness), damped, below in zip(keys, parts, damping, directions, strict=True):
+            is_fresh = (key[1], key[2]) == (key[3], key[3])
+            self._known[key] = Errors(damped, 0.0, damped, below) if is_fresh else Errors(error, staleness, damped, below)

@@ -1,29 +1,30 @@
 """What a pair of checks (s, k) of one factor keeps for all settings: h as a function of eps, and the overlap of bases.
 
-h is a smooth function of log eps: it is kept at points ten a decade, and read between them by a polynomial through the
-eight nearest, which is exact to about eight digits. The overlap is (Q_s^T U)^2 entrywise, with U the basis of check k.
+h is a smooth function of log eps: it is kept at some points a decade, and read between them by a polynomial through the
+nearest ones, which is exact to seven digits. The overlap is (Q_s^T U)^2 entrywise, with U the basis of check k.
 """
 
 from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from foam_viz.engine.replay.recording import RecordedFactor
+from foam_viz.engine.replay.recording import RecordedStack
 from foam_viz.optim import check
 
-PER_DECADE = 10
+PER_DECADE = 8
 BLOCK = 4
 """Neighbouring checks k of one basis that are computed together."""
-_NODES = 8
-_MOST_PAIRS, _MOST_BASES = 20_000, 8
-"""Of one factor that are kept, about 15 MB, and of which the weights are; beyond them they are computed again."""
+_NODES = 10
+_MOST_BYTES = 60_000_000
+"""Of h, and of weights, that are kept for one stack of factors; beyond it they are computed again."""
 _STEP = math.log(10) / PER_DECADE
-# Lagrange's weights of equidistant nodes: w_j = (-1)^j binomial(7, j).
+# Lagrange's weights of equidistant nodes: w_j = (-1)^j binomial(nodes - 1, j).
 _BARYCENTRIC = np.array([(-1) ** j * math.comb(_NODES - 1, j) for j in range(_NODES)], float)
 
 
@@ -60,95 +61,106 @@ class Grid:
 
 
 class Pairs:
-    """Drifts and overlaps of the pairs of one factor.
+    """Drifts and overlaps of the pairs of the factors of one stack. A row is the place of a factor in it.
 
     Args:
-        factor: The factor, decomposed.
+        stack: The factors, decomposed.
         grid: The damping at which h is kept.
         overlaps: Where overlaps are kept.
     """
 
-    def __init__(self, factor: RecordedFactor, grid: Grid, overlaps: Overlaps) -> None:
-        self._factor, self._grid, self._overlaps = factor, grid, overlaps
-        self._h: dict[tuple[str, int, int], np.ndarray] = {}
-        self._shares: dict[tuple[str, int], tuple[Tensor, np.ndarray]] = {}
+    def __init__(self, stack: RecordedStack, grid: Grid, overlaps: Overlaps) -> None:
+        self._stack, self._grid, self._overlaps = stack, grid, overlaps
+        self._corrections = [factor.corrections for factor in stack.factors]
+        self._h: dict[tuple[str, int, int, int], np.ndarray] = {}
+        self._weights: dict[tuple[str, int, int], tuple[Tensor, Tensor]] = {}
 
-    def proxies(self, rule: str, s: int, k: int) -> np.ndarray:
-        """Logarithms of h at the points of the grid, (G,); NaN where the factor of check k is not finite.
+    def proxies(self, rule: str, chosen: Sequence[tuple[int, int, int]]) -> np.ndarray:
+        """Logarithms of h at the points of the grid, (N, G); NaN where the factor of check k is not finite.
 
         Args:
             rule: What becomes of the smallest eigenvalues.
-            s: Check of the basis.
-            k: Check of the factor, later than s.
+            chosen: Row, check s of the basis, and check k of the factor, later than s, of each pair.
         """
-        if (found := self._h.get((rule, s, k))) is None:
-            if len(self._h) > _MOST_PAIRS:
+        missing = [(row, s, self._block(s, k)) for row, s, k in chosen if (rule, row, s, k) not in self._h]
+        if missing:
+            if len(self._h) * self._grid.epsilon.nbytes > _MOST_BYTES:
                 self._h.clear()
-            self._compute(rule, s, k)
-            found = self._h[rule, s, k]
+                missing = [(row, s, self._block(s, k)) for row, s, k in chosen]
+            self._compute(rule, list(dict.fromkeys(missing)))
+        return np.stack([self._h[rule, row, s, k] for row, s, k in chosen])
+
+    def overlap(self, row: int, s: int, k: int) -> np.ndarray:
+        """The overlaps of the bases of two checks, row by row, (n^2,)."""
+        factor = self._stack.factors[row]
+        key = (factor.number, s, k)
+        found = self._overlaps.find(key)
+        if found is None:
+            found = (factor.basis[s].mT @ factor.basis[k]).square_().numpy().ravel()
+            self._overlaps.keep(key, found)
         return found
-
-    def overlap(self, s: int, k: int) -> tuple[np.ndarray, int]:
-        """The overlaps of a block of pairs, (N, n, n), and which of them is that of s and k."""
-        first = self._block(s, k)
-        key = (self._factor.number, s, first)
-        block = self._overlaps.find(key)
-        if block is None:
-            basis = self._factor.basis
-            block = (basis[s].mT @ basis[first : first + BLOCK]).square_().numpy()
-            self._overlaps.keep(key, block)
-        return block, k - first
-
-    @property
-    def checks(self) -> int:
-        """Recorded checks of the factor."""
-        return len(self._factor.steps)
 
     def _block(self, s: int, k: int) -> int:
         return k - (k - s - 1) % BLOCK
 
-    def _compute(self, rule: str, s: int, k: int) -> None:
-        factor, first = self._factor, self._block(s, k)
-        statistics = factor.statistics[first : first + BLOCK]
-        corrections = factor.corrections[first : first + BLOCK]
-        drift = check.rotate(
-            statistics, factor.basis[s : s + 1], torch.tensor(corrections, dtype=statistics.dtype).view(-1, 1, 1)
-        )
-        drift.diagonal(dim1=-2, dim2=-1).sub_(factor.spectrum(rule)[s])
-        # Divided by the largest entry, so that no square leaves the range of the dtype.
-        largest = drift.abs().amax((-2, -1)).clamp_min(torch.finfo(drift.dtype).tiny)
-        drift.div_(largest[:, None, None]).square_()
-        shares, known = self._weights(rule, s)
-        norm = ((shares @ drift) * shares).sum(-1).clamp_min(0).double().sqrt().numpy() * largest.double()[
-            :, None
-        ].numpy()
-        with np.errstate(divide="ignore"):
-            logarithms = np.log(norm) + known
-        for place, values in enumerate(logarithms):
-            bad = factor.failed[first + place]
-            self._h[rule, s, first + place] = np.full_like(values, np.nan) if bad else np.maximum(values, -700.0)
+    def _compute(self, rule: str, blocks: Sequence[tuple[int, int, int]]) -> None:
+        """Compute h of blocks of pairs; those of one length go together, so that small matrices cost few calls."""
+        lengths: dict[int, list[tuple[int, int, int]]] = {}
+        for row, s, first in blocks:
+            length = min(BLOCK, len(self._stack.factors[row].steps) - first)
+            lengths.setdefault(length, []).append((row, s, first))
+        portion = max(self._stack.portion // BLOCK, 1)
+        for length, mine in lengths.items():
+            for start in range(0, len(mine), portion):
+                self._compute_some(rule, mine[start : start + portion], length)
 
-    def _weights(self, rule: str, s: int) -> tuple[Tensor, np.ndarray]:
-        """u = s_min / s at each damping, (G, n), and the logarithm of alpha / (p s_min), (G,)."""
-        if (rule, s) not in self._shares:
-            if len(self._shares) >= _MOST_BASES:
-                self._shares.clear()
-            factor = self._factor
-            used = factor.used(rule)[s]
-            epsilon = torch.from_numpy(self._grid.epsilon).to(used.dtype)
-            damped = used + epsilon[:, None]
-            least = damped.amin(-1)
-            shares = least[:, None] / damped
-            alpha = torch.linalg.vector_norm(shares.double() ** (1 / factor.root), dim=-1).reciprocal()
-            self._shares[rule, s] = shares, (alpha / factor.root / least.double()).log().numpy()
-        return self._shares[rule, s]
+    def _compute_some(self, rule: str, blocks: Sequence[tuple[int, int, int]], length: int) -> None:
+        factors, count, size = self._stack.factors, len(blocks), self._stack.size
+        statistics = torch.stack([factors[row].statistics[first : first + length] for row, _, first in blocks])
+        basis = torch.stack([factors[row].basis[s] for row, s, _ in blocks]).unsqueeze(1)
+        corrections = [self._corrections[row][first : first + length] for row, _, first in blocks]
+        correction = torch.tensor(corrections, dtype=statistics.dtype)[..., None, None]
+        drift = check.rotate(statistics, basis.expand(statistics.shape), correction)
+        spectrum = torch.stack([factors[row].spectrum(rule)[s] for row, s, _ in blocks])
+        drift.diagonal(dim1=-2, dim2=-1).sub_(spectrum.unsqueeze(1))
+        # Divided by the largest entry, so that no square leaves the range of the dtype.
+        largest = drift.abs().amax((-2, -1)).clamp_min_(torch.finfo(drift.dtype).tiny)
+        drift.div_(largest[..., None, None]).square_()
+        shares, known = self._weights_of(rule, [(row, s) for row, s, _ in blocks])
+        # The drift is symmetric: with its matrices side by side one product serves a block.
+        whitened = (shares @ drift.view(count, length * size, size).mT).view(count, -1, length, size)
+        squares = whitened.mul_(shares.unsqueeze(2)).sum(-1).clamp_min_(0).double()  # (blocks, G, length)
+        logarithms = (squares.log_().mul_(0.5) + largest.double().log_().unsqueeze(1) + known.unsqueeze(-1)).numpy()
+        logarithms = np.ascontiguousarray(np.maximum(logarithms, -700.0).swapaxes(1, 2))
+        for (row, s, first), values in zip(blocks, logarithms, strict=True):
+            failed = factors[row].failed
+            for k, mine in enumerate(values, first):
+                self._h[rule, row, s, k] = np.full_like(mine, np.nan) if failed[k] else mine
+
+    def _weights_of(self, rule: str, chosen: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
+        """u = s_min / s at each damping, (N, G, n), and the logarithm of alpha / (p s_min), (N, G)."""
+        missing = [key for key in dict.fromkeys(chosen) if (rule, *key) not in self._weights]
+        if missing:
+            if len(self._weights) * self._stack.size * len(self._grid.epsilon) * 4 > _MOST_BYTES:
+                self._weights.clear()
+                missing = list(dict.fromkeys(chosen))
+            used = torch.stack([self._stack.factors[row].used(rule)[s] for row, s in missing])
+            damped = used.unsqueeze(1) + torch.from_numpy(self._grid.epsilon).to(used.dtype).unsqueeze(-1)
+            least = damped.amin(-1, keepdim=True)
+            shares = least / damped
+            root = self._stack.root
+            alpha = torch.linalg.vector_norm(shares ** (1 / root), dim=-1, dtype=torch.float64).reciprocal_()
+            known = (alpha / root / least.squeeze(-1).double()).log_()
+            for key, *mine in zip(missing, shares.unbind(), known.unbind(), strict=True):
+                self._weights[rule, *key] = mine[0], mine[1]
+        found = [self._weights[rule, *key] for key in chosen]
+        return torch.stack([one[0] for one in found]), torch.stack([one[1] for one in found])
 
     @property
     def bytes(self) -> int:
         """Bytes of what is kept here."""
-        return len(self._h) * self._grid.epsilon.nbytes + sum(
-            shares.numel() * shares.element_size() for shares, _ in self._shares.values()
-        )
+        weights = sum(shares.numel() * shares.element_size() for shares, _ in self._weights.values())
+        return len(self._h) * self._grid.epsilon.nbytes + weights
 
 
 class Overlaps:
@@ -163,14 +175,14 @@ class Overlaps:
         self._kept: OrderedDict[tuple[int, int, int], np.ndarray] = OrderedDict()
 
     def find(self, key: tuple[int, int, int]) -> np.ndarray | None:
-        """A block that is kept."""
+        """A matrix that is kept."""
         if (found := self._kept.get(key)) is not None:
             self._kept.move_to_end(key)
         return found
 
-    def keep(self, key: tuple[int, int, int], block: np.ndarray) -> None:
-        """Keep a block."""
-        self._kept[key] = block
-        self.bytes += block.nbytes
+    def keep(self, key: tuple[int, int, int], overlap: np.ndarray) -> None:
+        """Keep a matrix."""
+        self._kept[key] = overlap
+        self.bytes += overlap.nbytes
         while self.bytes > self._limit and len(self._kept) > 1:
             self.bytes -= self._kept.popitem(last=False)[1].nbytes

@@ -118,7 +118,7 @@ class Plan:
     @property
     def bytes(self) -> int:
         """What it takes in memory."""
-        kept = sum(pairs.bytes for walker in self._walkers for pairs in walker.pairs)
+        kept = sum(walker.pairs.bytes for walker in self._walkers)
         return self.recording.bytes + self._rotated.bytes + self._overlaps.bytes + kept
 
     def close(self) -> None:
@@ -258,14 +258,14 @@ class Plan:
     def warm(self) -> Iterator[None]:
         """Compute what moves are likely to need, a little at a time: pairs of near checks before those far apart."""
         rule = self.own.rule
-        most = max(pairs.checks for walker in self._walkers for pairs in walker.pairs)
+        most = max(len(factor.steps) for factor in self.recording.factors)
         for apart in range(1, min(most, _WARM_CHECKS), BLOCK):
-            for walker in self._walkers:
-                for pairs in walker.pairs:
-                    for s in range(pairs.checks - apart):
-                        with torch.no_grad(), full_precision():
-                            pairs.proxies(rule, s, s + apart)
-                        yield
+            for stack, walker in zip(self.recording.stacks, self._walkers, strict=True):
+                for s in range(most - apart):
+                    rows = [row for row, factor in enumerate(stack.factors) if s + apart < len(factor.steps)]
+                    with torch.no_grad(), full_precision():
+                        walker.pairs.proxies(rule, [(row, s, s + apart) for row in rows])
+                    yield
 
     def map(self, setting: Setting, taus: Sequence[float], caps: Sequence[float]) -> list[Summary]:
         """Settings over (tau, eps_max), row by row of eps_max.

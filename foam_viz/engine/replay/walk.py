@@ -10,6 +10,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -138,7 +139,7 @@ class Walker:
         overlaps: Keeps overlaps of pairs.
 
     Attributes:
-        pairs: What is kept of the pairs of each factor.
+        pairs: What is kept of the pairs of checks.
     """
 
     def __init__(
@@ -146,10 +147,13 @@ class Walker:
     ) -> None:
         self._stack, self._grid, self._count = stack, grid, count
         self._pairs, self._damping = pairs, damping
-        self.pairs = [Pairs(factor, damping, overlaps) for factor in stack.factors]
+        self.pairs = Pairs(stack, damping, overlaps)
         self._corrections = [factor.corrections for factor in stack.factors]
         self._measures: dict[tuple[object, ...], tuple[float, ...]] = {}
         self._diagonals: dict[tuple[str, int, int, int], Tensor] = {}
+        self._used: dict[str, Tensor] = {}
+        counts = [len(factor.steps) for factor in stack.factors]
+        self._starts = list(accumulate(counts, initial=0))
         self._due: dict[tuple[object, ...], list[list[bool]]] = {}
 
     def walk(self, settings: Sequence[Setting]) -> list[list[list[Row]]]:
@@ -196,9 +200,8 @@ class Walker:
     ) -> None:
         """Decide from what pairs keep, all at once; with a damping that they do not cover, h is measured by itself."""
         now = [standing[i][row] for i, row, _ in chosen]
-        logarithms = np.stack(
-            [self.pairs[row].proxies(rule, one.decomposed, k) for (_, row, k), one in zip(chosen, now, strict=True)]
-        )
+        pairs = [(row, one.decomposed, k) for (_, row, k), one in zip(chosen, now, strict=True)]
+        logarithms = self.pairs.proxies(rule, pairs)
         epsilon = np.array([one.epsilon for one in now])
         measured = self._damping.read(logarithms, epsilon).tolist()
         for place in np.flatnonzero(~self._damping.covers(epsilon)).tolist():
@@ -276,6 +279,16 @@ class Walker:
         if refreshed == decomposed:
             return self._stack.factors[row].used(rule)[decomposed]
         return linalg.floored(self._eigenvalues(row, decomposed, refreshed, rule), self.floor(rule))
+
+    def eigenvalues_of(self, chosen: Sequence[tuple[int, int, int]], rule: str) -> Tensor:
+        """``eigenvalues`` of many (row, decomposed, refreshed), (N, n)."""
+        if rule not in self._used:
+            self._used[rule] = torch.cat([factor.used(rule) for factor in self._stack.factors])
+        found = self._used[rule][[self._starts[row] + decomposed for row, decomposed, _ in chosen]]
+        for place, (row, decomposed, refreshed) in enumerate(chosen):
+            if refreshed != decomposed:
+                found[place] = self.eigenvalues(row, decomposed, refreshed, rule)
+        return found
 
     def _decide(self, now: _Standing, row: int, k: int, setting: Setting, measured: float | None) -> None:
         trace = self._stack.factors[row].traces[k]
