@@ -91,4 +91,6 @@ class ErrorMeter:
         parts = (np.sqrt(squares) / sizes.numpy()[:, None]).tolist()
         for key, (error, staleness), damped, below in zip(keys, parts, damping, directions, strict=True):
             is_fresh = (key[1], key[2]) == (key[3], key[3])
-            self._known[key] = Errors(damped, 0.0, damped, below) if is_fresh else Errors(error, staleness, damped, below)
+            self._known[key] = (
+                Errors(damped, 0.0, damped, below) if is_fresh else Errors(error, staleness, damped, below)
+            )
