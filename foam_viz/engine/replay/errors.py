@@ -84,13 +84,12 @@ class ErrorMeter:
         columns, rows = ideal.unsqueeze(2).unbind(0), stale.unsqueeze(2).unbind(0)
         for place, (row, s, refreshed, k, *_) in enumerate(keys):
             if s != k or refreshed != k:
-                # The sum over i, j of O_ij (b_j - a_i)^2. torch broadcasts a difference several times faster than numpy.
+                # The sum over i, j of O_ij (b_j - a_i)^2; of a broadcast difference torch is the faster.
                 torch.sub(columns[place], rows[place], out=apart)
                 np.multiply(flat, flat, out=flat)
                 squares[place] = flat @ self._pairs.overlap(row, s, k)
         parts = (np.sqrt(squares) / sizes.numpy()[:, None]).tolist()
         for key, (error, staleness), damped, below in zip(keys, parts, damping, directions, strict=True):
-            is_fresh = (key[1], key[2]) == (key[3], key[3])
-            self._known[key] = (
-                Errors(damped, 0.0, damped, below) if is_fresh else Errors(error, staleness, damped, below)
-            )
+            _, s, refreshed, k, *_ = key
+            parts_of = (damped, 0.0) if s == k and refreshed == k else (error, staleness)
+            self._known[key] = Errors(*parts_of, damped, below)
