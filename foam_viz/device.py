@@ -1,4 +1,4 @@
-"""Which device trains, and a clock that charges the optimizer alone.
+"""Which device trains, and a clock that charges a step's work to its phases.
 
 The CUDA and MPS paths are thin: the same few calls under other names.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import platform
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -70,41 +72,77 @@ def hardware(name: str) -> dict[str, str]:
     return {key: value for key, value in told.items() if value}
 
 
-class ThreadClock:
-    """CPU seconds of the calling thread between :meth:`start` and :meth:`stop`, without those of other processes."""
+class _Clock:
+    """Seconds by phase. Work is charged to the phase that was begun last, between :meth:`start` and :meth:`stop`."""
 
     def __init__(self) -> None:
-        self._total = 0.0
+        self._phase = ""
+        self._totals: dict[str, float] = {}
+
+    def begin(self, phase: str) -> None:
+        """Begin a phase and its first stretch of work."""
+        self._phase = phase
+        self.start()
+
+    def start(self) -> None:
+        """Begin a stretch of work, of the phase begun last."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """End the stretch of work."""
+        raise NotImplementedError
+
+    @contextmanager
+    def within(self, phase: str) -> Iterator[None]:
+        """Charge the work done meanwhile to a phase of its own; the clock must run."""
+        around = self._phase
+        self.stop()
+        self.begin(phase)
+        try:
+            yield
+        finally:
+            self.stop()
+            self.begin(around)
+
+    def _add(self, phase: str, seconds: float) -> None:
+        self._totals[phase] = self._totals.get(phase, 0.0) + seconds
+
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds of all stretches, by phase."""
+        return dict(self._totals)
+
+    def restore(self, seconds: Mapping[str, float]) -> None:
+        """Go on from times measured before."""
+        self._totals = dict(seconds)
+
+
+class ThreadClock(_Clock):
+    """CPU seconds of the calling thread, without those of other processes."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self._started = 0.0
 
     def start(self) -> None:
-        """Begin a stretch of work."""
+        """Begin a stretch of work, of the phase begun last."""
         self._started = time.thread_time()
 
     def stop(self) -> None:
         """End the stretch of work."""
-        self._total += time.thread_time() - self._started
-
-    def seconds(self) -> float:
-        """Return the CPU seconds of all stretches."""
-        return self._total
-
-    def restore(self, seconds: float) -> None:
-        """Go on from a time measured before."""
-        self._total = seconds
+        self._add(self._phase, time.thread_time() - self._started)
 
 
-class EventClock:
-    """Device seconds between :meth:`start` and :meth:`stop`, by events, without waiting for the device.
+class EventClock(_Clock):
+    """Device seconds, by events, without waiting for the device.
 
     :meth:`seconds` holds what the device has finished; the newest steps join it a moment later.
     """
 
     def __init__(self, module: Any) -> None:
+        super().__init__()
         self._event = module.Event
-        self._pending: list[tuple[Any, Any]] = []
+        self._pending: list[tuple[str, Any, Any]] = []
         self._started: Any = None
-        self._total = 0.0
 
     def _mark(self) -> Any:
         event = self._event(enable_timing=True)
@@ -117,18 +155,19 @@ class EventClock:
 
     def stop(self) -> None:
         """Mark the end of the stretch of work on the stream."""
-        self._pending.append((self._started, self._mark()))
+        self._pending.append((self._phase, self._started, self._mark()))
 
-    def seconds(self) -> float:
-        """Return the seconds of all stretches that the device has finished."""
-        while self._pending and self._pending[0][1].query():
-            first, last = self._pending.pop(0)
-            self._total += first.elapsed_time(last) / 1e3
-        return self._total
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds of all stretches that the device has finished, by phase."""
+        while self._pending and self._pending[0][2].query():
+            phase, first, last = self._pending.pop(0)
+            self._add(phase, first.elapsed_time(last) / 1e3)
+        return super().seconds()
 
-    def restore(self, seconds: float) -> None:
-        """Go on from a time measured before."""
-        self._total, self._pending = seconds, []
+    def restore(self, seconds: Mapping[str, float]) -> None:
+        """Go on from times measured before."""
+        super().restore(seconds)
+        self._pending = []
 
 
 def clock(device: torch.device) -> ThreadClock | EventClock:

@@ -9,11 +9,14 @@ import numpy as np
 import pyarrow as pa
 
 from foam_viz.analysis.axes import BY_ID
+from foam_viz.analysis.spending import TIMED
 from foam_viz.trace import Trace, TraceView
 from foam_viz.trace.final import rows_in_order
 from foam_viz.trace.schema import is_numeric
 
-NOT_METRICS = frozenset({"step", "epoch", "tokens", "optimizer_seconds", "total_seconds"})
+NOT_METRICS = frozenset(
+    {"step", "epoch", "tokens", "optimizer_seconds", "total_seconds", *(f"{phase}_seconds" for phase in TIMED)}
+)
 """Columns of steps that say where a row is, not how the run does."""
 
 

@@ -1,7 +1,8 @@
-"""Where the optimizer's time went: what every step costs, what checks add, what decompositions add."""
+"""Where the time of steps went: by the phases that were timed, else by what steps of each kind took."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,48 +16,58 @@ _LONGEST = 10_000_000
 _FEWEST = 5
 """Steps of a kind whose median tells what such a step costs."""
 
+TIMED = ("gradient", "statistics", "check", "decomposition", "update")
+"""The phases of a step whose seconds a run made here records, in their order; the gradient is not the optimizer's."""
+
 
 @dataclass(frozen=True)
 class Spending:
-    """Optimizer seconds of a run, by what they were spent on.
+    """Seconds of a run, by what they were spent on.
 
-    The seconds of a step are known as a whole. What every step costs is the median of the steps without a check; what a
-    check adds is the median of those that only checked, less that; the rest of all seconds are decompositions and the
-    roots made of them.
+    A run that timed its phases has the seconds of each. Of others the seconds of a step are known as a whole: what
+    every step costs is the median of the steps without a check; what a check adds is the median of those that only
+    checked, less that; the rest of all seconds are decompositions and the roots made of them.
 
     Attributes:
         first, last: Steps that the seconds are of.
-        every_step: Statistics and update of all steps, s; of a run that cannot be told apart, everything.
-        checks: What checking added, s; NaN where it cannot be told.
-        decompositions: What decomposing added, s; NaN where it cannot be told.
+        parts: Seconds by phase, of :data:`TIMED`; or of ``every step``, ``check`` and ``decomposition`` where they are
+            estimated; or of ``every step`` alone where they cannot be told apart.
         count: Decompositions in these steps, of single factors.
         checked: Checks in these steps, of single factors.
     """
 
     first: int
     last: int
-    every_step: float
-    checks: float
-    decompositions: float
+    parts: Mapping[str, float]
     count: int
     checked: int
 
     @property
     def total(self) -> float:
-        """All seconds of the optimizer."""
-        return float(np.nansum([self.every_step, self.checks, self.decompositions]))
+        """All seconds of the optimizer: without the gradient's."""
+        return float(sum(seconds for part, seconds in self.parts.items() if part != "gradient"))
 
     @property
-    def split(self) -> bool:
-        """Whether the parts can be told apart."""
-        return bool(np.isfinite(self.decompositions))
+    def timed(self) -> bool:
+        """Whether the phases were timed, and not estimated."""
+        return "update" in self.parts
+
+    @property
+    def decompositions(self) -> float | None:
+        """Seconds of decompositions; None where they cannot be told apart."""
+        return self.parts.get("decomposition")
+
+    @property
+    def each(self) -> float | None:
+        """Seconds of one decomposition on average; None where that cannot be told."""
+        return self.decompositions / self.count if self.decompositions is not None and self.count else None
 
     @property
     def all_decomposed(self) -> float | None:
         """Seconds had every check decomposed, at the cost of those that did; None where that cannot be told."""
-        if not self.split or not self.count or self.checked <= self.count:
+        if self.each is None or self.checked <= self.count:
             return None
-        return self.total + self.decompositions * (self.checked - self.count) / self.count
+        return sum(self.parts.values()) + self.each * (self.checked - self.count)
 
 
 def spending(trace: TraceView) -> Spending | None:
@@ -70,14 +81,16 @@ def spending(trace: TraceView) -> Spending | None:
         step, seconds = np.append(0, step), np.append(0.0, seconds)
     if len(step) < 2 or not np.isfinite(seconds).all():
         return None
+    phases = _timed(trace, rows, started=len(step) > len(rows))
     took, each = np.diff(seconds), np.diff(step)
     first, last, total = int(step[0]) + 1, int(step[-1]), float(seconds[-1] - seconds[0])
+    whole = phases or {"every step": total}
     if last > _LONGEST:
-        return Spending(first, last, total, np.nan, np.nan, 0, 0)
+        return Spending(first, last, whole, 0, 0)
     checks, done, single = _checks(trace)
     checks, done = (_between(counts, first, last) for counts in (checks, done))
-    told = Spending(first, last, total, np.nan, np.nan, int(done.sum()), int(checks.sum()))
-    if not (each == 1).all() or not single or not trace.manifest.factors:
+    told = Spending(first, last, whole, int(done.sum()), int(checks.sum()))
+    if phases or not (each == 1).all() or not single or not trace.manifest.factors:
         return told
     some, decomposed = checks > 0, done > 0
     plain, only = took[~some], took[some & ~decomposed]
@@ -88,7 +101,26 @@ def spending(trace: TraceView) -> Spending | None:
     extra = max(float(np.median(only)) - usual, 0.0) if len(only) >= _FEWEST else 0.0
     checking = float(np.maximum(only - usual, 0.0).sum()) + extra * int(decomposed.sum())
     rest = max(total - every_step - checking, 0.0)
-    return Spending(first, last, total - checking - rest, checking, rest, told.count, told.checked)
+    estimated = {"every step": total - checking - rest, "check": checking, "decomposition": rest}
+    return Spending(first, last, estimated, told.count, told.checked)
+
+
+def _timed(trace: TraceView, rows: np.ndarray, *, started: bool) -> dict[str, float]:
+    """Seconds of each phase that was timed, over these rows; empty where they were not timed.
+
+    Args:
+        trace: The run.
+        rows: Rows of steps, in order of step.
+        started: Whether the first row is the run's first step, before which nothing was spent.
+    """
+    found = {}
+    for phase in TIMED:
+        if trace.has("steps", f"{phase}_seconds"):
+            seconds = trace.values("steps", f"{phase}_seconds")[rows].astype(np.float64)
+            if not np.isfinite(seconds).all():
+                return {}
+            found[phase] = float(seconds[-1] - (0.0 if started else seconds[0]))
+    return found if "update" in found else {}
 
 
 def _between(counts: np.ndarray, first: int, last: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from functools import partial
 from foam_viz.figures.compare import comparison as compare
 from foam_viz.figures.compare import damping as compare_damping
 from foam_viz.figures.compare import rates as compare_rates
-from foam_viz.figures.panel import Need, PanelSpec
+from foam_viz.figures.panel import Drawing, Need, PanelSpec
 from foam_viz.figures.panels import (
     cost,
     damping,
@@ -17,6 +17,7 @@ from foam_viz.figures.panels import (
     loss,
     metrics,
     multiples,
+    norms,
     overlap,
     picture,
     raster,
@@ -69,26 +70,33 @@ _SECONDS = Need(
     promised=lambda trace: bool(trace.manifest.factors),
 )
 
-_OF_LOSS = frozenset({"loss_axis", "loss_log", "max_points"})
+_OF_LOSS = frozenset({"quantity", "loss_axis", "loss_log", "max_points"})
 _OF_FACTOR = frozenset({"factor", "lane"})
 _OF_SIDES = frozenset({"x", "log_x", "highlight"})
 _OF_CURVES = _OF_SIDES | {
     "metrics", "log_y", "smoothing", "scale", "raw", "whole", "seeds", "target", "x_from", "x_to", "max_points",
 }  # fmt: skip
 
+
+def _loss_or_norms(scene: Scene) -> Drawing:
+    return {"loss": loss.draw, "norms": norms.draw}[scene.look.quantity](scene)
+
+
 PANELS: tuple[PanelSpec, ...] = (
     PanelSpec(
         "loss",
         "Loss",
         "Thin lines are the training loss of every step, thick ones its mean over the last steps, open markers the "
-        "held-out loss. Lower is better; curves that part show what staleness costs.",
-        loss.draw,
+        "held-out loss. Lower is better; curves that part show what staleness costs. Norms, chosen above, are of the "
+        "whole gradient and of what a step changed in all parameters: runs made here measure them at step 1 and at "
+        "every 10th step, and a line tells nothing of the steps between.",
+        _loss_or_norms,
         columns=8,
         height=360,
         reads=_OF_LOSS,
         requires=_LOSSES,
         over_time=True,
-        choices=("loss_axis", "loss_log"),
+        choices=("quantity", "loss_axis", "loss_log"),
     ),
     PanelSpec(
         "decision",
@@ -197,15 +205,17 @@ PANELS: tuple[PanelSpec, ...] = (
     PanelSpec(
         "cost",
         "Cost",
-        "Optimizer time of each lane, stacked. A step without a check shows what every step costs, statistics and "
-        "update; what checks and decompositions add to that is theirs. The dotted frame ends where every check would "
-        "have decomposed, at the cost of those that did.",
+        "Time of each lane by phase: gradient, then the optimizer's statistics, checks, decompositions with the roots "
+        "made of them, and applying the update. Logs that did not time phases show what steps without a check take, "
+        "and what checks and decompositions add. The dotted frame ends where every check would have decomposed, at "
+        "the cost of those that did. Choose decompositions alone for their seconds beside their count.",
         cost.draw,
         columns=4,
         height=350,
-        reads=frozenset(),
+        reads=frozenset({"cost"}),
         requires=_SECONDS,
         over_time=True,
+        choices=("cost",),
     ),
     PanelSpec(
         "multiples",

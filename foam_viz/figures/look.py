@@ -13,6 +13,8 @@ from foam_viz.optim.fields import Constraint, Field, FieldError, require
 LossAxis = Literal["step", "optimizer_seconds", "decompositions"]
 Measure = Literal["decides", "h", "r", "true_error", "age", "epsilon", "decompositions"]
 SideBySide = Literal["overlap", "damping", "raster"]
+Quantity = Literal["loss", "norms"]
+Cost = Literal["phases", "decompositions"]
 
 MOST_METRICS = 4
 LONGEST_NAME = 200
@@ -75,6 +77,14 @@ FIELDS: tuple[Field, ...] = (
         help="The run whose factor is followed, by its position.",
     ),
     Field(
+        name="quantity",
+        kind="choice",
+        default="loss",
+        choices=("loss", "norms"),
+        label="Curves of",
+        help="The loss, or the norms of gradient and update.",
+    ),
+    Field(
         name="loss_axis",
         kind="choice",
         default="step",
@@ -100,6 +110,14 @@ FIELDS: tuple[Field, ...] = (
         choices=("overlap", "damping", "raster"),
         label="Show",
         help="Which panel is drawn of every lane.",
+    ),
+    Field(
+        name="cost",
+        kind="choice",
+        default="phases",
+        choices=("phases", "decompositions"),
+        label="Cost of",
+        help="All phases of a step, or decompositions alone: their seconds beside their count.",
     ),
     Field(
         name="at",
@@ -238,6 +256,7 @@ WORDS: dict[str, dict[str, str]] = {
         "optimizer_seconds": "against optimizer seconds",
         "decompositions": "against decompositions",
     },
+    "quantity": {"loss": "loss", "norms": "norms of gradient and update"},
     "measure": {
         "decides": "what decides",
         "h": "drift h",
@@ -247,6 +266,7 @@ WORDS: dict[str, dict[str, str]] = {
         "epsilon": "damping ε",
         "decompositions": "decompositions so far",
     },
+    "cost": {"phases": "all phases", "decompositions": "decompositions alone"},
     "side_by_side": {"overlap": "eigenbasis drift", "damping": "damping and drift", "raster": "refresh raster"},
 }
 """The values of the choices that a card offers, as the reader sees them."""
@@ -273,10 +293,12 @@ class Look:
     Attributes:
         factor: Index into ``manifest.factors`` of the factor that is followed; None follows nothing.
         lane: ``Lane.position`` of the lane whose factor is followed ("the focused lane").
+        quantity: What the first card draws curves of.
         loss_axis: What the loss is drawn against.
         loss_log: Logarithmic loss axis.
         measure: What the factor map shows of each factor.
         side_by_side: Id of the panel that is drawn of every lane.
+        cost: What the cost panel shows the seconds of.
         at: Step after which everything is shown; None for the newest.
         max_points: Points at most of one curve.
         metrics: Columns of steps that are compared, a panel each.
@@ -295,10 +317,12 @@ class Look:
 
     factor: int | None = None
     lane: int = 0
+    quantity: Quantity = "loss"
     loss_axis: LossAxis = "step"
     loss_log: bool = True
     measure: Measure = "decides"
     side_by_side: SideBySide = "overlap"
+    cost: Cost = "phases"
     at: int | None = None
     max_points: int = 400
     metrics: tuple[str, ...] = ("loss",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 import torch
@@ -39,6 +40,7 @@ class FactoredOptimizer(torch.optim.Optimizer):
     Attributes:
         observer: Called with a ``CheckObservation`` for each part of a bank that a check takes together, after the
             decisions were carried out; on a device that is the bank.
+        decomposing: Entered around the decompositions of each such part and the roots made of them, for a clock.
         events: Numerical failures since the last ``drain_events``.
 
     Raises:
@@ -51,6 +53,7 @@ class FactoredOptimizer(torch.optim.Optimizer):
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self.observer: Callable[[CheckObservation], None] | None = None
+        self.decomposing: Callable[[], AbstractContextManager[Any]] = nullcontext
         self.events: list[FactorEvent] = []
         self._step_count = 0
         self._states: list[GroupState] = []
@@ -193,7 +196,8 @@ class FactoredOptimizer(torch.optim.Optimizer):
         ]
         before = measured.before(decisions) if self.observer is not None else None
         first = not all(factor.has_basis for factor in factors)
-        done, events = bank.carry_out(measured, decisions, numbers[0], self._step_count)
+        with self.decomposing() if any(decision.decompose for decision in decisions) else nullcontext():
+            done, events = bank.carry_out(measured, decisions, numbers[0], self._step_count)
         self.events += events
         state.after_check(bank, first=first)
         if before is not None and self.observer is not None:
@@ -238,9 +242,9 @@ class FactoredOptimizer(torch.optim.Optimizer):
             state.load(saved_state)
 
     def __getstate__(self) -> dict[str, Any]:
-        # torch keeps only its own three; copies need ours too, without the observer, which belongs to the caller.
-        ours = {"_step_count": self._step_count, "_states": self._states, "events": self.events, "observer": None}
-        return {**super().__getstate__(), **ours}
+        # torch keeps only its own three; copies need ours too, without observer and clock, which belong to the caller.
+        ours = {"_step_count": self._step_count, "_states": self._states, "events": self.events}
+        return {**super().__getstate__(), **ours, "observer": None, "decomposing": nullcontext}
 
 
 def _to_host(measures: list[Tensor]) -> list[list[list[float]]]:

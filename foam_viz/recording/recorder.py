@@ -40,6 +40,7 @@ class Schedule:
         followed_period: The same of the followed factor.
         held_out_period: Loss on held-out examples.
         picture_period: Picture of what the model does, where the task has one.
+        norm_period: Norms of gradient and update.
         overlap_size: Largest side of a stored overlap matrix; larger ones are pooled over groups of eigenvalues.
     """
 
@@ -47,6 +48,7 @@ class Schedule:
     followed_period: int = 20
     held_out_period: int = 100
     picture_period: int = 50
+    norm_period: int = 10
     overlap_size: int = OVERLAP_SIZE
 
     def to_json(self) -> dict[str, int]:
@@ -64,7 +66,7 @@ class Recorder:
 
     Args:
         schedule: When what is measured.
-        clock: The optimizer's clock, stopped while the recorder works inside the optimizer's step.
+        clock: The clock of the step, stopped while the recorder works inside the optimizer's step.
         followed: Position of the followed factor, or None.
 
     Attributes:
@@ -244,6 +246,10 @@ class Recorder:
                     **against_basis(mixed[i], spectra[i], self.schedule.overlap_size),
                 }
             )
+
+    def takes_norms(self, step: int) -> bool:
+        """Whether the norms of gradient and update are taken of a step."""
+        return step == 1 or step % self.schedule.norm_period == 0
 
     def picture(self, step: int, arrays: Mapping[str, np.ndarray]) -> None:
         """One row for each array that changed since its last row."""

@@ -129,6 +129,12 @@ STEPS = TableSchema(
         Column("held_out_loss", _REAL, "Loss on data kept out of training, where it was evaluated."),
         Column("learning_rate", _REAL, "Learning rate of the step."),
         Column("gradient_norm", _REAL, "Euclidean norm of the whole gradient."),
+        Column("update_norm", _REAL, "Euclidean norm of what the step changed in all parameters."),
+        Column("gradient_seconds", _REAL, "Cumulative seconds of loss and gradient.", "s"),
+        Column("statistics_seconds", _REAL, "Cumulative seconds of the factors' statistics.", "s"),
+        Column("check_seconds", _REAL, "Cumulative seconds of checks, without decompositions.", "s"),
+        Column("decomposition_seconds", _REAL, "Cumulative seconds of decompositions and the roots made of them.", "s"),
+        Column("update_seconds", _REAL, "Cumulative seconds of applying the update.", "s"),
         Column(
             "decompositions",
             _INT64,

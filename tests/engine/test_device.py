@@ -38,23 +38,33 @@ def clock() -> device.EventClock:
 
 
 def test_device_seconds_join_when_the_device_is_done(clock: device.EventClock) -> None:
-    clock.start()
+    clock.begin("update")
     clock.stop()
     clock.start()
     clock.stop()
-    assert clock.seconds() == 0.0
+    assert clock.seconds() == {}
     FakeEvent.done = 4.0
-    assert clock.seconds() == pytest.approx(0.002)
+    assert clock.seconds() == {"update": pytest.approx(0.002)}
     FakeEvent.done = 100.0
-    assert clock.seconds() == pytest.approx(0.004)
+    assert clock.seconds() == {"update": pytest.approx(0.004)}
+
+
+def test_work_within_a_phase_is_charged_to_its_own(clock: device.EventClock) -> None:
+    clock.begin("check")
+    with clock.within("decomposition"):
+        clock.stop()  # as the recorder does
+        clock.start()
+    clock.stop()
+    FakeEvent.done = 100.0
+    assert clock.seconds() == {"check": pytest.approx(0.004), "decomposition": pytest.approx(0.004)}
 
 
 def test_restore_goes_on_from_saved_seconds(clock: device.EventClock) -> None:
-    clock.restore(5.0)
-    clock.start()
+    clock.restore({"update": 5.0})
+    clock.begin("update")
     clock.stop()
     FakeEvent.done = 100.0
-    assert clock.seconds() == pytest.approx(5.002)
+    assert clock.seconds() == {"update": pytest.approx(5.002)}
 
 
 def test_a_gpu_comes_before_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:

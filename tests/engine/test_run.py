@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import time
 
 import numpy as np
 import pytest
@@ -34,7 +35,10 @@ def recorded(run: Run, steps: int) -> Trace:
     return trace
 
 
-TIMES = {"optimizer_seconds", "total_seconds"}
+TIMES = {
+    "optimizer_seconds", "total_seconds", "gradient_seconds", "statistics_seconds", "check_seconds",
+    "decomposition_seconds", "update_seconds",
+}  # fmt: skip
 
 
 def assert_same_rows(left: Trace, right: Trace) -> None:
@@ -81,8 +85,58 @@ def test_what_is_recorded_when() -> None:
     assert set(snapshots[snapshots.step == 100].last_decomposition_step) == {90}
     assert (snapshots[snapshots.step == 100].true_error > 0).any()
     assert trace.values("steps", "decompositions")[-1] == 20 * factors
+    for name in ("gradient_norm", "update_norm"):
+        assert set(np.flatnonzero(~np.isnan(trace.values("steps", name))) + 1) == {1, *range(10, 201, 10)}
     held_out = trace.values("steps", "held_out_loss")
     assert set(np.flatnonzero(~np.isnan(held_out)) + 1) == {1, 100, 200}
+
+
+@pytest.mark.parametrize("optimizer", ["foam", "soap", "kl-shampoo", "adamw", "sgd"])
+def test_norms_of_gradient_and_update_are_those_of_all_parameters_together(optimizer: str) -> None:
+    run = Run(lane(optimizer), run_id="a")
+    recorded(run, 19)
+    before = [parameter.detach().double().clone() for parameter in run.model.parameters()]
+    row = recorded(run, 1).steps.to_pandas().iloc[0]
+    after = list(run.model.parameters())
+    gradient = math.sqrt(sum(float(p.grad.double().square().sum()) for p in after if p.grad is not None))
+    change = math.sqrt(sum(float((p.detach() - b).square().sum()) for p, b in zip(after, before, strict=True)))
+    assert row.step == 20
+    assert row.gradient_norm == pytest.approx(gradient, rel=1e-5)
+    assert row.update_norm == pytest.approx(change, rel=1e-5) and change > 0
+
+
+def test_seconds_of_phases_are_timed_apart_and_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run(lane("foam"), run_id="a")
+
+    def burn(seconds: float) -> None:
+        end = time.thread_time() + seconds
+        while time.thread_time() < end:
+            pass
+
+    loss, accumulate = run.task.loss, run.optimizer._accumulate
+    monkeypatch.setattr(run.task, "loss", lambda *given: (burn(0.02), loss(*given))[1])
+    monkeypatch.setattr(run.optimizer, "_accumulate", lambda: (burn(0.04), accumulate()))
+    whole = recorded(run, 10).steps.to_pandas()
+    last = whole.iloc[-1]
+    assert last.gradient_seconds >= 0.2 and last.statistics_seconds >= 0.4
+    mine = last.statistics_seconds + last.check_seconds + last.decomposition_seconds + last.update_seconds
+    assert last.optimizer_seconds == pytest.approx(mine)
+    assert (whole.decomposition_seconds[:9] == 0).all() and last.decomposition_seconds > 0
+    spent = recorded(Run(lane("adamw"), run_id="b"), 10).steps.to_pandas().iloc[-1]
+    assert spent.optimizer_seconds == spent.update_seconds > 0
+    assert math.isnan(spent.check_seconds) and math.isnan(spent.decomposition_seconds)
+
+
+def test_a_step_made_phase_by_phase_is_timed_and_recorded_as_in_one() -> None:
+    one, other = Run(lane("foam"), run_id="a"), Run(lane("foam"), run_id="a")
+    whole = recorded(one, 10)
+    recorded(other, 9)
+    while other.step < 10:
+        other.advance_phase()
+    row = other.drain()["steps"].to_pylist()[0]
+    assert row["gradient_norm"] == whole.values("steps", "gradient_norm")[-1]
+    assert row["update_norm"] == whole.values("steps", "update_norm")[-1]
+    assert min(row[name] for name in TIMES & set(row) if row[name] is not None) > 0
 
 
 def test_snapshots_agree_with_a_dense_reference() -> None:
@@ -248,7 +302,7 @@ def test_the_recorder_is_not_charged_to_the_optimizer(monkeypatch: pytest.Monkey
     burnt = 0.05 * 3 * len(run.optimizer.banks())
     spent = time.thread_time() - began
     assert spent > burnt
-    assert run.clock.seconds() < spent - 0.95 * burnt
+    assert sum(run.clock.seconds().values()) < spent - 0.95 * burnt
 
 
 @pytest.mark.parametrize("optimizer", ["foam", "sgd:diverging"])

@@ -179,9 +179,11 @@ def test_a_drawing_depends_on_what_its_panel_reads_and_on_nothing_else(lanes: li
     choices = {
         "factor": [None, 0, 5],
         "lane": [0, 1, 2],
+        "quantity": ["loss", "norms"],
         "loss_axis": ["step", "optimizer_seconds"],
         "loss_log": [True, False],
         "measure": list(BY_NAME["measure"].choices),
+        "cost": list(BY_NAME["cost"].choices),
         "side_by_side": list(BY_NAME["side_by_side"].choices),
         "at": [None, 333],
         "max_points": [60, 400],

@@ -8,6 +8,7 @@ import pytest
 
 from foam_viz.analysis.snapshots_over_time import newest_values, spectra_of, turns_of
 from foam_viz.analysis.spending import spending
+from foam_viz.figures.catalogue import BY_ID
 from foam_viz.figures.look import BY_NAME, Look
 from foam_viz.figures.panels import cost, multiples, turn, waterfall
 from foam_viz.figures.scene import Lane, Scene
@@ -89,24 +90,74 @@ def _spent(period: int, decomposes: list[int], steps: int = 100) -> Trace:
 
 def test_seconds_are_told_apart_by_what_steps_did() -> None:
     spent = spending(_spent(5, [10, 50, 90]).view())
-    assert (spent.every_step, spent.checks, spent.decompositions) == pytest.approx((100, 40, 30))
+    assert spent.parts == pytest.approx({"every step": 100, "check": 40, "decomposition": 30})
     assert (spent.count, spent.checked, spent.total) == (6, 40, pytest.approx(170))
     assert spent.all_decomposed == pytest.approx(140 + 200)
     lane = Lane(_spent(5, [10, 50, 90]), "FOAM", 0)
     drawing = cost.draw(Scene([lane], Look()))
-    assert values(trace(drawing.figure, "decompositions")["x"]).tolist() == pytest.approx([30])
+    assert trace(drawing.figure, "decomposition")["x"] == pytest.approx([30])
     assert drawing.figure["layout"]["shapes"][0]["x1"] == pytest.approx(340)
     assert "18" in drawing.reading and "6 decompositions" in drawing.reading
 
 
 def test_seconds_that_cannot_be_told_apart_stay_together() -> None:
     every = spending(_spent(1, [10]).view())
-    assert not every.split and every.total == pytest.approx(100 + 200 + 10) and every.all_decomposed is None
+    assert (
+        every.decompositions is None and every.total == pytest.approx(100 + 200 + 10) and every.all_decomposed is None
+    )
     sparse = SyntheticRun("foam").trace
     rows = {"step": [10, 20, 30], "loss": [1.0, 1.0, 1.0], "optimizer_seconds": [1.0, 2.0, 3.5]}
     sparse.append("steps", record_batch("steps", rows))
     told = spending(sparse.view())
-    assert (told.first, told.last, told.total, told.split) == (11, 30, 2.5, False)
+    assert (told.first, told.last, told.parts) == (11, 30, {"every step": 2.5})
+
+
+def _timed(**seconds: float) -> Lane:
+    run = SyntheticRun("foam").advance(100)
+    each = np.arange(1, 101) / 100
+    rows = {name: each * value for name, value in seconds.items()}
+    optimizer = sum(value for name, value in rows.items() if name != "gradient_seconds")
+    fresh = SyntheticRun("foam").trace
+    fresh.append("steps", record_batch("steps", {"step": np.arange(1, 101), "optimizer_seconds": optimizer, **rows}))
+    fresh.append("checks", run.trace.checks)
+    return Lane(fresh, "FOAM", 0)
+
+
+def test_phases_that_were_timed_are_shown_as_timed() -> None:
+    seconds = {"gradient": 9.0, "statistics": 4.0, "check": 2.0, "decomposition": 3.0, "update": 1.0}
+    lane = _timed(**{f"{name}_seconds": value for name, value in seconds.items()})
+    spent = spending(lane.trace)
+    assert spent.timed and spent.parts == pytest.approx(seconds) and spent.total == pytest.approx(10)
+    assert spent.each == pytest.approx(3 / spent.count)
+    drawing = cost.draw(Scene([lane], Look()))
+    drawn = {entry["name"]: entry["x"] for entry in drawing.figure["data"] if entry["type"] == "bar"}
+    assert drawn == {"gradient": [9], "statistics": [4], "check": [2], "decompose": [3], "apply": [1]}
+    notes = [note["text"] for note in drawing.figure["layout"]["annotations"]]
+    assert any("memory" in text and "iB" in text for text in notes)  # seen, and not only on hover
+    assert "30" in drawing.reading and "about" not in drawing.reading
+    alone = cost.draw(Scene([lane], Look(cost="decompositions")))
+    assert [entry["meta"]["series"] for entry in alone.figure["data"]] == ["decomposition"]
+    assert f"{spent.count:,} of" in alone.figure["layout"]["annotations"][0]["text"]
+
+
+def test_norms_are_drawn_with_their_step_when_asked() -> None:
+    run = SyntheticRun("foam").advance(100)
+    bare = BY_ID["loss"].draw(Scene([Lane(run.trace, "FOAM", 0)], Look(quantity="norms")))
+    assert bare.figure is None and "appear" in bare.empty
+    fresh = SyntheticRun("foam").trace
+    step = np.arange(1, 31)
+    norms = {
+        name: [float(s) if s % 10 == 0 or s == 1 else None for s in step] for name in ("gradient_norm", "update_norm")
+    }
+    fresh.append("steps", record_batch("steps", {"step": step, "loss": 1 / step, **norms}))
+    drawing = BY_ID["loss"].draw(Scene([Lane(fresh, "FOAM", 0)], Look(quantity="norms")))
+    for name in ("gradient ‖G‖", "update ‖ΔW‖"):
+        drawn = trace(drawing.figure, name)
+        assert values(drawn["x"]).tolist() == values(drawn["y"]).tolist() == [1, 10, 20, 30]
+    assert "at step 30" in drawing.reading and drawing.moment == "norms of step 30"
+    past = BY_ID["loss"].draw(Scene([Lane(fresh, "FOAM", 0)], Look(quantity="norms", at=25)))
+    assert past.moment == "norms of step 20"
+    assert past.figure["layout"]["xaxis"]["range"] == drawing.figure["layout"]["xaxis"]["range"]
 
 
 @pytest.mark.parametrize("kind", BY_NAME["side_by_side"].choices)

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import torch
 from torch import Tensor
+from torch.nn.utils import get_total_norm
 
 from foam_viz import __version__
 from foam_viz import device as devices
@@ -33,6 +34,14 @@ from foam_viz.trace.manifest import FactorInfo, Manifest
 # On a GPU losses stay on the device until this many have gathered: reading each would make the host wait for the
 # device at every step. It is a count of steps, so a run's rows do not depend on the clock.
 _DEVICE_LOSSES = 10
+_TIMED = {
+    "gradient": "gradient_seconds",
+    "statistics": "statistics_seconds",
+    "check": "check_seconds",
+    "decomposition": "decomposition_seconds",
+    "update": "update_seconds",
+}
+"""Phases by the columns that hold their seconds; all but the gradient are the optimizer's."""
 
 
 class Run:
@@ -84,7 +93,6 @@ class Run:
         self.optimizer = spec.build(self._parameters(), config["optimizer_settings"])
         self.take_edits(map(edited.from_json, config.get("edits", ())))
         self.clock = devices.clock(self.task.device)
-        self._seconds_before = 0.0
         self.factors = self._factor_infos()
         if followed is None and self.factors:
             followed = default_followed(self.factors)
@@ -92,13 +100,15 @@ class Run:
         self._recording = recording
         if self.factors and recording:
             self.optimizer.observer = self.recorder.on_check
+        if isinstance(self.optimizer, FactoredOptimizer):
+            self.optimizer.decomposing = lambda: self.clock.within("decomposition")
         self._stream = (
             FactorStream(self.optimizer, self.factors, config["optimizer_settings"]["period"])
             if stream and isinstance(self.optimizer, Shampoo) and self.factors
             else None
         )
         self._pictured = tasks.find(config["task"]).picture
-        self._losses: list[tuple[int, Tensor, float, float | None, float, int | None]] = []
+        self._losses: list[tuple[dict[str, Any], dict[str, Tensor]]] = []
         self._gather = 1 if self.device == "cpu" else _DEVICE_LOSSES
 
     def _parameters(self) -> Iterable[Any]:
@@ -230,22 +240,36 @@ class Run:
             group["lr"] = learning_rate
         self.checked = self.next_is_check()
         before = self.recorder.decompositions
-        loss = self.task.loss(self.model, self.task.batch(step))
+        batch = self.task.batch(step)
+        names = self.phase_names
+        self.clock.begin(names[0])
+        loss = self.task.loss(self.model, batch)
         self.optimizer.zero_grad()
         loss.backward()
+        self.clock.stop()
         self.loss = loss.detach()
+        on_device = {"loss": self.loss}
+        measured = self._recording and self.recorder.takes_norms(step)
+        parameters = list(self.model.parameters()) if measured else []
+        if measured:
+            on_device["gradient_norm"] = get_total_norm([p.grad for p in parameters if p.grad is not None])
+            before_update = [parameter.detach().clone() for parameter in parameters]
         if not self._through:
             yield "gradient"
-        self.clock.start()
+        self.clock.begin(names[1])
         if isinstance(self.optimizer, FactoredOptimizer):
-            for name in self.optimizer.phases():
-                if not self._through and name != self.phase_names[-1]:
-                    self.clock.stop()
-                    yield name
-                    self.clock.start()
+            for done, following in zip(self.optimizer.phases(), (*names[2:], ""), strict=True):
+                self.clock.stop()
+                if following:
+                    if not self._through:
+                        yield done
+                    self.clock.begin(following)
         else:
             self.optimizer.step()
-        self.clock.stop()
+            self.clock.stop()
+        if measured:
+            changes = torch._foreach_sub([parameter.detach() for parameter in parameters], before_update)
+            on_device["update_norm"] = get_total_norm(changes)
         self.step = step
         if self.factors and self._recording:
             self.recorder.after_step(step, self.optimizer)
@@ -261,45 +285,43 @@ class Run:
             picture = self.task.picture(self.model, step)
             assert picture is not None  # the catalogue says that the task has one
             self.recorder.picture(step, picture)
-        seconds = self.clock.seconds()
-        self._losses.append(
-            (
-                step,
-                self.loss,
-                learning_rate,
-                held_out,
-                seconds,
-                self.recorder.decompositions if self.factors else None,
-            )
-        )
+        row = {
+            "step": step,
+            "held_out_loss": held_out,
+            "learning_rate": learning_rate,
+            "decompositions": self.recorder.decompositions if self.factors else None,
+            **self._seconds(),
+        }
+        self._losses.append((row, on_device))
         if len(self._losses) >= self._gather:
             self._read_losses()
         if self.live and step >= self._last_step:
             self._read_losses()
             self.status = "finished" if self.live else self.status
 
+    @property
+    def optimizer_seconds(self) -> float:
+        """Seconds of the optimizer so far: of all phases but the gradient."""
+        return _without_gradient(self.clock.seconds())
+
+    def _seconds(self) -> dict[str, float | None]:
+        """Seconds so far by column; None for a phase that this optimizer does not have."""
+        spent = self.clock.seconds()
+        mine = {*self.phase_names, *(["decomposition"] if self.factors else [])}
+        by_phase = {column: spent.get(phase, 0.0) if phase in mine else None for phase, column in _TIMED.items()}
+        return {"optimizer_seconds": _without_gradient(spent), **by_phase}
+
     def _read_losses(self) -> None:
         """Brings the gathered losses to the host; the first that is not finite ends the run, marked diverged."""
         if not self._losses:
             return
-        values = (
-            [float(self._losses[0][1])]
-            if len(self._losses) == 1
-            else torch.stack([row[1] for row in self._losses]).tolist()
-        )
-        for (step, _, learning_rate, held_out, seconds, decompositions), value in zip(
-            self._losses, values, strict=True
-        ):
-            self.recorder.steps.add(
-                {
-                    "step": step,
-                    "loss": value,
-                    "held_out_loss": held_out,
-                    "learning_rate": learning_rate,
-                    "optimizer_seconds": seconds,
-                    "decompositions": decompositions,
-                }
-            )
+        waiting = [tensor for _, on_device in self._losses for tensor in on_device.values()]
+        on_host = self.device == "cpu"
+        values = iter(map(float, waiting) if on_host else torch.stack([*map(devices.widest, waiting)]).tolist())
+        for row, on_device in self._losses:
+            row |= {name: next(values) for name in on_device}
+            self.recorder.steps.add(row)
+            step, value = row["step"], row["loss"]
             if not math.isfinite(value):
                 self.status, self.diverged_step, self.step = "diverged", step, step
                 self.recorder.events.add(
@@ -390,6 +412,10 @@ class Run:
             self.recorder.last_decomposition = {
                 i: factor.last_decomposition_step for i, factor in enumerate(self.optimizer.factors())
             }
+
+
+def _without_gradient(spent: Mapping[str, float]) -> float:
+    return sum(seconds for phase, seconds in spent.items() if phase != "gradient")
 
 
 def default_followed(factors: tuple[FactorInfo, ...]) -> int:

@@ -1,53 +1,65 @@
-"""Where the optimizer's time went, a bar for each lane, and what it would have been with every check decomposed."""
+"""Where the time of each lane went, a bar a lane by phase, and what it would be with every check decomposed."""
 
 from __future__ import annotations
 
 from typing import Any
-
-import numpy as np
 
 from foam_viz.analysis.spending import Spending, matrix_bytes, spending
 from foam_viz.figures import encode, theme
 from foam_viz.figures.panel import Drawing
 from foam_viz.figures.scene import Lane, Scene
 
-_PARTS = (
-    ("every_step", "every step", 0.28),
-    ("checks", "checks", 0.6),
-    ("decompositions", "decompositions", 1.0),
-)
+_PARTS = {
+    "gradient": ("gradient", 0.14),
+    "every step": ("every step", 0.28),
+    "statistics": ("statistics", 0.3),
+    "check": ("check", 0.5),
+    "decomposition": ("decompose", 1.0),
+    "update": ("apply", 0.7),
+}
+"""Parts in the order of a bar, with their words and the strength of their colour."""
 _LETTERS = 13
-_HALF = 0.32
+_HALF = 0.3
 
 
 def draw(scene: Scene) -> Drawing:
-    """Stacked seconds; a dotted frame ends where every check would have decomposed."""
+    """Stacked seconds; a dotted frame ends where every check would have decomposed. Or decompositions alone."""
+    alone = scene.look.cost == "decompositions"
     found = [(lane, spent) for lane in scene.lanes if (spent := spending(lane.trace)) is not None]
     if not found:
+        return Drawing(empty="What each part of a step costs appears here once a run has told its seconds.")
+    if alone and all(spent.decompositions is None for _, spent in found):
         return Drawing(
-            empty="What each part of an optimizer's step costs appears here once a run has told its seconds."
+            empty="What decompositions take appears here once a run tells them apart: these seconds are of whole steps."
         )
     whole = [spent for lane, _ in found if (spent := spending(lane.newest.trace)) is not None]
-    longest = max(max(spent.total, spent.all_decomposed or 0.0) for spent in whole)
-    data: list[dict[str, Any]] = [_bars(found, *part) for part in _PARTS]
-    data += _legend(any(spent.split for _, spent in found))
-    names = [
-        lane.label if len(lane.label) <= _LETTERS else f"{lane.label[: _LETTERS - 1].rstrip()}…" for lane, _ in found
-    ]
+    longest = max(
+        (spent.decompositions or 0.0) if alone else max(sum(spent.parts.values()), spent.all_decomposed or 0.0)
+        for spent in whole
+    )
+    drawn = ["decomposition"] if alone else [part for part in _PARTS if any(part in spent.parts for _, spent in found)]
+    data: list[dict[str, Any]] = [_bars(found, part) for part in drawn]
+    if not alone:
+        data += _legend(drawn)
     layout = encode.layout(
-        f"cost {len(found)}",
-        margin={"l": 100, "r": 14, "t": 26, "b": 40},
+        f"cost {len(found)} {scene.look.cost}",
+        margin={"l": 100, "r": 14, "t": 8 if alone else 26, "b": 40},
         barmode="stack",
         bargap=1 - 2 * _HALF,
         xaxis=encode.axis(
-            "optimizer time (s)", range=[0, encode.nice_ceiling(max(longest * 1.04, 1e-6))], tickformat="~g"
+            "decompositions (s)" if alone else "time (s)",
+            range=[0, encode.nice_ceiling(max(longest * 1.04, 1e-6))], tickformat="~g",
         ),
         yaxis=encode.axis(
             "", range=[len(found) - 0.5, -0.5], tickvals=list(range(len(found))), showgrid=False, ticks="",
-            ticktext=[encode.escape(name) for name in names], fixedrange=True,
+            ticktext=[encode.escape(_short(lane.label)) for lane, _ in found], fixedrange=True,
         ),
-        shapes=[_ghost(place, spent) for place, (_, spent) in enumerate(found) if spent.all_decomposed],
-        showlegend=True,
+        shapes=[
+            _ghost(place, spent) for place, (_, spent) in enumerate(found) if spent.all_decomposed and not alone
+        ],
+        annotations=[_under(place, _kernel(spent) if alone else _memory(lane))
+                     for place, (lane, spent) in enumerate(found)],
+        showlegend=not alone,
         legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "top", "yref": "container", "itemclick": False,
                 "itemdoubleclick": False, "font": {"size": 11}, "bgcolor": theme.alpha(theme.LIGHT.card, 0)},
     )  # fmt: skip
@@ -57,31 +69,34 @@ def draw(scene: Scene) -> Drawing:
     return Drawing(figure={"data": data, "layout": layout}, reading=reading, moment=moment)
 
 
-def _bars(found: list[tuple[Lane, Spending]], part: str, words: str, strength: float) -> dict[str, Any]:
-    values = np.array([getattr(spent, part) for _, spent in found])
+def _short(label: str) -> str:
+    return label if len(label) <= _LETTERS else f"{label[: _LETTERS - 1].rstrip()}…"
+
+
+def _bars(found: list[tuple[Lane, Spending]], part: str) -> dict[str, Any]:
+    words, strength = _PARTS[part]
+    has = [(place, lane, spent) for place, (lane, spent) in enumerate(found) if part in spent.parts]
     return {
         "type": "bar",
         "orientation": "h",
         "name": words,
         "meta": {"series": part},
-        "x": encode.typed(np.nan_to_num(values)),
-        "y": list(range(len(found))),
-        "marker": {"color": [theme.alpha(theme.lane(lane.position).colour, strength) for lane, _ in found]},
-        "customdata": [_memory(lane) for lane, _ in found],
-        "hovertemplate": f"{words}: %{{x:.3~g}} s<br>%{{customdata}}<extra></extra>",
+        "x": [spent.parts[part] for _, _, spent in has],
+        "y": [place for place, _, _ in has],
+        "marker": {"color": [theme.alpha(theme.lane(lane.position).colour, strength) for _, lane, _ in has]},
+        "hovertemplate": f"{words}: %{{x:.3~g}} s<extra></extra>",
         "showlegend": False,
     }
 
 
-def _legend(split: bool) -> list[dict[str, Any]]:
-    parts = _PARTS if split else _PARTS[:1]
-    entries = [(words, "square", theme.alpha(theme.LIGHT.ink, strength)) for _, words, strength in parts]
+def _legend(drawn: list[str]) -> list[dict[str, Any]]:
+    entries = [(words, theme.alpha(theme.LIGHT.ink, strength)) for words, strength in map(_PARTS.__getitem__, drawn)]
     return [
         {
             "type": "scatter", "mode": "markers", "name": words, "meta": {"series": "legend"}, "x": [None], "y": [None],
-            "marker": {"symbol": symbol, "size": 9, "color": colour}, "hoverinfo": "skip",
+            "marker": {"symbol": "square", "size": 9, "color": colour}, "hoverinfo": "skip",
         }
-        for words, symbol, colour in entries
+        for words, colour in entries
     ]  # fmt: skip
 
 
@@ -92,21 +107,39 @@ def _ghost(place: int, spent: Spending) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _under(place: int, words: str) -> dict[str, Any]:
+    """A note under the bar of a lane."""
+    soft = {"size": 11, "color": theme.LIGHT.soft_ink}
+    return encode.note(words, 0, place + _HALF, xanchor="left", xshift=4, yanchor="top", yshift=-1, font=soft)
+
+
 def _memory(lane: Lane) -> str:
-    """What the factors take, in words; a lane without factors keeps none."""
+    """What the factors of a lane take."""
     if not lane.trace.manifest.factors:
-        return "keeps no factors"
+        return "no factors to keep"
     wide = 8 if "64" in str(lane.trace.manifest.config.get("run_settings", {}).get("precision", "")) else 4
     size = matrix_bytes(lane.trace, wide)
     unit, words = (2**20, "MiB") if size >= 2**20 else (2**10, "KiB")
-    return f"{theme.number(size / unit)}{theme.THIN}{words} a matrix of each factor; factor, basis and root are three"
+    return f"memory: {theme.number(size / unit)}{theme.THIN}{words} for each of factors, bases and roots"
+
+
+def _kernel(spent: Spending) -> str:
+    """Count and cost of the decompositions."""
+    if spent.decompositions is None:
+        return "not told apart"
+    if spent.each is None:
+        return "none yet"
+    about = "" if spent.timed else "about "
+    return f"{spent.count:,} of {about}{theme.number(1e3 * spent.each, 'ms')} each"
 
 
 def _words(lane: Lane, spent: Spending, several: bool) -> str:
     whose = f"{lane.label}: " if several else ""
-    words = f"{whose}{theme.number(spent.total, 's')}"
-    if spent.split and spent.total > 0:
-        words += f", {theme.percent(spent.decompositions / spent.total)} in {spent.count:,} decompositions"
+    words = f"{whose}optimizer {theme.number(spent.total, 's')}"
+    if spent.decompositions is not None and spent.total > 0:
+        about = "" if spent.timed else "about "
+        words += f", {about}{theme.percent(spent.decompositions / spent.total)} in {spent.count:,} decompositions"
         if spent.all_decomposed:
-            words += f"; {theme.number(spent.all_decomposed, 's')} had every check decomposed"
+            extra = spent.all_decomposed - sum(spent.parts.values())
+            words += f"; {theme.number(spent.total + extra, 's')} had every check decomposed"
     return words

@@ -92,13 +92,7 @@ def draw(scene: Scene) -> Drawing:
     labelled = len(lanes) > 1 and all(len(lane.label) <= _LONGEST_LABEL for lane in lanes)
     span = encode.log_range(low, high, per_decade=4) if log else [min(0.0, low), encode.nice_ceiling(max(high, 1e-12))]
     y_axis = (encode.log_axis if log else encode.axis)("loss", range=span, uirevision="log" if log else "linear")
-    x_axis = encode.axis(
-        TITLES[look.loss_axis],
-        range=encode.time_range(furthest, 0.16 if labelled else 0.02),
-        uirevision=look.loss_axis,
-        tickformat=",~g" if look.loss_axis == "optimizer_seconds" else ",",
-        hoverformat=",.3~f" if look.loss_axis == "optimizer_seconds" else ",",
-    )
+    x_axis = horizontal(look, furthest, 0.16 if labelled else 0.02)
     top = (10.0 ** span[1] if log else span[1]) * (1 + 1e-6)
     data = _bands(scene)
     words = "; shaded: what other seeds of each run spanned" if data else ""
@@ -163,8 +157,8 @@ def _shared(lane: Lane, lanes: Sequence[Lane]) -> int:
 
 def _curve(lane: Lane, look: Look, shared: int) -> _Curve | None:
     """The curve of a lane after a step; None without a value that has a place on the axes."""
-    step, x, loss = _values(lane, "loss", look)
-    held_step, held_x, held = _values(lane, "held_out_loss", look)
+    step, x, loss = placed(lane, "loss", look)
+    held_step, held_x, held = placed(lane, "held_out_loss", look)
     if not len(x) and not len(held_x):
         return None
     begin = max(int(np.searchsorted(step, shared, side="right")) - 1, 0) if shared else 0
@@ -208,16 +202,16 @@ def _mean(step: np.ndarray, loss: np.ndarray, known: _Mean | None) -> _Mean:
     return _Mean(step, loss, np.concatenate([known.values[:kept], tail]), width)
 
 
-_Placed = tuple[np.ndarray, np.ndarray, np.ndarray]
+Placed = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def _values(lane: Lane, name: str, look: Look) -> _Placed:
+def placed(lane: Lane, name: str, look: Look) -> Placed:
     """Steps, places and values of a column that have a place on the axes, in order of step; (n,) each."""
     trace, axis, log = lane.trace, look.loss_axis, look.loss_log
     if not (trace.has("steps", name) and trace.has("steps", axis)):
         return np.empty(0), np.empty(0), np.empty(0)
 
-    def build(seen: int, known: _Placed | None) -> _Placed:
+    def build(seen: int, known: Placed | None) -> Placed:
         if known is not None and len(known[0]):
             fresh = _fitting(trace, np.arange(seen, trace.rows("steps")), name, axis, log)
             added = trace.values("steps", "step")[seen:]
@@ -229,13 +223,27 @@ def _values(lane: Lane, name: str, look: Look) -> _Placed:
     return grown(trace, "steps", ("placed", name, axis, log), build)
 
 
-def _fitting(trace: TraceView, rows: np.ndarray, name: str, axis: str, log: bool) -> _Placed:
+def _fitting(trace: TraceView, rows: np.ndarray, name: str, axis: str, log: bool) -> Placed:
     values, x = (trace.values("steps", column)[rows].astype(np.float64) for column in (name, axis))
     keep = np.isfinite(values) & np.isfinite(x) & ((values > 0) | (not log))
     return trace.values("steps", "step")[rows[keep]], x[keep], values[keep]
 
 
-def _where(x: np.ndarray, look: Look) -> dict[str, str]:
+def horizontal(look: Look, furthest: float, room: float, **more: Any) -> dict[str, Any]:
+    """The horizontal axis that the reader chose, to its end and some room for labels."""
+    seconds = look.loss_axis == "optimizer_seconds"
+    return encode.axis(
+        TITLES[look.loss_axis],
+        range=encode.time_range(furthest, room),
+        uirevision=look.loss_axis,
+        tickformat=",~g" if seconds else ",",
+        hoverformat=",.3~f" if seconds else ",",
+        **more,
+    )
+
+
+def where(x: np.ndarray, look: Look) -> dict[str, str]:
+    """Places on the horizontal axis as a typed array."""
     return encode.typed(x) if look.loss_axis == "optimizer_seconds" else encode.integers(x)
 
 
@@ -250,7 +258,7 @@ def _lines(curve: _Curve, look: Look) -> list[dict[str, Any]]:
             "mode": "lines" if len(loss) > _FEW else "lines+markers",
             "name": encode.escape(lane.label),
             "meta": {"series": "raw", "lane": lane.position},
-            "x": _where(x[raw], look),
+            "x": where(x[raw], look),
             "y": encode.typed(loss[raw]),
             "line": {"color": theme.alpha(style.colour, 0.45), "width": 1},
             "marker": {"symbol": style.symbol, "size": 4, "color": style.colour},
@@ -261,7 +269,7 @@ def _lines(curve: _Curve, look: Look) -> list[dict[str, Any]]:
             "mode": "lines",
             "name": encode.escape(lane.label),
             "meta": {"series": "mean", "lane": lane.position},
-            "x": _where(x[line], look),
+            "x": where(x[line], look),
             "y": encode.typed(smooth[line]),
             "line": {"color": style.colour, "width": 2, "dash": style.dash},
             "hovertemplate": "%{y:.3g}",
@@ -276,7 +284,7 @@ def _markers(lane: Lane, x: np.ndarray, loss: np.ndarray, look: Look) -> dict[st
         "mode": "markers",
         "name": f"{encode.escape(lane.label)}, held out",
         "meta": {"series": "held-out", "lane": lane.position},
-        "x": _where(x, look),
+        "x": where(x, look),
         "y": encode.typed(loss),
         "marker": {"symbol": f"{style.symbol}-open", "size": 6, "color": style.colour, "line": {"width": 1.3}},
         "hovertemplate": "%{y:.3g}",
@@ -295,7 +303,7 @@ def _divergence(curve: _Curve, top: float, look: Look) -> dict[str, Any]:
         "mode": "markers",
         "name": words,
         "meta": {"series": "diverged", "lane": curve.lane.position},
-        "x": _where(x, look),
+        "x": where(x, look),
         "y": encode.typed(np.minimum(y, top)),
         "marker": {"symbol": "x", "size": 10, "color": style.colour},
         "hovertemplate": f"{words}, last loss {theme.number(float(y[0]))}<extra></extra>",
@@ -313,7 +321,7 @@ def _beyond(curve: _Curve, top: float, look: Look) -> dict[str, Any]:
         "mode": "markers",
         "name": words,
         "meta": {"series": "beyond", "lane": curve.lane.position},
-        "x": _where(curve.x[at], look),
+        "x": where(curve.x[at], look),
         "y": encode.typed(np.full(1, top)),
         "marker": {"symbol": "arrow-up", "size": 12, "color": style.colour},
         "hovertemplate": f"{words}, highest {theme.number(float(curve.loss.max()))}<extra></extra>",

@@ -19,8 +19,8 @@ MOST = 6
 """Cards at most; all metrics are in Compare."""
 
 _DRAWN = frozenset({"loss", "held_out_loss", "decompositions"})
-_RECORDED = frozenset({"learning_rate"})
-"""What runs made here record of themselves: a setting, no finding."""
+_RECORDED = frozenset({"learning_rate", "gradient_norm", "update_norm"})
+"""What runs made here record, too: a setting, and norms that the card of the loss shows when asked."""
 _FEW = 40
 """Values that are drawn as points too."""
 _POINTS = 600

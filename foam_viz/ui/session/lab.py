@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from foam_viz.ui.session import Session
 
 PAGE = "lab"
-ON_CARDS = ("loss_axis", "loss_log", "measure", "side_by_side")
+ON_CARDS = ("quantity", "loss_axis", "loss_log", "measure", "cost", "side_by_side")
 """What the reader chooses on the cards."""
 Settings = dict[str, Any]
 # How long a click waits for the engine's answer before the page is drawn without it.
