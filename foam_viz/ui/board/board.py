@@ -22,7 +22,17 @@ from foam_viz.optim.fields import FieldError
 from foam_viz.ui.board import assets
 
 LaneState = Literal[
-    "waiting", "running", "paused", "finished", "diverged", "interrupted", "recorded", "exact", "open loop", "trained"
+    "waiting",
+    "running",
+    "paused",
+    "finished",
+    "diverged",
+    "interrupted",
+    "recorded",
+    "exact",
+    "open loop",
+    "trained",
+    "mixed",
 ]
 
 _LONGEST_POINT = 2000

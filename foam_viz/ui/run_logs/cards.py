@@ -12,6 +12,7 @@ from foam_viz.logs.core.reader import Problem
 from foam_viz.trace.disk import strict_json
 from foam_viz.ui.run_logs import columns as logs_columns
 from foam_viz.ui.run_logs import pattern as logs_pattern
+from foam_viz.ui.run_logs.loss_choice import loss_choice
 from foam_viz.ui.run_logs.runs_table import holds_runs, runs_table
 from foam_viz.ui.session.logs import Logs, Run
 from foam_viz.ui.text import plain
@@ -165,6 +166,7 @@ def _card(state: Logs, runs: list[Run]) -> None:
             ("Task", manifest.task or "not told"),
         ]
         st.markdown(" · ".join(f":gray[{label}] {plain(value)}" for label, value in facts))
+        loss_choice(state, run, "logs.loss")
         if manifest.files:
             shown = ", ".join(manifest.files[:6]) + (
                 f" and {len(manifest.files) - 6:,} more" if manifest.files[6:] else ""

@@ -44,7 +44,7 @@ def compare(state: Logs, runs: list[Run]) -> None:
         baseline, highlight = _how(state, chosen)
         found = confounds([run.trace for run in chosen])
         allowed = _confounds(state, found)
-        logs_compare_board.draw(state, chosen, baseline, highlight, allowed)
+        logs_compare_board.draw(state, chosen, baseline, highlight, allowed, found)
     else:
         st.caption("Choose the runs to compare above.")
     published()

@@ -14,6 +14,7 @@ from foam_viz.ui.board.board import board
 from foam_viz.ui.feed.recorded import RecordedSource
 from foam_viz.ui.isolation import isolated
 from foam_viz.ui.run_logs.cards import nothing, run_choice
+from foam_viz.ui.run_logs.loss_choice import loss_choice
 from foam_viz.ui.run_logs.own_sources import own_source
 from foam_viz.ui.run_logs.runs_table import holds_runs, runs_table
 from foam_viz.ui.session.logs import Logs, Run
@@ -34,6 +35,7 @@ def inspect(state: Logs, runs: list[Run]) -> None:
     if holds_runs(run):
         runs_table(run)
         return
+    loss_choice(state, run, "logs.inspected-loss")
     _findings(state, run)
     _panels(state, run)
 
