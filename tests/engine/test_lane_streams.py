@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from foam_viz.engine import store
 from foam_viz.engine.replay.plan import prepare_path
+from foam_viz.engine.wire.commands import Change
 from foam_viz.engine.worker.group import Group
 from foam_viz.engine.worker.lane_streams import LaneStreams
 from foam_viz.experiment import config, cost
@@ -100,3 +102,56 @@ def test_what_waits_is_written_or_stays(tmp_path: Path, monkeypatch: pytest.Monk
             streams.write([[[[sample]]]])
     assert streams.write([]) == []
     assert len(stream.read(tmp_path).samples) == 1
+
+
+@pytest.mark.parametrize("back", [0, 13])
+def test_a_fork_goes_on_with_the_stream_of_its_parent(tmp_path: Path, back: int) -> None:
+    """A fork of now, and one of an earlier step between two checkpoints; each has its past and its own after it."""
+    made = group(tmp_path, tau=0.5)
+    made.open_autosave()
+    advance(made, 12)
+    advance(made, 15)
+    shared = 27 - back
+    made.fork(1, shared, [Change(3, "tau", 0.05)])
+    assert len(made.lanes) == 3 and made.notice == ""
+    while made.catching_up:
+        made.advance(time.monotonic())
+    advance(made, 20)
+    made.fork(3, None)  # of the fork
+    advance(made, 10)
+    made.close()
+    for number in (0, 2, 3):
+        steps = [sample.step for sample in stream.read(lane(tmp_path, number)).samples if sample.kind == "factor"]
+        assert sorted(set(steps)) == list(range(10, 56, 5)) and steps == sorted(steps)
+        per_step = len(steps) / len(set(steps))
+        assert per_step == len(made.lanes[0].factors)  # none twice
+        assert prepare_path(lane(tmp_path, number)).run().differs(bundle.read(lane(tmp_path, number)).checks) == 0
+
+
+def test_a_fork_that_was_lost_before_it_was_copied_has_its_stream(tmp_path: Path) -> None:
+    made = group(tmp_path)
+    made.open_autosave()
+    advance(made, 22)
+    made.fork(1, None)
+    advance(made, 8)
+    made.close()
+    shutil.rmtree(lane(tmp_path, 2))
+    again = Group("0" * 32, made.experiment, replace(Settings(), data_directory=tmp_path, device="cpu"))
+    again.restore()
+    advance(again, 60 - again.step)
+    again.close()
+    assert prepare_path(lane(tmp_path, 2)).run().differs(bundle.read(lane(tmp_path, 2)).checks) == 0
+
+
+def test_a_fork_that_is_cancelled_leaves_no_stream(tmp_path: Path) -> None:
+    made = group(tmp_path)
+    made.open_autosave()
+    advance(made, 30)
+    made.fork(1, 12)
+    assert made.catching_up
+    made.cancel_fork()
+    advance(made, 10)
+    made.fork(1, None)
+    advance(made, 5)
+    made.close()
+    assert prepare_path(lane(tmp_path, 2)).run().differs(bundle.read(lane(tmp_path, 2)).checks) == 0

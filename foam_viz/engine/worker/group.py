@@ -22,6 +22,7 @@ from foam_viz.experiment import cost
 from foam_viz.experiment.config import MAXIMUM_LANES, Experiment, Parent
 from foam_viz.experiment.edits import Edit
 from foam_viz.optim.fields import FieldError
+from foam_viz.recording.stream import Sample
 from foam_viz.settings import Settings
 from foam_viz.trace import manifest
 
@@ -101,7 +102,7 @@ class Group:
                 self.experiment.lane_config(lane),
                 run_id=f"{self.view_id}-{lane + 1}",
                 device=self._device,
-                stream=self.experiment.lanes[lane].parent is None and cost.streams_by_default(self.experiment, lane),
+                stream=cost.streams_by_default(self.experiment, lane),
             )
             for lane in range(len(self.experiment.lanes))
         ]
@@ -313,7 +314,12 @@ class Group:
         if errors:
             self.notice = "Not forked. " + " ".join(f"{error}." for error in errors)
             return
-        child = Run(made.lane_config(number - 1), run_id=f"{self.view_id}-{number}", device=self._device)
+        child = Run(
+            made.lane_config(number - 1),
+            run_id=f"{self.view_id}-{number}",
+            device=self._device,
+            stream=parent.streams,
+        )
         if (state := self._state_at(lane - 1, shared)) is not None:
             child.restore({**state, "status": "paused"})
         self.experiment, self._reconfigured = made, True
@@ -442,7 +448,7 @@ class Group:
                 run.recorder.events.add({"step": step, "kind": kind, "factor": None, "value": None, "message": message})
         drained = [self._own(lane, run.drain()) for lane, run in enumerate(self.lanes)]
         self._drained_step = self.step
-        self._saver.add(drained, self.step, [run.drain_stream() for run in self.lanes])
+        self._saver.add(drained, self.step, [self._own_samples(lane, run) for lane, run in enumerate(self.lanes)])
         return drained
 
     def _own(self, lane: int, tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
@@ -454,6 +460,11 @@ class Group:
             for name, rows in tables.items()
         }
         return {name: rows for name, rows in later.items() if len(rows)}
+
+    def _own_samples(self, lane: int, run: Run) -> list[list[Sample]]:
+        """The factors that a lane has kept, without those of the past that a fork shares."""
+        shared = self._past.get(lane, 0)
+        return [samples for samples in run.drain_stream() if samples[0].step > shared]
 
     def lane_status(self, run: Run) -> str:
         """Return the status of a lane as the page shows it."""

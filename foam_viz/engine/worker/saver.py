@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from foam_viz.engine import store
 from foam_viz.engine.worker import lane_streams as streams
-from foam_viz.engine.worker.lane_streams import LaneStreams, Samples
+from foam_viz.engine.worker.lane_streams import LaneStreams, Samples, copy_stream
 from foam_viz.experiment.config import MAXIMUM_LANES, Parent
 from foam_viz.trace.disk import bundle
 from foam_viz.trace.disk.autosave import Autosave, AutosaveError
@@ -213,8 +213,11 @@ class Saver:
             if self._next.forks:
                 self._next.forks.pop()
             elif self._autosaves:
+                if self._streams is not None:
+                    self._streams.drop_last()
                 shutil.rmtree(self._autosaves.pop().directory, ignore_errors=True)
             self._next.rows = [lanes[: len(self._autosaves)] for lanes in self._next.rows]
+            self._next.samples = [lanes[: len(self._autosaves)] for lanes in self._next.samples]
 
     @property
     def busy(self) -> bool:
@@ -335,6 +338,8 @@ class Saver:
         """Adds a lane with the rows that its parent has on the disk up to their last common step."""
         directory = store.lane_directory(self._directory, len(self._autosaves))
         self._autosaves.append(self._with_past(directory, fork.parent, fork.manifest))
+        if self._streams is not None:
+            self._streams.fork(fork.parent.lane - 1, fork.parent.step, directory, fork.manifest)
 
     def _with_past(self, directory: Path, parent: Parent, manifest: Manifest) -> Autosave:
         past = bundle.read(store.lane_directory(self._directory, parent.lane - 1)).truncated(parent.step)
@@ -360,6 +365,7 @@ class Saver:
                 directory = store.lane_directory(self._directory, lane)
                 if not bundle.is_bundle(directory):
                     self._with_past(directory, parent, manifest)
+                    copy_stream(store.lane_directory(self._directory, parent.lane - 1), directory)
             autosave = Autosave(store.lane_directory(self._directory, lane), manifest, adopt=True)
             opened.append(autosave)
             if opening.step is None:
