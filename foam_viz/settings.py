@@ -159,9 +159,10 @@ _RANGES: dict[str, tuple[float, float]] = {
 }
 _PREFIX = "FOAM_VIZ_"
 _OTHER_VARIABLES = (
-    "FOAM_VIZ_HOME", "FOAM_VIZ_EXAMPLE_LOGS", "FOAM_VIZ_REQUIRE_BROWSER", "FOAM_VIZ_REQUIRE_LIBRARIES",
+    "FOAM_VIZ_HOME", "FOAM_VIZ_TASK_FILES", "FOAM_VIZ_EXAMPLE_LOGS", "FOAM_VIZ_REQUIRE_BROWSER",
+    "FOAM_VIZ_REQUIRE_LIBRARIES",
 )  # fmt: skip
-"""Variables that are no settings: the home, and two that only the tests read."""
+"""Variables that are no settings: the home, where a server keeps uploads, and those that only the tests read."""
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 

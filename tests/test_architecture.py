@@ -39,6 +39,7 @@ ALLOWED = {
         "foam_viz.tasks.catalogue",
         "foam_viz.tasks.outline",
         "foam_viz.tasks.shared_fields",
+        "foam_viz.tasks.uploads",
         "foam_viz.trace",
         "foam_viz.recording.stream",
         "foam_viz.settings",
@@ -89,6 +90,8 @@ ALLOWED = {
         "foam_viz.optim.refresh",
         "foam_viz.optim.refresh_fields",
         "foam_viz.tasks.catalogue",
+        "foam_viz.tasks.files",
+        "foam_viz.tasks.uploads",
         *TORCH_FREE_ENGINE,
     },
 }

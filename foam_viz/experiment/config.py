@@ -417,7 +417,7 @@ def to_query(experiment: Experiment) -> dict[str, str | list[str]]:
     """The query of a link: its version, the task, the lanes, and what differs from the defaults."""
     query: dict[str, str | list[str]] = {VERSION_KEY: str(releases.CURRENT), "task": experiment.task}
     for fields, settings in (
-        (tasks.find(experiment.task).fields, experiment.task_settings),
+        (_told_fields(tasks.find(experiment.task), experiment.task_settings), experiment.task_settings),
         (RUN_FIELDS, experiment.run_settings),
     ):
         for field in fields:
@@ -434,6 +434,11 @@ def to_query(experiment: Experiment) -> dict[str, str | list[str]]:
     if experiment.edits:
         query[EDIT_KEY] = [edits.written(edit, experiment.lanes) for edit in experiment.edits]
     return query
+
+
+def _told_fields(spec: tasks.TaskSpec, settings: Mapping[str, Any]) -> tuple[Field, ...]:
+    """The settings of a task that a link holds: those of files only where they name an upload."""
+    return spec.all_fields if spec.uses_upload(settings) else spec.fields
 
 
 def from_query(query: Mapping[str, Sequence[str]], *, relations: bool = True) -> tuple[Experiment, list[FieldError]]:
@@ -459,7 +464,7 @@ def from_query(query: Mapping[str, Sequence[str]], *, relations: bool = True) ->
         parsed, lane_errors = _parse_all(spec.all_fields if spec else (), _pairs(settings_text))
         lanes.append((name, parsed))
         errors += lane_errors if spec else []
-    parsed, top_errors = _parse_all((*task_spec.fields, *RUN_FIELDS), flat.items(), ignore=_LISTS)
+    parsed, top_errors = _parse_all((*_told_fields(task_spec, flat), *RUN_FIELDS), flat.items(), ignore=_LISTS)
     run_settings = {key: value for key, value in parsed.items() if key in _RUN_NAMES}
     task_settings = {key: value for key, value in parsed.items() if key not in _RUN_NAMES}
     changed, parents = _edits_and_forks(query, errors)

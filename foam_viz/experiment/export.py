@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from foam_viz.experiment import config, edits
@@ -15,6 +16,7 @@ from foam_viz.experiment.config import Experiment
 from foam_viz.optim import catalogue as optimizers
 from foam_viz.optim.fields import FieldError, format_number
 from foam_viz.tasks import catalogue as tasks
+from foam_viz.tasks import uploads
 
 ARTIFACT_NAMES = {
     "shampoo": "stale_shampoo",
@@ -51,6 +53,9 @@ for step in range(1, RUN["steps"] + 1):
     print(step, float(loss))
 '''
 
+_YOUR_FILE = "PATH-OF-YOUR-FILE"
+"""In the place of an upload, which only the server that has it can find."""
+
 _EDIT = """\
     if step in EDITS:
         RUN.update({name: value for name, value in EDITS[step].items() if name in RUN})
@@ -68,7 +73,10 @@ def _one_lane(chosen: Mapping[str, Any]) -> Experiment:
     experiment, errors = config.from_manifest(chosen)
     if errors:
         raise errors[0]
-    return experiment
+    settings = {
+        name: _YOUR_FILE if uploads.is_upload(value) else value for name, value in experiment.task_settings.items()
+    }
+    return replace(experiment, task_settings=settings)
 
 
 def as_cli(chosen: Mapping[str, Any]) -> str:
@@ -81,11 +89,14 @@ def as_cli(chosen: Mapping[str, Any]) -> str:
         FieldError: It is no run of this program, or a setting is refused.
     """
     experiment = _one_lane(chosen)
-    lane = experiment.lanes[0]
+    lane, task = experiment.lanes[0], tasks.find(experiment.task)
     parts = ["python", "-m", "foam_viz", "train", "--task", experiment.task, "--optimizer", lane.optimizer]
     parts += ["--steps", str(experiment.run_settings["steps"]), "--seed", str(experiment.run_settings["seed"])]
     stores = (
-        (tasks.find(experiment.task).fields, experiment.task_settings),
+        (
+            [f for f in task.all_fields if f in task.fields or experiment.task_settings[f.name] is not None],
+            experiment.task_settings,
+        ),
         ([f for f in config.RUN_FIELDS if f.name not in ("steps", "seed")], experiment.run_settings),
         (lane.spec.all_fields, lane.settings),
     )

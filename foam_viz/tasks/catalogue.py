@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from foam_viz.optim.fields import Constraint, Field, FieldError, check_all
 from foam_viz.tasks import outline as outlines
-from foam_viz.tasks.files import TextField
+from foam_viz.tasks import uploads
+from foam_viz.tasks.files import FileField, TextField
 from foam_viz.tasks.outline import Outliner
 from foam_viz.tasks.shared_fields import (
     ATTENTION_HEADS,
@@ -65,6 +66,12 @@ class TaskSpec:
         """Every setting, the local ones too."""
         return self.fields + self.local_fields
 
+    def uses_upload(self, settings: Mapping[str, Any]) -> bool:
+        """Whether settings name an upload of this server, and no other file."""
+        named = [settings.get(field.name) for field in self.local_fields if isinstance(field, FileField)]
+        given = [value for value in named if value is not None]
+        return bool(given) and all(map(uploads.is_upload, given))
+
     def review(self, settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[FieldError]]:
         """Complete settings (defaults where missing or refused) and every error found."""
         return check_all(self.all_fields, settings, self.constraints)
@@ -72,11 +79,18 @@ class TaskSpec:
     def foreign(self, settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[FieldError]]:
         """Settings that came from elsewhere - a link, an uploaded manifest - without those that open local files.
 
+        Uploads of this server may be named, and what is said of them.
+
         Returns:
             The settings that may be used, still unchecked, and an error for each local one that was set.
         """
         local = {field.name for field in self.local_fields}
-        allowed = "left out here: it names something on the disk of whoever runs this, so set it on the command line"
+        if self.uses_upload(settings):
+            return dict(settings), []
+        allowed = (
+            "left out here: it names something on the disk of whoever runs this, so set it on the command line, or "
+            "upload the file"
+        )
         kept = {name: value for name, value in settings.items() if name not in local}
         refused = {name: value for name, value in settings.items() if name in local and value is not None}
         return kept, [FieldError(name, value, allowed) for name, value in refused.items()]
@@ -193,8 +207,9 @@ _ALL = (
         optimizer_defaults=(("epsilon", 1e-8), ("epsilon_max", 3e-5)),
         loss_unit="nats per character",
         local_fields=(
-            TextField(
+            FileField(
                 name="text",
+                ending="txt",
                 label="Text file",
                 help="Path of a text of your own in UTF-8, the last tenth is held out; none means the grammar's text.",
             ),
@@ -318,12 +333,18 @@ _ALL = (
         fields=(replace(BATCH_SIZE, default=64, unit="rows", help="Rows drawn for one step."), WIDTH, DEPTH, SHIFT_AT),
         loss_unit="variances of the target",
         local_fields=(
-            TextField(
+            FileField(
                 name="table",
+                ending="csv",
                 label="Table",
                 help="Path of a CSV file of numbers with column names; none means scikit-learn's diabetes table.",
             ),
             TextField(name="target", label="Target", help="Name of the column to predict; none means the last."),
+            TextField(
+                name="columns",
+                label="Columns",
+                help="Names of the columns to predict it from, separated by commas; none means all others.",
+            ),
         ),  # fmt: skip
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ class CsvRegression(Task):
         shift_at: First step with permuted columns; 0 for never.
         table: Path of the table; None for the diabetes study that scikit-learn carries (442 rows, 10 inputs).
         target: Name of the column to predict; None for the last.
+        columns: Names of the input columns, separated by commas (in quotes where a name has one); None for all others.
 
     Raises:
         FieldError: The table or the target cannot be used; the message says where and what would help.
@@ -49,6 +51,7 @@ class CsvRegression(Task):
         shift_at: int = 0,
         table: str | None = None,
         target: str | None = None,
+        columns: str | None = None,
     ) -> None:
         super().__init__(seed=seed, device=device, shift_at=shift_at)
         self.batch_size, self.width, self.depth = batch_size, width, depth
@@ -56,6 +59,8 @@ class CsvRegression(Task):
         target = names[-1] if target is None else target
         if target not in names:
             raise FieldError("target", target, f"the name of a column: {', '.join(names[:20])}")
+        if columns is not None:
+            names, values = _chosen(names, values, columns, target)
         place = names.index(target)
         self.names = tuple(name for name in names if name != target)
         if shift_at and len(self.names) < 2:
@@ -99,6 +104,24 @@ class CsvRegression(Task):
         """Squared error, averaged over rows; 1 is what the mean of the training rows reaches."""
         inputs, outputs = batch
         return ((model(inputs).squeeze(1) - outputs) ** 2).mean()
+
+
+def _chosen(
+    names: tuple[str, ...], values: np.ndarray, columns: str, target: str
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """The columns that are named, and the target last.
+
+    Raises:
+        FieldError: A name is no other column of the table.
+    """
+    wanted = list(dict.fromkeys(name.strip() for name in next(csv.reader([columns]), [])))
+    others = [name for name in names if name != target]
+    for name in wanted:
+        if name not in others:
+            allowed = f"names of columns other than the target, separated by commas; {name!r} is none"
+            raise FieldError("columns", columns, f"{allowed}: choose from {', '.join(others[:20])}")
+    kept = (*wanted, target)
+    return kept, values[:, [names.index(name) for name in kept]]
 
 
 def _split(inputs: np.ndarray) -> tuple[np.ndarray, int]:

@@ -1,15 +1,15 @@
 """What a task reads from a user's disk: the settings that name it, and its text. Imports no torch.
 
-Such settings are local: they belong to the command line and to library use. A link or a page never carries them, or
-anybody with a link could have a server read its own files.
+Such settings are local: they belong to the command line and to library use. A link or a page carries them only for
+uploads (``tasks.uploads``), or anybody with a link could have a server read its own files.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from foam_viz.optim.fields import NONE_TEXT, Field, FieldError
+from foam_viz.tasks import uploads
 
 MAXIMUM_BYTES = 20_000_000
 
@@ -43,13 +43,24 @@ class TextField(Field):
         return None if text.strip().lower() == NONE_TEXT else self.check(text)
 
 
+@dataclass(frozen=True, kw_only=True)
+class FileField(TextField):
+    """A setting that names a file: its path, or an upload (``tasks.uploads``).
+
+    Attributes:
+        ending: Of the names of such files, without the dot.
+    """
+
+    ending: str
+
+
 def read_text(field: str, path: str) -> str:
     r"""The text of a file in UTF-8, line ends as ``\n``.
 
     Raises:
         FieldError: The file is missing, too large or not UTF-8; ``field`` is blamed.
     """
-    place = Path(path).expanduser()
+    place = uploads.path_of(field, path)
     try:
         if not place.is_file():
             raise FieldError(field, path, "the path of a file; there is none at this path")

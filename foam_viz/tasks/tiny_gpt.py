@@ -8,17 +8,14 @@ from itertools import islice
 import torch
 from torch import Tensor, nn
 
-from foam_viz.optim.fields import FieldError
 from foam_viz.tasks.files import read_text
 from foam_viz.tasks.grammar import english_like
 from foam_viz.tasks.layers import Block, embedding
 from foam_viz.tasks.task import Batch, Task, batch_generator
+from foam_viz.tasks.text import HELD_OUT_SHARE, require_enough
 
 HELD_OUT_WINDOWS = 128
 TRAINING_SENTENCES, HELD_OUT_SENTENCES = 6000, 1000
-# Held-out share of a user's text, at its end.
-HELD_OUT_SHARE = 0.1
-MAXIMUM_CHARACTERS = 512
 _TEXT_SEED = 1
 
 
@@ -97,7 +94,7 @@ class TinyGPT(Task):
         else:
             written = read_text("text", text)
             boundary = len(written) - int(HELD_OUT_SHARE * len(written))
-            _require_enough(text, written, context)
+            require_enough(text, written, context)
         self.held_out_from = boundary
         self.alphabet = "".join(sorted(set(written)))
         codes = {character: code for code, character in enumerate(self.alphabet)}
@@ -153,14 +150,3 @@ class TinyGPT(Task):
 def _but_last(line_ends: Tensor, context: int) -> Tensor:
     """Line ends with at least ``context`` sentences, and so as many characters, after them, whatever those are."""
     return line_ends[:-context]
-
-
-def _require_enough(path: str, written: str, context: int) -> None:
-    needed = int(2 * (context + 1) / HELD_OUT_SHARE)
-    if len(written) < needed:
-        words = f"a text of at least {needed} characters for this context, this one has {len(written)}"
-        raise FieldError("text", path, f"{words}: take a longer text or a smaller context")
-    different = len(set(written))
-    if not 2 <= different <= MAXIMUM_CHARACTERS:
-        words = f"a text of 2 to {MAXIMUM_CHARACTERS} different characters, this one has {different}"
-        raise FieldError("text", path, f"{words}: take a text in an alphabet")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from foam_viz.engine import store
 from foam_viz.engine.server.data_folder import DataFolder
@@ -26,6 +27,7 @@ from foam_viz.experiment.config import Experiment
 from foam_viz.experiment.cost import TooCostly as TooCostly  # for those who create runs
 from foam_viz.optim.fields import FieldError
 from foam_viz.settings import Settings
+from foam_viz.tasks import uploads
 
 # What a page may take to be loaded again.
 _RELOAD_SECONDS = 10.0
@@ -57,6 +59,7 @@ class Hub:
 
     def __init__(self, settings: Settings, is_active: Callable[[str], bool] | None = None) -> None:
         self.settings = settings
+        uploads.keep_in(self.task_files)
         self._keeps_all = is_active is None
         self._runs: dict[str, LabRun] = {}
         self._missing: dict[str, str] = {}
@@ -65,6 +68,11 @@ class Hub:
         self.data = DataFolder(settings, lambda: list(self._runs))
         self.history = History(settings.data_directory)
         self._engines = Engines(settings, self._runs, self._tick)
+
+    @property
+    def task_files(self) -> Path:
+        """Where files lie that were uploaded to train on."""
+        return self.settings.data_directory / "task_files"
 
     # --- what time causes
 

@@ -13,6 +13,7 @@ from foam_viz.experiment.presets import PRESETS
 from foam_viz.optim import catalogue as optimizers
 from foam_viz.optim.fields import Field
 from foam_viz.tasks import catalogue as tasks
+from foam_viz.ui.lab.task_file import task_file
 from foam_viz.ui.lab.this_run import edit_words, this_run
 from foam_viz.ui.server import hub
 from foam_viz.ui.session.lab import Lab, begun
@@ -124,6 +125,7 @@ def _task(state: Lab) -> None:
         spec = tasks.find(now.task)
         st.caption(spec.summary)
         _fields(state, spec.fields, f"set.task.{now.task}", now.task_settings)
+        task_file(state)
         # A setting that the schedule does not use is not shown; it keeps its value.
         needs = {field.name: _SCHEDULE_FIELDS.get(field.name, "") for field in RUN_FIELDS}
         used = tuple(field for field in RUN_FIELDS if needs[field.name] in now.run_settings["schedule"])

@@ -20,6 +20,7 @@ from foam_viz.figures.look import BY_NAME
 from foam_viz.optim import catalogue as optimizers
 from foam_viz.optim.fields import Field, FieldError
 from foam_viz.tasks import catalogue as tasks
+from foam_viz.tasks import uploads
 from foam_viz.ui import address
 from foam_viz.ui.server import hub
 from foam_viz.ui.widgets import read_fields
@@ -60,6 +61,7 @@ class Lab:
         device: Where the next run trains.
         seen: View id of the run whose settings were compared with those of the link.
         problem: What the last command could not do.
+        file_problem: Why the file that was given last to train on cannot be used.
     """
 
     session: Session
@@ -81,6 +83,7 @@ class Lab:
     device: str = "auto"
     seen: str = ""
     problem: str = ""
+    file_problem: FieldError | None = None
     next_lane_id: int = 0
 
     # --- the run
@@ -326,6 +329,7 @@ class Lab:
         except FieldError as error:
             errors["set.run.precision"] = error
             self.refused.append((None, error))
+        self.refused += [(None, error) for error in self._file_errors(task_settings)]
         self.errors = errors
         self.beyond = [] if self.refused else hub().review(self.experiment, self.device)
 
@@ -333,6 +337,25 @@ class Lab:
         """Keep what the widgets of the next run say while they are not drawn: Streamlit forgets it otherwise."""
         for key in [key for key in st.session_state if str(key).startswith("set.")]:
             st.session_state[key] = st.session_state[key]
+
+    def _file_errors(self, settings: Mapping[str, Any]) -> list[FieldError]:
+        """What speaks against the file that the task is trained on; invalid, it must not become the task's own data."""
+        found = [] if self.file_problem is None else [self.file_problem]
+        for name, value in settings.items():
+            if uploads.is_upload(value):
+                try:
+                    uploads.path_of(name, value)
+                except FieldError as error:
+                    found.append(error)
+        return found
+
+    def use_file(self, task: str, settings: Mapping[str, Any] | None) -> None:
+        """Train on an upload, or with None on the task's own data; a page that shows another task stays as it is."""
+        self.file_problem = None
+        if self.experiment.task == task:
+            own = {field.name: field.default for field in tasks.find(task).local_fields}
+            changed = {**self.experiment.task_settings, **own, **(settings or {})}
+            self.experiment = replace(self.experiment, task_settings=changed)
 
     def use(self, experiment: Experiment) -> None:
         """Puts another configuration on the page; its widgets begin anew."""
@@ -348,6 +371,7 @@ class Lab:
 
     def use_task(self, task: str) -> None:
         """Another task on the page: settings that were at the old task's defaults go to the new one's."""
+        self.file_problem = None
         roots = [place for place, lane in enumerate(self.experiment.lanes) if lane.parent is None]
         self.lane_ids = [self.lane_ids[place] for place in roots]
         own = [self.experiment.lanes[place] for place in roots]
