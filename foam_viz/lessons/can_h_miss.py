@@ -13,11 +13,11 @@ LESSON = Lesson(
     id="can-h-miss",
     title="Can h miss damage?",
     question=(
-        "A factor with a flat spectrum is multiplied by c. Its true inverse root changes by c^(-1/2), so the stale one "
-        "is off by |c^(-1/2) - 1|. The proxy h is a first-order estimate. When is it far off?"
+        "A factor with a flat spectrum is multiplied by c. Its true inverse root is then multiplied by 1/√c, so the "
+        "stale one is off by |1/√c − 1|. The proxy h is a first-order estimate. When is it far off?"
     ),
     prediction=Prediction(
-        "Gradients shrink, and c = 0.01. FOAM's threshold is tau = 0.75. Does h reach it?",
+        "Gradients shrink, and c = 0.01. FOAM's threshold is τ = 0.75. Does h reach it?",
         ("Yes, at once", "No, never: h stays below 0.5 however far the factor shrinks"),
         right=1,
     ),
@@ -32,14 +32,14 @@ LESSON = Lesson(
         Calculation("After grafting the update has no error at all.", _scaled(0.01), "grafted_error", 0.0),
     ),
     why=(
-        "For a flat spectrum h = |c - 1| / 2. It grows without bound when the factor grows, but a factor can shrink by "
+        "For a flat spectrum h = |c − 1| / 2. It grows without bound when the factor grows, but a factor can shrink by "
         "no more than all of it, so h can reach no more than 1/2.",
         "The true error does the opposite: it is bounded when the factor grows, and explodes when it shrinks.",
         "Does it hurt? A pure change of scale is what grafting takes out. It hurts where single directions shrink, "
         "because grafting cannot repair those.",
     ),
     try_yourself=(
-        "Choose a steep spectrum and watch alpha: a few directions dominate the inverse root, and h changes with them.",
+        "Choose a steep spectrum: a few directions dominate the inverse root, and h changes with them.",
         "Lower τ below 0.5: now shrinking is noticed, and so is much else.",
     ),
     sources=(Source("Nam and Ahn, ICML 2026: FOAM", "https://arxiv.org/abs/2606.02365"),),

@@ -29,7 +29,7 @@ LESSON = Lesson(
             },
             steps=600,
             watch="Watch lanes of one period side by side: they share the age of the basis and nothing else.",
-            panels=("loss", "overlap", "spectrum"),
+            panels=("loss", "overlap", "raster", "spectrum"),
             names=(
                 "Both, f = 10",
                 "Neither, f = 100",

@@ -9,7 +9,7 @@ def _stage(width: int, steps: int) -> Stage:
         {"task": "digits-autoencoder", "width": str(width), "lane": ["foam", "shampoo:period=10", "shampoo:period=20"]},
         steps=steps,
         watch="Watch the seconds in the table of runs beside the count of decompositions.",
-        panels=("loss", "raster"),
+        panels=("loss", "cost", "raster", "damping"),
         names=("FOAM", "f = 10", "f = 20"),
     )
 

@@ -35,7 +35,7 @@ LESSON = Lesson(
         ),
     ),
     why=(
-        "With beta2 = 0.99 the factor forgets quickly: after f steps a share of 1 - 0.99^f of it is newer than the "
+        "With β₂ = 0.99 the factor forgets quickly: after f steps a share of 1 − 0.99ᶠ of it is newer than the "
         "basis. That is 10 % at f = 10, 39 % at 50, 63 % at 100 and 87 % at 200.",
         "A stale basis still points roughly the right way, so nothing breaks. It only weighs the directions that moved "
         "wrongly, and the loss falls more slowly.",
@@ -49,7 +49,7 @@ LESSON = Lesson(
         Claim(LAST, FIRST, "held_out", "more"),
     ),
     try_yourself=(
-        "Lower beta2 to 0.95: the factor forgets faster, and staleness costs more.",
+        "Lower β₂ to 0.95: the factor forgets faster, and staleness costs more.",
         "Remove start = 10 from the lane f = 200 and see how much of its loss was the late start.",
     ),
     sources=(Source("Gupta, Koren and Singer 2018: Shampoo", "https://arxiv.org/abs/1802.09568"),),

@@ -36,19 +36,22 @@ class Stage:
         title: What is set, as a noun.
         query: The experiment as a link writes it, without the version.
         steps: Length of the run, steps.
-        watch: What to look at while it runs, a sentence.
+        watch: What to look at while it runs, a sentence; a paper's figure has none.
         panels: Ids of the panels that show it, the most important first.
         names: A name for each lane as the lesson's text uses it; empty takes the experiment's own.
         after: The measure ``after`` is the mean of the 20 steps that end here; 0 where it has no meaning.
+        lane, factor: What is followed at first, both counted from 0: the ones in which that is to be seen.
     """
 
     title: str
     query: Mapping[str, str | Sequence[str]]
     steps: int
-    watch: str
-    panels: Sequence[str]
+    watch: str = ""
+    panels: Sequence[str] = ()
     names: Sequence[str] = ()
     after: int = 0
+    lane: int = 0
+    factor: int = 0
 
     @property
     def link(self) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""What five seeds gave: the results behind the claims of the lessons, and the sentences that they support.
+"""What five seeds gave: the results behind lessons and paper figures, and the sentences that they support.
 
 ``python -m benchmarks lessons --write`` makes the file; the page reads it.
 """
@@ -31,9 +31,9 @@ def _file() -> dict[str, dict[str, list[dict[str, float | None]]]]:
     return json.loads(FILE.read_text()) if FILE.exists() else {}
 
 
-def results(lesson: Lesson) -> Results:
-    """Return what was measured of a lesson; empty where nothing was."""
-    kept = _file().get(lesson.id, {})
+def results(name: str) -> Results:
+    """Return what was measured of a lesson or a paper's figure, by its id; empty where nothing was."""
+    kept = _file().get(name, {})
     return {Place(*map(int, key.split("/"))): runs for key, runs in kept.items()}
 
 
@@ -74,7 +74,7 @@ def filled(lesson: Lesson, text: str) -> str:
     """Return a text of a lesson with its numbers as they were measured, in whole percent."""
     if "{" not in text:
         return text
-    found = results(lesson)
+    found = results(lesson.id)
     told = {}
     for name, number_of in lesson.numbers.items():
         left, right = (mean(values(found[place], number_of.measure)) for place in (number_of.left, number_of.right))

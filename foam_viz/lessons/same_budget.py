@@ -34,7 +34,7 @@ LESSON = Lesson(
             {"task": "digits-autoencoder", "lane": _lanes(65, 0.25)},
             steps=600,
             watch="Watch the raster: FOAM's decompositions crowd at the start, fixed periods are spread evenly.",
-            panels=("loss", "raster", "damping"),
+            panels=("loss", "damping", "raster", "factor-map"),
             names=_NAMES,
         ),
         Stage(
@@ -42,7 +42,7 @@ LESSON = Lesson(
             {"task": "digits-autoencoder", "lane": _lanes(133, 0.4)},
             steps=2000,
             watch="Watch FOAM's decompositions thin out as the gradients shrink.",
-            panels=("loss", "raster", "damping"),
+            panels=("loss", "damping", "raster", "factor-map"),
             names=_NAMES,
         ),
     ),

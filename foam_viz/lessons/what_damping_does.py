@@ -8,15 +8,18 @@ _EPSILONS = ("1e-9", "1e-6", "1e-5", "1e-4")
 _SHIFT = "eigenvalues=shift"
 
 
-def _stage(title: str, watch: str, period: int, more: str = "", epsilons: Sequence[str] = _EPSILONS) -> Stage:
+def _stage(
+    title: str, watch: str, period: int, more: str = "", epsilons: Sequence[str] = _EPSILONS, lane: int = 3
+) -> Stage:
     lanes = [f"shampoo:period={period},start=10,epsilon={epsilon},{_SHIFT}{more}" for epsilon in epsilons]
     return Stage(
         title,
         {"task": "digits-autoencoder", "lane": lanes},
         steps=600,
         watch=watch,
-        panels=("loss", "spectrum", "damping"),
+        panels=("loss", "spectrum", "raster", "damping"),
         names=[f"ε = {epsilon}" for epsilon in epsilons],
+        lane=lane,
     )
 
 
@@ -36,15 +39,18 @@ LESSON = Lesson(
     ),
     stages=(
         _stage(
-            "A stale basis, f = 200", "Watch the shaded band of the spectrum: directions under ε are switched off.", 200
+            "A stale basis, f = 200",
+            "Watch the shaded band of the spectrum: directions under ε are switched off. Click another run to compare.",
+            200,
         ),
         _stage("A fresher basis, f = 50", "Watch how little ε matters until it is large.", 50),
         _stage(
             "Without grafting, f = 50, lr 1e-3",
-            "Watch the leftmost lanes: without grafting nothing limits the length of a step.",
+            "Watch the lanes with the smallest ε: without grafting nothing limits the length of a step.",
             50,
             ",grafting=none,lr=0.001",
             ("1e-4", "1e-3", "1e-2", "1e-1"),
+            lane=2,
         ),
     ),
     why=(

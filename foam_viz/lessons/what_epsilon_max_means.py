@@ -28,16 +28,16 @@ LESSON = Lesson(
         Calculation("A tenth of the mass: a tenth of it, 1.65e-5.", _mass(1e-4, 1e-9), "next_epsilon", 1.651e-5),
     ),
     why=(
-        "In an empty direction s is ε itself, so the whitened drift is M / ε and h is about alpha M / (p ε). The rule "
-        "multiplies by ε again, and ε₀ cancels: ε lands at alpha M / (p tau).",
-        "Read backwards, ε_max is an allowance: new mass up to p tau ε_max / alpha is met with damping, more of it "
+        "In an empty direction s is ε itself, so the whitened drift is M / ε and h is about α M / (p ε). The rule "
+        "multiplies by ε again, and ε₀ cancels: ε lands at α M / (p τ).",
+        "Read backwards, ε_max is an allowance: new mass up to p τ ε_max / α is met with damping, more of it "
         "with a decomposition. That is the drift allowance that the calibration suggests ε_max from.",
         "It has the unit of a gradient squared. Multiply the loss by 10, and ε₀ and ε_max must grow by 100 for the "
         "same run. A value from a paper means nothing before it stands beside the spectrum it damps.",
     ),
     try_yourself=(
         "Raise τ: the same mass needs less damping.",
-        "Flatten the spectrum: alpha falls to 1/√n, and so does the jump.",
+        "Flatten the spectrum: α falls to 1/√n, and so does the jump.",
     ),
     sources=(Source("Nam and Ahn, ICML 2026: FOAM", "https://arxiv.org/abs/2606.02365"),),
 )

@@ -17,9 +17,12 @@ def _stage(title: str, precision: str) -> Stage:
             "lane": [text.format(period) for period in (10, 200) for text in _PAIR],
         },
         steps=600,
-        watch="Watch the right end of the spectrum: in float32 the smallest eigenvalues are noise.",
-        panels=("loss", "spectrum", "damping"),
+        watch="Watch the right end of the spectrum. Some pixels are always 0: their eigenvalues are 0, or rounding "
+        "noise above it. With the floor the end is flat.",
+        panels=("loss", "spectrum", "raster", "damping"),
         names=("Shift, f = 10", "Floor, f = 10", "Shift, f = 200", "Floor, f = 200"),
+        lane=2,
+        factor=1,
     )
 
 

@@ -28,7 +28,7 @@ LESSON = Lesson(
             },
             steps=600,
             watch="Watch the two lanes without grafting after each decomposition.",
-            panels=("loss", "damping", "spectrum"),
+            panels=("loss", "damping", "raster", "spectrum"),
             names=("Grafted, f = 10", "Grafted, f = 100", "Bare, f = 10", "Bare, f = 100"),
         ),
     ),

@@ -135,6 +135,26 @@ def test_the_time_cursor_looks_back_and_the_training_goes_on(page, server: Serve
     eventually(lambda: page.get_by_role("button", name="Start", exact=True).is_enabled())
 
 
+def test_the_recording_of_the_start_page_goes_on_with_a_run_of_ones_own(page, server: Server) -> None:
+    page.goto(f"{server.url}/")
+    at = "() => +document.querySelector('.fb-step')?.textContent.match(/Step ([0-9,]+)/)?.[1].replace(/,/g, '')"
+    page.wait_for_function(f"() => ({at})() > 60", timeout=60_000)
+    before = page.evaluate(at)
+    page.get_by_role("button", name="Run this yourself").click()
+    page.get_by_role("button", name="Pause").wait_for()
+    page.locator(".fb-status", has_text="Trains here").wait_for()
+    assert page.evaluate(at) >= before, "the recording plays on"
+    page.locator(".fb-status", has_text="Steps/s").wait_for(timeout=180_000)
+    assert page.evaluate(at) > before
+    page.wait_for_function(f"() => ({at})() > 600", timeout=120_000)
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Go on").wait_for()
+    page.get_by_role("link", name="Open in the live lab").click()
+    page.locator(".fb-name", has_text="Shampoo").first.wait_for()
+    page.get_by_role("link", name="Start", exact=True).first.click()
+    page.locator(".st-key-recent").get_by_role("link", name="Digits autoencoder, step").wait_for()
+
+
 def test_the_start_page_plays_and_can_be_stopped(browser, server: Server) -> None:
     for motion in ("no-preference", "reduce"):
         context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion=motion)

@@ -40,6 +40,20 @@ class TestEachLesson:
             assert set(stage.panels) <= PANELS.keys()
             assert all(values and all(values) for values in stage.link.values())
 
+    def test_its_panels_fill_their_rows(self, lesson: Lesson) -> None:
+        """A row is twelve columns wide; a hole beside a card looks like a card that is missing."""
+        for stage in lesson.stages:
+            free = 0
+            for name in stage.panels:
+                columns = PANELS[name].columns
+                assert not free or columns <= free, (stage.title, name)
+                free = (free or 12) - columns
+            assert not free, stage.title
+
+    def test_what_it_follows_is_there(self, lesson: Lesson) -> None:
+        for stage in lesson.stages:
+            assert stage.lane < len(stage.labels()) and stage.factor >= 0
+
     def test_its_claims_name_lanes_and_measures(self, lesson: Lesson) -> None:
         assert lesson.claims or lesson.calculations
         for claim in lesson.claims:
@@ -59,7 +73,7 @@ class TestEachLesson:
         assert 0 <= lesson.prediction.right < len(lesson.prediction.choices)
 
     def test_what_it_says_is_what_was_measured(self, lesson: Lesson) -> None:
-        found = measured.results(lesson)
+        found = measured.results(lesson.id)
         assert {(claim.left, claim.right) for claim in lesson.claims} or not found
         for claim in lesson.claims:
             said, _ = measured.decide(claim, found)
@@ -84,7 +98,7 @@ def test_no_number_of_training_is_written_into_prose(lesson: Lesson) -> None:
 
 def test_a_number_of_the_prose_is_what_was_measured() -> None:
     lesson = BY_ID["eigenvalues-or-basis"]
-    found = measured.results(lesson)
+    found = measured.results(lesson.id)
     old, new = (sum(run["loss"] for run in found[Place(0, lane)]) / 5 for lane in (0, 1))
     assert f"costs {new / old - 1:.0%}".replace("%", " %") in measured.filled(lesson, lesson.why[0])
 
@@ -132,7 +146,7 @@ def test_bands_are_of_the_lanes_of_their_experiment() -> None:
         for band in bands[lesson.id, place]:
             assert band.step[0] == 1 and band.step[-1] == lesson.stages[place].steps
             assert all(low <= high for low, high in zip(band.low, band.high, strict=True))
-            final = [run["loss"] for run in measured.results(lesson)[Place(place, band.lane)]]
+            final = [run["loss"] for run in measured.results(lesson.id)[Place(place, band.lane)]]
             assert 0.7 * min(final) < band.low[-1] <= band.high[-1] < 1.4 * max(final)
 
 
@@ -143,6 +157,26 @@ def test_lanes_that_learned_alike_have_bands() -> None:
             whole = {
                 lane
                 for lane in range(len(stage.labels()))
-                if all(run["loss"] is not None for run in measured.results(lesson)[Place(place, lane)])
+                if all(run["loss"] is not None for run in measured.results(lesson.id)[Place(place, lane)])
             }
             assert {band.lane for band in measured.bands(lesson, place)} == whole, (lesson.id, place)
+
+
+def test_the_lesson_on_damping_follows_lanes_in_which_it_bites() -> None:
+    """Where the reader is told to watch directions that are switched off, there are many of them."""
+    lesson = BY_ID["what-damping-does"]
+    for place, stage in enumerate(lesson.stages):
+        view = bundle.read(SAMPLE_RUNS / "lessons" / f"{lesson.id}-{place}-{stage.lane}.zip").view()
+        table = view.table("snapshots")
+        rows = [row for row in range(table.num_rows) if table["factor"][row].as_py() == stage.factor]
+        spectrum = table["basis_eigenvalues"][rows[-1]].as_py()
+        damped = sum(value < table["epsilon"][rows[-1]].as_py() for value in spectrum)
+        assert damped > len(spectrum) // 2, stage.title
+
+
+def test_the_lesson_on_float32_follows_a_factor_with_empty_directions() -> None:
+    stage = BY_ID["what-float32-hides"].stages[0]
+    for lane, empty in ((2, True), (3, False)):
+        table = bundle.read(SAMPLE_RUNS / "lessons" / f"what-float32-hides-0-{lane}.zip").view().table("snapshots")
+        rows = [row for row in range(table.num_rows) if table["factor"][row].as_py() == stage.factor]
+        assert (min(table["basis_eigenvalues"][rows[-1]].as_py()) < 1e-15) == empty

@@ -9,7 +9,8 @@ import pytest
 from foam_viz.experiment import config
 from foam_viz.files import SAMPLE_RUNS
 from foam_viz.lessons import measured
-from foam_viz.lessons.catalogue import BY_ID
+from foam_viz.lessons.catalogue import BY_ID as LESSONS
+from foam_viz.lessons.lesson import Place
 from foam_viz.lessons.paper_figures import FIGURES, PaperFigure
 from foam_viz.ui.lessons import paper_figures as page
 
@@ -20,18 +21,21 @@ FINDINGS = Path(__file__).resolve().parents[2] / "docs" / "findings"
 class TestEachFigure:
     def test_what_is_drawn_is_there(self, figure: PaperFigure) -> None:
         for dot in figure.dots:
-            assert measured.results(BY_ID[dot.lesson])[dot.place]
+            assert measured.results(dot.study)[dot.place]
         assert all((SAMPLE_RUNS / name).exists() for name in figure.samples.values())
-        drawn = bool(figure.dots or figure.measured or figure.curve)
-        assert drawn == (figure.verdict != "not measured")
-        assert ("Not measured" in figure.found_here) == (not drawn)
+        assert figure.dots or figure.measured or figure.curve
+        assert {dot.study for dot in figure.dots} <= {*LESSONS, figure.id}
+        for place, stage in enumerate(figure.stages):
+            lanes = range(len(stage.experiment().lanes))
+            assert len(stage.labels()) == len(lanes)
+            assert all(len(measured.results(figure.id)[Place(place, lane)]) == 5 for lane in lanes)
 
     def test_its_live_run_is_a_valid_link(self, figure: PaperFigure) -> None:
         query: dict[str, list[str]] = {}
         for key, value in page.live_query(figure):
             query.setdefault(key, []).append(value)
         experiment, errors = config.from_query(query)
-        assert not errors and len(experiment.lanes) == len(figure.live["lane"])
+        assert not errors and len(experiment.lanes) == len((figure.live or figure.stages[0].query)["lane"])
 
     def test_points_of_the_findings_are_those_of_the_findings(self, figure: PaperFigure) -> None:
         for point in figure.measured:
@@ -51,10 +55,54 @@ def test_what_is_said_of_the_figures_holds() -> None:
     cost = by_id["quality-against-cost"]
     assert cost["FOAM"]["x"] < 0.2 * cost["f = 10"]["x"] and cost["FOAM"]["y"] > cost["f = 10"]["y"]
     assert cost["taking turns"]["y"] < cost["FOAM"]["y"]
-    assert "ungrafted, f = 100" not in by_id["grafting"], "it diverged"
+    grafting = [
+        (dot["group"], dot["label"]) for figure in FIGURES for dot in page.dots(figure) if figure.id == "grafting"
+    ]
+    assert ("ungrafted", "f = 10") in grafting and ("ungrafted", "f = 100") not in grafting, "it diverged"
     seconds = by_id["overhead"]
     assert 0.6 < seconds["f = 200"]["y"] / seconds["f = 10"]["y"] < 0.75
     assert seconds["f = 200"]["x"] < 0.1 * seconds["f = 10"]["x"]
+
+
+def losses(figure: str, lane: int) -> list[float]:
+    return measured.values(measured.results(figure)[Place(0, lane)], "loss")
+
+
+def test_what_is_said_of_the_ablation_holds() -> None:
+    whole, no_damping, no_refresh = (mean(losses("ablation", lane)) for lane in range(3))
+    counts = [mean(run["decompositions"] for run in measured.results("ablation")[Place(0, lane)]) for lane in range(3)]
+    assert counts[1] > 2 * counts[0] and counts[2] == 18, "eighteen factors, once each"
+    assert 0.9 < no_damping / whole < 0.97 and 1.6 < no_refresh / whole < 1.75
+
+
+def test_what_is_said_of_kinds_of_parameters_holds() -> None:
+    rates: dict[tuple[str, str], dict[str, float]] = {}
+    figure = next(figure for figure in FIGURES if figure.id == "kinds-of-parameter")
+    for row in page.kinds(figure):
+        task, _, kind = row["kind"].partition(": ")
+        rates.setdefault((task, row["rule"]), {})[kind] = row["rate"]
+
+    def least(task: str, rule: str) -> float:
+        """The least rate of a kind of vectors over the highest of a kind of matrices."""
+        vectors = {kind: rate for kind, rate in rates[task, rule].items() if "norm" in kind or "bias" in kind}
+        matrices = [rate for kind, rate in rates[task, rule].items() if kind not in vectors]
+        return min(vectors.values()) / max(matrices)
+
+    assert least("Tiny GPT", "residual") > 1.5 and least("Digits", "residual") > 1.5
+    assert 1.2 < least("Digits", "FOAM") < least("Digits", "residual")
+    tiny = rates["Tiny GPT", "FOAM"]
+    assert max(rate for kind, rate in tiny.items() if "norm" in kind) < min(
+        rate for kind, rate in tiny.items() if "norm" not in kind
+    )
+
+
+def test_what_is_said_of_early_and_late_holds() -> None:
+    always, early, late, never = (losses("early-or-late", lane) for lane in range(4))
+    assert sum(a < b for a, b in zip(early, late, strict=True)) == 4
+    assert measured.verdict(early, late) == "no difference seen"
+    for half in (early, late):
+        assert mean(never) - mean(half) > (mean(never) - mean(always)) / 3
+        assert measured.verdict(half, never) == "less" and measured.verdict(half, always) == "more"
 
 
 def test_rates_and_damping_are_read_from_the_recording() -> None:

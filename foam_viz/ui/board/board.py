@@ -111,6 +111,7 @@ def board(
     session: Mapping[str, str | None] | None = None,
     time: bool = True,
     plays: bool = False,
+    goes_on: bool = False,
     panels: Sequence[str] | None = None,
     shortcuts: Sequence[Shortcut] = (),
     name: str = "",
@@ -134,6 +135,7 @@ def board(
             once.
         time: Whether there is a time cursor.
         plays: Play what was recorded as soon as the page is open, unless the reader wants less motion.
+        goes_on: Another source goes on from the one before: what is looked at, and whether it plays, stays.
         panels: Ids of the cards that are shown, or the name of a preset alone; empty for all. None where the page
             offers no choice.
         shortcuts: Keys that press a button of the page.
@@ -204,6 +206,7 @@ def board(
             "session": dict(session) if session else None,
             "time": time,
             "plays": plays,
+            "goes_on": goes_on,
             "panels": None if panels is None else list(panels),
             "presets": [[name, *preset] for name, preset in PRESETS.items()] if panels is not None else [],
             "shortcuts": [asdict(shortcut) for shortcut in shortcuts],

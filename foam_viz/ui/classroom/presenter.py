@@ -34,6 +34,7 @@ _STYLE = """<style>
 header[data-testid="stHeader"], [data-testid="stLayoutWrapper"]:has(> .st-key-page-tools-place) { display: none; }
 .stMainBlockContainer { padding: 0.6rem 1.6rem 4rem; }
 .st-key-slide-head { justify-content: space-between; }
+.st-key-slide-head [data-testid="stCaptionContainer"] { text-align: right; }
 .st-key-slide-head h1 { font-size: 2rem; padding: 0; }
 .st-key-slide :is(p, li) { font-size: 1.55rem; line-height: 1.45; color: var(--foam-ink); max-width: 78ch; }
 .st-key-slide .st-key-slide-watch p { font-size: 1.25rem; max-width: none; }

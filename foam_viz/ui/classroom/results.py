@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from foam_viz.lessons.lesson import Lesson
+from foam_viz.ui import charts
 from foam_viz.ui.classroom.room import Room, task_of
 
 
@@ -32,29 +33,37 @@ def results(room: Room, lesson: Lesson, stage: int) -> None:
     st.vega_lite_chart(
         {
             "data": {"values": rows},
-            "mark": {"type": "point", "filled": True, "size": 140, "opacity": 0.75},
-            "height": 400,
+            "mark": {"type": "point", "filled": True, "size": 140, "opacity": 0.75, "clip": False},
+            "height": 480,
             "encoding": {
-                "x": {"field": "decompositions", "type": "quantitative", "title": "Decompositions, all factors"},
+                "x": {
+                    "field": "decompositions",
+                    "type": "quantitative",
+                    "scale": {"type": "symlog", "constant": 20},  # runs without any stand at 0
+                    "axis": {"values": [0, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000], "format": ",d"},
+                    "title": "Decompositions, all factors",
+                },
                 "y": {
                     "field": "loss",
                     "type": "quantitative",
-                    "scale": {"zero": False},
-                    "title": f"Training loss, mean of the last 20 of {steps:,} steps",
+                    "scale": {"type": "log", "nice": False, "padding": 24},
+                    "axis": {"tickCount": 6, "format": ".3~f"},
+                    "title": ["Training loss,", f"last 20 of {steps:,} steps"],
                 },
-                "color": {"field": "setting", "type": "nominal", "legend": {"title": None, "labelLimit": 320}},
+                "color": {
+                    "field": "setting",
+                    "type": "nominal",
+                    "legend": {"title": None, "labelLimit": 560, "orient": "bottom", "columns": 2},
+                },
                 "shape": {"field": "setting", "type": "nominal"},
                 "tooltip": [{"field": "setting"}, {"field": "loss", "format": ".3f"}, {"field": "decompositions"}],
             },
-            "config": {
-                "axis": {"labelFontSize": 16, "titleFontSize": 18},
-                "legend": {"labelFontSize": 16, "symbolSize": 160},
-            },
+            "config": charts.config(16),
         },
         width="stretch",
     )
     other, diverged = len(told) - len(shown), len(points) - len(told)
     notes = [f"{len(shown)} lanes of {steps:,} steps."]
-    notes += [f"{other} of other lengths are left out: their losses do not compare."] if other else []
-    notes += [f"{diverged} diverged."] if diverged else []
+    notes += [f"Left out, as losses of other lengths do not compare: {other}."] if other else []
+    notes += [f"Diverged, and not drawn: {diverged}."] if diverged else []
     st.caption(" ".join(notes))

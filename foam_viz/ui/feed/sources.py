@@ -17,7 +17,7 @@ from foam_viz.files import SAMPLE_RUNS
 from foam_viz.trace import Trace
 from foam_viz.trace.disk import bundle
 from foam_viz.trace.visible import shortened
-from foam_viz.ui.feed import lessons, protocol
+from foam_viz.ui.feed import lessons, opening, protocol
 from foam_viz.ui.feed.live import AwaitedSource, LiveSource
 from foam_viz.ui.feed.recorded import GONE, RecordedSource
 from foam_viz.ui.feed.source import Gone, KeptSource, Source
@@ -57,6 +57,8 @@ class Sources:
             return LiveSource(self._hub(), source)
         if source.startswith(lessons.PREFIX):
             return lessons.source_of(self._hub(), source)
+        if source.startswith(opening.PREFIX):
+            return opening.source_of(self._hub(), source)
         with self._lock:
             if found := self._shared.get(source) or self._awaited.get(source):
                 return found

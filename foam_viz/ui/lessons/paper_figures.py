@@ -12,13 +12,14 @@ import streamlit as st
 from foam_viz.experiment.presets import Preset
 from foam_viz.files import SAMPLE_RUNS
 from foam_viz.lessons import measured
-from foam_viz.lessons.catalogue import BY_ID
 from foam_viz.lessons.lesson import MEASURES
 from foam_viz.lessons.paper_figures import FIGURES, PaperFigure
 from foam_viz.trace.disk import bundle
+from foam_viz.ui import charts
+from foam_viz.ui.lessons.parts import pairs
 from foam_viz.ui.server import hub
 
-_COLOURS = {"agrees": "green", "agrees in part": "orange", "differs": "red", "not measured": "gray"}
+_COLOURS = {"agrees": "green", "agrees in part": "orange", "differs": "red"}
 _WINDOW = 100
 """Steps over which a rate of decompositions is counted."""
 
@@ -29,7 +30,7 @@ def paper_figures() -> None:
     st.title("Paper figures, in small", anchor=False)
     st.markdown(
         "What the papers found, beside what was measured here on models that train in seconds. Where the two differ, "
-        "it is said; what was not measured is said, too."
+        "it is said."
     )
     for figure in FIGURES:
         with st.container(border=True, key=f"figure-{figure.id}"):
@@ -42,6 +43,8 @@ def paper_figures() -> None:
 
 def live_query(figure: PaperFigure) -> list[tuple[str, str]]:
     """Return the parameters of the link that runs a figure's experiment in the live lab."""
+    if figure.stages:
+        return pairs(figure.stages[0])
     query = {**Preset("", "", ()).query, **figure.live, "steps": ["600"]}
     return [(key, value) for key, values in query.items() for value in values]
 
@@ -59,28 +62,45 @@ def _words(figure: PaperFigure) -> None:
 
 
 def _drawn(figure: PaperFigure) -> None:
-    if figure.curve:
+    if figure.curve == "kinds":
+        _bars(kinds(figure))
+    elif figure.curve:
         rows = _damping(figure) if figure.curve == "damping" else _rates(figure)
         log = figure.curve == "damping"
         title = "Damping ε, gradient²" if log else f"Decompositions per factor and {_WINDOW} steps"
         _chart(rows, "line", "Step", title, log=log, interpolate="step-after" if log else "step-before")
     elif figure.dots:
-        _chart(dots(figure), "point", MEASURES[figure.x].capitalize(), MEASURES[figure.y].capitalize(), log_x=True)
+        _chart(
+            dots(figure),
+            "point",
+            f"{MEASURES[figure.x].capitalize()}, all factors",
+            MEASURES[figure.y].capitalize(),
+            log_x=True,
+        )
     elif figure.measured:
         rows = [{"group": dot.group, "label": dot.label, "x": dot.x, "y": dot.y} for dot in figure.measured]
         _chart(rows, "line", "Period f, steps", "Training loss, mean of the last 20 steps", log_x=True)
-    else:
-        st.info("There is no measurement to draw. Run it live and see.")
 
 
 def dots(figure: PaperFigure) -> list[dict[str, Any]]:
     """Return the points of a figure: means over five seeds; a lane in which a seed diverged has none."""
     rows = []
     for dot in figure.dots:
-        runs = measured.results(BY_ID[dot.lesson])[dot.place]
+        runs = measured.results(dot.study)[dot.place]
         x, y = (measured.values(runs, measure) for measure in (figure.x, figure.y))
         if np.isfinite(y).all() and np.isfinite(x).all():
             rows.append({"group": dot.group, "label": dot.label, "x": mean(x), "y": mean(y)})
+    return rows
+
+
+def kinds(figure: PaperFigure) -> list[dict[str, Any]]:
+    """Return how often each kind of parameter was decomposed: means over five seeds, a row a kind and rule."""
+    rows = []
+    for place, runs in measured.results(figure.id).items():
+        stage = figure.stages[place.stage]
+        for kind in runs[0]["kinds"]:
+            rate = mean(run["kinds"][kind] for run in runs)
+            rows.append({"kind": f"{stage.title}: {kind}", "rule": stage.labels()[place.lane], "rate": rate})
     return rows
 
 
@@ -107,7 +127,10 @@ def _rates(figure: PaperFigure) -> list[dict[str, Any]]:
             own = [index for index, each in enumerate(factors) if each.order == 2 and each.dim == place]
             for end in range(_WINDOW, int(step.max()) + 1, _WINDOW):
                 inside = np.isin(factor, own) & (step > end - _WINDOW) & (step <= end)
-                rows.append({"group": side, "label": side, "x": end, "y": float(made[inside].sum() / len(own))})
+                rate = float(made[inside].sum() / len(own))
+                if end == _WINDOW:  # a step of the curve reaches back to the point before it: the first begins at 0
+                    rows.append({"group": side, "label": side, "x": 0, "y": rate})
+                rows.append({"group": side, "label": side, "x": end, "y": rate})
     return rows
 
 
@@ -127,13 +150,14 @@ def _chart(
     st.vega_lite_chart(
         {
             "data": {"values": rows},
-            "height": 260,
+            "height": 320,
             "layer": [
                 {"mark": {"type": mark, "filled": mark == "point", "size": 90 if mark == "point" else 2,
-                          **({"interpolate": interpolate} if mark == "line" else {})}},
+                          **({"interpolate": interpolate, "point": len(rows) < 10} if mark == "line" else {})}},
                 *(
-                    [{"mark": {"type": "text", "dy": -11, "fontSize": 11},
-                      "encoding": {"text": {"field": "label"}}}]
+                    [{"mark": {"type": "text", "dy": -12, "fontSize": 12},
+                      "transform": [{"filter": "datum.label != datum.group"}],  # the legend says the others
+                      "encoding": {"text": {"field": "label"}, "color": {"value": charts.ink()}}}]
                     if mark == "point"
                     else []
                 ),
@@ -146,6 +170,28 @@ def _chart(
                 "color": {"field": "group", "type": "nominal", "legend": {"orient": "top", "title": None}},
                 "tooltip": [{"field": "label"}, {"field": "x", "format": ","}, {"field": "y", "format": ".3g"}],
             },
+            "config": charts.config(),
+        },
+        width="stretch",
+    )  # fmt: skip
+
+
+def _bars(rows: list[dict[str, Any]]) -> None:
+    """A bar a kind of parameter and rule."""
+    st.vega_lite_chart(
+        {
+            "data": {"values": rows},
+            "height": 460,
+            "mark": {"type": "bar"},
+            "encoding": {
+                "y": {"field": "kind", "type": "nominal", "title": None, "sort": None, "axis": {"labelLimit": 260}},
+                "yOffset": {"field": "rule"},
+                "x": {"field": "rate", "type": "quantitative", "title": "Decompositions per factor",
+                      "axis": {"gridOpacity": 0.3}},
+                "color": {"field": "rule", "type": "nominal", "legend": {"orient": "top", "title": None}},
+                "tooltip": [{"field": "kind"}, {"field": "rule"}, {"field": "rate", "format": ".3g"}],
+            },
+            "config": charts.config(),
         },
         width="stretch",
     )  # fmt: skip

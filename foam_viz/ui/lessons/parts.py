@@ -6,25 +6,20 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from foam_viz.engine.server.hub import ControlRefused, HubFull, TooCostly
-from foam_viz.engine.server.lab_run import LabRun
-from foam_viz.engine.wire import commands
 from foam_viz.figures.catalogue import BY_ID as PANELS
 from foam_viz.figures.scene import Lane
 from foam_viz.files import SAMPLE_RUNS
 from foam_viz.lessons import measured
 from foam_viz.lessons.lesson import Lesson, Stage
 from foam_viz.trace.disk import bundle
-from foam_viz.ui import session
+from foam_viz.ui import own_run, session
 from foam_viz.ui.board.board import board
 from foam_viz.ui.feed import lessons as live_lessons
 from foam_viz.ui.feed.recorded import RecordedSource
 from foam_viz.ui.lab import head as lab_head
 from foam_viz.ui.server import feed, hub
-from foam_viz.ui.text import plain
 
 RECORDED = SAMPLE_RUNS / "lessons"
-_ANSWER_SECONDS = 0.2
 
 
 def predicted(lesson: Lesson) -> int | None:
@@ -95,10 +90,11 @@ def experiment(
         time: Whether there is a time cursor.
         plays: Whether the recording plays by itself.
     """
-    chosen = tuple(panels) or tuple(lesson.stages[stage].panels)
+    chosen, steers = tuple(panels) or tuple(lesson.stages[stage].panels), None
     if run:
         found = hub().find(run, session=session.current().tab, owner=session.current().browser.id)
         source, outline = live_lessons.name_of(lesson.id, stage, chosen, run), lab_head.outline(found)
+        steers = own_run.control(found) if found and run == live_run(lesson, stage) else None
     elif recorded(lesson, stage):
         name = f"lesson-{lesson.id}-{stage}-{'+'.join(chosen)}"
         source = feed.sources.share(name, lambda identity: _source(identity, lesson, stage, chosen))
@@ -106,7 +102,10 @@ def experiment(
     else:
         st.info("This experiment is not recorded: run it live, it takes a few seconds.")
         return
-    board(key="lesson-board", source=source, look={}, outline=outline, plays=plays and not run, time=time)
+    board(
+        key="lesson-board", source=source, outline=outline, session=steers, plays=plays and not run, time=time,
+        look={"lane": lesson.stages[stage].lane, "factor": lesson.stages[stage].factor},
+    )  # fmt: skip
 
 
 def _source(identity: str, lesson: Lesson, stage: int, panels: Sequence[str]) -> RecordedSource:
@@ -122,70 +121,38 @@ def _source(identity: str, lesson: Lesson, stage: int, panels: Sequence[str]) ->
 # --- the live run of an experiment
 
 
-def _key(lesson: Lesson, stage: int) -> str:
-    return f"live-{lesson.id}-{stage}"
+def _name(lesson: Lesson, stage: int) -> str:
+    return f"{lesson.id}-{stage}"
 
 
 def live_run(lesson: Lesson, stage: int) -> str:
     """Return the view id of this tab's live run of an experiment; empty for none."""
-    return st.session_state.get(_key(lesson, stage), "")
+    return own_run.view_id(_name(lesson, stage))
 
 
 def run_buttons(lesson: Lesson, stage: int, *, in_lab: bool = True) -> None:
     """Draw what starts an experiment live, pauses it, and brings the recording back."""
-    here = session.current()
-    view_id = live_run(lesson, stage)
-    run = hub().find(view_id, session=here.tab, owner=here.browser.id) if view_id else None
-    if run is None:
+    name, experiment = _name(lesson, stage), lesson.stages[stage]
+    if (run := own_run.run(name)) is None:
         st.button(
-            "Run this yourself", icon=":material/play_arrow:", key="run-live", on_click=_start, args=(lesson, stage),
+            "Run this yourself", icon=":material/play_arrow:", key="run-live",
+            type="primary" if in_lab else "secondary",
+            on_click=lambda: own_run.start(name, experiment.experiment()),
             help="Trains it here and now. Where seeds were measured, their band stays behind the curves.",
         )  # fmt: skip
     else:
-        _steer(run, lesson, stage)
+        own_run.steer(run)
+        st.button(
+            "Back to the recording", icon=":material/history:", key="to-recording", on_click=own_run.forget,
+            args=(name,),
+        )  # fmt: skip
     if in_lab:
-        query = [*pairs(lesson.stages[stage]), *([("run", view_id)] if run else [])]
+        query = [*pairs(experiment), *([("run", run.view_id)] if run else [])]
         st.page_link(
             "pages/live_lab.py", label="Open in the live lab", icon=":material/science:", query_params=query,
             help="With every setting to change.",
         )  # fmt: skip
-    if problem := st.session_state.pop("lesson-problem", ""):
-        st.error(plain(problem))
-
-
-def _steer(run: LabRun, lesson: Lesson, stage: int) -> None:
-    if run.running or run.queued or run.starting:
-        st.button("Pause", icon=":material/pause:", key="pause-live", on_click=_tell, args=(run.view_id, "pause"))
-    elif not run.ended:
-        st.button("Go on", icon=":material/play_arrow:", key="go-on", on_click=_tell, args=(run.view_id, "start"))
-
-    def back() -> None:
-        _tell(run.view_id, "pause")
-        st.session_state.pop(_key(lesson, stage), None)
-
-    st.button("Back to the recording", icon=":material/history:", key="to-recording", on_click=back)
-
-
-def _start(lesson: Lesson, stage: int) -> None:
-    here = session.current()
-    try:
-        run, key = hub().create(lesson.stages[stage].experiment(), session=here.tab, owner=here.browser.id)
-    except (HubFull, TooCostly) as error:
-        st.session_state["lesson-problem"] = str(error)
-        return
-    here.browser.control_keys[run.view_id] = key
-    st.session_state[_key(lesson, stage)] = run.view_id
-    _tell(run.view_id, "start")
-    run.wait(_ANSWER_SECONDS)
-
-
-def _tell(view_id: str, command: str) -> None:
-    here = session.current()
-    try:
-        key = here.browser.control_keys.get(view_id)
-        hub().command(view_id, key, commands.make(command), owner=here.browser.id)
-    except (KeyError, ControlRefused) as error:
-        st.session_state["lesson-problem"] = str(error) or "The run is kept no more."
+    own_run.problem()
 
 
 # --- the answer
@@ -194,9 +161,13 @@ def _tell(view_id: str, command: str) -> None:
 def answer(lesson: Lesson) -> None:
     """Say what the measurement says, and what the reader had predicted."""
     given, asked = predicted(lesson), lesson.prediction
-    words = "That is what the runs show." if given == asked.right else f"The runs show: *{asked.choices[asked.right]}*"
-    mine = "" if given is None else f"You predicted: *{asked.choices[given]}* "
-    st.markdown(f"### The answer\n{mine}{words}")
+    who = "the runs show" if lesson.claims else "the calculation shows"
+    right = f"{who.capitalize()}: **{asked.choices[asked.right]}**"
+    st.markdown("### The answer")
+    if given == asked.right:
+        st.markdown(f"You predicted: *{asked.choices[given]}*. That is what {who}.".replace(".*.", ".*"))
+    else:
+        st.markdown(f"You predicted: *{asked.choices[given]}*  \n{right}" if given is not None else right)
     statements(claimed(lesson))
 
 
@@ -219,9 +190,14 @@ def onward(lesson: Lesson) -> None:
 
 def claimed(lesson: Lesson) -> list[str]:
     """Return what was measured of each claim, and what is calculated, a sentence each."""
-    found = measured.results(lesson)
+    found = measured.results(lesson.id)
     told = [measured.sentence(lesson, claim, found) for claim in lesson.claims] if found else []
-    return [*told, *(item.text for item in lesson.calculations)]
+    for item in lesson.calculations:  # a sentence may take several of them
+        if told and not told[-1].endswith("."):
+            told[-1] += f" {item.text}"
+        else:
+            told.append(item.text)
+    return told
 
 
 def statements(lines: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from foam_viz.lessons.lesson import Lesson
 from foam_viz.lessons.sandbox import FIELDS, Readings, read
 from foam_viz.optim.fields import Field, FieldError
 from foam_viz.trace.numbers import number
+from foam_viz.ui import charts
 
 _CHANGES = {
     "turn-top": "Turn two large directions",
@@ -19,12 +20,13 @@ _CHANGES = {
     "add-mass": "Add mass to the smallest direction",
     "none": "Change nothing",
 }
+_DECADES = [10.0**power for power in range(-14, 10)]
 _READINGS = (
     ("h", "h", "FOAM's proxy RC α / p: the drift, whitened by the old spectrum. FOAM acts when it exceeds τ."),
     ("residual", "Residual r", "Share of B = QᵀAQ off its diagonal, by Frobenius norm. Purifying Shampoo's alarm."),
     ("operator_error", "Error of the inverse root", "‖X fresh − X stale‖ / ‖X stale‖."),
     ("update_error", "Error of the update", "Of gradients that the new factor describes, before grafting."),
-    ("grafted_error", "after grafting", "The same once both updates have one length."),
+    ("grafted_error", "Error after grafting", "The same once both updates have one length."),
     ("next_epsilon", "Next ε", "ε h / τ where h exceeds τ, never under ε: the damping that FOAM would choose."),
 )
 
@@ -34,7 +36,11 @@ def sandbox(lesson: Lesson) -> None:
     st.markdown("### Sandbox\nBuild a factor, change it after it was decomposed, and see who notices.")
     controls, shown = st.columns([2, 3], gap="large")
     with controls:
-        setting = {field.name: _control(lesson, field) for field in FIELDS}
+        setting = {}
+        for first in range(0, len(FIELDS), 2):
+            for column, field in zip(st.columns(2), FIELDS[first : first + 2], strict=False):
+                with column:
+                    setting[field.name] = _control(lesson, field)
     try:
         readings = read(setting)
     except FieldError as error:
@@ -77,7 +83,7 @@ def _spectra(readings: Readings) -> None:
     st.vega_lite_chart(
         {
             "data": {"values": rows},
-            "mark": {"type": "line", "point": {"size": 14}},
+            "mark": {"type": "line"},
             "height": 320,
             "encoding": {
                 "x": {"field": "direction", "type": "quantitative", "title": "Direction, largest first"},
@@ -86,11 +92,14 @@ def _spectra(readings: Readings) -> None:
                     "type": "quantitative",
                     "scale": {"type": "log"},
                     "title": "Eigenvalue, gradient²",
-                    "axis": {"tickCount": 6, "format": ".0e", "gridOpacity": 0.3},
+                    "axis": {"values": _DECADES, "format": ".0e", "gridOpacity": 0.3},
                 },
                 "color": {"field": "factor", "type": "nominal", "legend": {"orient": "top", "title": None}},
-                "strokeDash": {"field": "factor", "type": "nominal"},
+                # Where the spectrum has not changed, one line lies on the other: the one under it is the wider.
+                "strokeWidth": {"field": "factor", "type": "nominal", "legend": None, "scale": {"range": [7, 2]}},
+                "strokeOpacity": {"field": "factor", "type": "nominal", "legend": None, "scale": {"range": [0.4, 1]}},
             },
+            "config": charts.config(),
         },
         width="stretch",
     )

@@ -7,29 +7,24 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from foam_viz.engine.server import your_runs
-from foam_viz.engine.server.hub import ControlRefused, HubFull, TooCostly
-from foam_viz.engine.wire import commands
+from foam_viz.engine.server.history import YourRun
 from foam_viz.experiment import config
 from foam_viz.experiment.config import Experiment
 from foam_viz.experiment.presets import PRESETS, Preset
-from foam_viz.figures.catalogue import BY_ID
-from foam_viz.figures.scene import Lane
-from foam_viz.files import SAMPLE_RUNS
-from foam_viz.trace.disk import bundle
-from foam_viz.ui import session
+from foam_viz.tasks import catalogue as tasks
+from foam_viz.ui import own_run, session
 from foam_viz.ui.board.board import board
-from foam_viz.ui.feed.recorded import RecordedSource
+from foam_viz.ui.feed import opening
+from foam_viz.ui.lab import head as lab_head
 from foam_viz.ui.server import feed, hub
 from foam_viz.ui.text import plain
 from foam_viz.ui.your_runs import name_of
 
-RECORDED = (("digits-autoencoder-foam.zip", "FOAM"), ("digits-autoencoder-shampoo-f200.zip", "Shampoo f = 200"))
 _COMPARISON = Preset("FOAM and a long period", "", ("foam", "shampoo:period=200,start=10"))
-_PANELS = ("loss", "overlap", "damping", "spectrum", "factor-map")
 _STEPS = 2000
 """Of the live run: it goes through the recorded steps and on."""
+_RUN = "start"
 _RECENT = 3
-_PROBLEM = "start-problem"
 
 _LEAD = """
 Shampoo preconditions a gradient with inverse roots of two factors. Decomposing them is expensive, so old decompositions
@@ -38,7 +33,7 @@ look inside their preconditioners.
 """
 _WATCH = """
 **Watch** how the loss curves part, how the eigenbasis turns away from the one in use, and how FOAM's damping rises
-until a decomposition brings it down. Recorded earlier: stop it, drag the time, or click a factor.
+until a decomposition brings it down. {now}: stop it, drag the time, or click a factor.
 """
 _DOORS = (
     ("teach", "pages/lessons.py", "Teach", "school",
@@ -61,16 +56,27 @@ def start() -> None:
             st.page_link(page, label=f"**{name}**", icon=f":material/{icon}:")
             st.caption(words)
     with st.container(horizontal=True, vertical_alignment="center", key="recording"):
-        st.markdown(_WATCH)
-        st.button(
-            "Run this yourself", icon=":material/play_arrow:", type="primary", key="run-recorded", on_click=_run,
-            help=f"Trains the same two lanes here: through the recorded 600 steps, and on to {_STEPS:,}.",
-        )  # fmt: skip
-    if st.session_state.pop("start-opens-lab", False):
-        st.switch_page("pages/live_lab.py")
-    if problem := st.session_state.pop(_PROBLEM, ""):
-        st.error(plain(problem))
-    board(key="recording-board", source=feed.sources.share("start", _source), look={"factor": 0}, plays=True)
+        run = own_run.run(_RUN)
+        st.markdown(_WATCH.format(now="Your own run goes on from a recording" if run else "Recorded earlier"))
+        if run is None:
+            st.button(
+                "Run this yourself", icon=":material/play_arrow:", type="primary", key="run-recorded",
+                on_click=lambda: own_run.start(_RUN, recorded_experiment(_STEPS)),
+                help="Trains the same two lanes here while the recording plays on. After its 600 steps your own run "
+                     f"goes on, to {_STEPS:,}.",
+            )  # fmt: skip
+        else:
+            own_run.steer(run)
+            st.page_link(
+                "pages/live_lab.py", label="Open in the live lab", icon=":material/science:",
+                query_params=[("run", run.view_id)], help="With every setting to change.",
+            )  # fmt: skip
+    own_run.problem()
+    board(
+        key="recording-board", look={"factor": 0}, plays=run is None, goes_on=True,
+        source=opening.name_of(run.view_id) if run else feed.sources.share("start", opening.recorded),
+        outline=lab_head.outline(run), session=own_run.control(run) if run else None,
+    )  # fmt: skip
     _recent()
     _presets()
     st.caption(
@@ -102,33 +108,17 @@ def _recent() -> None:
         st.markdown("**Your recent runs**")
         for run in found:
             query = [("run", run.saved.view_id)]
-            label = f"{plain(name_of(run), 60)} · step {run.step:,}"
-            st.page_link("pages/live_lab.py", label=label, icon=":material/history:", query_params=query)
+            st.page_link("pages/live_lab.py", label=_told(run), icon=":material/history:", query_params=query)
         st.page_link("pages/your_runs.py", label="All")
+
+
+def _told(run: YourRun) -> str:
+    """A run in a line. One that trains is at another step by the time the line is read."""
+    saved, now = run.saved, hub().opened(run.saved.view_id)
+    at = "trains" if now and now.trains else f"step {run.step:,}"
+    return f"{plain(name_of(run), 60)}: {tasks.find(saved.experiment.task).label}, {at}"
 
 
 def recorded_experiment(steps: int) -> Experiment:
     """Return the experiment whose runs the page plays, to another length."""
     return config.from_query({**_COMPARISON.query, "task": ["digits-autoencoder"], "steps": [str(steps)]})[0]
-
-
-def _run() -> None:
-    """Train the recorded lanes in the lab: what is deterministic repeats the recording, and then goes on."""
-    here = session.current()
-    try:
-        run, key = hub().create(recorded_experiment(_STEPS), session=here.tab, owner=here.browser.id)
-        here.browser.control_keys[run.view_id] = key
-        hub().command(run.view_id, key, commands.make("start"), owner=here.browser.id)
-    except (HubFull, TooCostly, ControlRefused) as error:
-        st.session_state[_PROBLEM] = str(error)
-        return
-    lab = session.lab()
-    lab.use(run.experiment)
-    lab.view_id = run.view_id
-    st.session_state["start-opens-lab"] = True
-
-
-def _source(identity: str) -> RecordedSource:
-    """The sample runs, read once a server."""
-    lanes = [Lane(bundle.read(SAMPLE_RUNS / name), label, place) for place, (name, label) in enumerate(RECORDED)]
-    return RecordedSource(identity, lanes, panels=[BY_ID[name] for name in _PANELS])

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,9 @@ from foam_viz.engine.server.hub import Hub
 from foam_viz.engine.wire.commands import make
 from foam_viz.settings import Settings
 from foam_viz.ui.feed import frame as frames
-from foam_viz.ui.feed import presence
+from foam_viz.ui.feed import opening, presence
 from foam_viz.ui.feed.feed import Feed
+from foam_viz.ui.feed.source import Gone
 from foam_viz.ui.feed.sources import Sources
 from tests.engine.conftest import experiment, until
 from tests.ui.feed.client import Client, Served
@@ -213,3 +215,27 @@ def test_the_app_serves_it_under_its_base_path_to_its_own_pages(tmp_path: Path, 
         if base:
             with pytest.raises(InvalidStatus):
                 Client(f"ws://127.0.0.1:{server.port}/feed")
+
+
+def test_a_recording_is_shown_until_the_run_that_repeats_it_has_got_there(hub: Hub) -> None:
+    run, key = hub.create(experiment("foam", "shampoo", steps=60), session="page")
+    hub.attend(run.view_id, "a reader", browser="a browser")
+    source = Sources(lambda: hub).find(opening.name_of(run.view_id))
+    assert isinstance(source, opening.ContinuedSource)
+    recording = source._recording = replace(source._recording, last=40)
+    before = source.moment()
+    rows, told = before.head(before.lanes_at(20), 20)
+    assert before.lanes == recording.lanes and {row.state for row in rows} == {"recorded"}
+    assert told[-1][:2] == ("Trains here", "step 0 of 40") and told[0][1] == "20"
+    hub.command(run.view_id, key, make("start"))
+    until(lambda: run.ended and source.changed(before), 60)
+    after = source.moment()
+    assert after.last == 60 and [lane.trace.source for lane in after.lanes] == [
+        trace.view().source for trace in run.traces
+    ]
+    assert [lane.label for lane in after.lanes] == [label for _, label in opening.RECORDED]
+
+
+def test_there_is_no_run_of_a_name_that_is_no_view_id(hub: Hub) -> None:
+    with pytest.raises(Gone):
+        Sources(lambda: hub).find(f"{opening.PREFIX}../x")

@@ -75,7 +75,7 @@ class Board {
     if (page.panels && JSON.stringify(page.panels) !== this.toldCards) { this.cardsChosen = page.panels; this.toldCards = JSON.stringify(page.panels); }
     this.page = page;
     this.chooser.offer(page.panels ? page.presets : null);
-    if (page.source !== this.source) {
+    if (page.source !== this.source && !(this.source && page.goes_on)) {
       this.time.begin(page.plays);
       this.look = {};
     }
