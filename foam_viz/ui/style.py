@@ -45,6 +45,10 @@ button[kind="primary"]:not(:disabled), button[kind="primary"]:not(:disabled) p {
 /* A door: its link covers the whole card. */
 [class*="st-key-door-"] { position: relative; gap: 0.2rem; }
 [class*="st-key-door-"] * { position: static; }
+[class*="st-key-door-"] a { background: none; }
+/* A finger needs more room than a pointer: 24 pixels at least. */
+@media (pointer: coarse) { [data-testid="stTooltipIcon"] button { position: relative; }
+[data-testid="stTooltipIcon"] button::after { content: ""; position: absolute; inset: -6px; } }
 [class*="st-key-door-"] a::after { content: ""; position: absolute; inset: 0; border-radius: 8px; }
 [class*="st-key-door-"] a:focus-visible::after { outline: 2px solid var(--accent); outline-offset: 2px; }
 [class*="st-key-door-"]:hover { border-color: var(--accent);

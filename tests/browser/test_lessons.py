@@ -22,3 +22,43 @@ def test_a_live_run_lies_over_the_band_of_the_measured_seeds(page, server: Serve
     assert page.locator(".fb-name").first.inner_text() == "f = 10"
     page.get_by_role("button", name="Back to the recording").click()
     page.get_by_role("button", name="Run this yourself").wait_for()
+
+
+def _tab_to(page, selector: str) -> None:
+    """Press Tab until what has the focus is within the selector."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("(selector) => !!document.activeElement?.closest(selector)", selector):
+            return
+    raise AssertionError(f"the keyboard does not reach {selector}")
+
+
+def test_a_lesson_is_gone_through_by_keyboard(page, server: Server) -> None:
+    page.goto(f"{server.url}/lessons?lesson=can-h-miss")
+    page.get_by_text("This is my prediction").wait_for(timeout=60_000)
+    _tab_to(page, "[role=radiogroup]")
+    page.keyboard.press("Space")
+    page.locator(".st-key-keep-prediction button:enabled").wait_for()
+    _tab_to(page, ".st-key-keep-prediction")
+    page.keyboard.press("Enter")
+    page.get_by_text("Your prediction:").wait_for()
+    page.locator(".st-key-reveal-can-h-miss input:enabled").wait_for(state="attached")
+    _tab_to(page, ".st-key-reveal-can-h-miss")
+    page.keyboard.press("Space")
+    page.get_by_role("heading", name="The answer").wait_for()
+    page.get_by_role("heading", name="Why").wait_for()
+
+
+def test_what_a_finger_presses_on_a_lesson_is_large_enough(browser, server: Server) -> None:
+    context = browser.new_context(viewport={"width": 400, "height": 800}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(f"{server.url}/lessons?lesson=how-stale")
+    page.locator(".fb-plot .main-svg").first.wait_for(timeout=60_000)
+    small = page.locator(".foam-board :is(button, select, input)").evaluate_all(
+        """(all) => all.map((one) => [one.ariaLabel || one.textContent, one.getBoundingClientRect()])
+          .filter(([, box]) => box.width && box.height && Math.min(box.width, box.height) < 24)
+          .map(([name, box]) => `${name}: ${box.width} by ${box.height}`)"""
+    )
+    assert not small
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    context.close()

@@ -43,17 +43,13 @@ def _course() -> None:
         "happens, and says what five runs with fresh seeds gave."
     )
     for first in range(0, len(LESSONS), 3):
-        for column, lesson in zip(st.columns(3, border=True), LESSONS[first : first + 3], strict=False):
-            place = LESSONS.index(lesson) + 1
-            column.page_link("pages/lessons.py", label=f"**{place}. {lesson.title}**", query_params={KEY: lesson.id})
-            column.caption(
-                _first_sentence(lesson.question)
-                + ("  ✓ predicted" if lesson_parts.predicted(lesson) is not None else "")
-            )
-
-
-def _first_sentence(text: str) -> str:
-    return text.partition(". ")[0].rstrip(".") + "."
+        for column, lesson in zip(st.columns(3), LESSONS[first : first + 3], strict=False):
+            title = f"**{LESSONS.index(lesson) + 1}. {lesson.title}**"
+            with column.container(key=f"door-{lesson.id}", border=True, height="stretch"):
+                st.page_link("pages/lessons.py", label=title, query_params={KEY: lesson.id})
+                st.caption(lesson.question)
+                if lesson_parts.predicted(lesson) is not None:
+                    st.caption(":material/check: You have predicted.")
 
 
 def _lesson(lesson: Lesson, values: dict[str, Any], led: student.Led | None) -> None:

@@ -20,6 +20,7 @@ from foam_viz.ui.lessons.parts import pairs
 from foam_viz.ui.server import hub
 
 _COLOURS = {"agrees": "green", "agrees in part": "orange", "differs": "red"}
+_LEGEND = {"orient": "top", "title": None, "columns": 2}
 _WINDOW = 100
 """Steps over which a rate of decompositions is counted."""
 
@@ -167,7 +168,7 @@ def _chart(
                       "scale": {"type": "log", "nice": False, "padding": 25} if log_x else {}, "axis": axis},
                 "y": {"field": "y", "type": "quantitative", "title": y.split(", ", 1),
                       "scale": {"type": "log"} if log else {"zero": False}, **form},
-                "color": {"field": "group", "type": "nominal", "legend": {"orient": "top", "title": None}},
+                "color": {"field": "group", "type": "nominal", "legend": _LEGEND},
                 "tooltip": [{"field": "label"}, {"field": "x", "format": ","}, {"field": "y", "format": ".3g"}],
             },
             "config": charts.config(),
@@ -188,7 +189,7 @@ def _bars(rows: list[dict[str, Any]]) -> None:
                 "yOffset": {"field": "rule"},
                 "x": {"field": "rate", "type": "quantitative", "title": "Decompositions per factor",
                       "axis": {"gridOpacity": 0.3}},
-                "color": {"field": "rule", "type": "nominal", "legend": {"orient": "top", "title": None}},
+                "color": {"field": "rule", "type": "nominal", "legend": _LEGEND},
                 "tooltip": [{"field": "kind"}, {"field": "rule"}, {"field": "rate", "format": ".3g"}],
             },
             "config": charts.config(),
