@@ -208,7 +208,8 @@ PANELS: tuple[PanelSpec, ...] = (
         "Time of each lane by phase: gradient, then the optimizer's statistics, checks, decompositions with the roots "
         "made of them, and applying the update. Logs that did not time phases show what steps without a check take, "
         "and what checks and decompositions add. The dotted frame ends where every check would have decomposed, at "
-        "the cost of those that did. Choose decompositions alone for their seconds beside their count.",
+        "the cost of those that did. Under each name stands the memory of factors, bases and roots. Choose "
+        "decompositions alone for their seconds beside their count.",
         cost.draw,
         columns=4,
         height=350,

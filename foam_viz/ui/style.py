@@ -20,19 +20,19 @@ _COLOURS = "".join(
 )
 
 _CSS = """
-.stMainBlockContainer { padding: 3.4rem 1.4rem 2rem; max-width: 1900px; }
+.stMainBlockContainer { padding: 3.75rem 1.4rem 2rem; max-width: 1900px; }
 /* Streamlit's faded greys, and its white on the bright accent of the dark theme, are too pale to read. */
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p, [data-testid="stWidgetLabel"] p,
   span[aria-hidden="true"] > [data-testid="stMarkdownContainer"] p { color: var(--soft-ink) !important; opacity: 1; }
 [data-testid="stWidgetLabel"] p { color: inherit !important; }
 button[kind="primary"]:not(:disabled), button[kind="primary"]:not(:disabled) p { color: var(--paper); }
 .stSidebar [data-testid="stSidebarUserContent"] { padding-top: 0.5rem; }
-[data-testid="stLayoutWrapper"]:has(> .st-key-strip) { position: sticky; top: 3.2rem; z-index: 20; }
+[data-testid="stLayoutWrapper"]:has(> .st-key-strip) { position: sticky; top: 3.75rem; z-index: 20; }
 /* Messages lie over the page, so that nothing moves when one comes or goes. */
 [data-testid="stLayoutWrapper"]:has(> .st-key-messages) { position: fixed; right: 1.4rem; bottom: 0.9rem; z-index: 40;
   width: min(40rem, calc(100vw - 2.8rem)); max-height: 45vh; overflow: auto; }
 .st-key-messages > * { background: var(--paper); border-radius: 8px; box-shadow: 0 4px 16px rgb(0 0 0 / 0.14); }
-.st-key-strip { background: var(--paper); padding: 0.15rem 0; gap: 0.4rem; }
+.st-key-strip { background: var(--paper); gap: 0.4rem; }
 .st-key-strip :is(.stButton, .stPopover) button { min-height: 2rem; padding-block: 0.1rem; }
 .st-key-strip .stSelectbox { zoom: 0.82; }
 [data-testid="stLayoutWrapper"]:has(> .st-key-page-tools-place) {

@@ -168,3 +168,20 @@ def test_a_number_is_never_broken_over_two_lines(page, server: Server) -> None:
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_timeout(500)
         assert page.evaluate(broken) == []
+
+
+def test_what_sticks_to_the_top_leaves_room_for_the_panels(page, server: Server) -> None:
+    page.set_viewport_size({"width": 1280, "height": 720})
+    lanes = "&lane=foam&lane=shampoo&lane=dr-shampoo&lane=soap&lane=kl-shampoo&lane=adamw"
+    open_lab(page, server, f"?v=2&batch_size=16{lanes}")
+    edges = """() => Object.fromEntries([["above", "[data-testid=stHeader]"], ["strip", ".st-key-strip"],
+      ["head", ".fb-head"], ["card", ".fb-card"]].map(([name, where]) => {
+        const { top, bottom } = document.querySelector(where).getBoundingClientRect();
+        return [name, [top, bottom]];
+      }))"""
+    assert page.evaluate(edges)["card"][0] <= 200
+    page.evaluate("() => { document.querySelector('[data-testid=stMain]').scrollTop = 700 }")
+    eventually(lambda: page.evaluate(edges)["card"][0] < 0)
+    seen = page.evaluate(edges)
+    assert seen["strip"][0] >= seen["above"][1] - 0.5, "the buttons lie under the navigation"
+    assert seen["head"][1] - seen["above"][1] <= 120

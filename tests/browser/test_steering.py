@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
 from benchmarks.server import Server
@@ -20,7 +21,21 @@ def ready(page, step: int) -> None:
     eventually(lambda: page.get_by_role("button", name="Start", exact=True).is_enabled(), 60)
 
 
-def test_a_session_of_edits_phases_and_forks_survives_a_reload(page, server: Server) -> None:
+def downloaded(page, name: str, folder: Path) -> Path:
+    """Take a file away from under "Share"."""
+    button = page.get_by_role("button", name=name, exact=True)
+    if not button.is_visible():
+        click(page, "Share")
+    with page.expect_download(timeout=60_000) as told:
+        button.click(timeout=20_000)
+    place = folder / told.value.suggested_filename
+    told.value.save_as(place)
+    return place
+
+
+def test_a_session_of_edits_phases_and_forks_is_taken_away_and_survives_a_reload(
+    page, server: Server, tmp_path: Path
+) -> None:
     lanes = "&lane=foam&lane=shampoo&lane=dr-shampoo&lane=adamw"
     open_lab(page, server, f"?v=2&task=digits-autoencoder&batch_size=16{lanes}")
     for _ in range(3):  # a press while the page is drawn anew may be lost
@@ -63,6 +78,17 @@ def test_a_session_of_edits_phases_and_forks_survives_a_reload(page, server: Ser
     eventually(lambda: linked(page, "fork") == ["5:1:15"], 60)
     page.keyboard.press("Escape")
     eventually(lambda: page.locator(".fb-board, body").get_by_text("from step 15").count() > 0, 60)
+
+    # Back to the newest step; then the run and its command are taken away.
+    page.locator(".fb-head").click(position={"x": 2, "y": 2})
+    page.keyboard.press("l")
+    eventually(lambda: step_of(page) == 21, 60)
+    taken = downloaded(page, "Run bundle", tmp_path)
+    assert re.fullmatch(r"foam_viz-[0-9a-f]{8}-lane-1-step-21\.zip", taken.name)
+    trace = bundle.read(taken)
+    assert trace.values("steps", "step")[-1] == 21 and list(trace.values("events", "setting")) == ["tau"]
+    assert "--edit 11:tau=0.74" in downloaded(page, "Command", tmp_path).read_text()
+    page.keyboard.press("Escape")
 
     # Everything is there after a reload, and on the disk.
     before = {key: linked(page, key) for key in ("run", "edit", "fork", "lane")}

@@ -95,7 +95,7 @@ def test_seconds_are_told_apart_by_what_steps_did() -> None:
     assert spent.all_decomposed == pytest.approx(140 + 200)
     lane = Lane(_spent(5, [10, 50, 90]), "FOAM", 0)
     drawing = cost.draw(Scene([lane], Look()))
-    assert trace(drawing.figure, "decomposition")["x"] == pytest.approx([30])
+    assert values(trace(drawing.figure, "decomposition")["x"]).tolist() == pytest.approx([30])
     assert drawing.figure["layout"]["shapes"][0]["x1"] == pytest.approx(340)
     assert "18" in drawing.reading and "6 decompositions" in drawing.reading
 
@@ -130,14 +130,13 @@ def test_phases_that_were_timed_are_shown_as_timed() -> None:
     assert spent.timed and spent.parts == pytest.approx(seconds) and spent.total == pytest.approx(10)
     assert spent.each == pytest.approx(3 / spent.count)
     drawing = cost.draw(Scene([lane], Look()))
-    drawn = {entry["name"]: entry["x"] for entry in drawing.figure["data"] if entry["type"] == "bar"}
+    drawn = {entry["name"]: values(entry["x"]).tolist() for entry in drawing.figure["data"] if entry["type"] == "bar"}
     assert drawn == {"gradient": [9], "statistics": [4], "check": [2], "decompose": [3], "apply": [1]}
-    notes = [note["text"] for note in drawing.figure["layout"]["annotations"]]
-    assert any("memory" in text and "iB" in text for text in notes)  # seen, and not only on hover
+    assert "3 × " in (name := drawing.figure["layout"]["yaxis"]["ticktext"][0]) and "iB" in name  # not only on hover
     assert "30" in drawing.reading and "about" not in drawing.reading
     alone = cost.draw(Scene([lane], Look(cost="decompositions")))
     assert [entry["meta"]["series"] for entry in alone.figure["data"]] == ["decomposition"]
-    assert f"{spent.count:,} of" in alone.figure["layout"]["annotations"][0]["text"]
+    assert f"{spent.count:,} × " in alone.figure["layout"]["yaxis"]["ticktext"][0]
 
 
 def test_norms_are_drawn_with_their_step_when_asked() -> None:
@@ -154,7 +153,7 @@ def test_norms_are_drawn_with_their_step_when_asked() -> None:
     for name in ("gradient ‖G‖", "update ‖ΔW‖"):
         drawn = trace(drawing.figure, name)
         assert values(drawn["x"]).tolist() == values(drawn["y"]).tolist() == [1, 10, 20, 30]
-    assert "at step 30" in drawing.reading and drawing.moment == "norms of step 30"
+    assert "gradient ‖G‖ 30" in drawing.reading and drawing.moment == "norms of step 30"
     past = BY_ID["loss"].draw(Scene([Lane(fresh, "FOAM", 0)], Look(quantity="norms", at=25)))
     assert past.moment == "norms of step 20"
     assert past.figure["layout"]["xaxis"]["range"] == drawing.figure["layout"]["xaxis"]["range"]
@@ -177,3 +176,11 @@ def test_lanes_side_by_side_have_axes_of_their_own_with_one_range(kind: str, lan
     if kind == "damping":
         spans = [layout[name]["range"] for name in ("yaxis", "yaxis11")]
         assert spans[0] == spans[1]
+
+
+def test_bars_of_lanes_without_a_phase_stand_in_their_place(lanes: list[Lane]) -> None:
+    """The browser moves and stacks bars by their place in the array: every part has one for each lane."""
+    seconds = {"gradient_seconds": 9.0, "update_seconds": 1.0}
+    both = [_timed(**seconds, statistics_seconds=4.0, decomposition_seconds=3.0), lanes[3], _timed(**seconds)]
+    bars = [entry for entry in cost.draw(Scene(both, Look())).figure["data"] if entry["type"] == "bar"]
+    assert all(len(values(entry["x"])) == len(entry["y"]) == 3 for entry in bars)

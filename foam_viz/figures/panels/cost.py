@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from foam_viz.analysis.spending import Spending, matrix_bytes, spending
 from foam_viz.figures import encode, theme
 from foam_viz.figures.panel import Drawing
@@ -18,8 +20,11 @@ _PARTS = {
     "update": ("apply", 0.7),
 }
 """Parts in the order of a bar, with their words and the strength of their colour."""
+_IN_A_ROW, _WORD, _ROW = 3, 92, 16
+"""Words of the key in a row, and pixels that a word and a row take."""
 _LETTERS = 13
-_HALF = 0.3
+_LEFT = 100
+_HALF = 0.32
 
 
 def draw(scene: Scene) -> Drawing:
@@ -39,11 +44,10 @@ def draw(scene: Scene) -> Drawing:
     )
     drawn = ["decomposition"] if alone else [part for part in _PARTS if any(part in spent.parts for _, spent in found)]
     data: list[dict[str, Any]] = [_bars(found, part) for part in drawn]
-    if not alone:
-        data += _legend(drawn)
+    second = [_kernel(spent) if alone else _memory(lane) for lane, spent in found]
     layout = encode.layout(
         f"cost {len(found)} {scene.look.cost}",
-        margin={"l": 100, "r": 14, "t": 8 if alone else 26, "b": 40},
+        margin={"l": _LEFT, "r": 14, "t": 8 if alone else 8 + _ROW * -(-len(drawn) // _IN_A_ROW), "b": 40},
         barmode="stack",
         bargap=1 - 2 * _HALF,
         xaxis=encode.axis(
@@ -52,16 +56,16 @@ def draw(scene: Scene) -> Drawing:
         ),
         yaxis=encode.axis(
             "", range=[len(found) - 0.5, -0.5], tickvals=list(range(len(found))), showgrid=False, ticks="",
-            ticktext=[encode.escape(_short(lane.label)) for lane, _ in found], fixedrange=True,
+            ticktext=[
+                f"{encode.escape(_short(lane.label))}<br><span style='font-size:10px'>{words}</span>"
+                for (lane, _), words in zip(found, second, strict=True)
+            ],
+            fixedrange=True,
         ),
         shapes=[
             _ghost(place, spent) for place, (_, spent) in enumerate(found) if spent.all_decomposed and not alone
         ],
-        annotations=[_under(place, _kernel(spent) if alone else _memory(lane))
-                     for place, (lane, spent) in enumerate(found)],
-        showlegend=not alone,
-        legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "top", "yref": "container", "itemclick": False,
-                "itemdoubleclick": False, "font": {"size": 11}, "bgcolor": theme.alpha(theme.LIGHT.card, 0)},
+        annotations=[] if alone else _key(drawn),
     )  # fmt: skip
     reading = "; ".join(_words(lane, spent, len(found) > 1) for lane, spent in found)
     last = {spent.last for _, spent in found}
@@ -75,29 +79,34 @@ def _short(label: str) -> str:
 
 def _bars(found: list[tuple[Lane, Spending]], part: str) -> dict[str, Any]:
     words, strength = _PARTS[part]
-    has = [(place, lane, spent) for place, (lane, spent) in enumerate(found) if part in spent.parts]
     return {
         "type": "bar",
         "orientation": "h",
         "name": words,
         "meta": {"series": part},
-        "x": [spent.parts[part] for _, _, spent in has],
-        "y": [place for place, _, _ in has],
-        "marker": {"color": [theme.alpha(theme.lane(lane.position).colour, strength) for _, lane, _ in has]},
+        # Of every lane, 0 where it has no such part: the browser stacks bars by their place in the array.
+        "x": encode.typed(np.array([spent.parts.get(part, 0.0) for _, spent in found])),
+        "y": list(range(len(found))),
+        "marker": {"color": [theme.alpha(theme.lane(lane.position).colour, strength) for lane, _ in found]},
         "hovertemplate": f"{words}: %{{x:.3~g}} s<extra></extra>",
         "showlegend": False,
     }
 
 
-def _legend(drawn: list[str]) -> list[dict[str, Any]]:
-    entries = [(words, theme.alpha(theme.LIGHT.ink, strength)) for words, strength in map(_PARTS.__getitem__, drawn)]
-    return [
-        {
-            "type": "scatter", "mode": "markers", "name": words, "meta": {"series": "legend"}, "x": [None], "y": [None],
-            "marker": {"symbol": "square", "size": 9, "color": colour}, "hoverinfo": "skip",
-        }
-        for words, colour in entries
-    ]  # fmt: skip
+def _key(drawn: list[str]) -> list[dict[str, Any]]:
+    """What each strength of colour is, above the bars. Plotly's own legend would not fit into a narrow card."""
+    notes = []
+    rows = -(-len(drawn) // _IN_A_ROW)
+    for at, part in enumerate(drawn):
+        words, strength = _PARTS[part]
+        row, column = divmod(at, _IN_A_ROW)
+        left, up = column * _WORD - _LEFT + 8, 4 + _ROW * (rows - 1 - row)
+        place = {"xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "bottom", "yshift": up}
+        ink = {"size": 13, "color": theme.alpha(theme.LIGHT.ink, strength)}
+        notes.append(encode.note("■", 0, 1, **place, xshift=left, font=ink))
+        soft = {"size": 11, "color": theme.LIGHT.soft_ink}
+        notes.append(encode.note(words, 0, 1, **place, xshift=left + 14, font=soft))
+    return notes
 
 
 def _ghost(place: int, spent: Spending) -> dict[str, Any]:
@@ -107,20 +116,14 @@ def _ghost(place: int, spent: Spending) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _under(place: int, words: str) -> dict[str, Any]:
-    """A note under the bar of a lane."""
-    soft = {"size": 11, "color": theme.LIGHT.soft_ink}
-    return encode.note(words, 0, place + _HALF, xanchor="left", xshift=4, yanchor="top", yshift=-1, font=soft)
-
-
 def _memory(lane: Lane) -> str:
-    """What the factors of a lane take."""
+    """What the factors of a lane, their bases and their roots take, as much each."""
     if not lane.trace.manifest.factors:
-        return "no factors to keep"
+        return "no factors"
     wide = 8 if "64" in str(lane.trace.manifest.config.get("run_settings", {}).get("precision", "")) else 4
     size = matrix_bytes(lane.trace, wide)
     unit, words = (2**20, "MiB") if size >= 2**20 else (2**10, "KiB")
-    return f"memory: {theme.number(size / unit)}{theme.THIN}{words} for each of factors, bases and roots"
+    return f"3 × {theme.number(size / unit)}{theme.THIN}{words}"
 
 
 def _kernel(spent: Spending) -> str:
@@ -130,7 +133,7 @@ def _kernel(spent: Spending) -> str:
     if spent.each is None:
         return "none yet"
     about = "" if spent.timed else "about "
-    return f"{spent.count:,} of {about}{theme.number(1e3 * spent.each, 'ms')} each"
+    return f"{spent.count:,} × {about}{theme.number(1e3 * spent.each, 'ms')}"
 
 
 def _words(lane: Lane, spent: Spending, several: bool) -> str:

@@ -110,6 +110,8 @@ def _add(
             moved["domain"] = part
             moved["anchor"] = number(axis.get("anchor", "y"))
             moved["nticks"] = 4
+            if title := moved.get("title", {}).get("text"):  # beside each other long ones would meet
+                moved["title"] = {**moved["title"], "text": title.partition(",")[0]}
         else:
             moved["anchor"] = number("x")
             if place:

@@ -14,15 +14,13 @@ from foam_viz.figures.panels.loss import TITLES, horizontal, placed, where
 from foam_viz.figures.scene import Lane, Scene
 
 _COLUMNS = (("gradient_norm", "gradient ‖G‖", "y"), ("update_norm", "update ‖ΔW‖", "y2"))
-_FEW = 40
-"""Values that are drawn as points too."""
 
 
 def draw(scene: Scene) -> Drawing:
     """Norm of the gradient above, of the update below."""
     look = scene.look
     data: list[dict[str, Any]] = []
-    words: list[str] = []
+    words: list[tuple[str, int]] = []
     spans: dict[str, list[float]] = {}
     furthest, last = 0.0, []
     for lane in scene.lanes:
@@ -39,7 +37,7 @@ def draw(scene: Scene) -> Drawing:
             told.append(f"{name} {theme.number(float(values[-1]))}")
         if told:
             whose = f"{lane.label}: " if len(scene.lanes) > 1 else ""
-            words.append(f"{whose}{', '.join(told)} at step {last[-1]:,}")
+            words.append((f"{whose}{', '.join(told)}", last[-1]))
     if not data:
         wait = any(lane.trace.has("steps", column) for lane in scene.lanes for column, _, _ in _COLUMNS)
         return Drawing(
@@ -65,10 +63,12 @@ def draw(scene: Scene) -> Drawing:
         hovermode="x unified" if look.loss_axis == "step" else "closest",
         **axes,
     )
+    together = len({step for _, step in words}) == 1  # the moment says it
+    reading = "; ".join(text if together else f"{text} at step {step:,}" for text, step in words)
     moment = f"norms of step {last[0]:,}" if len(set(last)) == 1 else f"norms of steps {min(last):,} to {max(last):,}"
     return Drawing(
         figure={"data": data, "layout": layout},
-        reading="; ".join(words),
+        reading=reading,
         moment=moment,
         title="Gradient and update",
     )
@@ -79,7 +79,7 @@ def _line(lane: Lane, name: str, axis: str, x: np.ndarray, values: np.ndarray, l
     picked = minmax(values, look.max_points)
     return {
         "type": "scatter",
-        "mode": "lines" if len(values) > _FEW else "lines+markers",
+        "mode": "lines" if len(values) > 1 else "markers",
         "name": encode.escape(lane.label),
         "meta": {"series": name, "lane": lane.position},
         "x": where(x[picked], look),

@@ -45,7 +45,8 @@ def known(kind: str) -> bool:
 
 def draw(scene: Scene) -> Drawing:
     """The newest picture of each run."""
-    pictured = [(lane, _newest(lane)) for lane in scene.lanes if lane.trace.manifest.picture in _KINDS]
+    with_pictures = [lane for lane in scene.lanes if lane.trace.manifest.picture in _KINDS]
+    pictured = [(lane, _newest(lane, 2 if len(with_pictures) == 2 else 1)) for lane in with_pictures]
     pictured = [(lane, part) for lane, part in pictured if part is not None]
     if not pictured:
         return Drawing(empty="What each model does appears here from its first step on, if its task can be pictured.")
@@ -58,8 +59,9 @@ def draw(scene: Scene) -> Drawing:
         row, column = divmod(place, across)
         left, right = column / across, (column + 1) / across
         domain = [left + (_GAP / 2 if column else 0), right - (_GAP / 2 if column + 1 < across else 0)]
-        top = 1 - row / down - (_ROW_GAP if row else 0)
-        y_axis = {**y_axis, "domain": [1 - (row + 1) / down, top]}
+        height = (1 - _ROW_GAP * (down - 1)) / down
+        top = 1 - row * (height + _ROW_GAP)
+        y_axis = {**y_axis, "domain": [max(top - height, 0.0), top]}
         if row + 1 < down and x_axis.items() >= _BARE.items():
             x_axis = {**x_axis, "visible": False}  # it shows its title alone, and the row below has it
         data += [{**trace, "xaxis": f"x{number}", "yaxis": f"y{number}"} for trace in traces]
@@ -94,16 +96,18 @@ def _shortened(label: str, across: int) -> str:
     return label if len(label) <= most else label[: most - 1].rstrip() + "…"
 
 
-def _newest(lane: Lane) -> Part | None:
-    """The newest picture of a run, made once for each picture."""
-    key = ("picture", lane.label, lane.position)
-    return grown(lane.trace, "pictures", key, lambda _, __: _part(lane, lane.trace.latest_picture()))
+def _newest(lane: Lane, lines: int) -> Part | None:
+    """The newest picture of a run, made once for each picture; a wide one in so many lines."""
+    key = ("picture", lane.label, lane.position, lines)
+    return grown(lane.trace, "pictures", key, lambda _, __: _part(lane, lane.trace.latest_picture(), lines))
 
 
-def _part(lane: Lane, arrays: Arrays) -> Part | None:
+def _part(lane: Lane, arrays: Arrays, lines: int) -> Part | None:
     """One run's picture; None until every array of its kind is there."""
     kind = lane.trace.manifest.picture
-    return _KINDS[kind](lane, arrays) if arrays.keys() >= PICTURE_KINDS[kind].keys() else None
+    if not arrays.keys() >= PICTURE_KINDS[kind].keys():
+        return None
+    return _reconstruction(lane, arrays, lines) if kind == "reconstruction" else _KINDS[kind](lane, arrays)
 
 
 def _decision(lane: Lane, arrays: Arrays) -> Part:
@@ -157,14 +161,17 @@ def _decision(lane: Lane, arrays: Arrays) -> Part:
     return traces, {"title": "x", "range": edges}, {"title": "y", "range": edges, "square": True}, reading
 
 
-def _reconstruction(lane: Lane, arrays: Arrays) -> Part:
-    """Held-out images above, what the model makes of them below."""
+def _reconstruction(lane: Lane, arrays: Arrays, lines: int = 1) -> Part:
+    """Held-out images above, what the model makes of them below; of two runs in two lines, which fill the card."""
     top, bottom = arrays["input"], arrays["reconstruction"]
     count, height, width = top.shape
-    mosaic = np.zeros((2 * height + 1, count * (width + 1) - 1))
+    in_line, pair = -(-count // lines), 2 * height + 1
+    mosaic = np.zeros((lines * (pair + 2) - 2, in_line * (width + 1) - 1))
     for k in range(count):
-        at = slice(k * (width + 1), k * (width + 1) + width)
-        mosaic[:height, at], mosaic[height + 1 :, at] = np.clip((top[k], bottom[k]), 0, 1)
+        line, column = divmod(k, in_line)
+        at, above = slice(column * (width + 1), column * (width + 1) + width), line * (pair + 2)
+        mosaic[above : above + height, at] = np.clip(top[k], 0, 1)
+        mosaic[above + height + 1 : above + pair, at] = np.clip(bottom[k], 0, 1)
     traces = [
         {
             "type": "heatmap",
@@ -180,8 +187,9 @@ def _reconstruction(lane: Lane, arrays: Arrays) -> Part:
     error = float(np.sqrt(np.mean((top - bottom) ** 2)))
     rows, across = mosaic.shape
     y_axis = {**_BARE, "title": "", "range": [rows - 0.5, -0.5], "square": True}
-    y_axis |= {"showticklabels": True, "tickvals": [(height - 1) / 2, height + (height + 1) / 2]}
-    y_axis |= {"ticktext": ["digit", "model"], "alike": True}
+    middles = [(height - 1) / 2, height + (height + 1) / 2]
+    y_axis |= {"showticklabels": True, "tickvals": [line * (pair + 2) + m for line in range(lines) for m in middles]}
+    y_axis |= {"ticktext": ["digit", "model"] * lines, "alike": True}
     reading = f"off by {theme.number(error)} a pixel"
     return traces, {**_BARE, "title": "held-out digits, grey 0 to 1", "range": [-0.5, across - 0.5]}, y_axis, reading
 

@@ -34,7 +34,7 @@ export class Head {
     this.element.append(this.top, this.runs);
     this.shape = "";
     // The head sticks below the strip of the page's controls, whose height depends on how many lines they need.
-    this.below = new ResizeObserver(([entry]) => this.element.style.setProperty("--fb-top", `calc(3.2rem + ${Math.round(entry.target.offsetHeight)}px)`));
+    this.below = new ResizeObserver(([entry]) => this.element.style.setProperty("--fb-top", `calc(3.75rem + ${Math.round(entry.target.offsetHeight)}px)`));
     this.under();
   }
 
