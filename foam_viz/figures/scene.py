@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 
 from foam_viz.figures.look import Look
 from foam_viz.trace import Trace, TraceView
@@ -110,6 +111,40 @@ class Scene:
     def is_past(self) -> bool:
         """Whether any run has gone on beyond the moment looked at."""
         return any(lane.newest is not lane for lane in self.lanes)
+
+    def drawn_before(self, lane: Lane, others: Sequence[Lane]) -> int:
+        """The last step up to which the curve of a lane is already drawn as another's: forks share their past.
+
+        Args:
+            lane: Whose curve is drawn now.
+            others: The lanes whose curves are drawn; a parent that is no lane of the scene draws nothing.
+
+        Returns:
+            0 where none of it is drawn.
+        """
+        mine = self._past_of(lane)
+        common = [
+            min(step, theirs[run])
+            for other in others
+            if other is not lane
+            for theirs in (self._past_of(other),)
+            for run, step in mine.items()
+            if run in theirs
+        ]
+        return int(max(common, default=0))
+
+    def _past_of(self, lane: Lane) -> dict[str, float]:
+        """Ids of the runs that a lane equals, each up to a step: itself, its parent, the parent of that."""
+        found = {lane.trace.manifest.run_id: inf}
+        until, config = inf, lane.trace.manifest.config
+        while isinstance(parent := config.get("parent"), Mapping) and isinstance(parent.get("step"), int):
+            run = f"{lane.trace.manifest.run_id.rpartition('-')[0]}-{parent.get('lane')}"
+            until = min(until, parent["step"])
+            if run in found:
+                break
+            found[run] = until
+            config = next((one.trace.manifest.config for one in self.lanes if one.trace.manifest.run_id == run), {})
+        return found
 
     @property
     def focus(self) -> Lane | None:

@@ -85,13 +85,17 @@ def draw(scene: Scene) -> Drawing:
     if target is None or rows is None or len(rows) == 0:
         return Drawing(empty=why_empty(scene, "The damping of the followed factor"))
     lane, factor = target
-    curves = []
+    curves, drawn = [], [lane]
     for other in scene.lanes:
         index = other.like(lane, factor) if other is not lane else None
         if index is not None:
             style = theme.lane(other.position)
             line = {"color": style.colour, "width": 1, "dash": style.dash}
-            curves.append(_Curve(other, index, checks_of(other.trace, index), line, _POINTS))
+            own = checks_of(other.trace, index)
+            if shared := scene.drawn_before(other, drawn):
+                own = own.where(own.step >= shared)
+            curves.append(_Curve(other, index, own, line, _POINTS))
+            drawn.append(other)
     main = _Curve(lane, factor, rows, {"color": theme.LIGHT.accent, "width": 2}, _POINTS)
     curves.append(main)
     chosen = main.settings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +66,7 @@ def draw(scene: Scene) -> Drawing:
     """Raw loss thin, its centred mean on top, held-out loss as markers; a cross where a run diverged."""
     lanes, look = scene.lanes, scene.look
     log = look.loss_log
-    past = {lane.position: _shared(lane, lanes) for lane in lanes}
+    past = {lane.position: scene.drawn_before(lane, lanes[:place]) for place, lane in enumerate(lanes)}
     curves = [curve for lane in lanes if (curve := _curve(lane, look, past[lane.position])) is not None]
     if not curves:
         missing = TITLES[look.loss_axis]
@@ -143,16 +143,6 @@ def _bands(scene: Scene) -> list[dict[str, Any]]:
                 }
             )
     return data
-
-
-def _shared(lane: Lane, lanes: Sequence[Lane]) -> int:
-    """The last step that a fork shares with a lane that is drawn, too: until there that one's curve is its own."""
-    manifest = lane.trace.manifest
-    parent = manifest.config.get("parent")
-    if not isinstance(parent, Mapping) or not isinstance(step := parent.get("step"), int):
-        return 0
-    wanted = f"{manifest.run_id.rpartition('-')[0]}-{parent.get('lane')}"
-    return step if any(other.trace.manifest.run_id == wanted for other in lanes) else 0
 
 
 def _curve(lane: Lane, look: Look, shared: int) -> _Curve | None:

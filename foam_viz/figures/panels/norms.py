@@ -23,13 +23,15 @@ def draw(scene: Scene) -> Drawing:
     words: list[tuple[str, int]] = []
     spans: dict[str, list[float]] = {}
     furthest, last = 0.0, []
-    for lane in scene.lanes:
+    for place, lane in enumerate(scene.lanes):
+        shared = scene.drawn_before(lane, scene.lanes[:place])
         told = []
         for column, name, axis in _COLUMNS:
             step, x, values = placed(lane, column, look)
             if not len(step):
                 continue
-            data.append(_line(lane, name, axis, x, values, look))
+            begin = max(int(np.searchsorted(step, shared, side="right")) - 1, 0)
+            data.append(_line(lane, name, axis, x[begin:], values[begin:], look))
             _, whole_x, whole = placed(lane.newest, column, look)
             spans[axis] = [*spans.get(axis, []), float(whole.min()), float(whole.max())]
             furthest = max(furthest, float(whole_x[-1]))

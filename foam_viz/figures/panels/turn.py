@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,11 +27,13 @@ def draw(scene: Scene) -> Drawing:
     lane, factor = target
     data: list[dict[str, Any]] = []
     furthest = 0
+    drawn = [lane]
     for other in [*(each for each in scene.lanes if each is not lane), lane]:
         index = factor if other is lane else other.like(lane, factor)
         found = None if index is None else turns if other is lane else turns_of(other.trace, index)
         if found is not None and np.isfinite(found.turn).any():
-            data.append(_turn(other, found))
+            data.append(_turn(other, _after(found, scene.drawn_before(other, drawn) if other is not lane else 0)))
+            drawn.append(other)
             furthest = max(furthest, other.newest.trace.last_step)
     data += [_angle(turns, place) for place in range(3) if np.isfinite(turns.angles[:, place]).any()]
     furthest = max(furthest, lane.newest.trace.last_step)
@@ -55,6 +58,12 @@ def draw(scene: Scene) -> Drawing:
         ),
     }  # fmt: skip
     return Drawing(figure=figure, reading=_reading(lane, factor, turns), moment=f"snapshot of step {turns.step[-1]:,}")
+
+
+def _after(turns: Turns, shared: int) -> Turns:
+    """The turns later than the past that is drawn as another lane's."""
+    own = turns.step > shared
+    return replace(turns, step=turns.step[own], since=turns.since[own], turn=turns.turn[own], angles=turns.angles[own])
 
 
 def _broken(step: np.ndarray, since: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
