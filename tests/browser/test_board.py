@@ -179,6 +179,7 @@ def test_what_sticks_to_the_top_leaves_room_for_the_panels(page, server: Server)
         const { top, bottom } = document.querySelector(where).getBoundingClientRect();
         return [name, [top, bottom]];
       }))"""
+    page.locator(".fb-card").first.wait_for(timeout=60_000)
     assert page.evaluate(edges)["card"][0] <= 200
     page.evaluate("() => { document.querySelector('[data-testid=stMain]').scrollTop = 700 }")
     eventually(lambda: page.evaluate(edges)["card"][0] < 0)

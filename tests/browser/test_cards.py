@@ -46,7 +46,7 @@ def test_a_card_offers_its_choice_and_the_link_keeps_it(page, server: Server) ->
     _skip_the_tour(page)
     page.locator('[data-panel="factor-map"] .fb-choose').select_option("epsilon")
     eventually(lambda: "measure=epsilon" in address(page))
-    page.locator('[data-panel="loss"] .fb-choose').select_option("decompositions")
+    page.locator('[data-panel="loss"] .fb-choose[data-name="loss_axis"]').select_option("decompositions")
     eventually(lambda: "loss_axis=decompositions" in address(page) and "measure=epsilon" in address(page))
 
 
