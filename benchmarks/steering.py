@@ -19,7 +19,7 @@ from benchmarks.report import Report
 from benchmarks.server import CHROMIUM_FLAGS, Server, chromium
 
 LIMIT_MS = 250
-EDITS, STEPS = 5, 3
+EDITS, STEPS = 4, 3
 LANES = "&".join(f"lane={lane}" for lane in ("foam", "shampoo", "dr-shampoo", "adamw"))
 PHASES = ("Gradient", "Statistics", "Check", "Update")
 
@@ -28,8 +28,10 @@ ARM = """
 (condition) => {
   const holds = new Function(`return (${condition})`);
   const began = performance.now();
-  window.__answer = new Promise((done) => {
-    const look = () => holds() ? done(performance.now() - began) : requestAnimationFrame(look);
+  window.__answer = new Promise((done, fail) => {
+    const late = () => performance.now() - began > 20_000;
+    const look = () => holds() ? done(performance.now() - began)
+      : late() ? fail(Error(`20 s without ${condition}`)) : requestAnimationFrame(look);
     look();
   });
 }
@@ -50,8 +52,10 @@ def _button(page: object, name: str, *, last: bool = False) -> Callable[[], None
 
 def _steer(report: Report, page: object) -> None:
     shown = "document.body.innerText"
-    page.get_by_role("button", name="To check", exact=True).click()
-    page.get_by_text("This run", exact=True).wait_for(timeout=60_000)
+    begun = page.get_by_text("This run", exact=True)
+    while not begun.is_visible():  # a press while the page is drawn anew may be lost
+        page.get_by_role("button", name="To check", exact=True).click()
+        page.wait_for_timeout(3000)
     page.wait_for_timeout(3000)
 
     edits = []
