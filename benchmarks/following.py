@@ -46,7 +46,11 @@ def serve(pipe: Any, students: int) -> None:
     source = feed.sources.share("following", lambda name: parts._source(name, lesson, 0, PANELS))
     socket = ClassSocket(rooms, lambda: SimpleNamespace(held=list))
     routes = [GuardedRoute(feed.serve), GuardedRoute(socket.serve, ADDRESS)]
-    server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), port=0, log_config=None, ws="websockets-sansio"))
+    # The feed's own tasks wait for pages that may come again: the end of the class waits for them no longer than this.
+    config = uvicorn.Config(
+        Starlette(routes=routes), port=0, log_config=None, ws="websockets-sansio", timeout_graceful_shutdown=2
+    )
+    server = uvicorn.Server(config)
 
     async def run() -> None:
         serving = asyncio.create_task(server.serve())
@@ -135,6 +139,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     used = (sum(cpu.cpu_times()[:2]) - before) / (time.monotonic() - began)
     here.send("end")
     process.join(20)
+    if process.is_alive():  # a daemon is only asked to end, and the server hears nothing any more
+        process.kill()
     figures = {
         "median, ms": median(waits),
         "95th percentile, ms": quantiles(waits, n=20)[-1],
