@@ -48,7 +48,12 @@ def serve(pipe: Any, students: int) -> None:
     routes = [GuardedRoute(feed.serve), GuardedRoute(socket.serve, ADDRESS)]
     # The feed's own tasks wait for pages that may come again: the end of the class waits for them no longer than this.
     config = uvicorn.Config(
-        Starlette(routes=routes), port=0, log_config=None, ws="websockets-sansio", timeout_graceful_shutdown=2
+        Starlette(routes=routes),
+        port=0,
+        log_config=None,
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        timeout_graceful_shutdown=2,
     )
     server = uvicorn.Server(config)
 

@@ -74,7 +74,11 @@ class DataFolder:
                 "data_directory in config.toml, or the environment variable FOAM_VIZ_DATA_DIRECTORY."
             ) from None
         except OSError as error:
-            _log.warning("data_directory = %s cannot be written to: %s", settings.data_directory, error.strerror)
+            _log.warning(
+                "data_directory = %s cannot be written to: %s. Runs train and are not kept: give the server a folder "
+                "of its own by data_directory in config.toml, or by the environment variable FOAM_VIZ_DATA_DIRECTORY.",
+                settings.data_directory, error.strerror,
+            )  # fmt: skip
         if start and self._lock is not None:
             threading.Thread(target=self._sweep_now_and_then, daemon=True, name="data-folder").start()
 
