@@ -18,6 +18,7 @@ from foam_viz.engine.worker import states
 from foam_viz.engine.worker.inside import PHASES, InsideStep
 from foam_viz.engine.worker.run import Run
 from foam_viz.engine.worker.saver import CHECKPOINT_STEPS, Opening, Saver, States
+from foam_viz.engine.worker.shared_past import SharedPast
 from foam_viz.experiment import cost
 from foam_viz.experiment.config import MAXIMUM_LANES, Experiment, Parent
 from foam_viz.experiment.edits import Edit
@@ -85,6 +86,7 @@ class Group:
         self._device = settings.device if device == "auto" else device
         self._next_due = 0.0
         self.lanes = self._new_lanes()
+        self._shared = SharedPast(self._parents)
         if self._device not in ("auto", self.lanes[0].device):
             used = self.lanes[0].device.upper()
             self.notice = f"device = {self._device}: this machine has none; the run trains on the {used}."
@@ -183,7 +185,7 @@ class Group:
         if goal is None or goal == "step":
             return True
         lane, factor = self.aim
-        aimed = self.lanes[lane - 1] if lane is not None and lane <= len(self.lanes) else None
+        aimed = self.lanes[self._shared.source(lane - 1)] if lane is not None and lane <= len(self.lanes) else None
         if aimed is None or not aimed.live or not aimed.factors:
             aimed, factor = None, None
         runs = moved if aimed is None else [aimed]
@@ -202,7 +204,7 @@ class Group:
             self._say_cap()
             return
         if not self.phase:
-            self._inside = {lane: InsideStep(run) for lane, run in enumerate(self.lanes) if run.live}
+            self._inside = {lane: InsideStep(self.lanes[lane]) for lane in self._training}
         following = PHASES[PHASES.index(self.phase) + 1 if self.phase else 0]
         began = time.thread_time()
         for lane, inside in self._inside.items():
@@ -214,6 +216,8 @@ class Group:
                     break
         self.trained_seconds += time.thread_time() - began
         self.phase = "" if following == PHASES[-1] else following
+        if not self.phase:
+            self._shared.keep_up(self.lanes)
         self._seen_phase = following
 
     def _go_on_within_step(self) -> None:
@@ -407,11 +411,12 @@ class Group:
             self.trained_seconds += time.thread_time() - began
             return
         self._leave_step()
-        moved = [run for run in self.lanes if run.live]
+        moved = [self.lanes[lane] for lane in self._training]
         # Seconds of this thread, not of the clock: a machine that is busy elsewhere does not make a group slow.
         began, clock = time.thread_time(), time.perf_counter()
         for run in moved:
             run.advance()
+        self._shared.keep_up(self.lanes)
         seconds = time.thread_time() - began
         self.trained_seconds += seconds if self.lanes[0].device == "cpu" else time.perf_counter() - clock
         self._slow.append(seconds > SLOW_SECONDS)
@@ -439,6 +444,11 @@ class Group:
             self.pause()
             self._say_cap()
 
+    @property
+    def _training(self) -> list[int]:
+        """The lanes that the next step is made of: those that can go on, without forks that are their parents still."""
+        return [lane for lane, run in enumerate(self.lanes) if run.live and not self._shared.waits(lane)]
+
     # --- what others see
 
     def drain(self) -> list[dict[str, pa.Table]]:
@@ -446,9 +456,10 @@ class Group:
         for step, kind, message in self._saver.take_thinned():
             for run in self.lanes:
                 run.recorder.events.add({"step": step, "kind": kind, "factor": None, "value": None, "message": message})
-        drained = [self._own(lane, run.drain()) for lane, run in enumerate(self.lanes)]
+        drained = self._shared.rows([self._own(lane, run.drain()) for lane, run in enumerate(self.lanes)])
         self._drained_step = self.step
-        self._saver.add(drained, self.step, [self._own_samples(lane, run) for lane, run in enumerate(self.lanes)])
+        samples = self._shared.samples([self._own_samples(lane, run) for lane, run in enumerate(self.lanes)])
+        self._saver.add(drained, self.step, samples)
         return drained
 
     def _own(self, lane: int, tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
@@ -617,7 +628,8 @@ class Group:
         if self.step in (self._checkpoint_step, 0) or self.step != self._drained_step:
             return None
         limit = self._settings.run_mb * _MIB
-        taken = [{**run.state(), "trained_seconds": self.trained_seconds} for run in self.lanes]
+        trained = [self.lanes[self._shared.source(lane)] for lane in range(len(self.lanes))]
+        taken = [{**run.state(), "trained_seconds": self.trained_seconds} for run in trained]
         size = sum(map(states.size, taken))
         if size <= limit:
             taken = [states.copied(state, interrupted) for state in taken]
@@ -652,6 +664,7 @@ class Group:
         for run, state in zip(self.lanes, found.states, strict=False):
             run.restore(state)
             self.trained_seconds = state.get("trained_seconds", 0.0)
+        self._shared.begin_at(found.step)
         self._closed_lanes = {lane for lane, run in enumerate(self.lanes) if not run.live}
         self._restored, self._checkpoint_step = found.message, found.step
         self._saver.open(self._opening(found.step))
