@@ -22,6 +22,8 @@ KINDS: Mapping[str, tuple[str, Callable[[Scene], Drawing]]] = {
 
 _GAP = 0.035
 """Share of the width between two lanes."""
+_ROOMY = 3
+"""Lanes whose axes have room for whole titles."""
 _LETTERS = 110
 """Letters of all names beside each other that a card across the page has room for."""
 
@@ -43,13 +45,14 @@ def draw(scene: Scene) -> Drawing:
             drawn.append((lane, drawing, drawing.figure))
     if not drawn:
         return Drawing(empty=why_empty(scene, f"{title} of every lane", single=scene.look.side_by_side != "raster"))
-    width = 1 / len(drawn)
+    width = (1 - _GAP * (len(drawn) - 1)) / len(drawn)
     figure: dict[str, Any] = {"data": [], "layout": encode.layout(f"{scene.look.side_by_side} {len(drawn)}")}
     shared: dict[str, list[float]] = {}
     names = []
     for place, (lane, _, single) in enumerate(drawn):
-        part = [place * width + (_GAP if place else 0), (place + 1) * width]
-        _add(figure, single, place, part, shared)
+        begin = place * (width + _GAP)
+        part = [begin, min(begin + width, 1.0)]
+        _add(figure, single, place, part, shared, brief=len(drawn) > _ROOMY)
         names.append(_name(lane, sum(part) / 2, _LETTERS // len(drawn)))
     layout = figure["layout"]
     layout["annotations"] = names
@@ -84,7 +87,13 @@ _AXIS = re.compile(r"([xy])axis(\d*)")
 
 
 def _add(
-    figure: dict[str, Any], single: dict[str, Any], place: int, part: list[float], shared: dict[str, list[float]]
+    figure: dict[str, Any],
+    single: dict[str, Any],
+    place: int,
+    part: list[float],
+    shared: dict[str, list[float]],
+    *,
+    brief: bool,
 ) -> None:
     """Put the figure of one lane into a part of the width: its axes get numbers of their own."""
     own = {name: axis for name, axis in single["layout"].items() if _AXIS.fullmatch(name)}
@@ -111,7 +120,7 @@ def _add(
             moved["anchor"] = number(axis.get("anchor", "y"))
             moved["nticks"] = 4
             if title := moved.get("title", {}).get("text"):  # beside each other long ones would meet
-                moved["title"] = {**moved["title"], "text": title.partition(",")[0]}
+                moved["title"] = {**moved["title"], "text": title.partition(" direction," if brief else ",")[0]}
         else:
             moved["anchor"] = number("x")
             if place:
