@@ -127,6 +127,15 @@ def test_seconds_of_phases_are_timed_apart_and_add_up(monkeypatch: pytest.Monkey
     assert math.isnan(spent.check_seconds) and math.isnan(spent.decomposition_seconds)
 
 
+def test_a_state_from_before_phases_were_timed_is_gone_on_with() -> None:
+    run = Run(lane("foam"), run_id="a")
+    recorded(run, 3)
+    again = Run(lane("foam"), run_id="a")
+    again.restore({**run.state(), "seconds": 5.0})
+    assert again.optimizer_seconds == 5.0
+    assert recorded(again, 1).values("steps", "optimizer_seconds")[0] > 5.0
+
+
 def test_a_step_made_phase_by_phase_is_timed_and_recorded_as_in_one() -> None:
     one, other = Run(lane("foam"), run_id="a"), Run(lane("foam"), run_id="a")
     whole = recorded(one, 10)

@@ -405,7 +405,8 @@ class Run:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.status, self.diverged_step = state["step"], state["status"], state["diverged_step"]
-        self.clock.restore(state["seconds"])
+        spent = state["seconds"]  # a number in states from before phases were timed
+        self.clock.restore(spent if isinstance(spent, Mapping) else {"update": spent})
         self.recorder.decompositions = state["decompositions"]
         self.recorder.followed = state["followed"]
         if self.factors:
