@@ -103,13 +103,21 @@ async def present(told: dict, seconds: float, sent: dict[int | None, float]) -> 
     """Move the time, twice a second; returns the moments shown."""
     async with connect(f"ws://127.0.0.1:{told['port']}/class") as room:
         await room.send(json.dumps({"class": told["class"], "key": told["key"]}))
+        reading = asyncio.create_task(_read(room))
         end, step = time.monotonic() + seconds, 0
         while time.monotonic() < end:
             step = step % 590 + 7
             sent[step] = time.monotonic()
             await room.send(json.dumps({"at": step}))
             await asyncio.sleep(_EVERY)
+        reading.cancel()
         return len(sent)
+
+
+async def _read(room: ClientConnection) -> None:
+    """Take what the class tells its presenter: a connection that nobody reads hears no answer to its pings either."""
+    async for _ in room:
+        pass
 
 
 async def _class(told: dict, seconds: float) -> list[float]:
