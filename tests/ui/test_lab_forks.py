@@ -6,7 +6,7 @@ import numpy as np
 from streamlit.testing.v1 import AppTest
 
 from tests.engine.conftest import until
-from tests.ui.test_pages import engines, lab, one_hub, press, settle, state  # noqa: F401 (fixtures)
+from tests.ui.test_pages import engines, lab, next_run, one_hub, press, settle, state  # noqa: F401 (fixtures)
 
 
 def fork(app: AppTest, place: int = 0, setting: str = "", value: str = "") -> None:
@@ -70,6 +70,7 @@ def test_a_what_if_that_cannot_be_is_said_with_the_lane() -> None:
 def test_removing_a_lane_keeps_what_was_forked_from_it() -> None:
     app = at_ten()
     fork(app, 0, "tau", "0.3")
+    next_run(app)
     press(app, "repeat-edits")
     assert len(state(app).lane_ids) == 3
     press(app, f"remove-{state(app).lane_ids[0]}")

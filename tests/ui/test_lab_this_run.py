@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 from foam_viz.engine.server.hub import Hub
 from foam_viz.engine.wire.commands import make
 from tests.engine.conftest import until
-from tests.ui.test_pages import engines, lab, one_hub, press, settle, state, stepped  # noqa: F401 (fixtures)
+from tests.ui.test_pages import engines, lab, next_run, one_hub, press, settle, state, stepped  # noqa: F401 (fixtures)
 
 
 def key(app: AppTest, setting: str, place: int = 0) -> str:
@@ -88,6 +88,7 @@ def test_settings_of_the_next_run_leave_this_one_alone(engines: Hub) -> None:  #
     app = stepped(lane="foam")
     old = state(app).view_id
     lane = state(app).lane_ids[0]
+    next_run(app)
     app.number_input(key=f"set.lane.{lane}.foam.period").set_value(20).run()
     assert not app.button(key="do-start").disabled  # it trains on with its own
     press(app, "do-step")
@@ -109,6 +110,7 @@ def test_reset_begins_without_the_edits_unless_they_are_taken_along() -> None:
     settle(app)
     app.slider(key=key(app, "tau")).set_value(0.4).run()
     settle(app)
+    next_run(app)
     press(app, "repeat-edits")
     press(app, "do-reset")
     settle(app)

@@ -53,6 +53,13 @@ def state(app: AppTest):
     return app.session_state["session"].lab
 
 
+def next_run(app: AppTest) -> None:
+    """Opens the tab of the next run's settings."""
+    app.session_state["whose-settings"] = "Next run"
+    app.run()
+    assert not app.exception
+
+
 def settle(app: AppTest) -> None:
     """Waits until the engine has answered the last click and reached its goal, then draws the page again."""
     run = state(app).run()
@@ -267,6 +274,7 @@ def test_changed_settings_are_trained_by_a_new_run_and_the_old_one_is_kept(engin
     app = stepped(lane="foam")
     old = state(app).view_id
     lane = state(app).lane_ids[0]
+    next_run(app)
     app.number_input(key=f"set.lane.{lane}.foam.period").set_value(20).run()
     assert any("Reset" in info.value for info in app.info)
     assert not app.button(key="do-start").disabled  # this run trains on with its own settings
@@ -283,6 +291,19 @@ def test_changed_settings_are_trained_by_a_new_run_and_the_old_one_is_kept(engin
     kept = engines.find(old, session="another tab")
     until(lambda: kept.step == 1)
     assert kept.experiment.lanes[0].settings["period"] == 10
+
+
+def test_what_was_typed_for_the_next_run_is_there_when_its_tab_opens_again(engines: Hub) -> None:
+    app = stepped(lane="foam")
+    key = f"set.lane.{state(app).lane_ids[0]}.foam.epsilon"
+    next_run(app)
+    app.text_input(key=key).input("minus one").run()
+    app.session_state["whose-settings"] = "This run"
+    app.run()
+    app.run()
+    assert "The next run cannot be started" in " ".join(error.value for error in app.main.error)
+    next_run(app)
+    assert app.text_input(key=key).value == "minus one"
 
 
 def test_a_preset_over_a_paused_run_makes_a_new_one_to_which_watchers_are_led() -> None:
@@ -310,6 +331,7 @@ def test_a_preset_over_a_paused_run_makes_a_new_one_to_which_watchers_are_led() 
 def test_removing_a_lane_of_a_run_makes_a_new_one(engines: Hub) -> None:
     app = stepped(lane=["foam", "adamw"])
     old = state(app).view_id
+    next_run(app)
     press(app, f"remove-{state(app).lane_ids[0]}")
     new = state(app).run()
     assert new.view_id != old and [lane.optimizer for lane in new.experiment.lanes] == ["adamw"]
