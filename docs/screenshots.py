@@ -70,13 +70,18 @@ def _stop(page: Any) -> None:
     page.wait_for_timeout(1500)
 
 
+def _prepare(page: Any) -> None:
+    page.get_by_role("button", name="Stop preparing").wait_for(state="hidden", timeout=180_000)
+    page.wait_for_timeout(4000)
+
+
 SHOTS: tuple[Shot, ...] = (
     Shot("start", "", ("foam_viz/ui/start",), act=_stop),
     Shot("lab", "live-lab", ("foam_viz/ui/lab",), ready=".fb-card", act=_train),
     Shot("lesson", "lessons?lesson=how-stale", ("foam_viz/ui/lessons", "foam_viz/lessons/how_stale.py"), act=_stop),
     Shot("presenter", "lessons?lesson=how-stale&present=true&slide=2",
          ("foam_viz/ui/classroom/presenter.py", "foam_viz/lessons/how_stale.py"), act=_stop, size=(1280, 720)),
-    Shot("threshold", "threshold-lab", ("foam_viz/ui/threshold",), ready=".fb-plot .main-svg"),
+    Shot("threshold", "threshold-lab", ("foam_viz/ui/threshold",), act=_prepare),
     Shot("logs", "run-logs?sample=digits-autoencoder-foam&sample=digits-autoencoder-shampoo"
          "&sample=digits-autoencoder-shampoo-f200", ("foam_viz/ui/run_logs",)),
 )  # fmt: skip

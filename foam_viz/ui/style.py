@@ -46,6 +46,9 @@ button[kind="primary"]:not(:disabled), button[kind="primary"]:not(:disabled) p {
 [class*="st-key-door-"] { position: relative; gap: 0.2rem; }
 [class*="st-key-door-"] * { position: static; }
 [class*="st-key-door-"] a { background: none; }
+/* The ring of a choice that is not made: Streamlit's own can hardly be seen. */
+[data-testid="stRadioOption"]:not(:has(input:checked)) > div > div:first-child { border-radius: 50%;
+  box-shadow: inset 0 0 0 1.5px color-mix(in srgb, currentColor 60%, transparent); }
 /* A finger needs more room than a pointer: 24 pixels at least. */
 @media (pointer: coarse) { [data-testid="stTooltipIcon"] button { position: relative; }
 [data-testid="stTooltipIcon"] button::after { content: ""; position: absolute; inset: -6px; } }
