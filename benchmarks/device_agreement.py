@@ -128,17 +128,17 @@ def agree(name: str, device: str, dtype: torch.dtype) -> Agreement:
             results.append((copy, [weight.detach() - old for weight, old in zip(weights, before, strict=True)]))
     (theirs, their_updates), (ours, our_updates) = results
     counted = [[(f.decompositions, f.reuses, f.reason) for f in one.factors()] for one in (theirs, ours)]
-    banks = list(zip(theirs.banks(), ours.banks(), strict=True))
+    factor_stacks = list(zip(theirs.factor_stacks(), ours.factor_stacks(), strict=True))
     damped = [
         abs(a.epsilon - b.epsilon) / b.epsilon
         for a, b in zip(theirs.factors(), ours.factors(), strict=True)
         if b.epsilon > 0
     ]
-    with_roots = [pair for pair in banks if hasattr(pair[0], "inverse_root")]
+    with_roots = [pair for pair in factor_stacks if hasattr(pair[0], "inverse_root")]
     return Agreement(
         statistics=max(
             _distance(gram.complete(a.statistics)[i], gram.complete(b.statistics)[i])
-            for a, b in banks
+            for a, b in factor_stacks
             for i in range(len(a.factors))
         ),
         epsilon=max(damped, default=0.0),

@@ -8,7 +8,7 @@ from typing import Any
 from foam_viz.optim import catalogue
 from foam_viz.optim.factored import FactoredOptimizer
 from foam_viz.optim.refresh import EveryCheck, Policy
-from foam_viz.optim.rotated import RotatedGroup, RotatedSegment
+from foam_viz.optim.rotated import RotatedGroup, RotatedShard
 from foam_viz.optim.soap import checked_settings
 
 
@@ -66,5 +66,5 @@ class EigenvalueCorrectedShampoo(FactoredOptimizer):
         return checked_settings(settings, catalogue.CORRECTED_FIELDS, or_none=False)
 
     @staticmethod
-    def _new_state(group: Mapping[str, Any], first_parameter: int, first_position: int) -> RotatedGroup[RotatedSegment]:
+    def _new_state(group: Mapping[str, Any], first_parameter: int, first_position: int) -> RotatedGroup[RotatedShard]:
         return RotatedGroup(group, first_parameter, first_position)

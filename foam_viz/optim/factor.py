@@ -80,7 +80,7 @@ class Factor:
     reason: Reason | None = None
     keeps_basis: bool = False
     seen: int = field(default=0, repr=False)  # steps of the block at the last check
-    told: bool = field(default=False, repr=False)  # that the statistics are not finite, since they were last finite
+    reported: bool = field(default=False, repr=False)  # that the statistics are not finite, since they were last finite
 
     @property
     def has_basis(self) -> bool:
@@ -94,7 +94,7 @@ STATE_FIELDS = tuple(f.name for f in fields(Factor) if f.name not in _IDENTITY) 
 
 @dataclass(frozen=True, slots=True)
 class CheckObservation:
-    """What a check saw and did, for N factors of one bank.
+    """What a check saw and did, for N factors of one factor stack.
 
     Tensors may be views of the optimizer's state, which later steps change: clone what is kept beyond the callback.
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from foam_viz.optim import check, gram
-from foam_viz.optim.bank import Bank
 from foam_viz.optim.factor import CheckObservation, Factor, FactorEvent
+from foam_viz.optim.factor_stack import FactorStack
 from foam_viz.optim.fields import FieldError
 from foam_viz.optim.group import GroupState
 from foam_viz.optim.measurement import Measurement
@@ -38,8 +38,8 @@ class FactoredOptimizer(torch.optim.Optimizer):
         defaults: Settings of a group that does not have its own; ``refresh`` is a policy, or ``None``.
 
     Attributes:
-        observer: Called with a ``CheckObservation`` for each part of a bank that a check takes together, after the
-            decisions were carried out; on a device that is the bank.
+        observer: Called with a ``CheckObservation`` for each part of a factor stack that a check takes together, after
+            the decisions were carried out; on a device that is the factor stack.
         decomposing: Entered around the decompositions of each such part and the roots made of them, for a clock.
         events: Numerical failures since the last ``drain_events``.
 
@@ -99,9 +99,9 @@ class FactoredOptimizer(torch.optim.Optimizer):
         """The factors, by parameter, block and dimension; the objects are updated in place."""
         return tuple(factor for state in self._states for factor in state.factors)
 
-    def banks(self) -> tuple[Bank, ...]:
+    def factor_stacks(self) -> tuple[FactorStack, ...]:
         """The factors stacked by parameter group, size and root."""
-        return tuple(bank for state in self._states for bank in state.banks)
+        return tuple(factor_stack for state in self._states for factor_stack in state.factor_stacks)
 
     def drain_events(self) -> list[FactorEvent]:
         """The events since the last call, which are forgotten."""
@@ -112,9 +112,9 @@ class FactoredOptimizer(torch.optim.Optimizer):
         """Whether the next step checks a factor, given that every parameter has a gradient there."""
         step = self._step_count + 1
         return any(
-            bank.has_turn(step, self._policy(group))
+            factor_stack.has_turn(step, self._policy(group))
             for group, state in zip(self.param_groups, self._states, strict=True)
-            for bank in state.banks
+            for factor_stack in state.factor_stacks
         )
 
     @torch.no_grad()
@@ -166,9 +166,9 @@ class FactoredOptimizer(torch.optim.Optimizer):
         waiting: list[tuple[GroupState, Policy, Measurement]] = []
         for group, state in zip(self.param_groups, self._states, strict=True):
             policy = self._policy(group)
-            for bank in state.banks:
-                for rows in bank.due(self._step_count, policy):
-                    measured = bank.measure(rows, policy, self.observer is not None)
+            for factor_stack in state.factor_stacks:
+                for rows in factor_stack.due(self._step_count, policy):
+                    measured = factor_stack.measure(rows, policy, self.observer is not None)
                     if gram.on_host(measured.values):
                         self._settle(state, policy, measured, measured.values.tolist())
                     else:
@@ -181,8 +181,8 @@ class FactoredOptimizer(torch.optim.Optimizer):
             self._settle(state, policy, measured, numbers)
 
     def _settle(self, state: GroupState, policy: Policy, measured: Measurement, numbers: list[list[float]]) -> None:
-        bank, rows = measured.bank, measured.rows
-        factors = [bank.factors[row] for row in rows]
+        factor_stack, rows = measured.factor_stack, measured.rows
+        factors = [factor_stack.factors[row] for row in rows]
         measured.note(numbers)
         decisions = [
             check.decide(
@@ -190,16 +190,16 @@ class FactoredOptimizer(torch.optim.Optimizer):
                 epsilon=factor.epsilon,
                 measured=numbers[1][i] if measured.kind is not None else None,
                 trace=numbers[0][i],
-                can_judge=bank.can_judge(row, policy),
+                can_judge=factor_stack.can_judge(row, policy),
             )
             for i, (row, factor) in enumerate(zip(rows, factors, strict=True))
         ]
         before = measured.before(decisions) if self.observer is not None else None
         first = not all(factor.has_basis for factor in factors)
         with self.decomposing() if any(decision.decompose for decision in decisions) else nullcontext():
-            done, events = bank.carry_out(measured, decisions, numbers[0], self._step_count)
+            done, events = factor_stack.carry_out(measured, decisions, numbers[0], self._step_count)
         self.events += events
-        state.after_check(bank, first=first)
+        state.after_check(factor_stack, first=first)
         if before is not None and self.observer is not None:
             self.observer(measured.observation(before, tuple(done), self._step_count))
 

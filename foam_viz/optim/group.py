@@ -1,4 +1,4 @@
-"""One parameter group: its bundles and banks, and the parts of a step before and after the check."""
+"""One parameter group: its block stacks and factor stacks, and the parts of a step before and after the check."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any, ClassVar, Generic
 import torch
 from torch import Tensor
 
-from foam_viz.optim.bank import Bank, Factor
+from foam_viz.optim.block_stack import SMALL, Block, BlockStack, Scratch, Shard, ShardT, contract
 from foam_viz.optim.blocks import cut, matrix_shape
-from foam_viz.optim.bundle import SMALL, Block, Bundle, Scratch, Segment, SegmentT, contract
+from foam_viz.optim.factor_stack import Factor, FactorStack
 from foam_viz.optim.gram import accumulate, on_host
 from foam_viz.optim.moments import advance, advance_to_units, can_fuse
 
 
-class Cohort(Generic[SegmentT]):
-    """Segments of one step count, kind, dtype and device: what is elementwise is one call for all of them.
+class Batch(Generic[ShardT]):
+    """Shards of one step count, kind, dtype and device: what is elementwise is one call for all of them.
 
     Attributes:
-        segments: The segments; either all have a second moment or none.
+        shards: The shards; either all have a second moment or none.
         blocks: Their blocks, in order.
         momenta: m as views, one a block, in order.
         second_moments: v as views, one a block, in order; empty where there is none.
@@ -30,18 +30,18 @@ class Cohort(Generic[SegmentT]):
         lengths: || m / (sqrt(v) + eps) ||_F of each block, (N,); ``None`` where this step did not measure them yet.
     """
 
-    def __init__(self, segments: list[SegmentT]) -> None:
-        self.segments = segments
-        self.blocks = [block for segment in segments for block in segment.blocks]
-        self.momenta = [view for segment in segments for view in segment.momentum.unbind(0)]
-        stacks = [segment.second_moment for segment in segments if segment.second_moment is not None]
+    def __init__(self, shards: list[ShardT]) -> None:
+        self.shards = shards
+        self.blocks = [block for shard in shards for block in shard.blocks]
+        self.momenta = [view for shard in shards for view in shard.momentum.unbind(0)]
+        stacks = [shard.second_moment for shard in shards if shard.second_moment is not None]
         self.second_moments = [view for stack in stacks for view in stack.unbind(0)]
         self.whole = all(block.slices is None for block in self.blocks)
-        size = sum(segment.momentum.numel() for segment in segments)
+        size = sum(shard.momentum.numel() for shard in shards)
         self.is_small = size <= SMALL
         self.lengths: Tensor | None = None
         # Of a small model kept from step to step, with its views: making them costs as much as what is computed.
-        self._units = segments[0].momentum.new_empty(size if self.is_small else 0)
+        self._units = shards[0].momentum.new_empty(size if self.is_small else 0)
         self._unit_views = (
             [
                 part.view(view.shape)
@@ -58,12 +58,12 @@ class Cohort(Generic[SegmentT]):
         """t of every block."""
         return self.blocks[0].steps
 
-    def by_segment(self, tensors: list[Tensor]) -> Iterator[tuple[SegmentT, list[Tensor]]]:
-        """Each segment with what belongs to its blocks, gradients or parameters, out of that of all blocks in order."""
+    def by_shard(self, tensors: list[Tensor]) -> Iterator[tuple[ShardT, list[Tensor]]]:
+        """Each shard with what belongs to its blocks, gradients or parameters, out of that of all blocks in order."""
         first = 0
-        for segment in self.segments:
-            yield segment, tensors[first : first + len(segment.blocks)]
-            first += len(segment.blocks)
+        for shard in self.shards:
+            yield shard, tensors[first : first + len(shard.blocks)]
+            first += len(shard.blocks)
 
     def advance_to_lengths(self, gradients: list[Tensor], beta1: float, beta2: float, epsilon: float) -> Tensor:
         """Advances both moments by the gradients of all blocks and measures ``lengths``, in one pass.
@@ -78,48 +78,48 @@ class Cohort(Generic[SegmentT]):
             self._units.zero_()
             advance_to_units(self._unit_views, self.momenta, self.second_moments, gradients, beta1, beta2, epsilon)
             return torch.stack(torch._foreach_norm(self._unit_views))
-        lengths, scratch, first = [], Scratch(self.segments), 0
-        for segment in self.segments:
-            stop = first + len(segment.blocks)
-            units = scratch.zeros(segment.momentum.shape)
+        lengths, scratch, first = [], Scratch(self.shards), 0
+        for shard in self.shards:
+            stop = first + len(shard.blocks)
+            units = scratch.zeros(shard.momentum.shape)
             moments = self.momenta[first:stop], self.second_moments[first:stop]
             advance_to_units(list(units.unbind(0)), *moments, gradients[first:stop], beta1, beta2, epsilon)
             lengths.append(_lengths(units))
             first = stop
         return torch.cat(lengths)
 
-    def lengths_by_segment(self) -> list[Tensor | None]:
-        """``lengths`` of each segment; ``None`` where they are not known."""
+    def lengths_by_shard(self) -> list[Tensor | None]:
+        """``lengths`` of each shard; ``None`` where they are not known."""
         if self.lengths is None:
-            return [None] * len(self.segments)
-        return list(self.lengths.split([len(segment.blocks) for segment in self.segments]))
+            return [None] * len(self.shards)
+        return list(self.lengths.split([len(shard.blocks) for shard in self.shards]))
 
     @contextmanager
-    def updating(self, decay: float) -> Iterator[Iterator[tuple[SegmentT, list[Tensor]]]]:
-        """W <- decay W, then each segment with its blocks of W, to which changes are added in place.
+    def updating(self, decay: float) -> Iterator[Iterator[tuple[ShardT, list[Tensor]]]]:
+        """W <- decay W, then each shard with its blocks of W, to which changes are added in place.
 
         A parameter that is cut is seen as a matrix, which is a copy for one in another memory format: written back at
-        the end. All blocks of a parameter are in one cohort.
+        the end. All blocks of a parameter are in one batch.
         """
         owners = {block.parameter_index: block for block in self.blocks}
         parameters = [owner.parameter for owner in owners.values()]
         if decay != 1:
             torch._foreach_mul_(parameters, decay)
         if self.whole:
-            yield self.by_segment(parameters)
+            yield self.by_shard(parameters)
             return
         matrices = {index: owner.parameter.contiguous().view(owner.matrix_shape) for index, owner in owners.items()}
         views = [
             matrices[b.parameter_index] if b.slices is None else matrices[b.parameter_index][b.slices]
             for b in self.blocks
         ]
-        yield self.by_segment(views)
+        yield self.by_shard(views)
         for index, owner in owners.items():
             if matrices[index].data_ptr() != owner.parameter.data_ptr():
                 owner.parameter.copy_(matrices[index].view(owner.parameter.shape))
 
 
-class GroupState(Generic[SegmentT]):
+class GroupState(Generic[ShardT]):
     """The state that belongs to one parameter group of ``Shampoo``; other optimizers override what differs.
 
     Structure (blocks, roots, whether there is a second moment) is fixed when the group is added; lr, betas, weight
@@ -127,15 +127,15 @@ class GroupState(Generic[SegmentT]):
 
     Attributes:
         factors: The factors, by parameter, block and dimension.
-        banks: The factors by size.
-        bundles: The blocks by shape.
+        factor_stacks: The factors by size.
+        block_stacks: The blocks by shape.
     """
 
     def __init__(self, group: Mapping[str, Any], first_parameter: int, first_position: int) -> None:
         self.factors: list[Factor] = []
-        self.banks: list[Bank] = []
-        self.bundles: list[Bundle[SegmentT]] = []
-        self._plan: list[Cohort[SegmentT]] = []
+        self.factor_stacks: list[FactorStack] = []
+        self.block_stacks: list[BlockStack[ShardT]] = []
+        self._plan: list[Batch[ShardT]] = []
         self._pattern: list[bool] | None = None
         self._parameters: list[Tensor] = list(group["params"])
         self._build(group, first_parameter, first_position)
@@ -149,8 +149,8 @@ class GroupState(Generic[SegmentT]):
                 block = Block(parameter, index, number, shape, slices if len(pieces) > 1 else None)
                 block_shape = tuple(s.stop - s.start for s in slices) if preconditioned else shape
                 shelves.setdefault((block_shape, preconditioned, dtype, parameter.device), []).append(block)
-        banks: dict[tuple[Any, ...], Bank] = {}
-        places: list[list[tuple[Bank, int] | None]] = []
+        factor_stacks: dict[tuple[Any, ...], FactorStack] = {}
+        places: list[list[tuple[FactorStack, int] | None]] = []
         for (shape, preconditioned, dtype, device), blocks in shelves.items():
             places.append([])
             for dim, size in enumerate(shape if preconditioned else ()):
@@ -158,28 +158,31 @@ class GroupState(Generic[SegmentT]):
                     places[-1].append(None)
                     continue
                 root = self._root(shape, group)
-                bank = banks.setdefault((size, root, dtype, device), self._new_bank(size, root, group))
-                places[-1].append((bank, len(bank.factors)))
+                factor_stack = factor_stacks.setdefault(
+                    (size, root, dtype, device), self._new_factor_stack(size, root, group)
+                )
+                places[-1].append((factor_stack, len(factor_stack.factors)))
                 for block in blocks:
                     name = f"{block.parameter_index}.block_{block.number}.{dim}"
                     identity = (name, block.parameter_index, block.number, dim, len(shape), size, root)
-                    bank.add(Factor(*identity, epsilon=self._first_epsilon(group)), block)
-        self.banks = list(banks.values())
+                    factor_stack.add(Factor(*identity, epsilon=self._first_epsilon(group)), block)
+        self.factor_stacks = list(factor_stacks.values())
         self.factors = sorted(
-            (factor for bank in self.banks for factor in bank.factors), key=lambda f: (f.parameter, f.block, f.dim)
+            (factor for factor_stack in self.factor_stacks for factor in factor_stack.factors),
+            key=lambda f: (f.parameter, f.block, f.dim),
         )
         positions = {factor.id: i for i, factor in enumerate(self.factors, first_position)}
-        for (_, _, dtype, device), bank in banks.items():
-            bank.allocate(positions, dtype, device)
+        for (_, _, dtype, device), factor_stack in factor_stacks.items():
+            factor_stack.allocate(positions, dtype, device)
         for (key, blocks), place in zip(shelves.items(), places, strict=True):
             shape, preconditioned, dtype, device = key
             adaptive = self._has_second_moment(preconditioned, group)
-            self.bundles.append(self._bundle_type(shape, blocks, place, adaptive, dtype, device))
+            self.block_stacks.append(self._block_stack_type(shape, blocks, place, adaptive, dtype, device))
 
-    _bundle_type: ClassVar[type[Bundle[Any]]] = Bundle
+    _block_stack_type: ClassVar[type[BlockStack[Any]]] = BlockStack
 
-    def _new_bank(self, size: int, root: int, group: Mapping[str, Any]) -> Bank:
-        return Bank(size, root, group["eigenvalues"])
+    def _new_factor_stack(self, size: int, root: int, group: Mapping[str, Any]) -> FactorStack:
+        return FactorStack(size, root, group["eigenvalues"])
 
     def _layout(self, parameter: Tensor, group: Mapping[str, Any]) -> tuple[tuple[int, ...], list[Any], bool]:
         """The shape in which a parameter is seen, the slices of its blocks, and whether it is preconditioned."""
@@ -201,19 +204,22 @@ class GroupState(Generic[SegmentT]):
     def _has_second_moment(self, preconditioned: bool, group: Mapping[str, Any]) -> bool:
         return group["grafting"] == "adam" or not preconditioned
 
-    def after_check(self, bank: Bank, first: bool) -> None:
-        """Called once a bank has carried out decisions.
+    def after_check(self, factor_stack: FactorStack, first: bool) -> None:
+        """Called once a factor stack has carried out decisions.
 
         Args:
-            bank: The bank.
+            factor_stack: The factor stack.
             first: Whether the factors had no basis before.
         """
         if first:  # which blocks can be treated alike has changed
             self._pattern = None
 
     def state(self) -> dict[str, Any]:
-        """The state of banks and bundles as plain values and tensors (not copies)."""
-        return {"banks": [b.state() for b in self.banks], "bundles": [b.state() for b in self.bundles]}
+        """The state of factor stacks and block stacks as plain values and tensors (not copies)."""
+        return {
+            "factor_stacks": [b.state() for b in self.factor_stacks],
+            "block_stacks": [b.state() for b in self.block_stacks],
+        }
 
     def require_fit(self, state: dict[str, Any]) -> None:
         """Checks a ``state`` before it is loaded.
@@ -221,36 +227,41 @@ class GroupState(Generic[SegmentT]):
         Raises:
             ValueError: It is the state of other factors or blocks.
         """
-        if (len(state["banks"]), len(state["bundles"])) != (len(self.banks), len(self.bundles)):
+        state = _as_named_now(state)
+        if (len(state["factor_stacks"]), len(state["block_stacks"])) != (
+            len(self.factor_stacks),
+            len(self.block_stacks),
+        ):
             raise ValueError("the saved state is one of parameters of other shapes")
-        for bank, saved in zip(self.banks, state["banks"], strict=True):
-            bank.require_fit(saved)
-        for bundle, saved in zip(self.bundles, state["bundles"], strict=True):
-            bundle.require_fit(saved)
+        for factor_stack, saved in zip(self.factor_stacks, state["factor_stacks"], strict=True):
+            factor_stack.require_fit(saved)
+        for block_stack, saved in zip(self.block_stacks, state["block_stacks"], strict=True):
+            block_stack.require_fit(saved)
 
     def load(self, state: dict[str, Any]) -> None:
         """Copies a ``state`` in that fits."""
-        for bank, saved in zip(self.banks, state["banks"], strict=True):
-            bank.load(saved)
-        for bundle, saved in zip(self.bundles, state["bundles"], strict=True):
-            bundle.load(saved)
+        state = _as_named_now(state)
+        for factor_stack, saved in zip(self.factor_stacks, state["factor_stacks"], strict=True):
+            factor_stack.load(saved)
+        for block_stack, saved in zip(self.block_stacks, state["block_stacks"], strict=True):
+            block_stack.load(saved)
         self._pattern = None
 
     def __getstate__(self) -> dict[str, Any]:
         # The plan holds views, which a copy or a pickle would tear from their stacks.
         return {**self.__dict__, "_plan": [], "_pattern": None}
 
-    def _cohorts(self) -> list[Cohort[SegmentT]]:
+    def _batches(self) -> list[Batch[ShardT]]:
         # Step counts grow together, so a plan holds as long as the same parameters have gradients.
         pattern = [parameter.grad is not None for parameter in self._parameters]
         if pattern != self._pattern:
-            alike: dict[tuple[Any, ...], list[SegmentT]] = {}
-            for bundle in self.bundles:
-                for segment in bundle.segments():
-                    adaptive = segment.second_moment is not None
-                    key = (segment.blocks[0].steps, adaptive, segment.momentum.dtype, segment.momentum.device)
-                    alike.setdefault(key, []).append(segment)
-            self._plan = [Cohort(segments) for segments in alike.values()]
+            alike: dict[tuple[Any, ...], list[ShardT]] = {}
+            for block_stack in self.block_stacks:
+                for shard in block_stack.shards():
+                    adaptive = shard.second_moment is not None
+                    key = (shard.blocks[0].steps, adaptive, shard.momentum.dtype, shard.momentum.device)
+                    alike.setdefault(key, []).append(shard)
+            self._plan = [Batch(shards) for shards in alike.values()]
             self._pattern = pattern
         return self._plan
 
@@ -258,22 +269,22 @@ class GroupState(Generic[SegmentT]):
         """The part of a step before the check: factor statistics, momentum, grafting statistics."""
         beta1, beta2 = group["betas"]
         beta = _grafting_beta(group)
-        for bank in self.banks:
-            bank.beta = beta2
-        for cohort in self._cohorts():
-            dtype = cohort.momenta[0].dtype
-            gradients = [block.gradient(dtype) for block in cohort.blocks]
-            for segment, mine in cohort.by_segment(gradients):
-                for dim, statistics, parts in segment.statistics:
+        for factor_stack in self.factor_stacks:
+            factor_stack.beta = beta2
+        for batch in self._batches():
+            dtype = batch.momenta[0].dtype
+            gradients = [block.gradient(dtype) for block in batch.blocks]
+            for shard, mine in batch.by_shard(gradients):
+                for dim, statistics, parts in shard.statistics:
                     accumulate(statistics, parts, mine, dim, beta2)
-            for block in cohort.blocks:
+            for block in batch.blocks:
                 block.steps += 1
-            if group["grafting"] == "adam" and can_fuse(cohort.segments[0].second_moment, beta):
-                epsilon = group["grafting_epsilon"] * math.sqrt(1 - beta**cohort.steps)
-                cohort.lengths = cohort.advance_to_lengths(gradients, beta1, beta, epsilon)
+            if group["grafting"] == "adam" and can_fuse(batch.shards[0].second_moment, beta):
+                epsilon = group["grafting_epsilon"] * math.sqrt(1 - beta**batch.steps)
+                batch.lengths = batch.advance_to_lengths(gradients, beta1, beta, epsilon)
             else:
-                cohort.lengths = None
-                advance(cohort.momenta, cohort.second_moments, gradients, beta1, beta)
+                batch.lengths = None
+                advance(batch.momenta, batch.second_moments, gradients, beta1, beta)
 
     def update(self, group: Mapping[str, Any]) -> None:
         """The part of a step after the check: direction, grafting, weight decay, new parameters.
@@ -281,68 +292,68 @@ class GroupState(Generic[SegmentT]):
         Bias corrections and the factors of grafting are numbers, kept out of the elementwise work: with
         a = 1 - beta1^t and c = sqrt(1 - beta_g^t), m_hat / (sqrt(v_hat) + eps_g) = (c / a) m / (sqrt(v) + c eps_g).
         """
-        for cohort in self._cohorts():
-            correction = 1 - group["betas"][0] ** cohort.steps
-            beta = _grafting_beta(group) if cohort.second_moments else 1.0
-            unit_correction = math.sqrt(1 - beta**cohort.steps) if beta < 1 else 1.0
+        for batch in self._batches():
+            correction = 1 - group["betas"][0] ** batch.steps
+            beta = _grafting_beta(group) if batch.second_moments else 1.0
+            unit_correction = math.sqrt(1 - beta**batch.steps) if beta < 1 else 1.0
             unit_scale = -group["lr"] * unit_correction / correction
             epsilon = group["grafting_epsilon"] * unit_correction
-            scratch = Scratch(cohort.segments)
-            with cohort.updating(1 - group["lr"] * group["weight_decay"]) as parts:
-                if cohort.is_small and group["grafting"] == "adam":
-                    _graft_together(list(parts), cohort.lengths, epsilon, correction, unit_scale)
+            scratch = Scratch(batch.shards)
+            with batch.updating(1 - group["lr"] * group["weight_decay"]) as parts:
+                if batch.is_small and group["grafting"] == "adam":
+                    _graft_together(list(parts), batch.lengths, epsilon, correction, unit_scale)
                     continue
-                lengths = cohort.lengths_by_segment()
-                for (segment, parameters), length in zip(parts, lengths, strict=True):
+                lengths = batch.lengths_by_shard()
+                for (shard, parameters), length in zip(parts, lengths, strict=True):
                     # Grafting may be edited away from Adam's while the run trains; its second moment goes on, unused.
-                    plain = segment.has_factors and group["grafting"] != "adam"
+                    plain = shard.has_factors and group["grafting"] != "adam"
                     scale = -group["lr"] / correction if plain else unit_scale
-                    if not segment.preconditioned:
-                        add(parameters, segment.momentum if plain else segment.unit(epsilon, scratch), scale)
+                    if not shard.preconditioned:
+                        add(parameters, shard.momentum if plain else shard.unit(epsilon, scratch), scale)
                     elif group["grafting"] is None:
-                        add(parameters, segment.precondition(scratch), scale)
+                        add(parameters, shard.precondition(scratch), scale)
                     else:
-                        direction = segment.precondition(scratch)
+                        direction = shard.precondition(scratch)
                         if length is None:
-                            length = _lengths(segment.momentum if plain else segment.unit(epsilon, scratch))
+                            length = _lengths(shard.momentum if plain else shard.unit(epsilon, scratch))
                         # The guard 1e-16 belongs to the norm of the direction with its bias correction, here without.
                         ratios = length / _lengths(direction).add_(1e-16 * correction)
                         add(parameters, direction, scale, ratios)
 
     def direction_lengths(self, group: Mapping[str, Any], parameter: int, number: int) -> tuple[float, float] | None:
         """|| d ||_F of one block, before and after grafting; None where it is not of this group, or has no gradient."""
-        for segment in (segment for cohort in self._cohorts() for segment in cohort.segments):
-            for row, block in enumerate(segment.blocks):
+        for shard in (shard for batch in self._batches() for shard in batch.shards):
+            for row, block in enumerate(shard.blocks):
                 if (block.parameter_index, block.number) != (parameter, number):
                     continue
                 correction = 1 - group["betas"][0] ** block.steps
-                momentum = segment.momentum[row : row + 1] / correction
-                matrices = [None if matrix is None else matrix[row : row + 1] for matrix in segment.matrices]
+                momentum = shard.momentum[row : row + 1] / correction
+                matrices = [None if matrix is None else matrix[row : row + 1] for matrix in shard.matrices]
                 before = float(torch.linalg.vector_norm(contract(momentum, matrices)))
                 if group["grafting"] is None:
                     return before, before
                 unit = momentum
-                if group["grafting"] == "adam" and segment.second_moment is not None:
+                if group["grafting"] == "adam" and shard.second_moment is not None:
                     beta = _grafting_beta(group)
-                    corrected = segment.second_moment[row : row + 1] / (1 - beta**block.steps if beta < 1 else 1.0)
+                    corrected = shard.second_moment[row : row + 1] / (1 - beta**block.steps if beta < 1 else 1.0)
                     unit = momentum / (corrected.sqrt() + group["grafting_epsilon"])
                 return before, float(torch.linalg.vector_norm(unit))
         return None
 
 
 def _graft_together(
-    parts: list[tuple[Segment, list[Tensor]]],
+    parts: list[tuple[Shard, list[Tensor]]],
     lengths: Tensor | None,
     epsilon: float,
     correction: float,
     scale: float,
 ) -> None:
-    """Adam grafting of all segments at once: for small models calls cost more than what they compute.
+    """Adam grafting of all shards at once: for small models calls cost more than what they compute.
 
-    The same numbers as segment by segment, up to the rounding of norms.
+    The same numbers as shard by shard, up to the rounding of norms.
 
     Args:
-        parts: Segments, each with its blocks of parameters.
+        parts: Shards, each with its blocks of parameters.
         lengths: Of m / (sqrt(v) + eps) of all blocks, where they are known.
         epsilon: Added to the square root of v.
         correction: 1 - beta1^t, of the momentum.
@@ -350,19 +361,19 @@ def _graft_together(
     """
     changes, grafted, norms = [], [], []
     known = None if lengths is None else lengths.unbind(0)
-    for segment, _ in parts:
-        if segment.preconditioned:
-            direction = list(contract(segment.momentum, segment.matrices).unbind(0))
+    for shard, _ in parts:
+        if shard.preconditioned:
+            direction = list(contract(shard.momentum, shard.matrices).unbind(0))
             grafted += direction
             # Rows are picked one by one: an index would be sent to a device, which waits for it.
             norms += (
-                torch._foreach_norm(list(segment.unit(epsilon, None).unbind(0)))
+                torch._foreach_norm(list(shard.unit(epsilon, None).unbind(0)))
                 if known is None
                 else known[len(changes) : len(changes) + len(direction)]
             )
             changes += direction
         else:
-            changes += segment.unit(epsilon, None).unbind(0)
+            changes += shard.unit(epsilon, None).unbind(0)
     if grafted:
         # The guard 1e-16 belongs to the norm of the direction with its bias correction, here without.
         ratios = torch.stack(norms) / torch.stack(torch._foreach_norm(grafted)).add_(1e-16 * correction)
@@ -377,7 +388,7 @@ def _lengths(stack: Tensor) -> Tensor:
 
 
 def add(parameters: list[Tensor], change: Tensor, scale: float, ratios: Tensor | None = None) -> None:
-    """W <- W + scale ratio change for the blocks W of a segment, seen in any shape.
+    """W <- W + scale ratio change for the blocks W of a shard, seen in any shape.
 
     Args:
         parameters: W of N blocks.
@@ -409,3 +420,8 @@ def is_preconditioned(parameter: Tensor, precondition: str) -> bool:
 def _grafting_beta(group: Mapping[str, Any]) -> float:
     beta = group["grafting_beta2"]
     return group["betas"][1] if beta is None else beta
+
+
+def _as_named_now(state: dict[str, Any]) -> dict[str, Any]:
+    """A saved state; those of the first releases call the stacks banks and bundles."""
+    return {{"banks": "factor_stacks", "bundles": "block_stacks"}.get(key, key): value for key, value in state.items()}

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from foam_viz.optim import catalogue, linalg
-from foam_viz.optim.bank import Bank
-from foam_viz.optim.basis_bank import SoapBank
-from foam_viz.optim.bundle import Bundle, Scratch
+from foam_viz.optim.basis_factor_stack import SoapFactorStack
+from foam_viz.optim.block_stack import BlockStack, Scratch
+from foam_viz.optim.factor_stack import FactorStack
 from foam_viz.optim.factored import FactoredOptimizer
 from foam_viz.optim.gram import accumulate, complete
 from foam_viz.optim.group import is_preconditioned
 from foam_viz.optim.refresh import EveryCheck, Policy
-from foam_viz.optim.rotated import RotatedBundle, RotatedSegment
+from foam_viz.optim.rotated import RotatedBlockStack, RotatedShard
 from foam_viz.optim.soap import SoapGroup, checked_settings
 
 _FIRST_EIGENVALUE = 0.1
@@ -103,7 +103,7 @@ class KLSOAP(KLShampoo):
     _adaptive: ClassVar[bool] = True
 
 
-class KLBank(SoapBank):
+class KLFactorStack(SoapFactorStack):
     """Factors whose eigenvalues are kept up at every step, apart from the basis.
 
     Attributes:
@@ -129,12 +129,16 @@ class KLBank(SoapBank):
         return dict.fromkeys(rows, "plain")
 
 
-class KLSegment(RotatedSegment):
-    """A segment that knows the eigenvalues of its factors: ``sides`` holds l and r, (N, m) and (N, n), as views."""
+class KLShard(RotatedShard):
+    """A shard that knows the eigenvalues of its factors: ``sides`` holds l and r, (N, m) and (N, n), as views."""
 
-    def __init__(self, bundle: Bundle, start: int, stop: int, preconditioned: bool) -> None:
-        super().__init__(bundle, start, stop, preconditioned)
-        self.sides = [bank.running[rows] for bank, rows in filter(None, self._places) if isinstance(bank, KLBank)]
+    def __init__(self, block_stack: BlockStack, start: int, stop: int, preconditioned: bool) -> None:
+        super().__init__(block_stack, start, stop, preconditioned)
+        self.sides = [
+            factor_stack.running[rows]
+            for factor_stack, rows in filter(None, self._places)
+            if isinstance(factor_stack, KLFactorStack)
+        ]
 
     def inverse_roots(self) -> list[Tensor]:
         """l^(-1/2) and r^(-1/2), bounded, (N, m) and (N, n)."""
@@ -149,19 +153,19 @@ class KLSegment(RotatedSegment):
         return by_left, by_right, by_right if left is None else left.mT @ by_right
 
 
-class KLBundle(RotatedBundle[RotatedSegment]):
-    """A bundle whose segments know the eigenvalues of their factors."""
+class KLBlockStack(RotatedBlockStack[RotatedShard]):
+    """A block stack whose shards know the eigenvalues of their factors."""
 
-    def _segment(self, start: int, stop: int, preconditioned: bool) -> RotatedSegment:
-        kind = KLSegment if self.factors else RotatedSegment
+    def _shard(self, start: int, stop: int, preconditioned: bool) -> RotatedShard:
+        kind = KLShard if self.factors else RotatedShard
         return kind(self, start, stop, preconditioned)
 
 
 class KLGroup(SoapGroup):
     """The state of a parameter group of ``KLShampoo`` or ``KLSOAP``."""
 
-    _bank_type: ClassVar[type[Bank]] = KLBank
-    _bundle_type: ClassVar[type[Bundle[Any]]] = KLBundle
+    _factor_stack_type: ClassVar[type[FactorStack]] = KLFactorStack
+    _block_stack_type: ClassVar[type[BlockStack[Any]]] = KLBlockStack
 
     def _layout(self, parameter: Tensor, group: Mapping[str, Any]) -> tuple[tuple[int, ...], list[Any], bool]:
         whole = tuple(parameter.shape)
@@ -183,40 +187,40 @@ class KLGroup(SoapGroup):
     def accumulate(self, group: Mapping[str, Any]) -> None:
         """The factors of the first gradient; later ones need the bases and come with the update."""
         beta = group["betas"][1]
-        for bank in self.banks:
-            bank.beta = beta
-        for cohort in self._cohorts():
-            if cohort.steps == 0:
-                gradients = [block.gradient(cohort.momenta[0].dtype) for block in cohort.blocks]
-                for segment, mine in cohort.by_segment(gradients):
-                    for dim, statistics, rows in segment.statistics:
+        for factor_stack in self.factor_stacks:
+            factor_stack.beta = beta
+        for batch in self._batches():
+            if batch.steps == 0:
+                gradients = [block.gradient(batch.momenta[0].dtype) for block in batch.blocks]
+                for shard, mine in batch.by_shard(gradients):
+                    for dim, statistics, rows in shard.statistics:
                         scale = mine[0].shape[1 - dim] ** -0.5
                         accumulate(statistics, rows, [gradient * scale for gradient in mine], dim, beta)
-            for block in cohort.blocks:
+            for block in batch.blocks:
                 block.steps += 1
 
     def _move(
-        self, segment: RotatedSegment, gradients: list[Tensor], group: Mapping[str, Any], scratch: Scratch
+        self, shard: RotatedShard, gradients: list[Tensor], group: Mapping[str, Any], scratch: Scratch
     ) -> Tensor | None:
-        if not isinstance(segment, KLSegment):
+        if not isinstance(shard, KLShard):
             return None
         beta1, beta2 = group["betas"]
         stack = torch.stack(gradients)
-        by_left, by_right, rotated = segment.products(stack)
-        left, right = segment.inverse_roots()
-        segment.momentum.lerp_(rotated, 1 - beta1)
-        if segment.second_moment is None:
+        by_left, by_right, rotated = shard.products(stack)
+        left, right = shard.inverse_roots()
+        shard.momentum.lerp_(rotated, 1 - beta1)
+        if shard.second_moment is None:
             weight = left.unsqueeze(-1) * right.unsqueeze(-2)
-            direction = segment.momentum * weight.div_(weight * group["eps"] + 1)
+            direction = shard.momentum * weight.div_(weight * group["eps"] + 1)
         else:
-            segment.second_moment.mul_(beta2).addcmul_(rotated, rotated, value=1 - beta2)
-            direction = segment.momentum / (segment.second_moment.sqrt() + group["eps"])
+            shard.second_moment.mul_(beta2).addcmul_(rotated, rotated, value=1 - beta2)
+            direction = shard.momentum / (shard.second_moment.sqrt() + group["eps"])
         rows, columns = stack.shape[1:]
         weighed = by_right * (right * columns**-0.5).unsqueeze(-2), by_left * (left * rows**-0.5).unsqueeze(-1)
-        for (dim, statistics, views), part in zip(segment.statistics, weighed, strict=True):
+        for (dim, statistics, views), part in zip(shard.statistics, weighed, strict=True):
             accumulate(statistics, views, list(part.unbind(0)), dim, beta2)
         squares = rotated.square_()
         means = (squares * right.square().unsqueeze(-2)).mean(-1), (squares * left.square().unsqueeze(-1)).mean(-2)
-        for side, mean in zip(segment.sides, means, strict=True):
+        for side, mean in zip(shard.sides, means, strict=True):
             side.lerp_(mean, 1 - beta2)
-        return segment.rotate_back(direction, scratch)
+        return shard.rotate_back(direction, scratch)

@@ -1,4 +1,4 @@
-"""What a check measured for some rows of a bank, and what an observer is told about it."""
+"""What a check measured for some rows of a factor stack, and what an observer is told about it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from foam_viz.optim.factor import CheckObservation
 from foam_viz.optim.refresh import Decision, Measure
 
 if TYPE_CHECKING:
-    from foam_viz.optim.bank import Bank
+    from foam_viz.optim.factor_stack import FactorStack
 
 
 class Before(NamedTuple):
@@ -28,7 +28,7 @@ class Measurement:
     """What a check measured on the device, before the host reads it.
 
     Attributes:
-        bank: The bank.
+        factor_stack: The factor stack.
         rows: Its rows that are checked together.
         kind: What was measured besides the trace.
         values: (k, N): the trace of A, then h, RC, alpha or r.
@@ -36,7 +36,7 @@ class Measurement:
         keeps_basis: Whether somebody will read Q after a decomposition.
     """
 
-    bank: Bank
+    factor_stack: FactorStack
     rows: list[int]
     kind: Measure | None
     values: Tensor
@@ -46,7 +46,7 @@ class Measurement:
     def note(self, numbers: list[list[float]]) -> None:
         """Writes ``values``, read by the host, into the factors; NaN where nothing was measured."""
         for i, row in enumerate(self.rows):
-            factor = self.bank.factors[row]
+            factor = self.factor_stack.factors[row]
             measured = [column[i] for column in numbers[1:]]
             nothing = (math.nan,) * 3
             factor.proxy, factor.relative_condition, factor.alpha = measured if self.kind == "proxy" else nothing
@@ -54,11 +54,11 @@ class Measurement:
 
     def before(self, decisions: list[Decision]) -> Before:
         """What an observer wants to see of the time before the decisions are carried out; copied if that changes it."""
-        bank = self.bank
-        epsilon = tuple(bank.factors[row].epsilon for row in self.rows)
-        if bank.basis is None or not all(bank.factors[row].keeps_basis for row in self.rows):
+        factor_stack = self.factor_stack
+        epsilon = tuple(factor_stack.factors[row].epsilon for row in self.rows)
+        if factor_stack.basis is None or not all(factor_stack.factors[row].keeps_basis for row in self.rows):
             return Before(None, None, epsilon)
-        basis, eigenvalues = bank.basis[bank.at(self.rows)], bank.spectrum(self.rows)
+        basis, eigenvalues = factor_stack.basis[factor_stack.at(self.rows)], factor_stack.spectrum(self.rows)
         decomposes = any(decision.decompose for decision in decisions)
         if decomposes:
             basis = basis.clone()
@@ -68,15 +68,15 @@ class Measurement:
 
     def observation(self, before: Before, decisions: tuple[Decision, ...], step: int) -> CheckObservation:
         """What an observer is told once the decisions were carried out."""
-        bank = self.bank
-        factors = [bank.factors[row] for row in self.rows]
+        factor_stack = self.factor_stack
+        factors = [factor_stack.factors[row] for row in self.rows]
         nothing = (None,) * len(factors)
         proxy, residual = self.kind == "proxy", self.kind == "residual"
         return CheckObservation(
             step=step,
-            positions=tuple(bank.positions[row] for row in self.rows),
-            root=bank.root,
-            current=bank.current(self.rows),
+            positions=tuple(factor_stack.positions[row] for row in self.rows),
+            root=factor_stack.root,
+            current=factor_stack.current(self.rows),
             rotated=self.rotated,
             basis_before=before.basis,
             eigenvalues_before=before.eigenvalues,
@@ -86,8 +86,8 @@ class Measurement:
             alpha=tuple(f.alpha for f in factors) if proxy else nothing,
             residual=tuple(f.residual for f in factors) if residual else nothing,
             decisions=decisions,
-            basis=bank.bases(bank.at(self.rows)),
-            eigenvalues=bank.spectrum(self.rows),
+            basis=factor_stack.bases(factor_stack.at(self.rows)),
+            eigenvalues=factor_stack.spectrum(self.rows),
             epsilon=tuple(f.epsilon for f in factors),
-            floor=bank.floor,
+            floor=factor_stack.floor,
         )

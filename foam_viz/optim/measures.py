@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from foam_viz.optim.bundle import contract
+from foam_viz.optim.block_stack import contract
 from foam_viz.optim.linalg import damped
 
 

@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 
 from foam_viz.optim import linalg
-from foam_viz.optim.bank import Bank
-from foam_viz.optim.basis_bank import BasisBank, Turn
-from foam_viz.optim.bundle import Bundle, Scratch, Segment, contract
+from foam_viz.optim.basis_factor_stack import BasisFactorStack, Turn
+from foam_viz.optim.block_stack import BlockStack, Scratch, Shard, contract
+from foam_viz.optim.factor_stack import FactorStack
 from foam_viz.optim.gram import accumulate
 from foam_viz.optim.group import GroupState, add
 from foam_viz.optim.moments import advance, advance_to_units, can_fuse
 
 
-class RotatedSegment(Segment):
-    """A segment whose moments are those of the rotated gradient; without any basis yet, of the gradient."""
+class RotatedShard(Shard):
+    """A shard whose moments are those of the rotated gradient; without any basis yet, of the gradient."""
 
     def _views(self) -> list[Tensor | None]:
         if not self.preconditioned:
@@ -49,34 +49,34 @@ class RotatedSegment(Segment):
         return contract(stack, [None if basis is None else basis.mT for basis in self.matrices], scratch)
 
 
-RotatedSegmentT = TypeVar("RotatedSegmentT", bound=RotatedSegment)
+RotatedShardT = TypeVar("RotatedShardT", bound=RotatedShard)
 
 
-class RotatedBundle(Bundle[RotatedSegmentT]):
-    """A bundle whose momentum and second moment are kept in the bases of its factors.
+class RotatedBlockStack(BlockStack[RotatedShardT]):
+    """A block stack whose momentum and second moment are kept in the bases of its factors.
 
     m is linear in the gradients, so it is rotated when a basis turns and never in between: the same numbers, up to
     rounding, as m kept in the coordinates of the parameter and rotated there and back at every step.
     """
 
-    def _segment(self, start: int, stop: int, preconditioned: bool) -> RotatedSegmentT:
-        return cast(RotatedSegmentT, RotatedSegment(self, start, stop, preconditioned))  # others override it
+    def _shard(self, start: int, stop: int, preconditioned: bool) -> RotatedShardT:
+        return cast(RotatedShardT, RotatedShard(self, start, stop, preconditioned))  # others override it
 
-    def follow(self, bank: BasisBank, turn: Turn) -> None:
+    def follow(self, factor_stack: BasisFactorStack, turn: Turn) -> None:
         """Rotates m into the new bases and permutes v to their order; v is not rotated.
 
         Args:
-            bank: The bank whose bases turned.
+            factor_stack: The factor stack whose bases turned.
             turn: Which, and what they were.
         """
         for dim, place in enumerate(self.factors):
-            if place is None or place[0] is not bank:
+            if place is None or place[0] is not factor_stack:
                 continue
             mine = [(i, row - place[1]) for i, row in enumerate(turn.rows) if 0 <= row - place[1] < len(self.blocks)]
             if not mine:
                 continue
-            source, target = bank.at([i for i, _ in mine]), bank.at([row for _, row in mine])
-            new = bank.basis[bank.at([turn.rows[i] for i, _ in mine])]
+            source, target = factor_stack.at([i for i, _ in mine]), factor_stack.at([row for _, row in mine])
+            new = factor_stack.basis[factor_stack.at([turn.rows[i] for i, _ in mine])]
             momentum = self.momentum[target].movedim(dim + 1, 1)
             turned = new.mT @ (turn.old[source] @ momentum.reshape(*momentum.shape[:2], -1))
             self.momentum[target] = turned.view(momentum.shape).movedim(1, dim + 1)
@@ -86,7 +86,7 @@ class RotatedBundle(Bundle[RotatedSegmentT]):
                 self.second_moment[target] = moved.view(rows.shape).movedim(1, dim + 1)
 
 
-class RotatedGroup(GroupState[RotatedSegmentT]):
+class RotatedGroup(GroupState[RotatedShardT]):
     """A parameter group of an optimizer that is Adam in the eigenbasis.
 
     What the algorithms do differently is told by class attributes: how many gradients of a block move nothing, whether
@@ -94,15 +94,15 @@ class RotatedGroup(GroupState[RotatedSegmentT]):
     comes before the step or after it.
     """
 
-    _bank_type: ClassVar[type[BasisBank]] = BasisBank
-    _bundle_type: ClassVar[type[Bundle[Any]]] = RotatedBundle
-    bundles: list[RotatedBundle[RotatedSegmentT]]
+    _factor_stack_type: ClassVar[type[BasisFactorStack]] = BasisFactorStack
+    _block_stack_type: ClassVar[type[BlockStack[Any]]] = RotatedBlockStack
+    block_stacks: list[RotatedBlockStack[RotatedShardT]]
     _idle_gradients: ClassVar[int] = 0
     _corrects_eps: ClassVar[bool] = True
     _decays_last: ClassVar[bool] = False
 
-    def _new_bank(self, size: int, root: int, group: Mapping[str, Any]) -> Bank:
-        return self._bank_type(size, root)
+    def _new_factor_stack(self, size: int, root: int, group: Mapping[str, Any]) -> FactorStack:
+        return self._factor_stack_type(size, root)
 
     def _root(self, shape: tuple[int, ...], group: Mapping[str, Any]) -> int:
         return 2
@@ -116,55 +116,55 @@ class RotatedGroup(GroupState[RotatedSegmentT]):
     def _factor_beta(self, group: Mapping[str, Any]) -> float:
         return group["betas"][1]
 
-    def after_check(self, bank: Bank, first: bool) -> None:
+    def after_check(self, factor_stack: FactorStack, first: bool) -> None:
         """Lets the moments follow the bases that turned."""
-        assert isinstance(bank, BasisBank)  # the only kind that this group makes
-        for turn in bank.drain_turns():
-            for bundle in self.bundles:
-                bundle.follow(bank, turn)
-        super().after_check(bank, first)
+        assert isinstance(factor_stack, BasisFactorStack)  # the only kind that this group makes
+        for turn in factor_stack.drain_turns():
+            for block_stack in self.block_stacks:
+                block_stack.follow(factor_stack, turn)
+        super().after_check(factor_stack, first)
 
     def accumulate(self, group: Mapping[str, Any]) -> None:
         """The part of a step that needs no basis: factor statistics."""
         beta = self._factor_beta(group)
-        for bank in self.banks:
-            bank.beta = beta
-        for cohort in self._cohorts():
-            dtype = cohort.momenta[0].dtype
-            if any(segment.statistics for segment in cohort.segments):
-                gradients = [block.gradient(dtype) for block in cohort.blocks]
-                for segment, mine in cohort.by_segment(gradients):
-                    for dim, statistics, rows in segment.statistics:
+        for factor_stack in self.factor_stacks:
+            factor_stack.beta = beta
+        for batch in self._batches():
+            dtype = batch.momenta[0].dtype
+            if any(shard.statistics for shard in batch.shards):
+                gradients = [block.gradient(dtype) for block in batch.blocks]
+                for shard, mine in batch.by_shard(gradients):
+                    for dim, statistics, rows in shard.statistics:
                         accumulate(statistics, rows, mine, dim, beta)
-            for block in cohort.blocks:
+            for block in batch.blocks:
                 block.steps += 1
 
     def update(self, group: Mapping[str, Any]) -> None:
         """The part of a step in the basis: moments, direction, weight decay, new parameters."""
         beta1, beta2 = group["betas"]
         decay = 1 - group["lr"] * group["weight_decay"]
-        for cohort in self._cohorts():
-            steps = cohort.steps - self._idle_gradients
+        for batch in self._batches():
+            steps = batch.steps - self._idle_gradients
             if steps < 1:
                 continue
-            gradients = cohort.by_segment([block.gradient(cohort.momenta[0].dtype) for block in cohort.blocks])
+            gradients = batch.by_shard([block.gradient(batch.momenta[0].dtype) for block in batch.blocks])
             correction = math.sqrt(1 - beta2**steps) if beta2 < 1 else 1.0
             scale = -group["lr"] * correction / (1 - beta1**steps)
-            scratch = Scratch(cohort.segments)
-            with cohort.updating(decay) as parts:
-                for (segment, parameters), (_, mine) in zip(parts, gradients, strict=True):
-                    own = self._move(segment, mine, group, scratch)
+            scratch = Scratch(batch.shards)
+            with batch.updating(decay) as parts:
+                for (shard, parameters), (_, mine) in zip(parts, gradients, strict=True):
+                    own = self._move(shard, mine, group, scratch)
                     if own is not None:
                         add(parameters, own, -group["lr"] * (decay if self._decays_last else 1.0))
                         continue
-                    rotated = segment.rotate(mine, scratch)
+                    rotated = shard.rotate(mine, scratch)
                     epsilon = group["eps"] * (correction if self._corrects_eps else 1.0)
-                    unit = segment.advance(rotated, beta1, beta2, epsilon, scratch)
-                    change = segment.rotate_back(unit, scratch)
+                    unit = shard.advance(rotated, beta1, beta2, epsilon, scratch)
+                    change = shard.rotate_back(unit, scratch)
                     add(parameters, change, scale * decay if self._decays_last else scale)
 
     def _move(
-        self, segment: RotatedSegmentT, gradients: list[Tensor], group: Mapping[str, Any], scratch: Scratch
+        self, shard: RotatedShardT, gradients: list[Tensor], group: Mapping[str, Any], scratch: Scratch
     ) -> Tensor | None:
-        """The direction of a segment by a rule of its own, (N, *shape), to be multiplied by -lr; None means Adam's."""
+        """The direction of a shard by a rule of its own, (N, *shape), to be multiplied by -lr; None means Adam's."""
         return None

@@ -36,7 +36,7 @@ class Shampoo(FactoredOptimizer):
         root: p; ``None`` means twice the order of the block.
         eigenvalues: What becomes of the smallest computed eigenvalues, which are rounding: ``"floor"`` raises each to
             machine epsilon of the state times the largest, ``"shift"`` lifts all by the most negative one, as the
-            FOAM reference does. See ``Bank``.
+            FOAM reference does. See ``FactorStack``.
         refresh: The refresh policy, which also holds the damping.
         grafting: ``None``, ``"sgd"`` or ``"adam"``: whose length the step takes.
         grafting_beta2: Decay of Adam grafting's second moment; ``None`` means ``betas[1]``.

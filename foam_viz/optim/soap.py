@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from foam_viz.optim import catalogue
-from foam_viz.optim.bank import Bank
-from foam_viz.optim.basis_bank import SoapBank
+from foam_viz.optim.basis_factor_stack import SoapFactorStack
 from foam_viz.optim.blocks import cut
+from foam_viz.optim.factor_stack import FactorStack
 from foam_viz.optim.factored import FactoredOptimizer
 from foam_viz.optim.fields import Field, FieldError, require
 from foam_viz.optim.group import is_preconditioned
 from foam_viz.optim.refresh import EveryCheck, Policy
-from foam_viz.optim.rotated import RotatedGroup, RotatedSegment
+from foam_viz.optim.rotated import RotatedGroup, RotatedShard
 
 
 class SOAP(FactoredOptimizer):
@@ -93,10 +93,10 @@ class SOAP(FactoredOptimizer):
         return SoapGroup(group, first_parameter, first_position)
 
 
-class SoapGroup(RotatedGroup[RotatedSegment]):
+class SoapGroup(RotatedGroup[RotatedShard]):
     """The state of a parameter group of ``SOAP``."""
 
-    _bank_type: ClassVar[type[Bank]] = SoapBank
+    _factor_stack_type: ClassVar[type[FactorStack]] = SoapFactorStack
     _idle_gradients: ClassVar[int] = 1
     _corrects_eps: ClassVar[bool] = False
     _decays_last: ClassVar[bool] = True

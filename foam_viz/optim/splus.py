@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from foam_viz.optim import catalogue
-from foam_viz.optim.bundle import Bundle, Scratch
+from foam_viz.optim.block_stack import BlockStack, Scratch
 from foam_viz.optim.factored import FactoredOptimizer
 from foam_viz.optim.group import add, is_preconditioned
 from foam_viz.optim.refresh import EveryCheck, Policy
-from foam_viz.optim.rotated import RotatedBundle, RotatedGroup, RotatedSegment
+from foam_viz.optim.rotated import RotatedBlockStack, RotatedGroup, RotatedShard
 from foam_viz.optim.soap import checked_settings
 
 _UNSCALED = 1e-3  # the share of lr that parameters without two factors step with
@@ -95,16 +95,16 @@ class SPlus(FactoredOptimizer):
                     parameter.copy_(value)
 
 
-class SPlusSegment(RotatedSegment):
-    """A segment with the running mean of its weights: ``means``, views of the blocks' shapes."""
+class SPlusShard(RotatedShard):
+    """A shard with the running mean of its weights: ``means``, views of the blocks' shapes."""
 
-    def __init__(self, bundle: SPlusBundle, start: int, stop: int, preconditioned: bool) -> None:
-        super().__init__(bundle, start, stop, preconditioned)
-        self.means = list(bundle.mean[start:stop].unbind(0))
+    def __init__(self, block_stack: SPlusBlockStack, start: int, stop: int, preconditioned: bool) -> None:
+        super().__init__(block_stack, start, stop, preconditioned)
+        self.means = list(block_stack.mean[start:stop].unbind(0))
 
 
-class SPlusBundle(RotatedBundle[SPlusSegment]):
-    """A bundle that keeps the running mean of its weights.
+class SPlusBlockStack(RotatedBlockStack[SPlusShard]):
+    """A block stack that keeps the running mean of its weights.
 
     Attributes:
         mean: ema, (N, *shape), from zero and without bias correction.
@@ -114,24 +114,24 @@ class SPlusBundle(RotatedBundle[SPlusSegment]):
         super().__init__(*arguments)
         self.mean = torch.zeros_like(self.momentum)
 
-    def _segment(self, start: int, stop: int, preconditioned: bool) -> SPlusSegment:
-        return SPlusSegment(self, start, stop, preconditioned)
+    def _shard(self, start: int, stop: int, preconditioned: bool) -> SPlusShard:
+        return SPlusShard(self, start, stop, preconditioned)
 
     def state(self) -> dict[str, Any]:
-        """As ``Bundle.state``, with the mean."""
+        """As ``BlockStack.state``, with the mean."""
         return {**super().state(), "mean": self.mean}
 
     def load(self, state: dict[str, Any]) -> None:
-        """As ``Bundle.load``."""
+        """As ``BlockStack.load``."""
         super().load(state)
         self.mean.copy_(state["mean"])
 
 
-class SPlusGroup(RotatedGroup[SPlusSegment]):
+class SPlusGroup(RotatedGroup[SPlusShard]):
     """The state of a parameter group of ``SPlus``."""
 
-    _bundle_type: ClassVar[type[Bundle[Any]]] = SPlusBundle
-    bundles: list[SPlusBundle]
+    _block_stack_type: ClassVar[type[BlockStack[Any]]] = SPlusBlockStack
+    block_stacks: list[SPlusBlockStack]
 
     def _layout(self, parameter: Tensor, group: Mapping[str, Any]) -> tuple[tuple[int, ...], list[Any], bool]:
         shape = tuple(parameter.shape)
@@ -148,18 +148,18 @@ class SPlusGroup(RotatedGroup[SPlusSegment]):
     def update(self, group: Mapping[str, Any]) -> None:
         """The part of a step in the basis: momentum, sign, new parameters, their mean, weight decay."""
         beta1, ema = group["betas"][0], group["ema"]
-        for cohort in self._cohorts():
-            gradients = cohort.by_segment([block.gradient(cohort.momenta[0].dtype) for block in cohort.blocks])
-            scratch = Scratch(cohort.segments)
-            with cohort.updating(1.0) as parts:
-                for (segment, parameters), (_, mine) in zip(parts, gradients, strict=True):
-                    segment.momentum.lerp_(segment.rotate(mine, scratch), 1 - beta1)
-                    change = segment.rotate_back(segment.momentum.sign(), scratch)
+        for batch in self._batches():
+            gradients = batch.by_shard([block.gradient(batch.momenta[0].dtype) for block in batch.blocks])
+            scratch = Scratch(batch.shards)
+            with batch.updating(1.0) as parts:
+                for (shard, parameters), (_, mine) in zip(parts, gradients, strict=True):
+                    shard.momentum.lerp_(shard.rotate(mine, scratch), 1 - beta1)
+                    change = shard.rotate_back(shard.momentum.sign(), scratch)
                     # Both sides have a factor, or the step is not scaled by them.
-                    scaled = len(segment.statistics) == 2
-                    rate = group["lr"] * (2 / sum(segment.momentum.shape[1:]) if scaled else _UNSCALED)
+                    scaled = len(shard.statistics) == 2
+                    rate = group["lr"] * (2 / sum(shard.momentum.shape[1:]) if scaled else _UNSCALED)
                     add(parameters, change, -rate)
-                    for mean, parameter in zip(segment.means, parameters, strict=True):
+                    for mean, parameter in zip(shard.means, parameters, strict=True):
                         mean.lerp_(parameter.to(mean.dtype), 1 - ema)
                     torch._foreach_mul_(parameters, 1 - rate * group["weight_decay"])
 
@@ -167,8 +167,8 @@ class SPlusGroup(RotatedGroup[SPlusSegment]):
         """Put ema / (1 - c^t) in place of the parameters that moved; returns them with their values before."""
         kept = []
         if group["ema"]:
-            for bundle in self.bundles:
-                for mean, block in zip(bundle.mean, bundle.blocks, strict=True):
+            for block_stack in self.block_stacks:
+                for mean, block in zip(block_stack.mean, block_stack.blocks, strict=True):
                     if block.steps:
                         kept.append((block.parameter, block.parameter.clone()))
                         block.parameter.copy_(mean / (1 - group["ema"] ** block.steps))

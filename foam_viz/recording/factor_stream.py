@@ -42,14 +42,14 @@ class FactorStream:
                 step=step,
                 kind="factor",
                 id=factor.id,
-                values=gram.complete(bank.statistics[row]).cpu().numpy().copy(),
-                root=bank.root,
+                values=gram.complete(factor_stack.statistics[row]).cpu().numpy().copy(),
+                root=factor_stack.root,
                 epsilon=factor.epsilon,
-                beta=bank.decay,
-                steps=bank.steps(row),
+                beta=factor_stack.decay,
+                steps=factor_stack.steps(row),
             )
-            for bank in self._optimizer.banks()
-            for row, factor in enumerate(bank.factors)
+            for factor_stack in self._optimizer.factor_stacks()
+            for row, factor in enumerate(factor_stack.factors)
             if factor.last_check_step == step
         ]
         if samples:

@@ -85,7 +85,7 @@ class Recorder:
         self._pictured: dict[str, np.ndarray] = {}
 
     def on_check(self, seen: CheckObservation) -> None:
-        """Called by the optimizer after the decisions of one bank of equal factors."""
+        """Called by the optimizer after the decisions of one factor stack of equal factors."""
         self._clock.stop()
         try:
             self._record_check(seen)
@@ -177,26 +177,26 @@ class Recorder:
             )
         if step % self.schedule.snapshot_period and step % self.schedule.followed_period:
             return
-        for bank in optimizer.banks():
+        for factor_stack in optimizer.factor_stacks():
             wanted = [
                 i
-                for i, position in enumerate(bank.positions)
-                if bank.has_basis[i]
-                and bank.factors[i].last_check_step != step
+                for i, position in enumerate(factor_stack.positions)
+                if factor_stack.has_basis[i]
+                and factor_stack.factors[i].last_check_step != step
                 and self._wants_snapshot(step, position)
             ]
-            basis = bank.basis
+            basis = factor_stack.basis
             if wanted and basis is not None:
                 self._snapshot(
                     step,
-                    [bank.positions[i] for i in wanted],
-                    bank.root,
-                    current=bank.current(wanted),
+                    [factor_stack.positions[i] for i in wanted],
+                    factor_stack.root,
+                    current=factor_stack.current(wanted),
                     basis=basis[wanted],
-                    eigenvalues=bank.spectrum(wanted),
-                    epsilon=[bank.epsilon[i] for i in wanted],
-                    last_decomposition=[bank.factors[i].last_decomposition_step for i in wanted],
-                    floor=bank.floor,
+                    eigenvalues=factor_stack.spectrum(wanted),
+                    epsilon=[factor_stack.epsilon[i] for i in wanted],
+                    last_decomposition=[factor_stack.factors[i].last_decomposition_step for i in wanted],
+                    floor=factor_stack.floor,
                 )
 
     def _snapshot(

@@ -29,9 +29,9 @@ def test_a_sample_is_the_statistics_of_its_check_bit_for_bit(tmp_path: Path) -> 
     while trained.live:
         trained.advance()
         if trained.checked:
-            for bank in trained.optimizer.banks():
-                for row, factor in enumerate(bank.factors):
-                    kept[trained.step, factor.id] = bank.statistics[row].numpy().copy()
+            for factor_stack in trained.optimizer.factor_stacks():
+                for row, factor in enumerate(factor_stack.factors):
+                    kept[trained.step, factor.id] = factor_stack.statistics[row].numpy().copy()
     file = StreamFile(tmp_path, RUN_BYTES, every=10)
     for samples in trained.drain_stream():
         file.add(samples)

@@ -129,10 +129,12 @@ def test_each_phase_tells_the_numbers_that_it_used() -> None:
     for _ in range(9):
         run.advance()
     position = run.recorder.followed
-    bank = next(bank for bank in run.optimizer.banks() if position in bank.positions)
-    row = list(bank.positions).index(position)
+    factor_stack = next(
+        factor_stack for factor_stack in run.optimizer.factor_stacks() if position in factor_stack.positions
+    )
+    row = list(factor_stack.positions).index(position)
     parameter = dict(run.model.named_parameters())[run.factors[position].parameter]
-    weights, old = parameter.detach().clone(), bank.statistics[row].diagonal().sum().item()
+    weights, old = parameter.detach().clone(), factor_stack.statistics[row].diagonal().sum().item()
     inside = InsideStep(run)
     for name in PHASES:
         assert run.next_phase == name
@@ -150,7 +152,7 @@ def test_each_phase_tells_the_numbers_that_it_used() -> None:
     rows = run.drain()["checks"].to_pandas()
     check = rows[(rows.step == 10) & (rows.factor == position)].iloc[0]
     assert value("h = RC α / p") == pytest.approx(check.proxy, rel=1e-2)
-    assert check.proxy == pytest.approx(check.relative_condition * check.alpha / bank.root, rel=1e-5)
+    assert check.proxy == pytest.approx(check.relative_condition * check.alpha / factor_stack.root, rel=1e-5)
     assert "decompose" in told["Decision"] or "keep" in told["Decision"]
     change = (parameter.detach() - weights).double()
     assert value("‖ΔW‖") == pytest.approx(change.norm().item(), rel=1e-2)

@@ -24,13 +24,13 @@ def staleness_after_a_refresh(eigenvalues: str, seed: int) -> list[float]:
         optimizer.step()
     return [
         h
-        for bank in optimizer.banks()
+        for factor_stack in optimizer.factor_stacks()
         for h in linalg.proxy(
-            linalg.rotate(bank.basis, bank.current()),
-            bank.eigenvalues,
-            torch.tensor(bank.epsilon),
-            bank.root,
-            bank.floor,
+            linalg.rotate(factor_stack.basis, factor_stack.current()),
+            factor_stack.eigenvalues,
+            torch.tensor(factor_stack.epsilon),
+            factor_stack.root,
+            factor_stack.floor,
         ).h.tolist()
     ]
 

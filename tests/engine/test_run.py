@@ -154,11 +154,13 @@ def test_snapshots_agree_with_a_dense_reference() -> None:
     trace = recorded(run, 39)
     recorded_rows = recorded(run, 1).snapshots.to_pandas()
     position = run.recorder.followed
-    bank = next(bank for bank in run.optimizer.banks() if position in bank.positions)
-    row = bank.positions.index(position)
-    current = bank.current([row])[0].double().numpy()
-    basis, old = bank.basis[row].double().numpy(), bank.eigenvalues[row].double().numpy()
-    epsilon, root = bank.epsilon[row], bank.root
+    factor_stack = next(
+        factor_stack for factor_stack in run.optimizer.factor_stacks() if position in factor_stack.positions
+    )
+    row = factor_stack.positions.index(position)
+    current = factor_stack.current([row])[0].double().numpy()
+    basis, old = factor_stack.basis[row].double().numpy(), factor_stack.eigenvalues[row].double().numpy()
+    epsilon, root = factor_stack.epsilon[row], factor_stack.root
     values, vectors = np.linalg.eigh(current)
     fresh = (vectors * (values + epsilon).clip(0) ** (-1 / root)) @ vectors.T
     stale = (basis * (old + epsilon) ** (-1 / root)) @ basis.T
@@ -181,16 +183,18 @@ def test_h_and_residual_of_a_policy_that_needs_neither_agree_with_a_dense_refere
     run = Run(lane("shampoo", period=10), run_id="a")
     recorded(run, 19)
     position = run.recorder.followed
-    bank = next(bank for bank in run.optimizer.banks() if position in bank.positions)
-    row = bank.positions.index(position)
-    basis, old = bank.basis[row].double().numpy(), bank.eigenvalues[row].double().numpy()
+    factor_stack = next(
+        factor_stack for factor_stack in run.optimizer.factor_stacks() if position in factor_stack.positions
+    )
+    row = factor_stack.positions.index(position)
+    basis, old = factor_stack.basis[row].double().numpy(), factor_stack.eigenvalues[row].double().numpy()
     checks = recorded(run, 1).checks.to_pandas()
-    current = bank.current([row])[0].double().numpy()
+    current = factor_stack.current([row])[0].double().numpy()
     rotated = basis.T @ current @ basis
     off = rotated - np.diag(np.diag(rotated))
     shown = checks[checks.factor == position].iloc[0]
     assert shown.residual == pytest.approx(np.linalg.norm(off) / np.linalg.norm(rotated), rel=1e-2)
-    s = np.maximum(old, 2.0**-23 * old.max()) + bank.epsilon[row]
+    s = np.maximum(old, 2.0**-23 * old.max()) + factor_stack.epsilon[row]
     drift = np.linalg.norm((rotated - np.diag(old)) / np.sqrt(np.outer(s, s)))
     alpha = (s**-0.5).max() / np.linalg.norm(s**-0.5)
     assert shown.proxy == pytest.approx(drift * alpha / 2, rel=2e-2)
@@ -308,7 +312,7 @@ def test_the_recorder_is_not_charged_to_the_optimizer(monkeypatch: pytest.Monkey
     began = time.thread_time()
     for _ in range(3):
         run.advance()
-    burnt = 0.05 * 3 * len(run.optimizer.banks())
+    burnt = 0.05 * 3 * len(run.optimizer.factor_stacks())
     spent = time.thread_time() - began
     assert spent > burnt
     assert sum(run.clock.seconds().values()) < spent - 0.95 * burnt
@@ -354,21 +358,21 @@ def test_digits_autoencoder_as_the_papers_story_has_it() -> None:
 def test_a_factor_that_cannot_be_decomposed_has_no_snapshot() -> None:
     run = Run(lane("foam"), run_id="a")
     recorded(run, 12)
-    bank = run.optimizer.banks()[0]
-    bank.statistics[0] = float("nan")
+    factor_stack = run.optimizer.factor_stacks()[0]
+    factor_stack.statistics[0] = float("nan")
     run.recorder.after_step(100, run.optimizer)
     shown = run.recorder.drain()["snapshots"]["factor"].to_pylist()
-    assert bank.positions[0] not in shown
+    assert factor_stack.positions[0] not in shown
     assert len(shown) == len(run.optimizer.factors()) - 1
 
 
 def test_a_check_that_failed_is_no_reuse() -> None:
     run = Run(lane("foam", period=10), run_id="a")
     recorded(run, 19)
-    bank = run.optimizer.banks()[0]
-    bank.statistics[0] = float("nan")
+    factor_stack = run.optimizer.factor_stacks()[0]
+    factor_stack.statistics[0] = float("nan")
     checks = recorded(run, 1).checks.to_pandas()
-    failed = checks[checks.factor == bank.positions[0]].iloc[0]
+    failed = checks[checks.factor == factor_stack.positions[0]].iloc[0]
     assert (failed.decision, failed.checks, failed.decompositions, failed.reuses) == ("failure", 1, 0, 0)
 
 
@@ -379,7 +383,7 @@ def test_a_run_in_float64_has_its_state_in_float64_and_resumes() -> None:
     assert not errors
     whole, half, other = (Run(experiment.lane_config(0), run_id="a") for _ in range(3))
     assert {parameter.dtype for parameter in whole.model.parameters()} == {torch.float64}
-    assert {bank.statistics.dtype for bank in whole.optimizer.banks()} == {torch.float64}
+    assert {factor_stack.statistics.dtype for factor_stack in whole.optimizer.factor_stacks()} == {torch.float64}
     expected = recorded(whole, 30)
     assert expected.manifest.config["run_settings"]["precision"] == "float64"
     recorded(half, 15)

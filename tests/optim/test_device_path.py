@@ -103,8 +103,14 @@ def test_factors_of_one_size_are_decomposed_together(monkeypatch: pytest.MonkeyP
     step(weights, optimizer, 1)
     assert transfers.solved == []
     step(weights, optimizer, 2)
-    assert sorted(transfers.solved) == sorted((len(bank.factors), bank.size, bank.size) for bank in optimizer.banks())
-    assert len({bank.size for bank in optimizer.banks()}) == len(optimizer.banks()) < len(optimizer.factors())
+    assert sorted(transfers.solved) == sorted(
+        (len(factor_stack.factors), factor_stack.size, factor_stack.size) for factor_stack in optimizer.factor_stacks()
+    )
+    assert (
+        len({factor_stack.size for factor_stack in optimizer.factor_stacks()})
+        == len(optimizer.factor_stacks())
+        < len(optimizer.factors())
+    )
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -144,12 +150,14 @@ def test_the_spectrum_of_some_rows_costs_those_rows_alone(monkeypatch: pytest.Mo
     weights, optimizer = build("soap")
     for number in range(1, 3):
         step(weights, optimizer, number)
-    bank = max(optimizer.banks(), key=lambda bank: len(bank.factors))
-    whole, rows = bank.eigenvalues, list(range(0, len(bank.factors), 2))
+    factor_stack = max(optimizer.factor_stacks(), key=lambda factor_stack: len(factor_stack.factors))
+    whole, rows = factor_stack.eigenvalues, list(range(0, len(factor_stack.factors), 2))
     asked: list[list[int]] = []
-    current = type(bank).current
-    monkeypatch.setattr(type(bank), "current", lambda self, rows: asked.append(list(rows)) or current(self, rows))
-    assert torch.equal(bank.spectrum(rows), whole[rows]) and len(rows) > 1
+    current = type(factor_stack).current
+    monkeypatch.setattr(
+        type(factor_stack), "current", lambda self, rows: asked.append(list(rows)) or current(self, rows)
+    )
+    assert torch.equal(factor_stack.spectrum(rows), whole[rows]) and len(rows) > 1
     assert asked == [rows]
 
 

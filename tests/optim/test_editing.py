@@ -48,7 +48,7 @@ def test_checks_fall_on_multiples_of_the_new_period_and_none_is_made_up_for() ->
 
 
 def roots(optimizer: Shampoo) -> list[torch.Tensor]:
-    return [bank.inverse_root.clone() for bank in optimizer.banks()]
+    return [factor_stack.inverse_root.clone() for factor_stack in optimizer.factor_stacks()]
 
 
 def test_a_new_epsilon_holds_from_the_next_check_where_the_root_is_rebuilt() -> None:

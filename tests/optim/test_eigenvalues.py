@@ -46,7 +46,7 @@ def go_on(optimizer: Shampoo, first: int, stop: int) -> None:
 
 
 def left(optimizer: Shampoo):
-    return next(bank for bank in optimizer.banks() if bank.size == 8)
+    return next(factor_stack for factor_stack in optimizer.factor_stacks() if factor_stack.size == 8)
 
 
 def solved(optimizer: Shampoo) -> np.ndarray:
@@ -63,18 +63,18 @@ def slow_scale(raw: np.ndarray, rule: str, epsilon: float = EPSILON, machine: fl
 @pytest.mark.parametrize("rule", ["shift", "floor"])
 def test_a_factor_whose_smallest_computed_eigenvalue_is_negative(rule: str) -> None:
     optimizer = trained(rule)
-    bank, raw = left(optimizer), solved(optimizer)
-    assert raw.min() < 0 < np.linalg.eigvalsh(bank.current()[0].double().numpy()).max()
+    factor_stack, raw = left(optimizer), solved(optimizer)
+    assert raw.min() < 0 < np.linalg.eigvalsh(factor_stack.current()[0].double().numpy()).max()
     scale = slow_scale(raw, rule)
-    basis = bank.basis[0].double().numpy()
+    basis = factor_stack.basis[0].double().numpy()
     expected = (basis * scale**-0.5) @ basis.T
-    difference = np.linalg.norm(bank.inverse_root[0].double().numpy() - expected) / np.linalg.norm(expected)
+    difference = np.linalg.norm(factor_stack.inverse_root[0].double().numpy() - expected) / np.linalg.norm(expected)
     assert difference < 1e-5
     # The noise direction: by the shift at 1/sqrt(eps0), by the floor where rounding ends.
-    largest = np.linalg.eigvalsh(bank.inverse_root[0].double().numpy()).max()
+    largest = np.linalg.eigvalsh(factor_stack.inverse_root[0].double().numpy()).max()
     assert largest == pytest.approx({"shift": EPSILON, "floor": SINGLE * raw.max() + EPSILON}[rule] ** -0.5, rel=1e-3)
     (weight,) = optimizer.param_groups[0]["params"]
-    right = next(bank for bank in optimizer.banks() if bank.size == 12)
+    right = next(factor_stack for factor_stack in optimizer.factor_stacks() if factor_stack.size == 12)
     moved = -0.1 * expected @ steep_gradients()[0].double().numpy() @ right.inverse_root[0].double().numpy()
     assert np.linalg.norm(weight.detach().numpy() - moved) < 1e-3 * np.linalg.norm(moved)
 
@@ -82,14 +82,20 @@ def test_a_factor_whose_smallest_computed_eigenvalue_is_negative(rule: str) -> N
 @pytest.mark.parametrize("rule", ["shift", "floor"])
 def test_h_compares_the_factor_with_the_eigenvalues_before_the_floor(rule: str) -> None:
     optimizer = trained(rule, Foam(period=1, start=1, tau=0.5, epsilon=EPSILON, epsilon_max=1e3))
-    bank = left(optimizer)
-    current, basis = bank.current()[0].double().numpy(), bank.basis[0].double().numpy()
-    raw = bank.eigenvalues[0].double().numpy()
+    factor_stack = left(optimizer)
+    current, basis = factor_stack.current()[0].double().numpy(), factor_stack.basis[0].double().numpy()
+    raw = factor_stack.eigenvalues[0].double().numpy()
     assert (raw.min() < 0) == (rule == "floor")
     scale = slow_scale(raw, rule)
     drift = (basis.T @ current @ basis - np.diag(raw)) / np.sqrt(np.outer(scale, scale))
     alpha = scale.min() ** -0.5 / np.linalg.norm(scale**-0.5)
-    just_decomposed = linalg.proxy(linalg.rotate(bank.basis, bank.current()), bank.eigenvalues, EPSILON, 2, bank.floor)
+    just_decomposed = linalg.proxy(
+        linalg.rotate(factor_stack.basis, factor_stack.current()),
+        factor_stack.eigenvalues,
+        EPSILON,
+        2,
+        factor_stack.floor,
+    )
     exact = np.linalg.norm(drift) * alpha / 2
     if rule == "floor":
         # What is left is what float32 leaves of the products: under a tenth, where the shift makes it thousands.
@@ -107,11 +113,11 @@ def test_h_compares_the_factor_with_the_eigenvalues_before_the_floor(rule: str) 
 def test_the_true_error_of_a_fresh_basis_is_small_with_the_floor_alone() -> None:
     errors = {}
     for rule in ("shift", "floor"):
-        bank = left(trained(rule))
-        values, basis, _ = linalg.eigh_robust(bank.current().double(), EPSILON, shift=rule == "shift")
-        stale = linalg.floored(bank.eigenvalues.double(), bank.floor)
-        fresh = linalg.floored(values, bank.floor)
-        errors[rule] = float(linalg.operator_error(bank.basis.double(), stale, basis, fresh, EPSILON, 2))
+        factor_stack = left(trained(rule))
+        values, basis, _ = linalg.eigh_robust(factor_stack.current().double(), EPSILON, shift=rule == "shift")
+        stale = linalg.floored(factor_stack.eigenvalues.double(), factor_stack.floor)
+        fresh = linalg.floored(values, factor_stack.floor)
+        errors[rule] = float(linalg.operator_error(factor_stack.basis.double(), stale, basis, fresh, EPSILON, 2))
     assert errors["floor"] < 0.3 < 0.9 < errors["shift"]
 
 
@@ -119,16 +125,19 @@ def test_the_true_error_of_a_fresh_basis_is_small_with_the_floor_alone() -> None
 def test_eigenvalues_refreshed_on_reuse_are_floored_too(policy: type[Policy]) -> None:
     more = {"epsilon_max": 1e12} if policy is FoamFreshEigenvalues else {}
     optimizer = trained("floor", policy(period=1, start=1, tau=0.99, epsilon=EPSILON, **more), steps=2)
-    bank = left(optimizer)
-    assert bank.factors[0].reuses == 1
-    basis = bank.basis[0].double().numpy()
-    diagonal = bank.eigenvalues[0].double().numpy()
+    factor_stack = left(optimizer)
+    assert factor_stack.factors[0].reuses == 1
+    basis = factor_stack.basis[0].double().numpy()
+    diagonal = factor_stack.eigenvalues[0].double().numpy()
     torch.testing.assert_close(
-        bank.eigenvalues[0], linalg.rotate(bank.basis, bank.current())[0].diagonal(), rtol=1e-4, atol=1e-6
+        factor_stack.eigenvalues[0],
+        linalg.rotate(factor_stack.basis, factor_stack.current())[0].diagonal(),
+        rtol=1e-4,
+        atol=1e-6,
     )
-    scale = slow_scale(diagonal, "floor", bank.epsilon[0])
+    scale = slow_scale(diagonal, "floor", factor_stack.epsilon[0])
     expected = (basis * scale**-0.5) @ basis.T
-    found = bank.inverse_root[0].double().numpy()
+    found = factor_stack.inverse_root[0].double().numpy()
     assert np.linalg.norm(found - expected) < 1e-5 * np.linalg.norm(expected)
 
 
@@ -143,9 +152,9 @@ def test_a_retry_in_float64_has_the_floor_of_float32(monkeypatch: pytest.MonkeyP
     break_eigh(monkeypatch, lambda matrix: matrix.dtype == torch.float32)
     optimizer = trained("floor")
     assert {event.kind for event in optimizer.events} == {"eigh-retry-float64"}
-    bank = left(optimizer)
-    largest = torch.linalg.eigvalsh(bank.inverse_root[0].double()).max().item()
-    expected = (SINGLE * bank.eigenvalues[0].max().item() + EPSILON) ** -0.5
+    factor_stack = left(optimizer)
+    largest = torch.linalg.eigvalsh(factor_stack.inverse_root[0].double()).max().item()
+    expected = (SINGLE * factor_stack.eigenvalues[0].max().item() + EPSILON) ** -0.5
     assert largest == pytest.approx(expected, rel=1e-3)
 
 
@@ -170,8 +179,8 @@ def test_a_state_saved_before_the_setting_existed_means_the_shift() -> None:
     for group in state["param_groups"]:
         del group["eigenvalues"]
     for group in state["state"]["groups"]:
-        for bank in group["banks"]:
-            del bank["rule"]
+        for factor_stack in group["factor_stacks"]:
+            del factor_stack["rule"]
     optimizer, expected = trained("floor"), trained("shift", steps=6)
     optimizer.load_state_dict(state)
     assert optimizer.param_groups[0]["eigenvalues"] == left(optimizer).rule == "shift"
@@ -187,7 +196,7 @@ def test_zero_factors_and_empty_directions_stay_finite() -> None:
         for gradient in (torch.zeros(3, 3), torch.diag(torch.tensor([1.0, 0.0, 0.0]))):
             weight.grad = gradient
             optimizer.step()
-            assert torch.isfinite(weight).all() and torch.isfinite(optimizer.banks()[0].inverse_root).all()
+            assert torch.isfinite(weight).all() and torch.isfinite(optimizer.factor_stacks()[0].inverse_root).all()
 
 
 def test_who_offers_it_and_what_is_refused() -> None:

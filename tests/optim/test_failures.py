@@ -79,7 +79,9 @@ def test_then_jitter_on_the_diagonal(monkeypatch: pytest.MonkeyPatch) -> None:
     jitter = (attempts[3] - attempts[2]).diagonal().numpy()
     np.testing.assert_allclose(jitter, 1e-3 + 1e-12 * attempts[2].diagonal().mean().item(), rtol=1e-6)
     # The jitter is taken off again: the eigenvalues are those of the factor.
-    torch.testing.assert_close(optimizer.banks()[0].eigenvalues, plain.banks()[0].eigenvalues, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        optimizer.factor_stacks()[0].eigenvalues, plain.factor_stacks()[0].eigenvalues, rtol=1e-5, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("policy", [EveryCheck(period=2), Foam(period=2, tau=0.01, epsilon_max=1e-9)])
@@ -88,8 +90,13 @@ def test_then_the_old_basis_stays_for_that_factor_alone(monkeypatch: pytest.Monk
     seen: list[CheckObservation] = []
     optimizer.observer = seen.append  # so that the basis is kept
     train(optimizer, 2)
-    bank = next(bank for bank in optimizer.banks() if bank.size == 4)
-    before = (bank.basis.clone(), bank.eigenvalues.clone(), bank.inverse_root.clone(), bank.epsilon)
+    factor_stack = next(factor_stack for factor_stack in optimizer.factor_stacks() if factor_stack.size == 4)
+    before = (
+        factor_stack.basis.clone(),
+        factor_stack.eigenvalues.clone(),
+        factor_stack.inverse_root.clone(),
+        factor_stack.epsilon,
+    )
     seen.clear()
     target: list[torch.Tensor] = []
 
@@ -110,9 +117,11 @@ def test_then_the_old_basis_stays_for_that_factor_alone(monkeypatch: pytest.Monk
     failed, _, whole, _ = optimizer.factors()
     assert (failed.checks, failed.decompositions, failed.failures, failed.last_decomposition_step) == (2, 1, 1, 2)
     assert (failed.reason, whole.decompositions, whole.last_decomposition_step) == ("failure", 2, 4)
-    for now, old in zip((bank.basis, bank.eigenvalues, bank.inverse_root), before, strict=False):
+    for now, old in zip(
+        (factor_stack.basis, factor_stack.eigenvalues, factor_stack.inverse_root), before, strict=False
+    ):
         assert torch.equal(now[0], old[0]) and not torch.equal(now[1], old[1])
-    assert bank.epsilon[0] == before[3][0]
+    assert factor_stack.epsilon[0] == before[3][0]
     decision = next(o for o in seen if 0 in o.positions).decisions[0]
     assert not decision.decompose and decision.reason == "failure"
     train(optimizer, 2, seed=2)
@@ -144,7 +153,7 @@ def test_half_of_the_factors_of_a_block_are_better_than_none(monkeypatch: pytest
     optimizer = Shampoo([weight], lr=0.1, betas=(0.0, 0.9), refresh=EveryCheck(period=1), grafting=None)
     weight.grad = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
     optimizer.step()
-    right = next(bank for bank in optimizer.banks() if bank.size == 3)
+    right = next(factor_stack for factor_stack in optimizer.factor_stacks() if factor_stack.size == 3)
     torch.testing.assert_close(weight.detach(), -0.1 * weight.grad @ right.inverse_root[0])
 
 
@@ -156,7 +165,7 @@ def test_non_finite_gradients_keep_the_basis_and_are_told_once(value: float, pol
     optimizer = build(policy)
     optimizer.observer = lambda observation: None  # so that the basis is kept
     train(optimizer, 2)
-    kept = [bank.basis.clone() for bank in optimizer.banks()]
+    kept = [factor_stack.basis.clone() for factor_stack in optimizer.factor_stacks()]
     optimizer.param_groups[0]["params"][1].grad[0, 0] = value
     optimizer.step()
     train(optimizer, 5, seed=1)
@@ -165,9 +174,9 @@ def test_non_finite_gradients_keep_the_basis_and_are_told_once(value: float, pol
     assert [(f.reason, f.failures, f.last_decomposition_step) for f in bad] == [("failure", 3, 2)] * 2
     assert [(e.step, e.position, e.kind) for e in optimizer.events] == [(4, 2, "eigh-kept"), (4, 3, "eigh-kept")]
     assert "factor 1.block_0.0 is not finite" in optimizer.events[0].message
-    for bank, old in zip(optimizer.banks(), kept, strict=True):
-        assert torch.equal(bank.basis[1], old[1])
-        assert torch.isfinite(bank.inverse_root).all()
+    for factor_stack, old in zip(optimizer.factor_stacks(), kept, strict=True):
+        assert torch.equal(factor_stack.basis[1], old[1])
+        assert torch.isfinite(factor_stack.inverse_root).all()
     assert torch.isfinite(optimizer.param_groups[0]["params"][0]).all()  # the other parameter trains on
 
 

@@ -23,12 +23,12 @@ def test_a_failed_decomposition_keeps_basis_and_moments(policy, monkeypatch: pyt
     weight, stream = parameter((4, 4)), gradients((4, 4), 9)
     optimizer = EigenvalueCorrectedShampoo([weight], lr=0.1, refresh=policy)
     train_all(optimizer, [weight], [stream], steps=3)
-    (bank,) = optimizer.banks()
-    kept = bank.basis.clone()
+    (factor_stack,) = optimizer.factor_stacks()
+    kept = factor_stack.basis.clone()
     with monkeypatch.context() as patch:
         break_eigh(patch, lambda matrix: True)
         train_all(optimizer, [weight], [stream[3:]], steps=2)
-    assert torch.equal(bank.basis, kept)
+    assert torch.equal(factor_stack.basis, kept)
     assert [(e.step, e.position, e.kind) for e in optimizer.drain_events()] == [
         (4, 0, "eigh-kept"), (4, 1, "eigh-kept"),
     ]  # fmt: skip
@@ -48,7 +48,7 @@ def test_non_finite_gradients_keep_the_bases_and_are_told_once(policy, value: fl
     train_all(optimizer, weights, streams, steps=9)
     assert [(e.step, e.position, e.kind) for e in optimizer.events] == [(6, 2, "eigh-kept"), (6, 3, "eigh-kept")]
     assert [f.last_decomposition_step for f in optimizer.factors()] == [8, 8, 4, 4]
-    assert all(torch.isfinite(bank.basis).all() for bank in optimizer.banks())
+    assert all(torch.isfinite(factor_stack.basis).all() for factor_stack in optimizer.factor_stacks())
     assert torch.isfinite(weights[0]).all()
 
 

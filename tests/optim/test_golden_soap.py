@@ -34,8 +34,8 @@ def test_every_parameter_matches(run: str) -> None:
             np.testing.assert_allclose(parameter.detach().numpy(), reference, rtol=0, atol=1e-12, err_msg=f"{step + 1}")
         if step == 0:
             # The first bases differ from the reference's in signs of columns at most: no later number depends on them.
-            for bank in optimizer.banks():
-                for factor, basis in zip(bank.factors, bank.basis, strict=True):
+            for factor_stack in optimizer.factor_stacks():
+                for factor, basis in zip(factor_stack.factors, factor_stack.basis, strict=True):
                     first = expected[f"{run}/Q/{names[factor.parameter]}/{factor.dim}/first"]
                     np.testing.assert_allclose(np.abs(first.T @ basis.numpy()), np.eye(factor.size), atol=1e-12)
     period = config["hp"]["precondition_frequency"]

@@ -43,8 +43,8 @@ def test_kl_against_the_reference(name: str, size: int, settings: dict[str, Any]
     for gradient in stream:
         slow.step(gradient)
     np.testing.assert_allclose(weight.detach().numpy(), slow.weight, rtol=0, atol=1e-9 * size)
-    bank = optimizer.banks()[0]
-    np.testing.assert_allclose(bank.eigenvalues.numpy(), [slow.left, slow.right], rtol=1e-8)
+    factor_stack = optimizer.factor_stacks()[0]
+    np.testing.assert_allclose(factor_stack.eigenvalues.numpy(), [slow.left, slow.right], rtol=1e-8)
 
 
 def test_kl_eigenvalues_change_at_every_step_and_the_basis_at_renewals_alone() -> None:
@@ -54,9 +54,9 @@ def test_kl_eigenvalues_change_at_every_step_and_the_basis_at_renewals_alone() -
     for gradient in stream:
         weight.grad = torch.from_numpy(gradient)
         optimizer.step()
-        bank = optimizer.banks()[0]
-        bases.append(bank.basis.clone())
-        values.append(bank.eigenvalues.clone())
+        factor_stack = optimizer.factor_stacks()[0]
+        bases.append(factor_stack.basis.clone())
+        values.append(factor_stack.eigenvalues.clone())
     # The first gradient gives the basis; updates 4 and 8 come with gradients 5 and 9.
     assert [not torch.equal(a, b) for a, b in zip(bases[1:], bases, strict=False)] == [
         False, False, False, True, False, False, False, True
@@ -71,7 +71,7 @@ def test_a_stale_right_basis_corrupts_the_left_factor() -> None:
         weight = parameter((4, 4))
         optimizer = KLShampoo([weight], lr=0.0, refresh=EveryCheck(period=period))
         train(optimizer, [weight], [stream], 12)
-        found.append(optimizer.banks()[0].current()[0])
+        found.append(optimizer.factor_stacks()[0].current()[0])
     assert not torch.allclose(found[0], found[1], rtol=1e-2)
 
 

@@ -49,7 +49,7 @@ def test_soap_at_a_fixed_basis_is_adam_in_a_rotated_space(
     optimizer = SOAP([weight], lr=0.1, betas=betas, eps=1e-30, weight_decay=0, period=1000)
     result = train(optimizer, weight, gradients)
     left, right = (
-        next(b.basis[b.factors.index(f)] for b in optimizer.banks() if f in b.factors).numpy()
+        next(b.basis[b.factors.index(f)] for b in optimizer.factor_stacks() if f in b.factors).numpy()
         for f in optimizer.factors()
     )
     rotated = zeros(rows, columns)
@@ -66,7 +66,7 @@ def test_signs_of_eigenvectors_do_not_matter_to_soap(seed: int, period: int) -> 
     for optimizer, weight in zip(optimizers, weights, strict=True):
         train(optimizer, weight, gradients[:1])
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(2, 1, 4))
-    optimizers[1].banks()[0].basis.mul_(torch.tensor(signs))
+    optimizers[1].factor_stacks()[0].basis.mul_(torch.tensor(signs))
     first, second = (train(o, w, gradients[1:]) for o, w in zip(optimizers, weights, strict=True))
     np.testing.assert_allclose(first, second, atol=1e-8)
 
@@ -148,10 +148,10 @@ def test_extremes_stay_finite_or_are_told(
     result = train(optimizer, weight, scale * extreme(kind, seed, rows, columns))
     events = optimizer.drain_events()
     assert events or np.isfinite(result).all()
-    for bank in optimizer.banks():
-        assert torch.isfinite(bank.basis).all()
-        eye = torch.eye(bank.size, dtype=dtype)
-        assert (bank.basis.mT @ bank.basis - eye).abs().max() < 1e-4
+    for factor_stack in optimizer.factor_stacks():
+        assert torch.isfinite(factor_stack.basis).all()
+        eye = torch.eye(factor_stack.size, dtype=dtype)
+        assert (factor_stack.basis.mT @ factor_stack.basis - eye).abs().max() < 1e-4
     if dtype == torch.float64 or scale < 1e20:
         assert np.isfinite(result).all() and events == []
     told = {event.position for event in events if event.kind == "eigh-kept"}

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 import torch
 
-from foam_viz.optim import bundle, gram
-from foam_viz.optim.bank import Bank
+from foam_viz.optim import block_stack, gram
 from foam_viz.optim.eigenvalue_corrected import EigenvalueCorrectedShampoo
 from foam_viz.optim.factor import CheckObservation
+from foam_viz.optim.factor_stack import FactorStack
 from foam_viz.optim.factored import FactoredOptimizer
 from foam_viz.optim.refresh import (
     POLICIES,
@@ -222,10 +222,10 @@ class Run:
         self.observed += observation.positions
 
     def library_basis(self, name: str) -> np.ndarray | None:
-        for bank in self.optimizer.banks():
-            for row, factor in enumerate(bank.factors):
+        for factor_stack in self.optimizer.factor_stacks():
+            for row, factor in enumerate(factor_stack.factors):
                 if factor.id == name and factor.keeps_basis:
-                    return bank.basis[row].numpy().copy()
+                    return factor_stack.basis[row].numpy().copy()
         return None
 
     def compare(self) -> None:
@@ -267,9 +267,11 @@ class Run:
 
 
 def work_like(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Bank, "floor", property(lambda bank: FLOOR if bank.rule == "floor" else None))
+    monkeypatch.setattr(
+        FactorStack, "floor", property(lambda factor_stack: FLOOR if factor_stack.rule == "floor" else None)
+    )
     if way != "host":
-        monkeypatch.setattr(bundle, "_SMALL", 0)  # buffers as of large segments
+        monkeypatch.setattr(block_stack, "_SMALL", 0)  # buffers as of large shards
     if way == "device":
         monkeypatch.setattr(gram, "on_host", lambda tensor: False)
     elif way == "portions":

@@ -153,11 +153,11 @@ def test_reuse_at_unchanged_damping_leaves_the_root_alone(h: float, tau: float, 
     generator = torch.Generator().manual_seed(seed)
     for _ in range(3):
         before = [f.decompositions for f in optimizer.factors()]
-        roots = optimizer.banks()[0].inverse_root.clone()
+        roots = optimizer.factor_stacks()[0].inverse_root.clone()
         weight.grad = torch.randn(3, 3, generator=generator, dtype=torch.float64)
         optimizer.step()
         for i, f in enumerate(optimizer.factors()):
-            same = torch.equal(optimizer.banks()[0].inverse_root[i], roots[i])
+            same = torch.equal(optimizer.factor_stacks()[0].inverse_root[i], roots[i])
             assert same == (f.decompositions == before[i])
 
 

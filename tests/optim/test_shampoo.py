@@ -92,7 +92,7 @@ def test_large_factors_use_the_triangle_and_agree() -> None:
     for step, gradient in enumerate(stream, 1):
         slow.step(gradient, step)
     np.testing.assert_allclose(weight.detach().numpy(), slow.weight, atol=1e-9)
-    (large,) = [bank for bank in optimizer.banks() if bank.size == 300]
+    (large,) = [factor_stack for factor_stack in optimizer.factor_stacks() if factor_stack.size == 300]
     np.testing.assert_allclose(large.current()[0].numpy(), slow.factors[0] / (1 - 0.99**4), atol=1e-12)
 
 
@@ -123,7 +123,7 @@ def test_a_factor_is_checked_on_what_arrived_between_checks() -> None:
         optimizer.step()
     assert [f.checks for f in optimizer.factors()] == [3, 3]
     expected = sum(0.99 ** (2 - i) * 0.01 * stream[2 * i] @ stream[2 * i].T for i in range(3)) / (1 - 0.99**3)
-    rows = next(bank for bank in optimizer.banks() if bank.size == 3)
+    rows = next(factor_stack for factor_stack in optimizer.factor_stacks() if factor_stack.size == 3)
     np.testing.assert_allclose(rows.current()[0].numpy(), expected, atol=1e-12)
 
 
@@ -177,7 +177,7 @@ def test_groups_have_their_own_settings() -> None:
     third = parameter((2,), 3)
     optimizer.add_param_group({"params": [third]})
     assert optimizer.factors()[-1].id == "2.block_0.0"
-    assert sorted(p for bank in optimizer.banks() for p in bank.positions) == list(range(5))
+    assert sorted(p for factor_stack in optimizer.factor_stacks() for p in factor_stack.positions) == list(range(5))
 
 
 def test_settings_change_between_steps() -> None:
@@ -199,7 +199,7 @@ def test_low_precision_parameters_keep_float32_statistics(dtype: torch.dtype) ->
     streams = [gradients((6, 4), seed=seed) for seed in (0, 1)]
     optimizer = Shampoo(weights, lr=0.1, refresh=POLICY)
     train(optimizer, weights, streams)
-    assert {bank.statistics.dtype for bank in optimizer.banks()} == {torch.float32}
+    assert {factor_stack.statistics.dtype for factor_stack in optimizer.factor_stacks()} == {torch.float32}
     tolerance = {torch.float32: 1e-4, torch.bfloat16: 0.05, torch.float16: 0.01}[dtype]
     for weight, start, stream in zip(weights, initial, streams, strict=True):
         assert weight.dtype == dtype
@@ -274,12 +274,12 @@ def test_residual_policy_refreshes_eigenvalues() -> None:
     weight = parameter((4, 4))
     optimizer = Shampoo([weight], lr=0.1, refresh=DiagonalizationResidual(period=1, tau=0.99, start=5))
     train(optimizer, [weight], [gradients((4, 4))], steps=6)
-    (bank,) = optimizer.banks()
-    rotated = bank.basis.mT @ bank.current() @ bank.basis
-    torch.testing.assert_close(bank.eigenvalues, rotated.diagonal(dim1=-2, dim2=-1).clamp(min=0))
-    scale = (bank.eigenvalues + 1e-9) ** -0.5
-    expected = bank.basis @ torch.diag_embed(scale) @ bank.basis.mT
-    torch.testing.assert_close(bank.inverse_root, expected)
+    (factor_stack,) = optimizer.factor_stacks()
+    rotated = factor_stack.basis.mT @ factor_stack.current() @ factor_stack.basis
+    torch.testing.assert_close(factor_stack.eigenvalues, rotated.diagonal(dim1=-2, dim2=-1).clamp(min=0))
+    scale = (factor_stack.eigenvalues + 1e-9) ** -0.5
+    expected = factor_stack.basis @ torch.diag_embed(scale) @ factor_stack.basis.mT
+    torch.testing.assert_close(factor_stack.inverse_root, expected)
     assert [(f.decompositions, f.reuses, f.last_decomposition_step) for f in optimizer.factors()] == [(1, 1, 5)] * 2
 
 
@@ -289,12 +289,12 @@ def test_refreshed_eigenvalues_are_not_negative_where_they_are_damped(rule: str)
     policy = DiagonalizationResidual(period=1, tau=0.9, start=4, epsilon=1e-4)
     optimizer = Shampoo([weight], lr=0.1, eigenvalues=rule, refresh=policy)
     train(optimizer, [weight], [gradients((3,))], steps=4)
-    (bank,) = optimizer.banks()
-    bank.statistics.copy_(-bank.statistics)
+    (factor_stack,) = optimizer.factor_stacks()
+    factor_stack.statistics.copy_(-factor_stack.statistics)
     weight.grad.zero_()
     optimizer.step()
     assert optimizer.factors()[0].reuses == 1
-    torch.testing.assert_close(bank.inverse_root[0], 100 * torch.eye(3, dtype=torch.float64))
+    torch.testing.assert_close(factor_stack.inverse_root[0], 100 * torch.eye(3, dtype=torch.float64))
 
 
 def test_roots_are_rebuilt_only_where_something_moved(monkeypatch: pytest.MonkeyPatch) -> None:

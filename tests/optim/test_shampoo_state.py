@@ -78,12 +78,27 @@ def test_a_saved_state_is_complete_and_plain() -> None:
     assert isinstance(optimizer.param_groups[1]["refresh"], Foam)  # the optimizer itself is as before
 
 
+def test_a_state_under_the_names_of_the_first_releases_is_gone_on_with() -> None:
+    (model, optimizer), (other_model, other) = model_and_optimizer(), model_and_optimizer()
+    train(model, optimizer, 1, 7)
+    saved = copy.deepcopy(optimizer.state_dict())
+    for group in saved["state"]["groups"]:
+        group["banks"], group["bundles"] = group.pop("factor_stacks"), group.pop("block_stacks")
+        for factor in (factor for stack in group["banks"] for factor in stack["factors"].values()):
+            factor["told"] = factor.pop("reported")
+    other.load_state_dict(saved)
+    other_model.load_state_dict(model.state_dict())
+    for trained, its in ((model, optimizer), (other_model, other)):
+        train(trained, its, 8, 12)
+    same(optimizer, other)
+
+
 def test_statistics_in_a_saved_state_are_symmetric() -> None:
     model, optimizer = model_and_optimizer()
     train(model, optimizer, 1, 3)
     for group in optimizer.state_dict()["state"]["groups"]:
-        for bank in group["banks"]:
-            torch.testing.assert_close(bank["statistics"], bank["statistics"].mT)
+        for factor_stack in group["factor_stacks"]:
+            torch.testing.assert_close(factor_stack["statistics"], factor_stack["statistics"].mT)
 
 
 @pytest.mark.parametrize("way", [copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))])
@@ -104,10 +119,15 @@ def test_a_basis_that_nobody_reads_is_not_kept() -> None:
     seen: list[CheckObservation] = []
     train(model, optimizer, 1, 4)
     fixed, foam = (
-        [bank for bank in optimizer.banks() if bank.factors[0].parameter in of] for of in ((0, 1), (2, 3, 4, 5))
+        [factor_stack for factor_stack in optimizer.factor_stacks() if factor_stack.factors[0].parameter in of]
+        for of in ((0, 1), (2, 3, 4, 5))
     )
-    assert all(bank.basis is None for bank in fixed) and all(bank.basis is not None for bank in foam)
-    assert all(bank["basis"] is None for bank in optimizer.state_dict()["state"]["groups"][0]["banks"])
+    assert all(factor_stack.basis is None for factor_stack in fixed) and all(
+        factor_stack.basis is not None for factor_stack in foam
+    )
+    assert all(
+        factor_stack["basis"] is None for factor_stack in optimizer.state_dict()["state"]["groups"][0]["factor_stacks"]
+    )
     optimizer.observer = seen.append
     train(model, optimizer, 5, 8)
     early, late = ([o for o in seen if o.step == step and o.positions[0] < 3] for step in (6, 8))
@@ -115,7 +135,7 @@ def test_a_basis_that_nobody_reads_is_not_kept() -> None:
     assert all(o.basis_before is not None for o in late)
     optimizer.observer = None
     train(model, optimizer, 9, 10)
-    assert all(bank.basis is None for bank in fixed)
+    assert all(factor_stack.basis is None for factor_stack in fixed)
 
 
 def test_a_policy_that_begins_to_measure_decomposes_first() -> None:
@@ -151,5 +171,5 @@ def test_states_that_do_not_fit_change_nothing() -> None:
     assert now["param_groups"] == before["param_groups"]
     assert now["state"]["step"] == 4
     for a, b in zip(now["state"]["groups"], before["state"]["groups"], strict=True):
-        for bank, old in zip(a["banks"], b["banks"], strict=True):
-            assert torch.equal(bank["inverse_root"], old["inverse_root"])
+        for factor_stack, old in zip(a["factor_stacks"], b["factor_stacks"], strict=True):
+            assert torch.equal(factor_stack["inverse_root"], old["inverse_root"])

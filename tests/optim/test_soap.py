@@ -85,10 +85,10 @@ def test_a_vector_can_be_preconditioned() -> None:
     weight, stream = parameter((5,)), gradients((5,), steps=30)
     optimizer = SOAP([weight], lr=0.1, precondition_1d=True, period=3)
     train(optimizer, [weight], [stream], steps=30)
-    (bank,) = optimizer.banks()
-    torch.testing.assert_close(bank.basis[0].mT @ bank.basis[0], torch.eye(5, dtype=torch.float64))
+    (factor_stack,) = optimizer.factor_stacks()
+    torch.testing.assert_close(factor_stack.basis[0].mT @ factor_stack.basis[0], torch.eye(5, dtype=torch.float64))
     factor = sum(0.05 * 0.95 ** (29 - i) * np.outer(g, g) for i, g in enumerate(stream))
-    np.testing.assert_allclose(bank.current()[0].numpy(), factor, atol=1e-12)  # no bias correction
+    np.testing.assert_allclose(factor_stack.current()[0].numpy(), factor, atol=1e-12)  # no bias correction
 
 
 def test_missing_gradients_count_no_step_and_equal_shapes_do_not_mix() -> None:
@@ -164,7 +164,7 @@ def test_low_precision_parameters_keep_float32_state(dtype: torch.dtype) -> None
     initial = weight.detach().double().numpy()
     optimizer = SOAP([weight], lr=0.1, period=2)
     train(optimizer, [weight], [stream])
-    assert {bank.basis.dtype for bank in optimizer.banks()} == {torch.float32}
+    assert {factor_stack.basis.dtype for factor_stack in optimizer.factor_stacks()} == {torch.float32}
     slow = SlowSoap(initial)
     for gradient in stream:
         slow.step(torch.tensor(gradient, dtype=dtype).double().numpy())
@@ -278,5 +278,5 @@ def test_non_finite_gradients_keep_the_bases_and_are_told(value: float) -> None:
     train(optimizer, weights, streams, steps=9)
     assert [(e.step, e.position, e.kind) for e in optimizer.events] == [(5, 2, "eigh-kept"), (5, 3, "eigh-kept")]
     assert [f.last_decomposition_step for f in optimizer.factors()] == [9, 9, 3, 3]
-    assert all(torch.isfinite(bank.basis).all() for bank in optimizer.banks())
+    assert all(torch.isfinite(factor_stack.basis).all() for factor_stack in optimizer.factor_stacks())
     assert torch.isfinite(weights[0]).all()

@@ -131,7 +131,7 @@ def test_a_turn_uses_the_factor_of_its_step() -> None:
     for row, (side, step) in enumerate((("left", 8), ("right", 10))):
         seen = stream[:step] if side == "left" else stream[:step].transpose(0, 2, 1)
         factor = sum(0.01 * 0.99 ** (step - 1 - i) * g @ g.T for i, g in enumerate(seen)) / (1 - 0.99**step)
-        values = optimizer.banks()[0].eigenvalues[row].numpy()
+        values = optimizer.factor_stacks()[0].eigenvalues[row].numpy()
         np.testing.assert_allclose(values, np.linalg.eigvalsh(factor), atol=1e-12)
 
 
@@ -143,18 +143,20 @@ def test_fresh_eigenvalues_are_those_of_the_kept_basis() -> None:
     policy = FoamFreshEigenvalues(period=1, start=6, tau=0.5, epsilon=1e-6, epsilon_max=1e3)
     optimizer = Shampoo([weight], lr=0.1, refresh=policy)
     train(optimizer, [weight], [stream], steps=12)
-    (bank,) = optimizer.banks()
+    (factor_stack,) = optimizer.factor_stacks()
     assert [(f.decompositions, f.reuses) for f in optimizer.factors()] == [(1, 6)] * 2
-    seen = (bank.basis.mT @ bank.current() @ bank.basis).diagonal(dim1=-2, dim2=-1)
-    torch.testing.assert_close(bank.eigenvalues, seen)
-    scale = (bank.eigenvalues + torch.tensor(bank.epsilon, dtype=torch.float64)[:, None]) ** -0.5
-    torch.testing.assert_close(bank.inverse_root, bank.basis @ torch.diag_embed(scale) @ bank.basis.mT)
+    seen = (factor_stack.basis.mT @ factor_stack.current() @ factor_stack.basis).diagonal(dim1=-2, dim2=-1)
+    torch.testing.assert_close(factor_stack.eigenvalues, seen)
+    scale = (factor_stack.eigenvalues + torch.tensor(factor_stack.epsilon, dtype=torch.float64)[:, None]) ** -0.5
+    torch.testing.assert_close(
+        factor_stack.inverse_root, factor_stack.basis @ torch.diag_embed(scale) @ factor_stack.basis.mT
+    )
     # h is measured against them: what has drifted since the last check, not since the decomposition.
-    before = bank.eigenvalues.clone()
+    before = factor_stack.eigenvalues.clone()
     weight.grad = torch.zeros(4, 4, dtype=torch.float64)
     optimizer.step()
     assert all(f.relative_condition > 0 for f in optimizer.factors())
-    assert not torch.equal(bank.eigenvalues, before)
+    assert not torch.equal(factor_stack.eigenvalues, before)
 
 
 # --- Muon ------------------------------------------------------------------------------------------------------------

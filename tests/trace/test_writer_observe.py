@@ -124,12 +124,12 @@ def test_snapshots_show_the_basis_before_the_decision(tmp_path: Path):
     kept, now = {}, {}
 
     def look(step, optimizer):
-        for bank in optimizer.banks():
-            for row, position in enumerate(bank.positions):
+        for factor_stack in optimizer.factor_stacks():
+            for row, position in enumerate(factor_stack.positions):
                 if step == 9:
-                    kept[position] = (bank.basis[row].clone(), bank.eigenvalues[row].clone())
+                    kept[position] = (factor_stack.basis[row].clone(), factor_stack.eigenvalues[row].clone())
                 if step == 10:
-                    now[position] = bank.current([row])[0].clone()
+                    now[position] = factor_stack.current([row])[0].clone()
 
     # No growth of the damping is allowed, so nearly every check decomposes.
     policy = Foam(period=5, tau=0.01, epsilon=1e-4, epsilon_max=1e-4)
@@ -159,7 +159,7 @@ def test_snapshots_show_the_basis_before_the_decision(tmp_path: Path):
 
 
 def test_an_inverse_root_alone_tells_the_same(tmp_path: Path):
-    """A bank whose policy measures nothing may keep no basis; the optimizer that keeps all goes the same way."""
+    """A factor stack whose policy measures nothing may keep no basis; one that keeps all goes the same way."""
     snapshots = []
     for name, policy in (
         ("alone", EveryCheck(period=5, epsilon=1e-4)),
@@ -451,7 +451,7 @@ class Hostile(torch.optim.SGD):
     def factors(self):
         raise RuntimeError("not now")
 
-    def banks(self):
+    def factor_stacks(self):
         return ()
 
 
@@ -527,10 +527,12 @@ def test_a_stream_keeps_factors_and_gradients_whole(tmp_path: Path, dtype: torch
 
     def look(step, optimizer):
         if step % 4 == 0:
-            bank = next(bank for bank in optimizer.banks() if 1 in bank.positions)
-            row = bank.positions.index(1)
-            currents[step] = bank.current([row])[0].clone()
-            kept[step] = bank.statistics[row].clone(), optimizer.param_groups[0]["params"][0].grad.clone()
+            factor_stack = next(
+                factor_stack for factor_stack in optimizer.factor_stacks() if 1 in factor_stack.positions
+            )
+            row = factor_stack.positions.index(1)
+            currents[step] = factor_stack.current([row])[0].clone()
+            kept[step] = factor_stack.statistics[row].clone(), optimizer.param_groups[0]["params"][0].grad.clone()
 
     chosen = Stream(factors=("0.block_0.1",), every=4)
     policy = EveryCheck(period=4, epsilon=1e-6)
@@ -562,7 +564,7 @@ def test_the_true_error_follows_the_rule_for_small_eigenvalues(tmp_path: Path, r
 
     def look(step, optimizer):
         recorder.after_step(step, optimizer)
-        seen.append(optimizer.banks()[0].floor)
+        seen.append(optimizer.factor_stacks()[0].floor)
 
     # No check at step 7, so that both look at the same basis and the same factor.
     policy = Foam(period=4, start=4, epsilon=1e-9, epsilon_max=1e-9)

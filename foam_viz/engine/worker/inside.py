@@ -15,7 +15,7 @@ from foam_viz.trace.numbers import number, setting
 
 if TYPE_CHECKING:
     from foam_viz.engine.worker.run import Run
-    from foam_viz.optim.bank import Bank
+    from foam_viz.optim.factor_stack import FactorStack
 
 PHASES = ("gradient", "statistics", "check", "update")
 """In which order lanes are led through a step; SOAP and its kin renew their bases after the update."""
@@ -83,12 +83,12 @@ class InsideStep:
         return rows
 
     def _statistics(self) -> Rows:
-        found = self._bank()
+        found = self._factor_stack()
         if found is None:
             return []
-        bank, row = found
-        steps, beta = bank.steps(row), bank.decay
-        trace = float(bank.statistics[row].diagonal().sum())
+        factor_stack, row = found
+        steps, beta = factor_stack.steps(row), factor_stack.decay
+        trace = float(factor_stack.statistics[row].diagonal().sum())
         correction = 1.0 if beta == 1 or not steps else 1 - beta**steps
         rows = [
             ("t", f"{steps:,}", "Gradients that this factor has seen."),
@@ -97,20 +97,20 @@ class InsideStep:
         ]
         # KL-Shampoo and its kin weigh the gradient before they square it; SOAP takes it in after the update.
         if isinstance(self._run.optimizer, Shampoo | SOAP) and trace:
-            block = bank.block(row)
+            block = factor_stack.block(row)
             added = (1.0 if beta == 1 else 1 - beta) * float(block.gradient(torch.float64).square().sum())
             told = "(1 − β₂) tr G Gᵀ / tr L: how much of L is new."
             rows.append(("Share of this gradient", number(100 * added / trace, "%"), told))
         return rows
 
     def _check(self) -> Rows:
-        check, found = self._run.recorder.followed_check, self._bank()
+        check, found = self._run.recorder.followed_check, self._factor_stack()
         if check is None or found is None or check[0]["step"] != self._step:
             return [("Check", "none in this step", "This factor is not checked in this step: its basis stays.")]
-        (row, decision), (bank, _) = check, found
+        (row, decision), (factor_stack, _) = check, found
         rows = []
         if row["proxy"] is not None:
-            terms = f"{number(row['relative_condition'])} × {number(row['alpha'])} / {bank.root}"
+            terms = f"{number(row['relative_condition'])} × {number(row['alpha'])} / {factor_stack.root}"
             rows += [
                 (
                     "h = RC α / p",
@@ -153,12 +153,12 @@ class InsideStep:
             rows.append(("cos(−ΔW, G)", number(inner / (moved * length)), explained))
         return rows
 
-    def _bank(self) -> tuple[Bank, int] | None:
+    def _factor_stack(self) -> tuple[FactorStack, int] | None:
         if self._position is None or not isinstance(self._run.optimizer, FactoredOptimizer):
             return None
-        for bank in self._run.optimizer.banks():
-            if self._position in bank.positions:
-                return bank, list(bank.positions).index(self._position)
+        for factor_stack in self._run.optimizer.factor_stacks():
+            if self._position in factor_stack.positions:
+                return factor_stack, list(factor_stack.positions).index(self._position)
         return None
 
 

@@ -1,4 +1,4 @@
-"""Reads this project's optimizers: factors that count their checks, in banks that hold the matrices."""
+"""Reads this project's optimizers: factors that count their checks, in factor stacks that hold the matrices."""
 
 from __future__ import annotations
 
@@ -44,31 +44,31 @@ class _Factor(FactorView):
         )
 
     def matrices(self) -> Matrices | None:
-        for bank in self._optimizer.banks():
-            for row, factor in enumerate(bank.factors):
+        for factor_stack in self._optimizer.factor_stacks():
+            for row, factor in enumerate(factor_stack.factors):
                 if factor is self.factor:
                     known = factor.last_decomposition_step is not None
-                    # Where no policy measures it, a bank keeps the inverse root alone.
-                    basis = bank.basis if known and getattr(factor, "keeps_basis", True) else None
-                    whole_matrix = bank.current([row])[0]  # which completes the statistics too
+                    # Where no policy measures it, a factor stack keeps the inverse root alone.
+                    basis = factor_stack.basis if known and getattr(factor, "keeps_basis", True) else None
+                    whole_matrix = factor_stack.current([row])[0]  # which completes the statistics too
                     return Matrices(
                         current=to_host(whole_matrix),
-                        statistics=to_host(bank.statistics[row]),
-                        beta=bank.decay,
-                        steps=bank.steps(row),
-                        precision=precision(bank.statistics),
+                        statistics=to_host(factor_stack.statistics[row]),
+                        beta=factor_stack.decay,
+                        steps=factor_stack.steps(row),
+                        precision=precision(factor_stack.statistics),
                         basis=None if basis is None else to_host(basis[row]),
-                        eigenvalues=to_host(bank.spectrum([row])[0]) if known else None,
-                        inverse=to_host(bank.inverse_root[row]) if known and basis is None else None,
+                        eigenvalues=to_host(factor_stack.spectrum([row])[0]) if known else None,
+                        inverse=to_host(factor_stack.inverse_root[row]) if known and basis is None else None,
                         epsilon=measured(factor.epsilon),
-                        root=bank.root,
-                        floor=getattr(bank, "floor", None),
+                        root=factor_stack.root,
+                        floor=getattr(factor_stack, "floor", None),
                     )
         return None
 
 
 class ProjectSource(Source[_Factor]):
-    """Optimizers of ``foam_viz.optim``: ``factors()`` with counters, and ``banks()`` with the matrices."""
+    """Optimizers of ``foam_viz.optim``: ``factors()`` with counters, and ``factor_stacks()`` with the matrices."""
 
     def _find(self, known: set[str]) -> Iterator[_Factor]:
         optimizer = self._parameters.optimizer
@@ -95,7 +95,7 @@ class ProjectSource(Source[_Factor]):
 def read_project(parameters: Parameters) -> Source | None:
     """The factors of this project's optimizers, None for others."""
     optimizer = parameters.optimizer
-    if not (callable(getattr(optimizer, "factors", None)) and callable(getattr(optimizer, "banks", None))):
+    if not (callable(getattr(optimizer, "factors", None)) and callable(getattr(optimizer, "factor_stacks", None))):
         return None
     wanted = ("checks", "decompositions", "reuses", "last_decomposition_step")
     fits = all(hasattr(factor, name) for factor in optimizer.factors() for name in wanted)

@@ -10,8 +10,8 @@ from typing import ClassVar, NamedTuple
 from torch import Tensor
 
 from foam_viz.optim import linalg
-from foam_viz.optim.bank import Bank
 from foam_viz.optim.factor import FactorEvent
+from foam_viz.optim.factor_stack import FactorStack
 from foam_viz.optim.gram import complete
 from foam_viz.optim.measurement import Measurement
 from foam_viz.optim.refresh import Decision, Policy
@@ -21,7 +21,7 @@ class Turn(NamedTuple):
     """New bases of some rows, before anything that lives in the old ones has followed.
 
     Attributes:
-        rows: Rows of the bank.
+        rows: Rows of the factor stack.
         old: Q before, (k, n, n); a copy.
         order: (k, n), the column of Q before that each column of Q after stands for; ``None`` where none does.
     """
@@ -31,8 +31,8 @@ class Turn(NamedTuple):
     order: Tensor | None
 
 
-class BasisBank(Bank):
-    """A bank without inverse roots: bases by falling eigenvalue, no eigenvalues and no damping in force.
+class BasisFactorStack(FactorStack):
+    """A factor stack without inverse roots: bases by falling eigenvalue, no eigenvalues and no damping in force.
 
     What scales the directions is a second moment kept in the basis, not the factor: ``epsilon`` is NaN, since no such
     number exists, and ``eigenvalues`` are those that the basis sees in the factor of this moment, diag(Q^T A Q). h and
@@ -65,7 +65,7 @@ class BasisBank(Bank):
     def carry_out(
         self, measured: Measurement, decisions: list[Decision], traces: list[float], step: int
     ) -> tuple[list[Decision], list[FactorEvent]]:
-        """As ``Bank.carry_out``; there are no eigenvalues to refresh and no damping."""
+        """As ``FactorStack.carry_out``; there are no eigenvalues to refresh and no damping."""
         plain = [replace(d, epsilon=math.nan, refresh_eigenvalues=False) for d in decisions]
         return super().carry_out(measured, plain, traces, step)
 
@@ -92,7 +92,7 @@ class BasisBank(Bank):
         return drained
 
 
-class SoapBank(BasisBank):
+class SoapFactorStack(BasisFactorStack):
     """SOAP's factors: no bias correction; after the first decomposition, orthogonal iteration instead of ``eigh``."""
 
     @property

@@ -10,17 +10,17 @@ import torch
 from torch import Tensor
 
 from foam_viz.optim import check, linalg
-from foam_viz.optim.bundle import Block
+from foam_viz.optim.block_stack import Block
 from foam_viz.optim.factor import STATE_FIELDS, Factor, FactorEvent
 from foam_viz.optim.gram import complete, portion
 from foam_viz.optim.measurement import Measurement
 from foam_viz.optim.refresh import Decision, Policy
 
 
-class Bank:
+class FactorStack:
     """All factors of one size, root, dtype and device of a parameter group, as stacks in which rows are factors.
 
-    Factors of blocks of one shape lie next to each other, so that a bundle of blocks reads its inverse roots as a view.
+    Factors of blocks of one shape lie next to each other, so that a block stack reads its inverse roots as a view.
 
     Attributes:
         size: n.
@@ -103,7 +103,7 @@ class Bank:
         return torch.tensor(rows).to(self.statistics.device, non_blocking=True)
 
     def bases(self, index: slice | Tensor) -> Tensor:
-        """Q of some rows, (N, n, n), while the bank keeps it."""
+        """Q of some rows, (N, n, n), while the factor stack keeps it."""
         assert self.basis is not None  # whoever judges or rebuilds had it kept
         return self.basis[index]
 
@@ -115,7 +115,7 @@ class Bank:
         """A = L / (1 - beta^t), a new tensor (N, n, n); t counts the gradients that each block has seen.
 
         Args:
-            rows: Rows of the bank; all by default.
+            rows: Rows of the factor stack; all by default.
         """
         chosen = list(range(len(self.factors))) if rows is None else list(rows)
         return complete(self.statistics[self.at(chosen)]) / self._correction(chosen)
@@ -229,7 +229,7 @@ class Bank:
             factor, outcome = self.factors[row], outcomes.get(row, "plain")
             if outcome != "plain":
                 events += _event(factor, outcome, step, self.positions[row], finite[index])
-            factor.told = not finite[index] and (factor.told or outcome == "failed")
+            factor.reported = not finite[index] and (factor.reported or outcome == "failed")
             if outcome == "failed":
                 decision = check.after_failure(decision, factor.epsilon)
             elif not decision.decompose and (decision.refresh_eigenvalues or decision.epsilon != factor.epsilon):
@@ -334,8 +334,13 @@ class Bank:
                 getattr(self, name).copy_(state[name])
         for factor in self.factors:
             for name in STATE_FIELDS:
-                setattr(factor, name, state["factors"][factor.id][name])
+                saved = state["factors"][factor.id]
+                setattr(factor, name, saved[_FORMERLY[name] if name in _FORMERLY and name not in saved else name])
         self._note_damping()
+
+
+_FORMERLY = {"reported": "told"}
+"""Names of counters in states that the first releases saved."""
 
 
 def _event(factor: Factor, outcome: linalg.Outcome, step: int, position: int, finite: bool) -> list[FactorEvent]:
@@ -348,7 +353,7 @@ def _event(factor: Factor, outcome: linalg.Outcome, step: int, position: int, fi
     kept = f"the basis of step {factor.last_decomposition_step}" if factor.has_basis else "no basis"
     if finite:
         return [FactorEvent(step, position, "eigh-kept", f"eigh of factor {factor.id} failed: {kept} stays in force")]
-    if factor.told:  # when it began: statistics do not recover from a NaN by themselves
+    if factor.reported:  # when it began: statistics do not recover from a NaN by themselves
         return []
     cause = "is not finite (a gradient was NaN or infinite, or its square overflowed)"
     return [FactorEvent(step, position, "eigh-kept", f"factor {factor.id} {cause}: {kept} stays in force")]

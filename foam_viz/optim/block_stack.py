@@ -13,9 +13,9 @@ from torch import Tensor
 from foam_viz.optim.gram import stripes
 
 if TYPE_CHECKING:
-    from foam_viz.optim.bank import Bank
+    from foam_viz.optim.factor_stack import FactorStack
 
-SegmentT = TypeVar("SegmentT", bound="Segment")
+ShardT = TypeVar("ShardT", bound="Shard")
 
 
 @dataclass(slots=True, eq=False)
@@ -45,7 +45,7 @@ class Block:
             ValueError: The gradient is sparse.
         """
         gradient = self.parameter.grad
-        assert gradient is not None  # a block without one is in no segment
+        assert gradient is not None  # a block without one is in no shard
         if gradient.layout != torch.strided:
             raise ValueError(f"the gradient of parameter {self.parameter_index} is {gradient.layout}: must be dense")
         if gradient.shape != self.matrix_shape:
@@ -55,7 +55,7 @@ class Block:
         return gradient if gradient.dtype == dtype else gradient.to(dtype)
 
 
-class Bundle(Generic[SegmentT]):
+class BlockStack(Generic[ShardT]):
     """Blocks of one shape, dtype and device of a parameter group, as stacks in which rows are blocks.
 
     Attributes:
@@ -63,15 +63,15 @@ class Bundle(Generic[SegmentT]):
         blocks: The N blocks.
         momentum: m, (N, *shape).
         second_moment: v of Adam grafting, (N, *shape); ``None`` where it is not used.
-        factors: Per dimension the bank of the factors and the row of the first, or ``None`` for a dimension without
-            factors; empty for blocks by AdamW.
+        factors: Per dimension the factor stack of the factors and the row of the first, or ``None`` for a dimension
+            without factors; empty for blocks by AdamW.
     """
 
     def __init__(
         self,
         shape: tuple[int, ...],
         blocks: list[Block],
-        factors: list[tuple[Bank, int] | None],
+        factors: list[tuple[FactorStack, int] | None],
         second_moment: bool,
         dtype: torch.dtype,
         device: torch.device,
@@ -80,7 +80,7 @@ class Bundle(Generic[SegmentT]):
         self.momentum = torch.zeros(len(blocks), *shape, dtype=dtype, device=device)
         self.second_moment = torch.zeros_like(self.momentum) if second_moment else None
 
-    def segments(self) -> list[SegmentT]:
+    def shards(self) -> list[ShardT]:
         """The blocks that have a gradient now, as the longest runs of rows that can be treated alike."""
         alike: list[tuple[int, bool] | None] = [
             None if block.parameter.grad is None else (block.steps, self._is_preconditioned(row))
@@ -91,17 +91,17 @@ class Bundle(Generic[SegmentT]):
             if stop == len(alike) or alike[stop] != alike[start]:
                 kind = alike[start]
                 if kind is not None:
-                    found.append(self._segment(start, stop, kind[1]))
+                    found.append(self._shard(start, stop, kind[1]))
                 start = stop
         return found
 
-    def _segment(self, start: int, stop: int, preconditioned: bool) -> SegmentT:
-        return cast(SegmentT, Segment(self, start, stop, preconditioned))  # a bundle of others overrides it
+    def _shard(self, start: int, stop: int, preconditioned: bool) -> ShardT:
+        return cast(ShardT, Shard(self, start, stop, preconditioned))  # a block stack of others overrides it
 
     def _is_preconditioned(self, row: int) -> bool:
         # A block whose factors partly failed uses those that it has; the others are the identity.
         places = [place for place in self.factors if place is not None]
-        return any(bank.factors[first + row].has_basis for bank, first in places)
+        return any(factor_stack.factors[first + row].has_basis for factor_stack, first in places)
 
     def state(self) -> dict[str, Any]:
         """The stacks (not copies) and the step counts, as plain values."""
@@ -128,8 +128,8 @@ class Bundle(Generic[SegmentT]):
             block.steps = steps
 
 
-class Segment:
-    """Rows of a bundle that have a gradient, one step count, and a basis or none: views, made once and kept.
+class Shard:
+    """Rows of a block stack that have a gradient, one step count, and a basis or none: views, made once and kept.
 
     Attributes:
         blocks: The N blocks.
@@ -141,14 +141,15 @@ class Segment:
         matrices: Per dimension what the momentum is contracted with, (N, n, n), or ``None`` for the identity.
     """
 
-    def __init__(self, bundle: Bundle, start: int, stop: int, preconditioned: bool) -> None:
-        self.blocks = bundle.blocks[start:stop]
-        self.momentum = bundle.momentum[start:stop]
-        self.second_moment = None if bundle.second_moment is None else bundle.second_moment[start:stop]
+    def __init__(self, block_stack: BlockStack, start: int, stop: int, preconditioned: bool) -> None:
+        self.blocks = block_stack.blocks[start:stop]
+        self.momentum = block_stack.momentum[start:stop]
+        self.second_moment = None if block_stack.second_moment is None else block_stack.second_moment[start:stop]
         self.preconditioned = preconditioned
-        self.has_factors = any(place is not None for place in bundle.factors)
+        self.has_factors = any(place is not None for place in block_stack.factors)
         self._places = [
-            None if place is None else (place[0], slice(place[1] + start, place[1] + stop)) for place in bundle.factors
+            None if place is None else (place[0], slice(place[1] + start, place[1] + stop))
+            for place in block_stack.factors
         ]
         self.statistics: list[tuple[int, Tensor, list[list[Tensor]]]] = []
         for dim, place in enumerate(self._places):
@@ -184,16 +185,16 @@ class Scratch:
     """Two buffers for what lives no longer than a part of a step, handed out in turns.
 
     A step that allocates and frees temporaries of the size of the model makes the host's allocator give pages back and
-    fault them in again, at up to a fifth of its time; two buffers as large as the largest segment stay in the caches.
+    fault them in again, at up to a fifth of its time; two buffers as large as the largest shard stay in the caches.
     Small tensors come from memory that is at hand anyway: for them making views would cost more than it saves.
 
     Args:
-        segments: The segments that are worked on, of one dtype and device.
+        shards: The shards that are worked on, of one dtype and device.
     """
 
-    def __init__(self, segments: Sequence[Segment]) -> None:
-        size = max((segment.momentum.numel() for segment in segments), default=0)
-        self._like = segments[0].momentum
+    def __init__(self, shards: Sequence[Shard]) -> None:
+        size = max((shard.momentum.numel() for shard in shards), default=0)
+        self._like = shards[0].momentum
         self._buffers = [self._like.new_empty(size) for _ in range(2)] if size > _SMALL else []
 
     def next(self, shape: Sequence[int]) -> Tensor | None:
