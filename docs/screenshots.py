@@ -113,7 +113,9 @@ def take(shots: Sequence[Shot]) -> None:
                 page.wait_for_timeout(2000)
                 shot.act(page)
                 image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-                image.quantize(128, dither=Image.Dither.NONE).save(FOLDER / f"{shot.name}-{theme}.png", optimize=True)
+                image.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+                    FOLDER / f"{shot.name}-{theme}.png", optimize=True
+                )
                 context.close()
             stamps[shot.name] = shot.stamp
             kept = {each.name: stamps[each.name] for each in SHOTS if each.name in stamps}
