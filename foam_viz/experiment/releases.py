@@ -19,6 +19,7 @@ from foam_viz.tasks.catalogue import TaskSpec
 
 CURRENT = 2
 
+# Settings that came later have the value by which they change nothing: precision, eigenvalues, equilibrate, columns.
 _DIGITS = {"batch_size": 128, "width": 128, "depth": 2, "shift_at": 0}
 _FIRST_TASKS: dict[str, dict[str, Any]] = {
     "digits-autoencoder": _DIGITS,
@@ -35,9 +36,8 @@ _FIRST_TASKS: dict[str, dict[str, Any]] = {
         "batch_size": 32, "width": 2, "condition": 100.0, "speed": 0.5, "noise": 0.1, "shift_at": 0,
     },
     "matrix-factorization": {"batch_size": 512, "width": 64, "rank": 8, "condition": 100.0, "shift_at": 0},
-    "csv": {"batch_size": 64, "width": 64, "depth": 2, "shift_at": 0, "table": None, "target": None},
+    "csv": {"batch_size": 64, "width": 64, "depth": 2, "shift_at": 0, "table": None, "target": None, "columns": None},
 }  # fmt: skip
-# Settings that came later have the value by which they change nothing: precision, eigenvalues, equilibrate.
 _FIRST_RUN: dict[str, Any] = {
     "seed": 0, "schedule": "constant", "warmup_steps": 50, "decay_steps": 600, "steps": 100_000,
     "precision": "float32",

@@ -81,7 +81,7 @@ def nice_ceiling(value: float) -> float:
     power = 10.0 ** math.floor(math.log10(value))
     for step in _ROUND:
         if value <= step * power * (1 + 1e-9):
-            return step * power
+            return max(step * power, value)  # 1.4 * 0.1 is a little less than 0.14
     return 10 * power
 
 

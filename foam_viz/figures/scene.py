@@ -131,7 +131,8 @@ class Scene:
             for run, step in mine.items()
             if run in theirs
         ]
-        return int(max(common, default=0))
+        # Without an end it is one run twice, or runs without ids: each is drawn.
+        return int(max((step for step in common if step < inf), default=0))
 
     def _past_of(self, lane: Lane) -> dict[str, float]:
         """Ids of the runs that a lane equals, each up to a step: itself, its parent, the parent of that."""

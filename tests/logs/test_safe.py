@@ -178,7 +178,7 @@ def test_what_a_reading_gives_is_bounded(tmp_path: Path) -> None:
     assert names(reading) == ["b"]
     (problem,) = reading.problems
     assert problem.file.endswith("a.csv")
-    assert "19,999 rows of 10 columns take 2 MiB; the runs of one upload may take 1 MiB in all" in problem.reason
+    assert "19,999 rows of 16 columns take 2 MiB; the runs of one upload may take 1 MiB in all" in problem.reason
 
 
 def test_the_runs_of_a_reading_are_bounded(tmp_path: Path) -> None:

@@ -211,6 +211,7 @@ def test_low_precision_parameters_keep_float32_statistics(dtype: torch.dtype) ->
 
 def test_closure_schedulers_and_empty_parameters() -> None:
     model = nn.Linear(3, 2)
+    nn.init.ones_(model.weight)  # far from the optimum, whatever the seed
     empty = torch.zeros(0, 4, requires_grad=True)
     empty.grad = torch.zeros(0, 4)
     optimizer = Shampoo([*model.parameters(), empty], lr=0.1, refresh=POLICY)

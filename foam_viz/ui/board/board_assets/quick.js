@@ -63,13 +63,15 @@ function marks(box, full, drawn, trace) {
   const values = numbers(trace.y);
   const places = trace.x ? numbers(trace.x) : Float64Array.from(values, (_, at) => trace.x0 + trace.dx * at);
   const xs = Array.from(places, (x) => xAxis.c2p(x)), ys = Array.from(values, (y) => yAxis.c2p(y));
-  if (trace.mode === "markers") return [...xs, ...ys].every(Number.isFinite) ? points(group, xs, ys) : null;
+  const dots = trace.mode?.includes("markers") ? points(group, xs, ys) : () => {};
+  if (!dots || trace.mode === "markers") return dots;
   const parts = connected(xs, ys);
   const lines = [...group.querySelectorAll(".js-line")];
   const fill = group.querySelector(".js-fill") ?? full._plots[`${trace.xaxis ?? "x"}${trace.yaxis ?? "y"}`]?.plot.node().querySelector(`.trace${drawn.uid} .js-fill`);
   if (!lines.length || !parts.length || (trace.fill && (!fill || parts.length > 1))) return null;
   const paths = parts.map(([x, y]) => lineOf(x, y, trace.line?.shape ?? "linear"));
   return () => {
+    dots();
     while (lines.length > paths.length) lines.pop().remove();
     while (lines.length < paths.length) {
       lines.push(lines[0].cloneNode(false));
@@ -122,11 +124,12 @@ function lineOf(xs, ys, shape) {
 function points(group, xs, ys) {
   const home = group.querySelector(".points");
   const first = home?.querySelector(".point");
-  if (!first) return null;
+  const seen = [...xs.keys()].filter((at) => Number.isFinite(xs[at]) && Number.isFinite(ys[at])); // Plotly draws no other
+  if (!first || !seen.length) return null;
   return () => {
-    while (home.children.length > xs.length) home.lastChild.remove();
-    while (home.children.length < xs.length) home.append(first.cloneNode(false));
-    xs.forEach((x, at) => home.children[at].setAttribute("transform", `translate(${x.toFixed(1)},${ys[at].toFixed(1)})`));
+    while (home.children.length > seen.length) home.lastChild.remove();
+    while (home.children.length < seen.length) home.append(first.cloneNode(false));
+    seen.forEach((at, n) => home.children[n].setAttribute("transform", `translate(${xs[at].toFixed(1)},${ys[at].toFixed(1)})`));
   };
 }
 
