@@ -1,7 +1,7 @@
 """What a replay costs, and whether it foretells: prepare, one move, a map; predictions against real runs.
 
 A 600-step digits autoencoder (18 factors, 60 checks) under FOAM. Moves are random settings of (tau, eps0, eps_max)
-around the run's own. The truth of a prediction is a run trained under the setting, with the same seed.
+around the run's own. The truth of a prediction is a run trained under the setting, with the same seed. ``--quick`` leaves those out; ``--large`` measures a wide and long run instead.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks import replay_large
 from benchmarks.report import Report
 from foam_viz.analysis.replay import Setting, default_map
 from foam_viz.engine.replay.plan import Plan, prepare_path
@@ -107,6 +108,9 @@ def _truth(report: Report, plan: Plan, generator: np.random.Generator) -> None:
 def main() -> int:
     torch.set_num_threads(1)
     report = Report("replay")
+    if "--large" in sys.argv:
+        replay_large.measure(report)
+        return report.finish()
     generator = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "run"

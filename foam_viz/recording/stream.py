@@ -10,7 +10,8 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -31,6 +32,7 @@ RUN_BYTES = 64 * 2**20
 PART_BYTES = 4 * 2**20
 """So much is gathered before a part is written; a kill loses what is gathered."""
 
+_MOST_MEMBERS = 10_000
 _NAME = re.compile(r"stream\.(\d{8})\.arrow")
 _ADDED = ("beta", "steps", "dtype", "mirror")  # since the first release
 _SPACING = ("every", "stride", "first")
@@ -142,7 +144,7 @@ class Record:
         spacing: Which steps were kept.
     """
 
-    samples: tuple[Sample, ...]
+    samples: tuple[Sample, ...] | Samples
     notes: tuple[str, ...] = ()
     spacing: Spacing = Spacing()
 
@@ -256,6 +258,45 @@ class StreamFile:
         self._pending, self._pending_bytes = [], 0
 
 
+class Samples:
+    """The samples of a stream, read from its parts anew whenever somebody goes through them: only a part is in memory.
+
+    Args:
+        parts: Read a part of the stream each, in order.
+        spacing: Which steps are given.
+    """
+
+    def __init__(self, parts: Sequence[Callable[[], bytes]], spacing: Spacing) -> None:
+        self._parts, self._spacing = tuple(parts), spacing
+
+    def __iter__(self) -> Iterator[Sample]:
+        for load in self._parts:
+            with suppress(ValueError, OSError):  # what cannot be read is in the notes of the record
+                for batch in _decode(load()).to_batches(max_chunksize=1):
+                    (row,) = batch.to_pylist()
+                    if self._spacing.stride == 1 or self._spacing.keeps(row["step"]):
+                        yield _unpack(row)
+
+    def __bool__(self) -> bool:
+        return next(iter(self), None) is not None
+
+
+def open_large(path: str | os.PathLike[str]) -> Record:
+    """As :func:`read` for a bundle directory of any size, but only a part of the stream is in memory at a time."""
+    parts, notes, spacing = parts_of(Path(path)), [], Spacing()
+    for part in parts:
+        try:
+            told = _spacing(_decode(part.read_bytes()).schema)
+        except (ValueError, OSError) as error:
+            notes.append(f"{part.name} cannot be read, its samples are left out: {error}")
+            continue
+        if told is not None and told.stride >= spacing.stride:
+            spacing = told
+    if spacing.stride > 1:
+        notes.append(_thinned(spacing))
+    return Record(Samples([part.read_bytes for part in parts], spacing), tuple(notes), spacing)
+
+
 def read(path: str | os.PathLike[str], *, size_limit: int = DEFAULT_SIZE_LIMIT) -> Record:
     """Read the factor stream of a bundle; one without a stream gives no samples.
 
@@ -293,19 +334,68 @@ def pack(directory: str | os.PathLike[str], archive: str | os.PathLike[str]) -> 
     add_to(archive, directory)
 
 
-def add_to(archive: Path, directory: Path) -> None:
+def parts_of(directory: Path) -> list[Path]:
+    """The files of the stream of a bundle directory, in order; none where there is no stream."""
+    folder = directory / STREAM_FOLDER
+    return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name)) if folder.is_dir() else []
+
+
+def size_of(directory: Path) -> int:
+    """Bytes of the stream of a bundle directory on the disk."""
+    return sum(path.stat().st_size for path in parts_of(directory))
+
+
+def add_to(archive: Path, directory: Path, prefix: str = "") -> None:
     """Add the stream of a bundle directory, where there is one, to a zip file of the same bundle.
+
+    Args:
+        archive: The zip file.
+        directory: The bundle directory.
+        prefix: Folder of the bundle in the zip file, with a slash at its end; empty for its top.
 
     Raises:
         OSError: The zip file cannot be written.
     """
-    folder = directory / STREAM_FOLDER
-    if not folder.is_dir():
-        return
     with zipfile.ZipFile(archive, "a", zipfile.ZIP_STORED) as file:
-        for path in sorted(folder.iterdir()):
-            if _NAME.fullmatch(path.name):
-                file.write(path, f"{STREAM_FOLDER}/{path.name}")
+        for path in parts_of(directory):
+            file.write(path, f"{prefix}{STREAM_FOLDER}/{path.name}")
+
+
+def bundles_in(archive: Path) -> list[str]:
+    """Folders of a zip file whose bundles hold a stream, in order: ``""`` for its top, else with a slash at the end.
+
+    Raises:
+        OSError: The file cannot be read.
+        zipfile.BadZipFile: It is no zip file.
+    """
+    with zipfile.ZipFile(archive) as file:
+        return sorted({_prefix(name) for name in file.namelist()[:_MOST_MEMBERS] if _in_stream(name)})
+
+
+def take_out(archive: Path, prefix: str, target: Path, *, size_limit: int = DEFAULT_SIZE_LIMIT) -> None:
+    """Write one of several bundles of a zip file, with its stream, as a zip file of its own.
+
+    Args:
+        archive: The zip file.
+        prefix: One of ``bundles_in``.
+        target: The zip file to write.
+        size_limit: Bytes that the zip file may take, unpacked.
+
+    Raises:
+        BundleError: The zip file is refused.
+        OSError: The target cannot be written.
+    """
+    try:
+        with open_archive(archive, size_limit) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as file:
+            for name in source.names:
+                if name.startswith(prefix):
+                    file.writestr(name.removeprefix(prefix), source.read(name))
+    except ArchiveError as error:
+        raise BundleError(archive, str(error), "Copy the file again, or give the lanes one by one.") from error
+
+
+def _prefix(name: str) -> str:
+    return "".join(f"{folder}/" for folder in name.split("/")[:-2])
 
 
 def _in_stream(name: str) -> bool:
@@ -326,8 +416,12 @@ def _assemble(parts: Iterable[tuple[str, Callable[[], bytes]]]) -> Record:
             notes.append(f"{name} cannot be read, its samples are left out: {error}")
     if spacing.stride > 1:  # a writer that was killed while it thinned has thinned some parts only
         samples = [sample for sample in samples if spacing.keeps(sample.step)]
-        notes.append(f"the stream was thinned to stay within its cap: it keeps one check of {spacing.stride}")
+        notes.append(_thinned(spacing))
     return Record(tuple(samples), tuple(notes), spacing)
+
+
+def _thinned(spacing: Spacing) -> str:
+    return f"the stream was thinned to stay within its cap: it keeps one check of {spacing.stride}"
 
 
 def _pack(sample: Sample) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import streamlit as st
 
 from foam_viz.experiment import export
 from foam_viz.optim.fields import FieldError
+from foam_viz.recording import stream
 from foam_viz.trace.disk import bundle
 from foam_viz.trace.model import Trace
 from foam_viz.ui.text import plain
@@ -40,12 +41,13 @@ FORMS: Mapping[str, Form] = {
 """By form of :data:`foam_viz.experiment.export.FORMS`."""
 
 
-def take_away(name: str, traces: Sequence[Trace]) -> None:
+def take_away(name: str, traces: Sequence[Trace], lanes: Sequence[Path] = ()) -> None:
     """Draw the downloads of some runs.
 
     Args:
         name: Of all of them together, for the names of the files.
         traces: The runs; each may still grow.
+        lanes: Where the runs are kept: their bundles hold the factor streams that lie there.
     """
     if not traces:
         st.caption("The run can be taken away once it has begun.")
@@ -58,11 +60,12 @@ def take_away(name: str, traces: Sequence[Trace]) -> None:
             format_func=lambda at: f"{at + 1} · {traces[at].manifest.name}",
             key="take-away-lane",
         )
-    trace = traces[min(place, len(traces) - 1)]
+    place = min(place, len(traces) - 1)
+    trace, kept = traces[place], lanes[place] if place < len(lanes) else None
     of_lane = f"{name}-lane-{place + 1}" if len(traces) > 1 else name
     # Of a run that goes on nobody knows yet which step it will have made at the click.
     step = "" if trace.manifest.status == "running" else f"-step-{trace.view().last_step}"
-    _download("Run bundle", f"foam_viz-{of_lane}{step}.zip", "application/zip", lambda: zipped(trace))
+    _download("Run bundle", f"foam_viz-{of_lane}{step}.zip", "application/zip", lambda: zipped(trace, kept))
     for form, (words, language, ending, kind) in FORMS.items():
         try:
             text = export.FORMS[form](trace.manifest.config)
@@ -87,9 +90,11 @@ def _download(words: str, name: str, kind: str, data: bytes | Callable[[], Any])
     )
 
 
-def zipped(trace: Trace) -> bytes:
-    """The run bundle of a trace as one .zip file; made only when somebody clicks."""
+def zipped(trace: Trace, kept: Path | None = None) -> bytes:
+    """The run bundle of a trace as one .zip file, with the factor stream that is kept at a place; made at the click."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run.zip"
         bundle.write(trace, path)
+        if kept is not None:
+            stream.add_to(path, kept)
         return path.read_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import streamlit as st
 from foam_viz.engine.server import your_runs
 from foam_viz.engine.server.history import MAXIMUM_NAME, YourRun
 from foam_viz.engine.server.hub import ControlRefused
+from foam_viz.recording import stream
 from foam_viz.tasks import catalogue as tasks
 from foam_viz.trace.disk import bundle
 from foam_viz.trace.model import Trace
@@ -48,17 +50,19 @@ def page() -> None:
         _row(run, owner)
 
 
-def name_of(run: YourRun) -> str:
-    """What a run is called: its name, else its optimizers."""
-    return run.saved.name or " · ".join(run.saved.experiment.labels())
+def zipped(traces: list[Trace], lanes: Sequence[Path] = ()) -> bytes:
+    """The run bundles of all lanes in one .zip file, which the page of logs reads as it is.
 
-
-def zipped(traces: list[Trace]) -> bytes:
-    """The run bundles of all lanes in one .zip file, which the page of logs reads as it is."""
+    Args:
+        traces: Of the lanes.
+        lanes: Where the lanes are kept: the factor streams that lie there come along.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run.zip"
         if len(traces) == 1:
             bundle.write(traces[0], path)
+            if lanes:
+                stream.add_to(path, lanes[0])
             return path.read_bytes()
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
             for lane, trace in enumerate(traces, 1):
@@ -66,13 +70,15 @@ def zipped(traces: list[Trace]) -> bytes:
                 bundle.write(trace, home)
                 for file in sorted(found for found in home.rglob("*") if found.is_file()):
                     archive.write(file, file.relative_to(folder))
+        for lane, kept in enumerate(lanes[: len(traces)], 1):
+            stream.add_to(path, kept, f"lane-{lane}/")
         return path.read_bytes()
 
 
 def _row(run: YourRun, owner: str) -> None:
     view_id = run.saved.view_id
     name, task, step, size, when, open_, rename, download, delete = st.columns(_WIDTHS, vertical_alignment="center")
-    name.markdown(plain(name_of(run)))
+    name.markdown(plain(run.name))
     task.markdown(tasks.find(run.saved.experiment.task).label)
     step.markdown(f"{run.step:,}")
     size.markdown(f"{run.size / 2**20:,.1f} MiB")
@@ -91,18 +97,19 @@ def _row(run: YourRun, owner: str) -> None:
             value=run.saved.name,
             key=key,
             max_chars=MAXIMUM_NAME,
-            placeholder=name_of(run),
+            placeholder=run.name,
             on_change=lambda: _said(_renamed(view_id, owner, st.session_state[key])),
         )
     download.download_button(
         "",
-        data=lambda: zipped(your_runs.traces(hub(), view_id)),
+        data=lambda: zipped(your_runs.traces(hub(), view_id), your_runs.lanes(hub(), view_id)),
         file_name=f"foam-viz-{view_id[:8]}.zip",
         mime="application/zip",
         on_click="ignore",
         key=f"download-{view_id}",
         icon=":material/download:",
-        help="Downloads what it recorded, a run bundle a lane. Run logs reads it.",
+        help="Downloads what it recorded, a run bundle a lane, with its factor stream where one was kept"
+        f"{_streamed(view_id)}. Run logs and the threshold lab read it.",
     )
     with delete.popover("", icon=":material/delete:", help="Deletes it."):
         st.button(
@@ -111,6 +118,12 @@ def _row(run: YourRun, owner: str) -> None:
             type="primary",
             on_click=lambda: _said(_deleted(view_id, owner)),
         )
+
+
+def _streamed(view_id: str) -> str:
+    """How large the factor streams of a run are, in brackets; empty where it kept none."""
+    size = sum(stream.size_of(lane) for lane in your_runs.lanes(hub(), view_id))
+    return f" ({size / 2**20:,.1f} MiB)" if size else ""
 
 
 def _said(problem: str) -> None:

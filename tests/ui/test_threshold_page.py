@@ -14,6 +14,7 @@ from foam_viz import cli
 from foam_viz.engine.server.hub import Hub
 from foam_viz.figures.look import Look
 from foam_viz.figures.scene import Scene
+from foam_viz.recording import stream
 from foam_viz.settings import Settings
 from foam_viz.ui import server
 from foam_viz.ui.session.threshold import Threshold
@@ -70,6 +71,19 @@ def test_a_sample_is_prepared_and_a_slider_replays_it() -> None:
     app.select_slider(key="threshold.tau").set_value(0.2).run()
     until(lambda: bench.study.what_if.setting.values["tau"] == 0.2, 300)
     assert bench.study.what_if.decompositions > before and bench.study.what_if.open_loop
+    assert state(app).query()["tau"] == ["0.2"]
+
+
+def test_back_to_the_recorded_setting_leaves_nothing_in_the_link() -> None:
+    app = ready(lab(tau="0.5", epsilon_max="3e-5"))
+    app.select_slider(key="threshold.tau").set_value(0.2)  # still under way when the button is pressed
+    app.button(key="threshold.back").click().run()
+    assert not app.exception
+    assert not state(app).changes and state(app).setting(state(app).bench.own) == state(app).bench.own
+    assert not {"tau", "epsilon_max", "period", "optimizer"} & set(state(app).query())
+    app.run()
+    assert not state(app).changes
+    app.select_slider(key="threshold.tau").set_value(0.2).run()
     assert state(app).query()["tau"] == ["0.2"]
 
 
@@ -215,6 +229,21 @@ def test_a_bundle_that_is_dropped_is_replayed_and_stays_out_of_the_link(trained:
     until(lambda: bench.study.own is not None, 300)
     assert bench.study.own.exact and bench.study.own.differs(bench.recorded.checks) == 0
     assert "run" not in state(app).query()
+
+
+def test_the_lanes_of_one_bundle_are_runs_of_their_own(trained: dict[str, Path], tmp_path: Path) -> None:
+    both = tmp_path / "both.zip"
+    with zipfile.ZipFile(both, "w") as archive:
+        for lane, name in enumerate(("good", "single"), 1):
+            with zipfile.ZipFile(trained[name]) as one:
+                for member in one.namelist():
+                    archive.writestr(f"lane-{lane}/{member}", one.read(member))
+    app = dropped(both)
+    mine = [run for run in state(app).choices() if run.origin == "upload"]
+    assert len(mine) == 2
+    for run, steps in zip(mine, (40, 10), strict=True):
+        assert run.trace().view().last_step == steps
+        assert max(sample.step for sample in stream.read(run.path).samples) == steps
 
 
 def test_a_bundle_without_factors_leads_to_training_it_again(trained: dict[str, Path]) -> None:

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from foam_viz.engine.replay.plan import prepare_path
 from foam_viz.engine.server import your_runs
 from foam_viz.engine.server.hub import ControlRefused, Hub
+from foam_viz.recording import stream
 from foam_viz.trace.disk import bundle
-from foam_viz.ui.your_runs import name_of, zipped
+from foam_viz.ui import take_away
+from foam_viz.ui.your_runs import zipped
 from tests.engine.conftest import until
 from tests.ui.test_pages import engines, lab, one_hub, press, settle, state  # noqa: F401 (fixtures)
 
@@ -52,7 +55,7 @@ def test_a_run_is_renamed_and_deleted(trained: AppTest, engines: Hub) -> None:  
     app.switch_page("pages/your_runs.py").run()
     app.text_input(key=f"name-{view_id}").set_value("  before\nthe *shift* ").run()
     assert not app.exception
-    assert [name_of(run) for run in kept(engines, app)] == ["before the *shift*"]
+    assert [run.name for run in kept(engines, app)] == ["before the *shift*"]
     assert any(markdown.value.replace("\\", "") == "before the *shift*" for markdown in app.markdown)
     for stranger in ("", "somebody else"):
         with pytest.raises(ControlRefused):
@@ -84,3 +87,26 @@ def test_a_download_holds_every_lane(trained: AppTest, engines: Hub, tmp_path: P
     assert [bundle.read(tmp_path / f"lane-{lane}").rows("steps") for lane in (1, 2)] == [10, 10]
     (tmp_path / "one.zip").write_bytes(zipped(traces[:1]))
     assert bundle.read(tmp_path / "one.zip").rows("steps") == 10
+
+
+def test_a_downloaded_bundle_holds_the_factors_and_is_replayed(engines: Hub, tmp_path: Path) -> None:  # noqa: F811
+    app = press(lab(batch_size="16", lane=["foam", "shampoo"]), "do-refresh")
+    settle(app)
+    view_id = state(app).view_id
+    places = your_runs.lanes(engines, view_id)
+    until(lambda: all(stream.size_of(place) for place in places))
+    until(lambda: [run.step for run in kept(engines, app)][0] >= 10)
+    traces = your_runs.traces(engines, view_id)
+    both = tmp_path / "both.zip"
+    both.write_bytes(zipped(traces, places))
+    assert stream.bundles_in(both) == ["lane-1/", "lane-2/"]
+    one = tmp_path / "one.zip"
+    one.write_bytes(zipped(traces[:1], places[:1]))
+    stream.take_out(both, "lane-1/", tmp_path / "first.zip")
+    lab_one = tmp_path / "lab.zip"
+    lab_one.write_bytes(take_away.zipped(traces[0], places[0]))
+    for archive in (one, tmp_path / "first.zip", lab_one):
+        plan = prepare_path(archive)
+        assert plan.run().exact and plan.run().differs(traces[0].checks) == 0
+    app.switch_page("pages/your_runs.py").run()
+    assert not app.exception

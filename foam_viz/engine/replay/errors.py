@@ -84,6 +84,7 @@ class ErrorMeter:
         columns, rows = ideal.unsqueeze(2).unbind(0), stale.unsqueeze(2).unbind(0)
         for place, (row, s, refreshed, k, *_) in enumerate(keys):
             if s != k or refreshed != k:
+                self._stack.release(place)
                 # The sum over i, j of O_ij (b_j - a_i)^2; of a broadcast difference torch is the faster.
                 torch.sub(columns[place], rows[place], out=apart)
                 np.multiply(flat, flat, out=flat)

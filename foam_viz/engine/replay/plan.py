@@ -7,6 +7,8 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +30,7 @@ from foam_viz.analysis.replay import (
 )
 from foam_viz.engine.replay.errors import NOTHING, ErrorMeter
 from foam_viz.engine.replay.pairs import BLOCK, Grid, Overlaps
-from foam_viz.engine.replay.recording import Progress, Recording, build
+from foam_viz.engine.replay.recording import TELL_SECONDS, Progress, Recording, build
 from foam_viz.engine.replay.spectra import read_spectra
 from foam_viz.engine.replay.updates import update_errors
 from foam_viz.engine.replay.walk import PairStore, Row, Walker, held
@@ -41,6 +43,8 @@ from foam_viz.trace.manifest import Manifest
 
 OVERLAP_BYTES, ROTATED_BYTES = 280_000_000, 60_000_000
 """Of what pairs of checks of one run keep: overlaps, and B as training measures it."""
+_LARGE_STREAM = 200_000_000
+"""Bytes on the disk beyond which a stream is never in memory as a whole."""
 _WARM_CHECKS = 64
 """Pairs of checks farther apart are computed when they are asked for: bases are seldom kept so long."""
 _DECADES = 3
@@ -91,13 +95,14 @@ class Plan:
             NoReplay: There is no stream, or none that a replay can use.
             FieldError: What the run says of its own setting is refused.
         """
-        plan = cls(build(manifest, record))
+        plan = cls(build(manifest, record, progress))
         try:
             with torch.no_grad(), full_precision():
                 plan.recording.decompose(progress)
                 plan._time_kernels()
                 # First, in the portions of training: what it measures is kept, so its bits never change.
-                plan.run(plan._nearest_own())
+                with plan._telling(progress):
+                    plan.run(plan._nearest_own())
         except BaseException:
             plan.close()
             raise
@@ -109,6 +114,25 @@ class Plan:
         grid = self.recording.grid
         period = -(-self.own.policy.period // grid.period) * grid.period
         return self.own if period == self.own.policy.period else self.own.changed({"period": period, "start": None})
+
+    @contextmanager
+    def _telling(self, progress: Progress) -> Iterator[None]:
+        """Say that the own setting is replayed: of a large run that takes long, and can be stopped."""
+        told = time.perf_counter()
+
+        def tick() -> None:
+            nonlocal told
+            if time.perf_counter() - told > TELL_SECONDS:
+                told = time.perf_counter()
+                progress(1.0 - 1e-6, "replaying the run's own setting")
+
+        for walker in self._walkers:
+            walker.tick = tick
+        try:
+            yield
+        finally:
+            for walker in self._walkers:
+                walker.tick = lambda: None
 
     def _damping(self) -> Grid:
         """The damping that moves are likely to ask for: around that of the own setting."""
@@ -320,4 +344,6 @@ def prepare_path(path: str | os.PathLike[str], progress: Progress = _unheard) ->
         FieldError: What the run says of its own setting is refused.
     """
     progress(0.0, "reading the stream")
-    return Plan.prepare(bundle.read(path).manifest, stream.read(path), progress)
+    large = Path(path).is_dir() and stream.size_of(Path(path)) > _LARGE_STREAM
+    record = stream.open_large(path) if large else stream.read(path)
+    return Plan.prepare(bundle.read(path).manifest, record, progress)

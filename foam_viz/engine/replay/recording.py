@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import mmap
+import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +22,11 @@ from foam_viz.trace.manifest import FactorInfo, Manifest
 
 MEMORY_BYTES = 600_000_000
 """What the matrices of one recording may take in memory; beyond it they lie in a file."""
+
+_PAIR_BYTES = 460_000_000
+"""What is kept of pairs of checks at most, beside the matrices."""
+_RELEASE_EVERY = 32
+_LONG_SECONDS, TELL_SECONDS = 5.0, 0.2
 
 Progress = Callable[[float, str], None]
 """Called with the share that is done, 0 to 1, and what is being done; raises to stop."""
@@ -80,10 +87,17 @@ class RecordedStack:
     Attributes:
         factors: In order.
         checks: By step, rising: the factors that were checked, as (row, check of that factor).
+        spill: Where their matrices lie; None where they are in memory.
     """
 
     factors: list[RecordedFactor]
     checks: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    spill: Spill | None = None
+
+    def release(self, count: int) -> None:
+        """Let go of what was read from files, once in a while: ``count`` rises with what was read."""
+        if self.spill is not None and count % _RELEASE_EVERY == 0:
+            self.spill.release()
 
     @property
     def size(self) -> int:
@@ -106,6 +120,74 @@ class RecordedStack:
         return gram.portion(self.factors[0].statistics[:1])
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """What it takes to prepare a run.
+
+    Attributes:
+        seconds: Of decompositions.
+        memory: Bytes in memory.
+        disk: Bytes in a temporary file; 0 where everything fits into memory.
+    """
+
+    seconds: float
+    memory: int
+    disk: int
+
+    @property
+    def is_large(self) -> bool:
+        """Whether a reader wants to know before it is done."""
+        return self.seconds > _LONG_SECONDS or self.disk > 0
+
+    @property
+    def words(self) -> str:
+        """``it takes about 90 s, 0.5 GB of memory and 4.2 GB of disk``."""
+        time_ = f"{self.seconds:,.0f} s" if self.seconds < 120 else f"{self.seconds / 60:,.0f} min"
+        disk = f" and {self.disk / 1e9:.1f} GB of disk" if self.disk else ""
+        return f"it takes about {time_}, {'' if disk else 'and '}{self.memory / 1e9:.1f} GB of memory{disk}"
+
+
+class Spill:
+    """Arrays in temporary files, of recordings that are too large for memory.
+
+    Args:
+        bytes: That will be asked for.
+
+    Raises:
+        NoReplay: The disk has no room for them.
+    """
+
+    def __init__(self, bytes: int) -> None:
+        self.bytes = bytes
+        self._folder = tempfile.TemporaryDirectory(prefix="foam_viz-replay-")
+        self._maps: list[mmap.mmap] = []
+        free = shutil.disk_usage(self._folder.name).free
+        if bytes > free:
+            self._folder.cleanup()
+            raise NoReplay(
+                f"it would take {bytes / 1e9:.1f} GB of temporary files, and their disk has {free / 1e9:.1f} GB free",
+                "Free some, let TMPDIR name a folder on a larger disk, or record fewer factors or checks",
+            )
+
+    def allocate(self, shape: tuple[int, ...], dtype: type | np.dtype) -> np.ndarray:
+        """An array of zeros in a file of its own."""
+        with tempfile.NamedTemporaryFile(dir=self._folder.name, delete=False) as file:
+            array = np.memmap(Path(file.name), dtype, "w+", shape=shape)
+        self._maps.append(array._mmap)
+        return array
+
+    def release(self) -> None:
+        """Take what was read or written out of this process's memory; it stays in the files."""
+        if hasattr(mmap, "MADV_DONTNEED"):  # not everywhere, and then the system does it when memory is short
+            for one in self._maps:
+                one.madvise(mmap.MADV_DONTNEED)
+
+    def close(self) -> None:
+        """Delete the files."""
+        self._maps.clear()
+        self._folder.cleanup()
+
+
 @dataclass(eq=False)
 class Recording:
     """A run's stream.
@@ -117,6 +199,7 @@ class Recording:
         gradients: By step: gradients by parameter.
         notes: What a reader should know.
         eigh_seconds: Seconds of one decomposition, by size, once measured.
+        spill: Where the matrices of a large recording lie; None where they are in memory.
     """
 
     manifest: Manifest
@@ -125,7 +208,7 @@ class Recording:
     gradients: dict[int, dict[str, np.ndarray]]
     notes: list[str]
     eigh_seconds: dict[int, float] = field(default_factory=dict)
-    _folder: tempfile.TemporaryDirectory | None = None
+    spill: Spill | None = None
 
     @property
     def factors(self) -> list[RecordedFactor]:
@@ -140,28 +223,52 @@ class Recording:
     @property
     def bytes(self) -> int:
         """What the matrices take in memory; those in a file take none."""
-        if self._folder is not None:
+        if self.spill is not None:
             return 0
         return sum(2 * factor.statistics.numel() * factor.statistics.element_size() for factor in self.factors)
 
     def decompose(self, progress: Progress) -> None:
         """Decomposes every recorded factor once, which everything else is made of."""
-        done, total = 0, self.decompositions
+        estimate = self.estimate()
+        progress(0.0, estimate.words)
+        done, total, told = 0, self.decompositions, time.perf_counter()
         for stack in self.stacks:
             began, count = time.perf_counter(), 0
             for factor in stack.factors:
-                self._decompose(factor)
-                done, count = done + len(factor.steps), count + len(factor.steps)
-                progress(done / total, f"decomposing {done:,} of {total:,} recorded factors")
+                for _ in self._decompose(factor):
+                    done, count = done + 1, count + 1
+                    if (now := time.perf_counter()) - told > TELL_SECONDS or done == total:
+                        told = now
+                        self.release()
+                        words = f"decomposing {done:,} of {total:,} recorded factors"
+                        progress(done / total, f"{words}; {estimate.words}" if estimate.is_large else words)
             self.eigh_seconds[stack.size] = (time.perf_counter() - began) / max(count, 1)
 
-    def _decompose(self, factor: RecordedFactor) -> None:
+    def estimate(self) -> Estimate:
+        """What the preparation will take, from one decomposition of each size."""
+        seconds = 0.0
+        for stack in self.stacks:
+            factor = next((one for one in stack.factors if math.isfinite(one.traces[0])), None)
+            if factor is not None:
+                began = time.perf_counter()
+                linalg.eigh_robust(gram.complete(factor.statistics[:1].clone()), [0.0], shift=False)
+                seconds += (time.perf_counter() - began) * sum(len(one.steps) for one in stack.factors)
+        disk = self.spill.bytes if self.spill is not None else 0
+        return Estimate(seconds, (0 if disk else self.bytes) + _PAIR_BYTES, disk)
+
+    def release(self) -> None:
+        """Let go of what lies in files and was read: it is read again when it is asked for."""
+        if self.spill is not None:
+            self.spill.release()
+
+    def _decompose(self, factor: RecordedFactor) -> Iterator[None]:
         checks, size, dtype = len(factor.steps), factor.info.size, factor.statistics.dtype
         factor.basis = self.allocate((checks, size, size), dtype)
         factor.eigenvalues = torch.zeros(checks, size, dtype=dtype)
         factor.failed = [False] * checks
         corrections = factor.corrections
         for k in range(checks):
+            yield
             if not math.isfinite(factor.traces[k]):
                 factor.failed[k] = True
                 continue
@@ -174,23 +281,21 @@ class Recording:
 
     def allocate(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """An array of the recording, in memory or, where the whole recording is large, in a temporary file."""
-        return _allocate(self._folder, shape, dtype)
+        return _allocate(self.spill, shape, dtype)
 
     def close(self) -> None:
         """Deletes what lies in files."""
-        if self._folder is not None:
-            self._folder.cleanup()
+        if self.spill is not None:
+            self.spill.close()
 
 
-def _allocate(folder: tempfile.TemporaryDirectory | None, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    if folder is None:
+def _allocate(spill: Spill | None, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    if spill is None:
         return torch.zeros(shape, dtype=dtype)
-    with tempfile.NamedTemporaryFile(dir=folder.name, delete=False) as file:
-        kind = np.float64 if dtype == torch.float64 else np.float32
-        return torch.from_numpy(np.memmap(Path(file.name), kind, "w+", shape=shape))
+    return torch.from_numpy(spill.allocate(shape, np.float64 if dtype == torch.float64 else np.float32))
 
 
-def build(manifest: Manifest, record: Record) -> Recording:
+def build(manifest: Manifest, record: Record, progress: Progress = lambda _, __: None) -> Recording:
     """The recording of a run from its stream.
 
     Raises:
@@ -198,40 +303,41 @@ def build(manifest: Manifest, record: Record) -> Recording:
         FieldError: What the run says of its own setting is refused.
     """
     own = own_setting(manifest)
-    samples: dict[str, list[Sample]] = {}
-    gradients: dict[int, dict[str, np.ndarray]] = {}
+    heads: dict[str, list[_Head]] = {}
+    gradient_bytes = 0
     for sample in record.samples:
         if sample.kind == "factor":
-            samples.setdefault(sample.id, []).append(sample)
+            heads.setdefault(sample.id, []).append(_Head.of(sample))
         else:
-            gradients.setdefault(sample.step, {})[sample.id] = sample.values
-    if not samples and record.notes:
+            gradient_bytes += sample.values.nbytes
+    if not heads and record.notes:
         raise NoReplay(
             f"its factor stream cannot be read: {record.notes[0]}",
             "It may be of a later version of this program, or damaged: update it, copy the file again, or train the "
             "run again with --stream",
         )
-    if not samples:
+    if not heads:
         raise NoReplay(
             "this run kept no factor stream, so its factors are not there to be decided about",
             "Train it again with one: python -m foam_viz train --stream, or Writer(stream=Stream(...))",
         )
     infos = {info.id: (number, info) for number, info in enumerate(manifest.factors)}
     notes = list(record.notes)
-    size = sum(2 * s.values.nbytes for mine in samples.values() for s in mine)
-    folder = tempfile.TemporaryDirectory(prefix="foam_viz-replay-") if size > MEMORY_BYTES else None
+    size = gradient_bytes + sum(2 * head.bytes for mine in heads.values() for head in mine)
+    spill = Spill(size) if size > MEMORY_BYTES else None
     factors = []
-    for name, mine in samples.items():
+    for name, mine in heads.items():
         number, info = infos.get(name, (-1, None))
         root = mine[0].root
-        if info is None or not root or any(s.root != root or s.values.shape != (info.size,) * 2 for s in mine):
+        if info is None or not root or any(head.root != root or head.shape != (info.size,) * 2 for head in mine):
             notes.append(f"factor {name} is left out: the stream does not tell its root, or does not fit the manifest")
             continue
-        factors.append(_factor(number, info, root, sorted(mine, key=lambda s: s.step), folder))
+        factors.append(_factor(number, info, root, sorted(mine, key=lambda head: head.step), spill))
     if not factors:
         raise NoReplay(
             "the stream names no factor with the root of its inverse", "Only optimizers with inverse roots can be tried"
         )
+    gradients = _fill(factors, record, spill, progress)
     for factor in factors:
         if bad := [step for step, trace in zip(factor.steps, factor.traces, strict=True) if not math.isfinite(trace)]:
             notes.append(f"factor {factor.info.id} is not finite from step {bad[0]:,}: its last basis stays in force")
@@ -245,30 +351,75 @@ def build(manifest: Manifest, record: Record) -> Recording:
         spacing = type(spacing)(int(np.gcd.reduce(np.diff(steps))), spacing.stride, steps[0])
         notes.append("the period was edited while it trained: other settings are replayed at the checks that it made")
     grid = Grid(spacing, steps[0], steps[-1], own)
-    return Recording(manifest, grid, _stacks(factors), gradients, notes, _folder=folder)
+    return Recording(manifest, grid, _stacks(factors, spill), gradients, notes, spill=spill)
 
 
-def _factor(
-    number: int, info: FactorInfo, root: int, samples: list[Sample], folder: tempfile.TemporaryDirectory | None
-) -> RecordedFactor:
-    dtype = torch.float64 if samples[0].values.dtype == np.float64 else torch.float32
-    statistics = _allocate(folder, (len(samples), info.size, info.size), dtype)
-    for k, sample in enumerate(samples):
-        statistics[k] = torch.from_numpy(sample.values)
+@dataclass(frozen=True)
+class _Head:
+    """A sample of a factor without its numbers."""
+
+    step: int
+    root: int | None
+    epsilon: float | None
+    beta: float | None
+    count: int
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    @classmethod
+    def of(cls, sample: Sample) -> _Head:
+        values = sample.values
+        return cls(sample.step, sample.root, sample.epsilon, sample.beta, sample.steps or 0, values.shape, values.dtype)
+
+    @property
+    def bytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def _factor(number: int, info: FactorInfo, root: int, heads: list[_Head], spill: Spill | None) -> RecordedFactor:
+    dtype = torch.float64 if heads[0].dtype == np.float64 else torch.float32
     return RecordedFactor(
         info=info,
         number=number,
         root=root,
-        beta=samples[0].beta,
-        steps=[sample.step for sample in samples],
-        counts=[sample.steps or 0 for sample in samples],
-        statistics=statistics,
-        traces=check.traces(statistics).tolist(),
-        epsilon=[sample.epsilon for sample in samples],
+        beta=heads[0].beta,
+        steps=[head.step for head in heads],
+        counts=[head.count for head in heads],
+        statistics=_allocate(spill, (len(heads), info.size, info.size), dtype),
+        traces=[],
+        epsilon=[head.epsilon for head in heads],
     )
 
 
-def _stacks(factors: Iterable[RecordedFactor]) -> list[RecordedStack]:
+def _fill(
+    factors: list[RecordedFactor], record: Record, spill: Spill | None, progress: Progress
+) -> dict[int, dict[str, np.ndarray]]:
+    """Take the numbers of the factors from the stream; returns the gradients by step and parameter."""
+    gradients: dict[int, dict[str, np.ndarray]] = {}
+    known = {factor.info.id: (factor, {step: k for k, step in enumerate(factor.steps)}) for factor in factors}
+    told = time.perf_counter()
+    done, total = 0, sum(len(factor.steps) for factor in factors)
+    for sample in record.samples:
+        if sample.kind != "factor":
+            values = sample.values
+            if spill is not None:
+                values = spill.allocate(values.shape, values.dtype)
+                values[...] = sample.values
+            gradients.setdefault(sample.step, {})[sample.id] = values
+        elif sample.id in known:
+            factor, places = known[sample.id]
+            factor.statistics[places[sample.step]] = torch.from_numpy(sample.values)
+            done += 1
+        if spill is not None and time.perf_counter() - told > TELL_SECONDS:
+            told = time.perf_counter()
+            spill.release()
+            progress(0.0, f"reading {done:,} of {total:,} recorded factors")
+    for factor in factors:
+        factor.traces = check.traces(factor.statistics).tolist()
+    return gradients
+
+
+def _stacks(factors: Iterable[RecordedFactor], spill: Spill | None) -> list[RecordedStack]:
     """The factors as ``optim.group`` stacks them: blocks of one shape next to each other, a dimension at a time."""
     blocks: dict[tuple[int, int], list[RecordedFactor]] = {}
     for factor in factors:
@@ -283,7 +434,7 @@ def _stacks(factors: Iterable[RecordedFactor]) -> list[RecordedStack]:
             for mine in shelf:
                 factor = mine[dim]
                 key = (factor.info.size, factor.root, factor.statistics.dtype)
-                stacks.setdefault(key, RecordedStack([])).factors.append(factor)
+                stacks.setdefault(key, RecordedStack([], spill=spill)).factors.append(factor)
     for stack in stacks.values():
         for row, factor in enumerate(stack.factors):
             for k, step in enumerate(factor.steps):

@@ -140,6 +140,7 @@ class Walker:
 
     Attributes:
         pairs: What is kept of the pairs of checks.
+        tick: Called at every step; what it raises ends the walk.
     """
 
     def __init__(
@@ -147,6 +148,7 @@ class Walker:
     ) -> None:
         self._stack, self._grid, self._count = stack, grid, count
         self._pairs, self._damping = pairs, damping
+        self.tick: Callable[[], None] = lambda: None
         self.pairs = Pairs(stack, damping, overlaps)
         self._corrections = [factor.corrections for factor in stack.factors]
         self._measures: dict[tuple[object, ...], tuple[float, ...]] = {}
@@ -164,7 +166,9 @@ class Walker:
         exact = [self._needs_training(setting) for setting in settings]
         due = [self._turns(setting) for setting in settings]
         standing = [[_Standing(setting.policy.epsilon) for _ in factors] for setting in settings]
-        for step, present in self._stack.checks.items():
+        for number, (step, present) in enumerate(self._stack.checks.items()):
+            self.tick()
+            self._stack.release(number)
             now = [setting.at(step) for setting in settings]
             judged: dict[tuple[str | None, str, bool], list[tuple[int, int, int]]] = {}
             for i, setting in enumerate(now):

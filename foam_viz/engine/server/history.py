@@ -66,6 +66,11 @@ class YourRun:
     size: int
     changed: float
 
+    @property
+    def name(self) -> str:
+        """What it is called: its name, else its optimizers."""
+        return self.saved.name or " · ".join(self.saved.experiment.labels())
+
 
 class History:
     """The saved runs of a data directory.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from foam_viz.engine import store
 from foam_viz.engine.server import news
@@ -73,6 +74,15 @@ def traces(hub: Hub, view_id: str) -> list[Trace]:
         return []
     directory = store.run_directory(hub.settings.data_directory, view_id)
     return news.saved_traces(directory, len(saved.experiment.lanes))
+
+
+def lanes(hub: Hub, view_id: str) -> list[Path]:
+    """Where the lanes of a run are kept, with the factor streams of those that have one."""
+    saved = hub.history.find(view_id)
+    if saved is None:
+        return []
+    directory = store.run_directory(hub.settings.data_directory, view_id)
+    return [store.lane_directory(directory, lane) for lane in range(len(saved.experiment.lanes))]
 
 
 def _owned(hub: Hub, view_id: str, owner: str) -> SavedRun:

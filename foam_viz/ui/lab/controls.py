@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from foam_viz.engine.server import your_runs
 from foam_viz.engine.server.lab_run import LabRun
 from foam_viz.ui.lab import inside
 from foam_viz.ui.refusals import refusals
@@ -102,7 +103,7 @@ def _share(run: LabRun | None) -> None:
         if run is None:
             st.caption("Start a run to download it.")
             return
-        take_away(run.view_id[:8], run.traces)
+        take_away(run.view_id[:8], run.traces, your_runs.lanes(hub(), run.view_id))
 
 
 def _messages(state: Lab, run: LabRun | None, mine: bool) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import streamlit as st
+
 from foam_viz.analysis.replay import Setting
 from foam_viz.optim.fields import FieldError
 from foam_viz.ui import address
@@ -22,6 +24,15 @@ if TYPE_CHECKING:
 PAGE = "threshold"
 SETTINGS = ("optimizer", "period", "tau", "epsilon", "epsilon_max", "eigenvalues")
 """What a link may change of the recorded setting."""
+WIDGETS = "threshold."
+"""What the keys of the widgets of the settings begin with."""
+
+
+def pass_over_widgets() -> None:
+    """Take what the widgets hold as seen: a slider that moved in the same instant has lost against a newer choice."""
+    for name in SETTINGS:
+        if WIDGETS + name in st.session_state:
+            st.session_state[f"{WIDGETS}{name}.shown"] = st.session_state[WIDGETS + name]
 
 
 @dataclass
@@ -121,6 +132,13 @@ class Threshold:
         for name in SETTINGS[1:]:
             value = setting.values.get(name)
             self.values[name] = None if value is None or value == own.values.get(name) else value
+        pass_over_widgets()
+
+    def reset(self) -> None:
+        """Choose the recorded setting of whatever run is on the bench, and follow no factor."""
+        for name in (*SETTINGS, "factor"):
+            self.values[name] = None
+        pass_over_widgets()
 
     # --- the link
 

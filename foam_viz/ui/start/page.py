@@ -18,7 +18,6 @@ from foam_viz.ui.feed import opening
 from foam_viz.ui.lab import head as lab_head
 from foam_viz.ui.server import feed, hub
 from foam_viz.ui.text import plain
-from foam_viz.ui.your_runs import name_of
 
 _COMPARISON = Preset("FOAM and a long period", "", ("foam", "shampoo:period=200,start=10"))
 _STEPS = 2000
@@ -116,7 +115,7 @@ def _told(run: YourRun) -> str:
     """A run in a line. One that trains is at another step by the time the line is read."""
     saved, now = run.saved, hub().opened(run.saved.view_id)
     at = "trains" if now and now.trains else f"step {run.step:,}"
-    return f"{plain(name_of(run), 60)}: {tasks.find(saved.experiment.task).label}, {at}"
+    return f"{plain(run.name, 60)}: {tasks.find(saved.experiment.task).label}, {at}"
 
 
 def recorded_experiment(steps: int) -> Experiment:

@@ -9,12 +9,10 @@ import streamlit as st
 from foam_viz.analysis.replay import Setting, fields_of
 from foam_viz.optim.fields import Field, FieldError
 from foam_viz.ui import address
-from foam_viz.ui.session.threshold import Threshold
+from foam_viz.ui.session.threshold import WIDGETS, Threshold
 from foam_viz.ui.text import plain
 from foam_viz.ui.threshold import sliders
 from foam_viz.ui.threshold.workbench import Workbench
-
-_PREFIX = "threshold."
 
 
 @st.fragment
@@ -44,7 +42,7 @@ def strip(state: Threshold) -> None:
 def _take_in(state: Threshold, own: Setting) -> None:
     """What the widgets say, where they were drawn; a value equal to the recorded one is none."""
     for name in ("optimizer", "period", "tau", "epsilon", "epsilon_max"):
-        key = _PREFIX + name
+        key = WIDGETS + name
         if key in st.session_state and st.session_state.get(f"{key}.shown") != st.session_state[key]:
             value = st.session_state[key]
             recorded = own.optimizer if name == "optimizer" else own.values.get(name)
@@ -61,7 +59,7 @@ def _controls(state: Threshold, bench: Workbench, own: Setting, chosen: Setting 
     with columns[0]:
         labels = sliders.policies()
         _show("optimizer", name)
-        st.selectbox("Policy", list(labels), key=_PREFIX + "optimizer", format_func=labels.__getitem__,
+        st.selectbox("Policy", list(labels), key=WIDGETS + "optimizer", format_func=labels.__getitem__,
                      help="When to decompose. Under FOAM, ε rises with staleness up to ε max.")  # fmt: skip
     offered = {field.name: field for field in fields_of(chosen.spec if chosen else own.spec)}
     values = {field: _value(state, own, chosen, field) for field in ("period", "tau", "epsilon", "epsilon_max")}
@@ -106,11 +104,11 @@ def _slider(field: Field, values: list[Any], chosen: Any) -> None:
     if len(values) < 2:
         st.caption(f"{field.label} {field.symbol} = {values[0]}: the stream can answer for no other.")
         return
-    sliders.offer(field, values, chosen, _PREFIX + field.name)
+    sliders.offer(field, values, chosen, WIDGETS + field.name)
 
 
 def _show(name: str, value: Any) -> None:
     # Only where it differs: a value that is set goes back to the browser, whose hand may be farther by then.
-    if _PREFIX + name not in st.session_state or st.session_state[_PREFIX + name] != value:
-        st.session_state[_PREFIX + name] = value
-    st.session_state[f"{_PREFIX}{name}.shown"] = value
+    if WIDGETS + name not in st.session_state or st.session_state[WIDGETS + name] != value:
+        st.session_state[WIDGETS + name] = value
+    st.session_state[f"{WIDGETS}{name}.shown"] = value

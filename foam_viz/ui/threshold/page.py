@@ -25,7 +25,6 @@ from foam_viz.ui.threshold.source import ReplaySource
 from foam_viz.ui.threshold.sweeps import sweep
 from foam_viz.ui.threshold.taking import take_away
 from foam_viz.ui.threshold.workbench import Workbench
-from foam_viz.ui.your_runs import name_of
 
 _KEY = "threshold-board"
 
@@ -82,8 +81,7 @@ def _runs(state: Threshold, choices: list[StreamedRun]) -> None:
     def choose() -> None:
         state.rejected = []
         state.use(known[st.session_state["threshold.run"]])
-        for name in ("optimizer", "period", "tau", "epsilon", "epsilon_max", "eigenvalues", "factor"):
-            state.values[name] = None
+        state.reset()
 
     st.selectbox(
         "Run", list(known), key="threshold.run", on_change=choose,
@@ -118,7 +116,7 @@ def _bring(state: Threshold) -> None:
         st.rerun()
     if logs.pending:
         _reading(state)
-    lacking = [(name_of(run), run.saved.experiment) for run in without_factors(state.session.browser.id)]
+    lacking = [(run.name, run.saved.experiment) for run in without_factors(state.session.browser.id)]
     lacking += [(trace.manifest.name, config.from_manifest(trace.manifest.config)[0]) for trace in bare(logs)]
     if not lacking:
         return

@@ -12,12 +12,13 @@ from foam_viz.engine import store
 from foam_viz.engine.server import your_runs
 from foam_viz.engine.server.history import YourRun
 from foam_viz.files import SAMPLE_RUNS
+from foam_viz.recording import stream
 from foam_viz.recording.stream import STREAM_FOLDER
 from foam_viz.trace import Trace
+from foam_viz.trace.disk.bundle import BundleError
 from foam_viz.ui.server import hub
 from foam_viz.ui.session.logs import sample
-from foam_viz.ui.session.open_logs import OpenLogs
-from foam_viz.ui.your_runs import name_of
+from foam_viz.ui.session.open_logs import OpenLogs, Source
 
 SAMPLE, UPLOAD = "sample:", "upload:"
 _MOST_OWN = 30
@@ -78,7 +79,7 @@ def own(owner: str) -> list[StreamedRun]:
         for lane, label in enumerate(labels):
             made = _lane(run.saved.view_id, lane)
             if made is not None:
-                name = run.saved.name or name_of(run)
+                name = run.name
                 title = label if len(labels) == 1 and not run.saved.name else f"{label} of {name}"
                 found.append(StreamedRun(made.key, f"{title}, {run.step:,} steps", "yours", made.path, made.trace))
     return found
@@ -119,8 +120,8 @@ def uploaded(logs: OpenLogs) -> list[StreamedRun]:
     """The bundles with a stream among what a browser has uploaded, as far as they were read."""
     found = []
     for source in list(logs.sources):
-        bundles = [path for path in source.paths if has_stream(path)]
         traces = source.found.traces
+        bundles = [path for given in source.paths if has_stream(given) for path in _lanes(source, given, len(traces))]
         for place, path in enumerate(bundles):
             if place < len(traces):
                 trace = traces[place]
@@ -128,6 +129,25 @@ def uploaded(logs: OpenLogs) -> list[StreamedRun]:
                 key = f"{UPLOAD}{source.id}:{place}"
                 found.append(StreamedRun(key, label, "upload", path, lambda trace=trace: trace))
     return found
+
+
+def _lanes(source: Source, path: Path, count: int) -> list[Path]:
+    """The bundles of an upload, each by itself: those of a run of several lanes are taken out of its zip file once."""
+    if path.is_dir() or source.folder is None or count < 2:
+        return [path]
+    try:
+        prefixes = stream.bundles_in(path)
+        if len(prefixes) != count:  # not every lane kept its factors: nobody knows which are whose
+            return [path] if len(prefixes) == 1 else []
+        taken = []
+        for place, prefix in enumerate(prefixes):
+            target = source.folder / f"{path.stem}.taken-out.{place}.zip"
+            if not target.exists():
+                stream.take_out(path, prefix, target)
+            taken.append(target)
+    except (OSError, zipfile.BadZipFile, BundleError):
+        return []
+    return taken
 
 
 def find(key: str, owner: str, logs: OpenLogs) -> StreamedRun | None:
