@@ -39,7 +39,7 @@ def test_a_class_from_the_code_to_the_answer(pages) -> None:
     teacher, student, base = pages
     teacher.goto(f"{base}/lessons?lesson=how-stale&present=true")
     teacher.get_by_text("How long may f be").wait_for()
-    teacher.locator(".foam-class").wait_for(state="attached")
+    teacher.locator("html[data-presenting]").wait_for(state="attached")  # from then on keys are heard
     teacher.keyboard.press("PageDown")
     teacher.get_by_text("Which sentence will be true").wait_for()
     teacher.keyboard.press("q")

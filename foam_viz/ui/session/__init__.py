@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from foam_viz.ui.session.open_logs import LogServices
 from foam_viz.ui.session.threshold import Threshold
 
 KEY = "session"
+_LATE_SECONDS = 2.0
+"""So long after a click a browser may still tell the link from before it."""
 _lock = threading.Lock()
 _browsers: dict[Path, Browsers] = {}
 
@@ -53,6 +56,7 @@ class Session:
         page: Path of the page that was drawn last.
         came: Whether the tab came to another page since a link was looked for.
         written: Links that this tab has put into its address; a browser may still tell an earlier one.
+        left: The link that the last one replaced, and when.
         lab: The live lab of this tab; None until it was opened.
         logs: The page of logs of this tab; None until it was opened.
         threshold: The threshold lab of this tab; None until it was opened.
@@ -65,6 +69,7 @@ class Session:
     page: str = ""
     came: bool = False
     written: deque[address.Query] = field(default_factory=lambda: deque(maxlen=64))
+    left: tuple[address.Query, float] | None = None
     lab: Lab | None = None
     logs: Logs | None = None
     threshold: Threshold | None = None
@@ -84,8 +89,22 @@ class Session:
 
     def show(self, query: Mapping[str, Sequence[str]]) -> None:
         """Put a link into the address of the page."""
-        self.written.append({key: list(texts) for key, texts in query.items()})
-        address.show(query)
+        wanted = {key: list(texts) for key, texts in query.items()}
+        if (before := address.shown()) != wanted:
+            self.left = before, time.monotonic()
+        self.written.append(wanted)
+        address.show(wanted)
+
+    def link(self) -> address.Query:
+        """Return the link of the page, of a page whose link is all it knows.
+
+        What the browser asked for just before it heard of a new link still names the old one: the new one holds.
+        """
+        query = address.shown()
+        if self.left is None or query != self.left[0] or time.monotonic() > self.left[1] + _LATE_SECONDS:
+            return query
+        address.show(self.written[-1])
+        return dict(self.written[-1])
 
     def arrived(self) -> address.Query | None:
         """Return the link by which this tab came to the page anew; None where it came without one, or was here."""

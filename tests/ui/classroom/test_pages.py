@@ -66,6 +66,22 @@ def test_next_over_the_end_begins_the_next_lesson_and_back_comes_again() -> None
     assert f"1. {LESSONS[0].title}" in words(app) and LESSONS[1].question not in words(app)
 
 
+def test_what_a_browser_asked_before_it_heard_of_the_next_slide_does_not_take_it_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = opened(lesson=LESSON.id, present="true")
+    app.button("presenter-next").click().run()
+    asked = measured.filled(LESSON, LESSON.prediction.question)
+    assert asked in words(app)
+    del app.query_params["slide"]  # as another message of the page tells, which was on its way already
+    app.run()
+    assert asked in words(app) and app.query_params["slide"] == ["1"]
+    monkeypatch.setattr(session, "_LATE_SECONDS", -1.0)
+    del app.query_params["slide"]  # as the browser's own button does, later
+    app.run()
+    assert LESSON.question in words(app) and asked not in words(app)
+
+
 def test_the_link_says_what_is_on_the_screen() -> None:
     app = opened(lesson=LESSON.id, present="true", slide="2", control="class")
     names = {button.key for button in app.button}
