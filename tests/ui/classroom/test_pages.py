@@ -75,7 +75,7 @@ def test_what_a_browser_asked_before_it_heard_of_the_next_slide_does_not_take_it
     assert asked in words(app)
     del app.query_params["slide"]  # as another message of the page tells, which was on its way already
     app.run()
-    assert asked in words(app) and app.query_params["slide"] == ["1"]
+    assert asked in words(app) and app.query_params["slide"] in ("1", ["1"])
     monkeypatch.setattr(session, "_LATE_SECONDS", -1.0)
     del app.query_params["slide"]  # as the browser's own button does, later
     app.run()
