@@ -1,8 +1,8 @@
 """What a replay costs, and whether it foretells: prepare, one move, a map; predictions against real runs.
 
 A 600-step digits autoencoder (18 factors, 60 checks) under FOAM. Moves are random settings of (tau, eps0, eps_max)
-around the run's own. The truth of a prediction is a run trained under the setting, with the same seed.
-``--quick`` leaves those out; ``--large`` measures a wide and long run instead.
+around the run's own. The truth of a prediction is a run trained
+under the setting, with the same seed; ``--quick`` leaves that out. ``--large`` measures a wide and long run instead.
 """
 
 from __future__ import annotations

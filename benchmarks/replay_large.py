@@ -26,10 +26,10 @@ MEMORY_MB = 2_000.0
 
 def _record(place: Path, checks: int) -> None:
     factors = [
-        FactorInfo(id=f"0.block_0.{dim}", layer="layer", parameter="layer.weight", side=side, dim=dim, size=WIDTH)
-        for dim, side in enumerate(("left", "right"))
+        FactorInfo(id=f"0.block_0.{dim}", parameter="layer.weight", block=0, dim=dim, order=2, size=WIDTH)
+        for dim in (0, 1)
     ]
-    bundle.write(Trace(Manifest(name="wide", factors=tuple(factors), optimizer="foam")), place)
+    bundle.write(Trace(Manifest(run_id="wide", name="wide", factors=tuple(factors), optimizer="foam")), place)
     file = StreamFile(place, 2**40, every=PERIOD)
     generator = np.random.default_rng(0)
     scale = (10.0 ** -np.linspace(0, 3, WIDTH)).astype(np.float32)
@@ -55,7 +55,7 @@ def measure(report: Report, checks: int = CHECKS) -> None:
         words: list[str] = []
         began, busy = time.perf_counter(), time.process_time()
         plan = prepare_path(place, lambda _, told: words.append(told))
-        report.add("estimate told beforehand", next(told for told in words if told.startswith("it takes")))
+        print(f"  told beforehand: {next(told for told in words if told.startswith('it takes'))}")
         report.add("reports of progress", len(words))
         report.add("preparation, s", time.perf_counter() - began)
         report.add("preparation, CPU s", time.process_time() - busy)

@@ -12,6 +12,8 @@ import torch
 from foam_viz import cli
 from foam_viz.analysis.replay import NoReplay, Setting, Summary, tau_and_cap
 from foam_viz.analysis.what_if import as_trace
+from foam_viz.engine.replay import plan as plans
+from foam_viz.engine.replay import recording
 from foam_viz.engine.replay.plan import Plan, prepare_path
 from foam_viz.optim.fields import FieldError
 from foam_viz.recording import stream
@@ -43,6 +45,39 @@ def foam(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Trace]:
     torch.set_num_threads(1)
     place = train(tmp_path_factory.mktemp("runs") / "foam", "foam", "tau=0.3", steps=100)
     return prepare_path(place), bundle.read(place)
+
+
+def test_a_stream_too_large_for_memory_lies_in_files_and_gives_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_num_threads(1)
+    place = train(tmp_path / "run", "foam", "tau=0.3")
+    setting = {"tau": 0.15, "epsilon_max": 1e-4}
+    held = prepare_path(place)
+    monkeypatch.setattr(recording, "MEMORY_BYTES", 0)
+    monkeypatch.setattr(recording, "TELL_SECONDS", -1.0)
+    monkeypatch.setattr(plans, "_LARGE_STREAM", 0)
+    told: list[str] = []
+    spilled = prepare_path(place, lambda _, words: told.append(words))
+    try:
+        assert spilled.recording.spill is not None and held.recording.spill is None
+        assert spilled.recording.bytes == 0 and spilled.recording.spill.bytes >= held.recording.bytes
+        assert any("GB of memory and" in words and "GB of disk" in words for words in told)
+        for one, other in (
+            (held.run(), spilled.run()),
+            (held.run(held.own.changed(setting)), spilled.run(spilled.own.changed(setting))),
+        ):
+            assert one.table.equals(other.table) and one.exact == other.exact
+    finally:
+        spilled.close()
+        held.close()
+
+
+def test_temporary_files_that_the_disk_has_no_room_for_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = type("Usage", (), {"free": 10**9})
+    monkeypatch.setattr(recording.shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(NoReplay, match=r"it would take 2\.0 GB of temporary files, and their disk has 1\.0 GB free"):
+        recording.Spill(2 * 10**9)
 
 
 @pytest.mark.parametrize("rule", ["floor", "shift"])
