@@ -173,7 +173,8 @@ class Spill:
         """An array of zeros in a file of its own."""
         with tempfile.NamedTemporaryFile(dir=self._folder.name, delete=False) as file:
             array = np.memmap(Path(file.name), dtype, "w+", shape=shape)
-        self._maps.append(array._mmap)
+        assert isinstance(array.base, mmap.mmap)
+        self._maps.append(array.base)
         return array
 
     def release(self) -> None:

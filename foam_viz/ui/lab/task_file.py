@@ -63,7 +63,7 @@ def _upload(state: Lab, task: str, field: FileField) -> None:
     )
     if state.file_problem is not None:
         st.caption(f":red[{plain(state.file_problem, 500)}]")
-    if not uploads.is_upload(value):
+    if value is None or not uploads.is_upload(value):
         return
     try:
         found = _found(field.name, value)

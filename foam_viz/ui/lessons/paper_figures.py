@@ -99,8 +99,9 @@ def kinds(figure: PaperFigure) -> list[dict[str, Any]]:
     rows = []
     for place, runs in measured.results(figure.id).items():
         stage = figure.stages[place.stage]
-        for kind in runs[0]["kinds"]:
-            rate = mean(run["kinds"][kind] for run in runs)
+        counted: list[Any] = [run["kinds"] for run in runs]  # by kind
+        for kind in counted[0]:
+            rate = mean(each[kind] for each in counted)
             rows.append({"kind": f"{stage.title}: {kind}", "rule": stage.labels()[place.lane], "rate": rate})
     return rows
 

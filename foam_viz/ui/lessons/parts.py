@@ -164,7 +164,7 @@ def answer(lesson: Lesson) -> None:
     who = "the runs show" if lesson.claims else "the calculation shows"
     right = f"{who.capitalize()}: **{asked.choices[asked.right]}**"
     st.markdown("### The answer")
-    if given == asked.right:
+    if given is not None and given == asked.right:
         st.markdown(f"You predicted: *{asked.choices[given]}*. That is what {who}.".replace(".*.", ".*"))
     else:
         st.markdown(f"You predicted: *{asked.choices[given]}*  \n{right}" if given is not None else right)
