@@ -222,6 +222,7 @@ def test_an_engine_can_be_added_and_removed(watched: Watched) -> None:
     index = watched.pool.add()
     assert (index, watched.pool.own, len(watched.pool)) == (1, 1, 1)
     link = watched.call()
+    until(lambda: watched.pool._engines[index].connection is not None)  # the pool has met it; before, it would be ended
     watched.pool.send(index, {"command": "drop"})
     watched.pool.remove(index)
     assert protocol.receive(link)[0] == {"command": "drop"}
