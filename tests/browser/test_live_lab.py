@@ -250,7 +250,7 @@ def test_a_cut_connection_comes_back_to_the_same_run(browser, server: Server) ->
         page.goto(f"http://127.0.0.1:{proxy.port}/live-lab?batch_size=16&lane=foam")
         page.get_by_role("button", name="Start", exact=True).wait_for(timeout=60_000)
         click(page, "Start")
-        eventually(lambda: step_of(page) > 20)
+        eventually(lambda: step_of(page) > 20 and page.locator(".js-plotly-plot").count() >= 5, 60)
         run = parse_qs(urlparse(address(page)).query)["run"]
         proxy.cut()
         frozen = step_of(page)
