@@ -531,6 +531,8 @@ def test_what_waits_for_a_full_disk_has_a_limit_and_totals_stay(
         }
         saver.add([tables] * LANES, int(steps[-1]))
         saver.write()
+        # What the first try took over is not thinned: on a busy machine it must not take the whole run.
+        until(lambda: "No space left on device" in saver.problem)
         time.sleep(0.01)
     end = time.monotonic() + 20
 
@@ -541,7 +543,7 @@ def test_what_waits_for_a_full_disk_has_a_limit_and_totals_stay(
     while not ("were thinned" in saver.problem and within_limit()):
         assert time.monotonic() < end, saver.problem
         time.sleep(0.02)
-    assert sum(pending.table.nbytes for one in saver._autosaves for pending in one._pending.values()) < 4 * 2**20
+    assert sum(pending.table.nbytes for one in saver._autosaves for pending in one._pending.values()) < 2**20
     assert "No space left on device" in saver.problem
     full = False
     settle(saver)
