@@ -41,17 +41,29 @@ class Channel:
         self._answered: object = None
         self._tell: dict[object, Callable[[], None]] = {}
         self._hidden: set[object] = set()
+        self._alone: set[object] = set()
         self._seen, self._touched = asyncio.Event(), asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._watch_at = 0.0
         self._told = self._told_hidden = self._closed = False
         self._task = asyncio.create_task(self._run(), name=f"channel {source.id[:8]}")
-        presence.enter(source.id)
+        presence.enter(presence.session(source.id))
 
-    def join(self, who: object, tell: Callable[[], None]) -> None:
-        """Tell ``who`` of every new moment, by calling ``tell``."""
+    def join(self, who: object, tell: Callable[[], None], *, page: bool) -> None:
+        """Tell ``who`` of every new moment, by calling ``tell``.
+
+        Args:
+            who: Somebody who looks.
+            tell: Must return at once.
+            page: Whether it is a page, which the hub knows already. Anybody else is told to the hub at once.
+        """
         self._tell[who] = tell
         self._seen.set()
+        if not page:
+            self._alone.add(who)
+            presence.enter(presence.alone(self.source.id))
+            self._watch_at = 0.0
+            self._touched.set()
 
     def see(self, who: object, hidden: bool) -> None:
         """Note whether the page of ``who`` is in sight."""
@@ -68,6 +80,9 @@ class Channel:
         """Forget ``who``; True where nobody is left."""
         self._tell.pop(who, None)
         self._hidden.discard(who)
+        if who in self._alone:
+            self._alone.remove(who)
+            presence.leave(presence.alone(self.source.id))
         self._touched.set()
         return not self._tell
 
@@ -77,7 +92,7 @@ class Channel:
             return
         self._closed = True
         self._task.cancel()
-        presence.leave(self.source.id)
+        presence.leave(presence.session(self.source.id))
         with suppress(RuntimeError):  # the server ends
             self._pool.submit(self.source.listen, None)
 
@@ -105,8 +120,8 @@ class Channel:
         self._seen.clear()
         now, hidden = self._loop.time(), self._unseen
         if now >= self._watch_at or hidden != self._told_hidden:
+            self._watch_at, self._told_hidden = now + _WATCH_SECONDS, hidden  # whoever joins meanwhile asks for it anew
             await asyncio.to_thread(self.source.watch, hidden=hidden)
-            self._watch_at, self._told_hidden = now + _WATCH_SECONDS, hidden
         if hidden:
             self.moment = None
             with suppress(TimeoutError):

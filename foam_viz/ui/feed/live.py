@@ -53,6 +53,8 @@ class LiveSource:
 
     def _found(self) -> LabRun:
         run = self._hub.find(self._view_id, session=presence.session(self.id), owner="")
+        if presence.is_active(alone := presence.alone(self.id)):
+            self._hub.find(self._view_id, session=alone, owner=alone)  # a browser of its own, for all the hub knows
         if run is None:
             why = self._hub.why_missing(self._view_id)
             raise Gone(why or _GONE, again=bool(why))  # where there is a reason, it is kept and may be opened later

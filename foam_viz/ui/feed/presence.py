@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
-_PREFIX = "feed:"
+_PREFIX, _ALONE = "feed:", "feed alone:"
 _lock = threading.Lock()
 _watched: Counter[str] = Counter()
 
@@ -15,20 +15,25 @@ def session(view_id: str) -> str:
     return _PREFIX + view_id
 
 
-def enter(source: str) -> None:
-    """Note that somebody looks at a source."""
+def alone(view_id: str) -> str:
+    """Return the name under which those of them who have no page, and so no browser, are one session of the hub."""
+    return _ALONE + view_id
+
+
+def enter(name: str) -> None:
+    """Note that somebody looks, under the name of a session."""
     with _lock:
-        _watched[source] += 1
+        _watched[name] += 1
 
 
-def leave(source: str) -> None:
+def leave(name: str) -> None:
     """Note that one of them has gone."""
     with _lock:
-        _watched[source] -= 1
-        if not _watched[source]:
-            del _watched[source]
+        _watched[name] -= 1
+        if not _watched[name]:
+            del _watched[name]
 
 
 def is_active(name: str) -> bool:
     """Say whether a session of the hub is one of the feed that somebody looks through."""
-    return name.startswith(_PREFIX) and name.removeprefix(_PREFIX) in _watched
+    return name in _watched

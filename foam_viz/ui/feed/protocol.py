@@ -36,6 +36,7 @@ class Request:
         panels: Panels that are in view; others are not drawn.
         have: Revision of each panel that the client holds.
         hidden: Whether the page is out of sight; it is sent nothing then.
+        page: Whether it is the board of a page, whose browser the hub knows by the page.
     """
 
     n: int
@@ -44,6 +45,7 @@ class Request:
     panels: frozenset[str] = frozenset()
     have: Mapping[str, str] | None = None
     hidden: bool = False
+    page: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ REQUEST: Mapping[str, Callable[[str, Any], Any]] = {
     "panels": _panels,
     "have": _have,
     "hidden": _flag,
+    "page": _flag,
 }
 """Fields of a request, each with its check; the first two must be there."""
 

@@ -202,7 +202,7 @@ class Watcher:
         if self._channel is None or self._channel.gone or self._channel.source.id != request.source:
             self._leave()
             self._channel = await self._feed.channel(request.source)
-            self._channel.join(self, self._wake.set)
+            self._channel.join(self, self._wake.set, page=request.page)
             self._channel.see(self, request.hidden)
             self._shown = None
         return self._channel

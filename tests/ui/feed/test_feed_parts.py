@@ -45,11 +45,12 @@ def test_a_request_is_the_whole_state() -> None:
                 "panels": ["loss"],
                 "have": {"loss": "0123456789abcdef"},
                 "hidden": True,
+                "page": True,
             }
         )
     )
     look = Look(factor=3, lane=1, loss_axis="decompositions", loss_log=False, x_from=1.0, x_to=2.5)
-    assert said == Request(7, "3f" * 16, look, frozenset({"loss"}), {"loss": "0123456789abcdef"}, True)
+    assert said == Request(7, "3f" * 16, look, frozenset({"loss"}), {"loss": "0123456789abcdef"}, True, True)
     assert parse('{"got": 3}') == Got(3)
     assert parse('{"n": 1, "source": "sample:a+b"}') == Request(1, "sample:a+b")
 

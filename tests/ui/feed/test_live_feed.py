@@ -15,6 +15,7 @@ from websockets.exceptions import InvalidStatus
 
 from benchmarks.server import Server
 from benchmarks.visitors import Visitor
+from foam_viz.engine import store
 from foam_viz.engine.server.hub import Hub
 from foam_viz.engine.wire.commands import make
 from foam_viz.settings import Settings
@@ -142,6 +143,39 @@ def test_a_hidden_page_is_told_to_the_hub(hub: Hub, client: Client) -> None:
     client.ask(run.view_id, "loss")
     client.see()
     until(lambda: not viewers[presence.session(run.view_id)].hidden)
+
+
+@pytest.mark.parametrize("page", [False, True], ids=["a program", "the board of the owner's page"])
+def test_who_looks_without_a_page_is_somebody_else(hub: Hub, served: Served, page: bool) -> None:
+    """A run that only the feed's readers watch is neither dropped nor deleted by what its owner does."""
+    run, key = hub.create(experiment("foam"), session="a page that is gone", owner="the owner")
+    one = served.client()
+    one.ask(run.view_id, "loss", page=page)
+    one.see()
+    browser = store.fingerprint("the owner")
+    until(lambda: hub._viewers.others(run.view_id, browser) is not page)
+    assert bool(hub.end(run.view_id, browser)) is not page
+    if not page:
+        hub.renew(run.view_id, key, experiment("foam"), session="the next page", owner="the owner")
+        assert hub.opened(run.view_id) is run and run.successor
+        one.close()
+        until(lambda: not hub._viewers.others(run.view_id, browser))
+        assert not hub.end(run.view_id, browser)
+    one.close()
+
+
+def test_a_reader_who_comes_to_a_page_s_run_is_told_to_the_hub_at_once(hub: Hub, served: Served) -> None:
+    run, _ = hub.create(experiment("foam"), session="page", owner="the owner")
+    browser = store.fingerprint("the owner")
+    board, reader = served.client(), served.client()
+    board.ask(run.view_id, "loss", page=True)
+    board.see()
+    time.sleep(0.5)
+    assert not hub._viewers.others(run.view_id, browser)
+    reader.ask(run.view_id, "loss")
+    until(lambda: hub._viewers.others(run.view_id, browser), 3)
+    reader.close()
+    board.close()
 
 
 def test_a_run_on_disk_is_opened_and_an_unknown_one_is_a_sentence(hub: Hub, served: Served) -> None:

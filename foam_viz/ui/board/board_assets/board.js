@@ -92,7 +92,7 @@ class Board {
 
   state() {
     const inView = [...this.cards.values()].filter((card) => card.inView);
-    return { source: this.source, look: this.look, hidden: document.hidden, panels: inView.map((card) => card.id),
+    return { source: this.source, look: this.look, hidden: document.hidden, page: true, panels: inView.map((card) => card.id),
       have: Object.fromEntries(inView.filter((card) => card.revision).map((card) => [card.id, card.revision])) };
   }
 

@@ -9,7 +9,7 @@ const LONGEST = 2000; // characters of a message; what is here already is left o
 const ANSWER_MS = 1500; // so long a newer look waits for the answer to an older one
 
 export class Feed {
-  // state() gives {source, look, panels, have, hidden}; frame(update) draws; trouble(words) tells what is wrong.
+  // state() gives {source, look, panels, have, hidden, page}; frame(update) draws; trouble(words) tells what is wrong.
   constructor(address, { state, frame, trouble }) {
     Object.assign(this, { address, state, frame, trouble, socket: null, number: 0, sent: "", under: 0, tries: 0, refused: false, ended: false });
     this.queue = Promise.resolve();
