@@ -186,12 +186,14 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def spread(positions: list[float], gap: float) -> list[float]:
+def spread(positions: list[float], gap: float, low: float = -math.inf, high: float = math.inf) -> list[float]:
     """Moves labels apart so that neighbours are at least `gap` away, as little as that takes.
 
     Args:
         positions: wished positions, in any order.
         gap: least distance, in the same unit.
+        low: lowest position.
+        high: highest position; too many labels for the room between reach beyond it.
 
     Returns:
         New positions in the order given.
@@ -211,4 +213,8 @@ def spread(positions: list[float], gap: float) -> list[float]:
     for centre, members in groups:
         for rank, index in enumerate(members):
             result[index] = centre + gap * (rank - (len(members) - 1) / 2)
+    for rank, index in enumerate(reversed(order)):
+        result[index] = min(result[index], high - gap * rank)
+    for rank, index in enumerate(order):
+        result[index] = max(result[index], low + gap * rank)
     return result

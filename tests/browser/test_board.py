@@ -183,6 +183,26 @@ def test_what_sticks_to_the_top_leaves_room_for_the_panels(page, server: Server)
     assert page.evaluate(edges)["card"][0] <= 200
     page.evaluate("() => { document.querySelector('[data-testid=stMain]').scrollTop = 700 }")
     eventually(lambda: page.evaluate(edges)["card"][0] < 0)
-    seen = page.evaluate(edges)
-    assert seen["strip"][0] >= seen["above"][1] - 0.5, "the buttons lie under the navigation"
-    assert seen["head"][1] - seen["above"][1] <= 120
+    for height in (720, 900, 1000):
+        page.set_viewport_size({"width": 1280, "height": height})
+        page.wait_for_timeout(300)
+        seen = page.evaluate(edges)
+        assert seen["strip"][0] >= seen["above"][1] - 0.5, "the buttons lie under the navigation"
+        assert seen["head"][1] - seen["above"][1] <= 120, height
+    # Cards of one row are equally high, and the state of a run is in sight: its word, or on a phone its mark.
+    rows = """() => { const rows = {}; for (const slot of document.querySelectorAll('.fb-slot')) {
+      const { top, height } = slot.querySelector('.fb-card').getBoundingClientRect();
+      (rows[Math.round(top)] ??= new Set()).add(Math.round(height)); }
+      return Object.values(rows).map((heights) => heights.size) }"""
+    state = """() => { const box = document.querySelector('.fb-runs-box').getBoundingClientRect();
+      const cell = document.querySelector('.fb-runs td.fb-state'), mark = getComputedStyle(cell, '::before');
+      const seen = cell.getBoundingClientRect(), left = parseFloat(getComputedStyle(cell).paddingLeft);
+      const word = document.createRange(); word.selectNodeContents(cell);
+      const end = Math.max(seen.left + left + parseFloat(mark.width) + 2, word.getBoundingClientRect().right);
+      return [end, Math.min(box.right, seen.right)] }"""
+    for width in (1280, 1000, 720, 400):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(800)
+        assert set(page.evaluate(rows)) == {1}, width
+        end, edge = page.evaluate(state)
+        assert end <= edge + 0.5, width

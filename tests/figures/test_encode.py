@@ -50,6 +50,11 @@ def test_spread_keeps_labels_apart_and_in_order(wished: list[float]) -> None:
     assert (np.diff(np.array(placed)[order]) >= 10 - 1e-6).all()
 
 
+def test_spread_keeps_labels_within_their_bounds() -> None:
+    assert encode.spread([1.0, 2.0, 3.0], 10.0, 5.0, 100.0) == [5.0, 15.0, 25.0]
+    assert encode.spread([99.0, 2.0, 98.0], 10.0, 5.0, 100.0) == [100.0, 5.0, 90.0]
+
+
 def test_spread_leaves_labels_that_fit() -> None:
     assert encode.spread([0.0, 50.0, 20.0], 10.0) == [0.0, 50.0, 20.0]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import plotly.graph_objects as go
 import pytest
@@ -13,7 +15,7 @@ from foam_viz.figures.look import BY_NAME, Look
 from foam_viz.figures.panels import cost, multiples, turn, waterfall
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import Trace, record_batch
-from tests.figures.reading import trace, values
+from tests.figures.reading import for_high_cards, trace, values
 from tests.synthetic import SyntheticRun
 
 
@@ -176,6 +178,37 @@ def test_lanes_side_by_side_have_axes_of_their_own_with_one_range(kind: str, lan
     if kind == "damping":
         spans = [layout[name]["range"] for name in ("yaxis", "yaxis11")]
         assert spans[0] == spans[1]
+    for_high_cards(layout, across=1)
+    twice = [replace(lane, position=place) for place, lane in enumerate([*lanes[:3], *lanes[:3]])]
+    for_high_cards(multiples.draw(Scene(twice, Look(factor=0, side_by_side=kind))).figure["layout"], across=2)
+
+
+def test_moments_of_lanes_that_differ_by_their_steps_are_one() -> None:
+    runs = [SyntheticRun("foam").advance(steps).trace for steps in (1_200, 1_150, 1_150)]
+    lanes = [Lane(run, f"FOAM {place}", place) for place, run in enumerate(runs)]
+    ends = sorted(str(multiples.draw(Scene([lane], Look(side_by_side="raster"))).moment) for lane in lanes[:2])
+    assert ends == ["steps to 1,150", "steps to 1,200"]
+    assert multiples.draw(Scene(lanes, Look(side_by_side="raster"))).moment == "steps to 1,150–1,200"
+
+
+def test_turns_of_all_lanes_lie_on_the_axis() -> None:
+    """Each curve is drawn whole, not that of the followed lane alone."""
+    calm, wild = SyntheticRun("foam", seed=1).advance(300).trace, SyntheticRun("shampoo", seed=2).advance(300).trace
+    lanes = [Lane(calm, "FOAM", 0), Lane(wild, "Shampoo", 1)]
+    for lane in range(2):
+        drawing = turn.draw(Scene(lanes, Look(lane=lane, factor=0)))
+        drawn = [values(entry["y"]) for entry in drawing.figure["data"] if entry["meta"]["series"] == "turn"]
+        assert len(drawn) == 2
+        assert max(np.nanmax(each) for each in drawn) <= drawing.figure["layout"]["yaxis"]["range"][1]
+
+
+def test_the_reading_of_costs_fits_into_a_card_however_many_lanes() -> None:
+    seconds = {"gradient_seconds": 9.0, "update_seconds": 1.0, "statistics_seconds": 4.0, "decomposition_seconds": 3.0}
+    lanes = [replace(_timed(**seconds), label=f"{place} FOAM of a long name", position=place) for place in range(6)]
+    drawing = cost.draw(Scene(lanes, Look()))
+    assert len(drawing.reading) <= 92 and "0 FOAM" in drawing.reading
+    hovered = drawing.figure["data"][0]["customdata"]
+    assert len(hovered) == 6 and all("decompositions" in words for words in hovered)
 
 
 def test_bars_of_lanes_without_a_phase_stand_in_their_place(lanes: list[Lane]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 
 import numpy as np
 import plotly.graph_objects as go
@@ -15,6 +16,7 @@ from foam_viz.figures.panels import loss, picture
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.tasks.catalogue import TASKS
 from foam_viz.trace import Trace
+from tests.figures.reading import for_high_cards
 
 PICTURED = [name for name, spec in TASKS.items() if spec.picture]
 
@@ -47,7 +49,7 @@ def test_each_pictured_task_is_drawn_for_two_runs_side_by_side(task: str) -> Non
     domains = [drawing.figure["layout"][f"xaxis{number}"]["domain"] for number in ("", "2")]
     assert domains[0][1] < domains[1][0]
     assert {trace["xaxis"] for trace in drawing.figure["data"]} == {"x", "x2"}
-    assert "AdamW: " in drawing.reading
+    assert re.search(r": AdamW [\d.]+", drawing.reading)
     assert "<b>" not in str(drawing.figure["layout"]["annotations"])
 
 
@@ -92,3 +94,19 @@ def test_wide_pictures_of_four_runs_stand_in_two_rows_and_no_name_runs_into_anot
     for note, place, lane in zip(layout["annotations"], across, lanes, strict=True):
         assert (note["x"], note["xanchor"]) == (sum(place) / 2, "center")
         assert len(note["text"]) <= 55 and note["text"].endswith("…") and note["hovertext"] == lane.label
+
+
+@pytest.mark.parametrize("task", PICTURED)
+def test_the_reading_of_six_runs_with_long_names_fits_into_a_narrow_card(task: str) -> None:
+    trace = trained(task, steps=4)
+    lanes = [Lane(trace, f"{n} FOAM with many settings", n) for n in range(6)]
+    reading = picture.draw(Scene(lanes)).reading
+    assert len(reading) <= 112 and all(f"{n} F" in reading for n in range(6))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 6])
+@pytest.mark.parametrize("task", PICTURED)
+def test_on_a_card_higher_than_wide_pictures_stand_below_each_other(task: str, count: int) -> None:
+    trace = trained(task, steps=4)
+    layout = picture.draw(Scene([Lane(trace, f"lane {n}", n) for n in range(count)])).figure["layout"]
+    for_high_cards(layout, across=1 if task == "digits-autoencoder" or count <= 2 else 2)

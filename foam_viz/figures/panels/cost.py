@@ -67,7 +67,7 @@ def draw(scene: Scene) -> Drawing:
         ],
         annotations=[] if alone else _key(drawn),
     )  # fmt: skip
-    reading = "; ".join(_words(lane, spent, len(found) > 1) for lane, spent in found)
+    reading = _words(found[0][1]) if len(found) == 1 else _span(found)
     last = {spent.last for _, spent in found}
     moment = f"steps to {max(last):,}" if len(last) == 1 else f"steps to {min(last):,} and {max(last):,}"
     return Drawing(figure={"data": data, "layout": layout}, reading=reading, moment=moment)
@@ -88,7 +88,8 @@ def _bars(found: list[tuple[Lane, Spending]], part: str) -> dict[str, Any]:
         "x": encode.typed(np.array([spent.parts.get(part, 0.0) for _, spent in found])),
         "y": list(range(len(found))),
         "marker": {"color": [theme.alpha(theme.lane(lane.position).colour, strength) for lane, _ in found]},
-        "hovertemplate": f"{words}: %{{x:.3~g}} s<extra></extra>",
+        "customdata": [f"{encode.escape(lane.label)}: {_words(spent)}" for lane, spent in found],
+        "hovertemplate": f"{words}: %{{x:.3~g}} s<br>%{{customdata}}<extra></extra>",
         "showlegend": False,
     }
 
@@ -136,9 +137,8 @@ def _kernel(spent: Spending) -> str:
     return f"{spent.count:,} × {about}{theme.number(1e3 * spent.each, 'ms')}"
 
 
-def _words(lane: Lane, spent: Spending, several: bool) -> str:
-    whose = f"{lane.label}: " if several else ""
-    words = f"{whose}optimizer {theme.number(spent.total, 's')}"
+def _words(spent: Spending) -> str:
+    words = f"optimizer {theme.number(spent.total, 's')}"
     if spent.decompositions is not None and spent.total > 0:
         about = "" if spent.timed else "about "
         words += f", {about}{theme.percent(spent.decompositions / spent.total)} in {spent.count:,} decompositions"
@@ -146,3 +146,14 @@ def _words(lane: Lane, spent: Spending, several: bool) -> str:
             extra = spent.all_decomposed - sum(spent.parts.values())
             words += f"; {theme.number(spent.total + extra, 's')} had every check decomposed"
     return words
+
+
+def _span(found: list[tuple[Lane, Spending]]) -> str:
+    """The lanes whose optimizer took least and most: all of them would not fit into the card."""
+    found = sorted(found, key=lambda each: each[1].total)
+
+    def one(lane: Lane, spent: Spending, word: str = "") -> str:
+        count = "" if spent.decompositions is None else f", {spent.count:,}{word}"
+        return f"{theme.number(spent.total, 's')} ({_short(lane.label)}{count})"
+
+    return f"optimizer time from {one(*found[0], ' decompositions')} to {one(*found[-1])}"

@@ -28,6 +28,8 @@ TITLES = {
 _PLOT_HEIGHT = 240.0
 """About the height of the plot in pixels: only used to keep end labels apart."""
 _LABEL_GAP = 15.0
+_HALF_LABEL = 7.0
+"""Pixels from the middle of a label to the axis, at least."""
 _LONGEST_LABEL = 20
 _FEW = 40
 """Values that are drawn as points too."""
@@ -325,6 +327,7 @@ def _labels(curves: Sequence[_Curve], span: list[float], log: bool) -> list[dict
     heights = [float(np.clip(np.log10(y) if log else y, span[0], span[1])) for _, _, y in ends]
     scale = _PLOT_HEIGHT / (span[1] - span[0])
     pixels = [(h - span[0]) * scale for h in heights]
+    places = encode.spread(pixels, _LABEL_GAP, _HALF_LABEL, _PLOT_HEIGHT)
     return [
         encode.note(
             encode.escape(lane.label),
@@ -336,9 +339,7 @@ def _labels(curves: Sequence[_Curve], span: list[float], log: bool) -> list[dict
             yshift=round(wanted - pixel, 1),
             font={"size": 12, "color": theme.lane(lane.position).colour},
         )
-        for (lane, x, _), height, pixel, wanted in zip(
-            ends, heights, pixels, encode.spread(pixels, _LABEL_GAP), strict=True
-        )
+        for (lane, x, _), height, pixel, wanted in zip(ends, heights, pixels, places, strict=True)
     ]
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from foam_viz.figures import encode, theme
+from foam_viz.figures.grid import Place, grid, portrait, shortened
 from foam_viz.figures.panel import Drawing
 from foam_viz.figures.panels import damping, overlap, raster
 from foam_viz.figures.panels.waiting import why_empty
@@ -26,6 +27,9 @@ _ROOMY = 3
 """Lanes whose axes have room for whole titles."""
 _LETTERS = 110
 """Letters of all names beside each other that a card across the page has room for."""
+_HIGH_LETTERS, _HIGH_ROW_GAP, _IN_A_COLUMN = 40, 0.12, 3
+"""On a card higher than wide: letters beside each other, share of the height between rows, and lanes below each other
+that need no second column."""
 
 
 def draw(scene: Scene) -> Drawing:
@@ -45,16 +49,20 @@ def draw(scene: Scene) -> Drawing:
             drawn.append((lane, drawing, drawing.figure))
     if not drawn:
         return Drawing(empty=why_empty(scene, f"{title} of every lane", single=scene.look.side_by_side != "raster"))
-    width = (1 - _GAP * (len(drawn) - 1)) / len(drawn)
+    high_across = 1 if len(drawn) <= _IN_A_COLUMN else 2
+    places = grid(len(drawn), len(drawn), _GAP)
+    high = grid(len(drawn), high_across, 2 * _GAP, _HIGH_ROW_GAP)
     figure: dict[str, Any] = {"data": [], "layout": encode.layout(f"{scene.look.side_by_side} {len(drawn)}")}
     shared: dict[str, list[float]] = {}
-    names = []
-    for place, (lane, _, single) in enumerate(drawn):
-        begin = place * (width + _GAP)
-        part = [begin, min(begin + width, 1.0)]
-        _add(figure, single, place, part, shared, brief=len(drawn) > _ROOMY)
-        names.append(_name(lane, sum(part) / 2, _LETTERS // len(drawn)))
+    names, high_names, high_axes = [], [], {}
+    for number, (lane, _, single) in enumerate(drawn):
+        place, place_if_high = places[number], high[number]
+        high_axes |= _add(figure, single, number, place, place_if_high, shared, brief=len(drawn) > _ROOMY)
+        names.append(_name(lane, place.middle, _LETTERS // len(drawn)))
+        label = encode.escape(shortened(lane.label, _HIGH_LETTERS // high_across))
+        high_names.append({"text": label, "x": place_if_high.middle, "y": place_if_high.top})
     layout = figure["layout"]
+    layout["meta"] = portrait(high_axes, high_names)
     layout["annotations"] = names
     layout["margin"] = {"l": 60, "r": 14, "t": 30, "b": 40}
     layout["hovermode"] = "closest"
@@ -69,15 +77,33 @@ def draw(scene: Scene) -> Drawing:
     parts = [f"{title}, {len(drawn)} lane{'s' if len(drawn) > 1 else ''}", followed]
     if without:
         parts.append(f"nothing to show of {', '.join(without)}")
-    moments = list(dict.fromkeys(drawing.moment for _, drawing, _ in drawn))
-    moment = moments[0] if len(moments) == 1 else "; ".join(f"{lane.label}: {d.moment}" for lane, d, _ in drawn)
+    moment = _together([drawing.moment for _, drawing, _ in drawn])
     return Drawing(figure=figure, reading="; ".join(filter(None, parts)), moment=moment)
 
 
+_NUMBER = re.compile(r"\d[\d,]*")
+
+
+def _together(moments: list[str]) -> str:
+    """The moments of all lanes in one: where only their steps differ, the first and the last of each."""
+    moments = list(dict.fromkeys(moments))
+    words = {tuple(_NUMBER.split(moment)) for moment in moments}
+    if len(words) > 1:
+        return "; ".join(moments)
+    said = list(words.pop())
+    steps = zip(*(map(_step, _NUMBER.findall(moment)) for moment in moments), strict=True)
+    spans = [f"{min(each):,}" if min(each) == max(each) else f"{min(each):,}–{max(each):,}" for each in steps]
+    return "".join(part for both in zip(said, [*spans, ""], strict=True) for part in both)
+
+
+def _step(text: str) -> int:
+    return int(text.replace(",", ""))
+
+
 def _name(lane: Lane, x: float, most: int) -> dict[str, Any]:
-    label = lane.label if len(lane.label) <= most else lane.label[: most - 1].rstrip() + "…"
     return encode.note(
-        encode.escape(label), x, 1, xref="paper", yref="paper", xanchor="center", yanchor="bottom", yshift=6,
+        encode.escape(shortened(lane.label, most)), x, 1,
+        xref="paper", yref="paper", xanchor="center", yanchor="bottom", yshift=6,
         font={"size": 12, "color": theme.lane(lane.position).colour}, hovertext=encode.escape(lane.label),
         captureevents=True,
     )  # fmt: skip
@@ -90,12 +116,18 @@ def _add(
     figure: dict[str, Any],
     single: dict[str, Any],
     place: int,
-    part: list[float],
+    wide: Place,
+    upright: Place,
     shared: dict[str, list[float]],
     *,
     brief: bool,
-) -> None:
-    """Put the figure of one lane into a part of the width: its axes get numbers of their own."""
+) -> dict[str, Any]:
+    """Put the figure of one lane into its place: its axes get numbers of their own.
+
+    Returns:
+        What changes of its axes on a card higher than wide.
+    """
+    portrait_axes: dict[str, Any] = {}
     own = {name: axis for name, axis in single["layout"].items() if _AXIS.fullmatch(name)}
 
     def number(axis: str) -> str:
@@ -116,16 +148,20 @@ def _add(
         kind, own_number = name.split("axis")
         moved = dict(axis)
         if kind == "x":
-            moved["domain"] = part
+            moved["domain"] = [wide.left, wide.right]
+            otherwise: dict[str, Any] = {"domain": [upright.left, upright.right]}
             moved["anchor"] = number(axis.get("anchor", "y"))
             moved["nticks"] = 4
             if title := moved.get("title", {}).get("text"):  # beside each other long ones would meet
                 moved["title"] = {**moved["title"], "text": title.partition(" direction," if brief else ",")[0]}
         else:
             moved["anchor"] = number("x")
+            otherwise = {"domain": upright.part(axis.get("domain", [0, 1]))}
             if place:
                 moved["title"] = {**moved.get("title", {}), "text": ""}
                 moved["showticklabels"] = False
+            if place and not upright.column:
+                otherwise |= {"title": axis.get("title", {}), "showticklabels": axis.get("showticklabels", True)}
         if "scaleanchor" in moved:
             moved["scaleanchor"] = number(moved["scaleanchor"])
             moved["constraintoward"] = "top"
@@ -139,8 +175,11 @@ def _add(
             known = shared.setdefault(name, list(moved["range"]))
             shared[name] = [min(known[0], moved["range"][0]), max(known[1], moved["range"][1])]
             moved["meta_shared"] = name
-        figure["layout"][f"{kind}axis{number(kind + own_number)[1:]}"] = moved
+        name_in_all = f"{kind}axis{number(kind + own_number)[1:]}"
+        figure["layout"][name_in_all] = moved
+        portrait_axes[name_in_all] = otherwise
     for shape in single["layout"].get("shapes", ()):
         moved = {**shape, "yref": number(shape.get("yref", "y")) if shape.get("yref") != "paper" else "paper"}
         moved["xref"] = f"{number('x')} domain" if shape.get("xref") == "paper" else number(shape.get("xref", "x"))
         figure["layout"].setdefault("shapes", []).append(moved)
+    return portrait_axes

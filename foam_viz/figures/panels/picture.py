@@ -14,13 +14,14 @@ import numpy as np
 from foam_viz.analysis.downsample import strided
 from foam_viz.analysis.grown import grown
 from foam_viz.figures import encode, theme
+from foam_viz.figures.grid import Place, grid, portrait, shortened
 from foam_viz.figures.panel import Drawing
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace.schema import PICTURE_KINDS
 
 Arrays = Mapping[str, np.ndarray]
-Part = tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any], str]
-"""Traces, options of the x axis, options of the y axis, and a reading of one run's picture."""
+Part = tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any], tuple[str, str]]
+"""Traces, options of the x axis, options of the y axis, and what one run's picture tells: a quantity and its value."""
 
 _POINTS = 240
 """Points of training drawn in one decision picture: enough to see the arms."""
@@ -31,8 +32,14 @@ _GREYS = 16
 _GAP = 0.06
 _ROW_GAP = 0.14
 """Between two rows, for the names of the lower one."""
+_HIGH_ROW_GAP = 0.06
+"""The same on a card higher than wide, which has more height for a name."""
 _LETTERS = 110
 """Of all names side by side, on a card as wide as a laptop's screen."""
+_HIGH_LETTERS = 40
+"""Of all names side by side on a card higher than wide."""
+_READING, _LEAST = 104, 4
+"""Letters of a reading that a narrow card has room for, and of a name in it at least."""
 _WIDE = {"reconstruction"}
 """Kinds of pictures that are much wider than high: two stand side by side, further ones below."""
 _BARE = {"showgrid": False, "showline": False, "ticks": "", "showticklabels": False}
@@ -50,50 +57,72 @@ def draw(scene: Scene) -> Drawing:
     pictured = [(lane, part) for lane, part in pictured if part is not None]
     if not pictured:
         return Drawing(empty="What each model does appears here from its first step on, if its task can be pictured.")
-    data, axes, names, readings = [], {}, [], []
+    data, axes, names, told = [], {}, [], []
     wide = all(lane.trace.manifest.picture in _WIDE for lane, _ in pictured)
     across = min(2, len(pictured)) if wide else len(pictured)
-    down = -(-len(pictured) // across)
-    for place, (lane, (traces, x_axis, y_axis, reading)) in enumerate(pictured):
-        number = "" if place == 0 else str(place + 1)
-        row, column = divmod(place, across)
-        left, right = column / across, (column + 1) / across
-        domain = [left + (_GAP / 2 if column else 0), right - (_GAP / 2 if column + 1 < across else 0)]
-        height = (1 - _ROW_GAP * (down - 1)) / down
-        top = 1 - row * (height + _ROW_GAP)
-        y_axis = {**y_axis, "domain": [max(top - height, 0.0), top]}
-        if row + 1 < down and x_axis.items() >= _BARE.items():
-            x_axis = {**x_axis, "visible": False}  # it shows its title alone, and the row below has it
+    high_across = 1 if wide or len(pictured) <= 2 else 2
+    places = grid(len(pictured), across, _GAP, _ROW_GAP)
+    high = grid(len(pictured), high_across, _GAP, _HIGH_ROW_GAP if wide else _ROW_GAP)
+    high_axes, high_names = {}, []
+    for place, if_high, (lane, (traces, x_axis, y_axis, tells)) in zip(places, high, pictured, strict=True):
+        number = str(len(names) + 1) if names else ""
         data += [{**trace, "xaxis": f"x{number}", "yaxis": f"y{number}"} for trace in traces]
         # Of its part of the card a picture keeps the top, below its name.
         shape = {"scaleanchor": f"x{number}", "constrain": "domain", "constraintoward": "top"}
         square = shape if y_axis.pop("square", False) else {}
-        if y_axis.pop("alike", False) and column:
-            y_axis["showticklabels"] = False  # the first of the row says it
-        axes[f"xaxis{number}"] = encode.axis(**x_axis, domain=domain, anchor=f"y{number}", constrain="domain")
+        bare = x_axis.items() >= _BARE.items()  # it shows its title alone, and the lowest row has it
+        alike = y_axis.pop("alike", False)  # the first of the row says it
         kind = encode.log_axis if y_axis.pop("log", False) else encode.axis
-        axes[f"yaxis{number}"] = kind(**y_axis, anchor=f"x{number}", **square)
+        x_place, y_place = _axes_at(place, bare, alike)
+        axes[f"xaxis{number}"] = encode.axis(**{**x_axis, **x_place}, anchor=f"y{number}", constrain="domain")
+        axes[f"yaxis{number}"] = kind(**{**y_axis, **y_place}, anchor=f"x{number}", **square)
+        high_axes[f"xaxis{number}"], high_axes[f"yaxis{number}"] = _axes_at(if_high, bare, alike)
         names.append(
             encode.note(
-                encode.escape(_shortened(lane.label, across)), sum(domain) / 2, top, xref="paper", yref="paper",
-                xanchor="center", yanchor="bottom", yshift=4,
+                encode.escape(shortened(lane.label, _LETTERS // across)), place.middle, place.top,
+                xref="paper", yref="paper", xanchor="center", yanchor="bottom", yshift=4,
                 font={"size": 12, "color": theme.lane(lane.position).colour},
                 hovertext=encode.escape(lane.label), captureevents=True,
             )
         )  # fmt: skip
-        readings.append(f"{lane.label}: {reading}")
+        label = encode.escape(shortened(lane.label, _HIGH_LETTERS // high_across))
+        high_names.append({"text": label, "x": if_high.middle, "y": if_high.top})
+        told.append((lane, tells))
     margin = {"l": 56, "r": 14, "t": 26, "b": 40}
-    layout = encode.layout(f"picture {len(pictured)}", margin=margin, annotations=names, **axes)
+    meta = portrait(high_axes, high_names)
+    layout = encode.layout(f"picture {len(pictured)}", margin=margin, annotations=names, meta=meta, **axes)
     steps = [int(lane.trace.values("pictures", "step")[-1]) for lane, _ in pictured]
     first, last = min(steps), max(steps)
     moment = f"step {last:,}" if first == last else f"steps {first:,} to {last:,}"
-    return Drawing(figure={"data": data, "layout": layout}, reading="; ".join(readings), moment=moment)
+    return Drawing(figure={"data": data, "layout": layout}, reading=_reading(told), moment=moment)
 
 
-def _shortened(label: str, across: int) -> str:
-    """A name that does not run into its neighbour's; the whole one is in the table of runs and on hover."""
-    most = _LETTERS // across
-    return label if len(label) <= most else label[: most - 1].rstrip() + "…"
+def _axes_at(place: Place, bare: bool, alike: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What depends on the place of a picture: its lowest row has the bare x axis, its first column the labels of y.
+
+    Args:
+        place: Of the picture.
+        bare: Whether the x axis has a title and nothing else.
+        alike: Whether all pictures have the same labels of y.
+    """
+    x = {"domain": [place.left, place.right], "visible": place.last or not bare}
+    y = {"domain": [place.bottom, place.top], **({"showticklabels": not place.column} if alike else {})}
+    return x, y
+
+
+def _reading(told: list[tuple[Lane, tuple[str, str]]]) -> str:
+    """Every run's value, quantity by quantity, with names as short as the card needs them."""
+    whole = max(len(lane.label) for lane, _ in told)
+    fitting = (_said(told, most) for most in range(whole, _LEAST, -1))
+    return next((reading for reading in fitting if len(reading) <= _READING), _said(told, _LEAST))
+
+
+def _said(told: list[tuple[Lane, tuple[str, str]]], most: int) -> str:
+    """The reading with names of at most so many letters."""
+    by_quantity: dict[str, list[str]] = {}
+    for lane, (quantity, value) in told:
+        by_quantity.setdefault(quantity, []).append(f"{shortened(lane.label, most)} {value}")
+    return "; ".join(f"{quantity}: {', '.join(values)}" for quantity, values in by_quantity.items())
 
 
 def _newest(lane: Lane, lines: int) -> Part | None:
@@ -157,8 +186,8 @@ def _decision(lane: Lane, arrays: Arrays) -> Part:
     row = np.abs(arrays["held_out_points"][:, 1:] - y).argmin(1)
     right = float((probability.argmax(0)[row, column] == arrays["held_out_labels"]).mean())
     edges = [float(x[0]), float(x[-1])]
-    reading = f"{theme.percent(right)} of the held-out points lie on the right side"
-    return traces, {"title": "x", "range": edges}, {"title": "y", "range": edges, "square": True}, reading
+    told = "held-out points told apart rightly", theme.percent(right)
+    return traces, {"title": "x", "range": edges}, {"title": "y", "range": edges, "square": True}, told
 
 
 def _reconstruction(lane: Lane, arrays: Arrays, lines: int = 1) -> Part:
@@ -190,8 +219,8 @@ def _reconstruction(lane: Lane, arrays: Arrays, lines: int = 1) -> Part:
     middles = [(height - 1) / 2, height + (height + 1) / 2]
     y_axis |= {"showticklabels": True, "tickvals": [line * (pair + 2) + m for line in range(lines) for m in middles]}
     y_axis |= {"ticktext": ["digit", "model"] * lines, "alike": True}
-    reading = f"off by {theme.number(error)} a pixel"
-    return traces, {**_BARE, "title": "held-out digits, grey 0 to 1", "range": [-0.5, across - 0.5]}, y_axis, reading
+    x_axis = {**_BARE, "title": "held-out digits, grey 0 to 1", "range": [-0.5, across - 0.5]}
+    return traces, x_axis, y_axis, ("error per pixel", theme.number(error))
 
 
 def _ellipse(lane: Lane, arrays: Arrays) -> Part:
@@ -212,7 +241,7 @@ def _ellipse(lane: Lane, arrays: Arrays) -> Part:
     span = [-reach, reach]
     distance = float(np.linalg.norm(position - optimum))
     axes = {"title": "first weight", "range": span}, {"title": "second weight", "range": span, "square": True}
-    return traces, *axes, f"{theme.number(distance)} from the optimum"
+    return traces, *axes, ("distance from the optimum", theme.number(distance))
 
 
 def _singular_values(lane: Lane, arrays: Arrays) -> Part:
@@ -229,7 +258,7 @@ def _singular_values(lane: Lane, arrays: Arrays) -> Part:
     close = int((np.abs(learned / target - 1) < 0.1).sum())
     x_axis = {"title": "singular value, largest first", "range": [0.5, len(target) + 0.5]}
     y_axis = {"title": "size", "log": True, "range": encode.log_range(float(positive.min()), float(positive.max()))}
-    return traces, x_axis, y_axis, f"{close} of {len(target)} singular values within 10{theme.THIN}%"
+    return traces, x_axis, y_axis, (f"singular values within 10{theme.THIN}%", f"{close} of {len(target)}")
 
 
 def _line(points: np.ndarray, name: str, line: dict[str, Any], lane: Lane) -> dict[str, Any]:

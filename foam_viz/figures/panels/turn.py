@@ -26,19 +26,19 @@ def draw(scene: Scene) -> Drawing:
         return Drawing(empty=why_empty(scene, "How far the basis of the followed factor turns"))
     lane, factor = target
     data: list[dict[str, Any]] = []
-    furthest = 0
+    furthest, highest = 0, 0.01
     drawn = [lane]
     for other in [*(each for each in scene.lanes if each is not lane), lane]:
         index = factor if other is lane else other.like(lane, factor)
         found = None if index is None else turns if other is lane else turns_of(other.trace, index)
-        if found is not None and np.isfinite(found.turn).any():
+        if index is not None and found is not None and np.isfinite(found.turn).any():
             data.append(_turn(other, _after(found, scene.drawn_before(other, drawn) if other is not lane else 0)))
             drawn.append(other)
             furthest = max(furthest, other.newest.trace.last_step)
+            # Of the whole run, whatever the moment looked at: the axis stands still meanwhile.
+            highest = max(highest, float(np.nanmax((turns_of(other.newest.trace, index) or found).turn)))
     data += [_angle(turns, place) for place in range(3) if np.isfinite(turns.angles[:, place]).any()]
     furthest = max(furthest, lane.newest.trace.last_step)
-    whole = turns_of(lane.newest.trace, factor) or turns
-    highest = np.nanmax(np.append(whole.turn, 0.01))
     figure = {
         "data": data,
         "layout": encode.layout(

@@ -96,8 +96,8 @@ export class Head {
 
   build(lanes, follows) {
     const top = make("tr");
-    top.append(make("th", "fb-run", "run"), ...(lanes[0]?.cells ?? []).map(([label, , help]) => Object.assign(make("th", "", label), { title: help })),
-      make("th", "fb-state", "state"));
+    top.append(make("th", "fb-run", "Run"), ...(lanes[0]?.cells ?? []).map(([label, , help]) => Object.assign(make("th", "", label), { title: help })),
+      make("th", "fb-state", "State"));
     const rows = lanes.map((lane) => {
       const row = make("tr");
       const name = make("th", "fb-run");

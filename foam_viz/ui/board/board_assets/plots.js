@@ -45,6 +45,13 @@ function keepZoom(card, layout) {
   return ranges;
 }
 
+// A figure of several plots knows other places for them on a card that is higher than wide.
+function stand({ layout }) {
+  const { axes = {}, annotations = [] } = layout.meta?.portrait ?? {};
+  for (const [name, change] of Object.entries(axes)) Object.assign(layout[name], change);
+  annotations.forEach((change, at) => Object.assign(layout.annotations[at], change));
+}
+
 // On a projector: larger type, thicker lines.
 function project({ data, layout }) {
   const grow = (font) => { if (font?.size) font.size = Math.round(font.size * LARGER); };
@@ -139,6 +146,7 @@ export class Plots {
     drawing.ranges = keepZoom(card, layout);
     // A finger must be able to scroll past a plot; enlarged, it zooms.
     if (this.coarse && !card.enlarged) layout.dragmode = false;
+    if (card.height > card.width) stand(drawing);
     if (document.documentElement.hasAttribute("data-presenting")) project(drawing);
     if (card.width < 460) layout.annotations = layout.annotations.filter((note) => note.name !== "end label");
     return drawing;
