@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 
-from foam_viz.files import APP
+from foam_viz.files import APP, STATIC
 
 
 def port(text: str) -> int:
@@ -26,6 +27,8 @@ def serve(options: argparse.Namespace) -> int:
     """
     from streamlit.web import cli  # the other commands start without Streamlit
 
+    with suppress(OSError):  # Streamlit looks for it before the app fills it; the app tells who cannot write
+        STATIC.mkdir(exist_ok=True)
     arguments = ["run", str(APP)]
     for option, value in (("port", options.port), ("address", options.address)):
         if value is not None:

@@ -14,4 +14,6 @@ APP_FOLDER = _PACKAGE / "app" if (_PACKAGE / "app" / "app.py").is_file() else _P
 """Folder of `app.py`, `pages`, `.streamlit` and `sample_runs`."""
 
 APP = APP_FOLDER / "app.py"
+STATIC = APP_FOLDER / "static"
+"""What Streamlit serves to browsers as it is."""
 SAMPLE_RUNS = APP_FOLDER / "sample_runs"

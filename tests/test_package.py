@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import pytest
 import streamlit
+import yaml
 
 import foam_viz
 from foam_viz.cli import main
@@ -110,6 +112,7 @@ def test_the_command_starts_the_app(installed: Path, tmp_path: Path) -> None:
         # What the board needs was published beside the installed app, and its configuration lets Streamlit serve it.
         (board,) = installed.rglob("app/static/board-*/board.js")
         assert _answer(f"{address}/app/static/{board.parent.name}/board.js", server) == board.read_bytes()
+        assert "warning" not in (tmp_path / "output").read_text().lower()
     finally:
         server.terminate()
         server.wait(30)
@@ -140,3 +143,22 @@ def test_dependencies_and_version_are_the_same_everywhere() -> None:
     (version,) = re.findall(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
     assert version == foam_viz.__version__
     assert f"## {foam_viz.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_checks_before_a_commit_pass_on_every_file() -> None:
+    """They are given files by name, those too that the configuration of ruff leaves out."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("needs a checkout")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    files = [name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert repository["repo"] == "local"
+    for hook in repository["hooks"]:
+        entry = hook["entry"].replace(" --fix", " --no-fix").replace("ruff format", "ruff format --check")
+        command = shlex.split(entry)
+        command[0] = str(Path(sys.executable).with_name(Path(command[0]).name))
+        if "ruff" in command[0] and not Path(command[0]).exists():
+            pytest.skip("needs ruff beside this Python")
+        chosen = [name for name in files if name.endswith((".py", ".pyi"))] if "types_or" in hook else files
+        done = subprocess.run([*command, *chosen], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, f"{hook['id']}: {done.stdout}{done.stderr}"

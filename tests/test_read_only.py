@@ -82,3 +82,18 @@ def test_a_data_directory_that_cannot_be_written_is_named_with_the_remedy(folder
     told = _served(folder, data)
     assert f"data_directory = {data}" in told
     assert "FOAM_VIZ_DATA_DIRECTORY" in told and "not kept" in told
+
+
+def test_an_app_that_never_ran_in_such_a_folder_ends_with_a_sentence(folder: Path, tmp_path: Path) -> None:
+    """What browsers load was never put there: that the server ends is said in a sentence, and what helps."""
+    fresh = tmp_path / "app"
+    shutil.copytree(folder, fresh, symlinks=True, ignore=shutil.ignore_patterns("static"))
+    try:
+        with pytest.raises(AssertionError) as ended:
+            _served(fresh, tmp_path / "home")
+    finally:
+        for path in [fresh, *(path for path in fresh.rglob("*") if path.is_dir())]:
+            path.chmod(0o755)
+    told = str(ended.value)
+    assert f"error: {fresh / 'static'} cannot be written to" in told and "Start the app once" in told
+    assert "Traceback" not in told

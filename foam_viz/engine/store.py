@@ -7,6 +7,7 @@ that writes to the folder.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
 import json
@@ -21,6 +22,9 @@ from foam_viz.trace.disk.parts import write_atomically
 EXPERIMENT = "experiment.json"
 CONTROL = "control.json"
 WRITER_LOCK = "writer.lock"
+
+ANOTHER_DIRECTORY = "give the server another one: data_directory in config.toml, or FOAM_VIZ_DATA_DIRECTORY"
+"""The remedy where nothing can be written."""
 
 _IDENTITY = re.compile(r"[0-9a-f]{32}")
 
@@ -59,6 +63,14 @@ def run_directory(data_directory: Path, view_id: str) -> Path:
 def lane_directory(directory: Path, lane: int) -> Path:
     """Return the folder of a lane, counted from 0, in that of its run."""
     return directory / f"lane-{lane + 1}"
+
+
+def unwritable(error: Exception) -> str:
+    """Why nothing can be kept in the data directory, and the remedy: a clause that follows a colon. Names no path."""
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk is full. Make room, or {ANOTHER_DIRECTORY}"
+    reason = getattr(error, "strerror", None) or str(error)
+    return f"the data directory cannot be written to ({reason}). Make it writable, or {ANOTHER_DIRECTORY}"
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 from streamlit import runtime
 from streamlit.runtime.pages_manager import PagesManager
@@ -18,6 +18,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from foam_viz.engine.server.data_folder import DataFolderInUse
 from foam_viz.engine.server.hub import Hub
+from foam_viz.files import STATIC
 from foam_viz.settings import SettingsError, load
 from foam_viz.ui.board.assets import published
 from foam_viz.ui.classroom import socket
@@ -67,19 +68,29 @@ def session_id() -> str:
     return context.session_id if context else "none"
 
 
+def _refuse(words: str) -> NoReturn:
+    """End the server in a sentence: an exception would reach the terminal as sixty lines of the web server's own."""
+    print(f"error: {words}", file=sys.stderr, flush=True)
+    os._exit(2)
+
+
 @asynccontextmanager
 async def lifespan(_: Any) -> AsyncIterator[None]:
     """Warms the engines before the first visitor comes, and ends them with the server."""
     # A folder named pages makes Streamlit take the app for one of the old kind until st.navigation has run once: the
     # first visitor of a deep link would be told that the page does not exist.
     PagesManager.uses_pages_directory = False
-    published()
+    try:
+        published()
+    except OSError as error:
+        _refuse(
+            f"{STATIC} cannot be written to ({error.strerror or error}). Start the app once as a user who may write "
+            "there: it puts there what browsers load, and needs no such right afterwards."
+        )
     try:
         started = hub()
     except (SettingsError, DataFolderInUse) as error:
-        # An exception would reach the terminal as sixty lines of the web server's own.
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        os._exit(2)
+        _refuse(str(error))
     # What is imported by now stays: the collector need not walk it again in the middle of a tick.
     gc.collect()
     gc.freeze()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from foam_viz.engine import store
 from foam_viz.engine.server import your_runs
 from foam_viz.engine.server.history import MAXIMUM_NAME, YourRun
 from foam_viz.engine.server.hub import ControlRefused
@@ -40,8 +41,11 @@ def page() -> None:
     runs = your_runs.all_of(hub(), owner)
     if problem := st.session_state.pop(_PROBLEM, ""):
         st.error(plain(problem))
-    if not runs:
+    if problem := hub().data.problem():
+        st.warning(plain(f"Nothing is kept now: {problem}.", 600), icon=":material/cloud_off:")
+    elif not runs:
         st.info("No run yet: whatever you train in the live lab is listed here.")
+    if not runs:
         return
     for column, heading in zip(st.columns(_WIDTHS), _HEADINGS, strict=False):
         column.markdown(f"**{heading}**")
@@ -134,7 +138,7 @@ def _renamed(view_id: str, owner: str, name: str) -> str:
     try:
         your_runs.rename(hub(), view_id, owner, name)
     except OSError as error:
-        return f"The name could not be written: {error.strerror or error}."
+        return f"The name is as it was: {store.unwritable(error)}."
     except (KeyError, ControlRefused):
         return "The run is kept no more."
     return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -75,12 +76,20 @@ class DataFolder:
             ) from None
         except OSError as error:
             _log.warning(
-                "data_directory = %s cannot be written to: %s. Runs train and are not kept: give the server a folder "
-                "of its own by data_directory in config.toml, or by the environment variable FOAM_VIZ_DATA_DIRECTORY.",
-                settings.data_directory, error.strerror,
+                "data_directory = %s: runs train and are not kept, as %s.",
+                settings.data_directory, store.unwritable(error),
             )  # fmt: skip
         if start and self._lock is not None:
             threading.Thread(target=self._sweep_now_and_then, daemon=True, name="data-folder").start()
+
+    def problem(self) -> str:
+        """Why nothing can be kept now, and what to do; empty where runs are kept. Tries it."""
+        try:
+            self._settings.data_directory.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self._settings.data_directory):
+                return ""
+        except OSError as error:
+            return store.unwritable(error)
 
     def mark_seen(self, view_id: str, now: float | None = None) -> None:
         """Note that a saved run is watched. The mark lies outside the run's own folder."""

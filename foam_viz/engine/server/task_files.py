@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foam_viz.engine import children
+from foam_viz.engine import children, store
 from foam_viz.optim.fields import FieldError
 from foam_viz.tasks import uploads
 
@@ -58,8 +58,7 @@ def take(folder: Path, field: str, name: str, content: bytes) -> TaskFile:
     try:
         value = uploads.keep(folder, content)
     except OSError as error:
-        allowed = f"a file that can be kept here ({error.strerror}): make room in the data directory"
-        raise FieldError(field, name, allowed) from None
+        raise FieldError(field, name, "a file that can be kept", store.unwritable(error)) from None
     try:
         return TaskFile(value, name, look(folder, field, value, name))
     except FieldError:

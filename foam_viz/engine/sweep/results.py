@@ -50,7 +50,7 @@ def read(out: str | Path) -> list[dict[str, Any]]:
 def _measured(folder: Path) -> dict[str, Any]:
     try:
         trace = bundle.read(folder)
-    except BundleError as error:
+    except (OSError, BundleError) as error:
         return {"message": str(error)}
     seconds = trace.values("steps", "optimizer_seconds")
     last = final_of(trace, "loss")

@@ -415,7 +415,7 @@ class Saver:
         if isinstance(error, LockHeld):
             reason, remedy = "another server trains this run", "end that server"
         else:
-            remedy = "make room, make the data directory writable, or set data_directory"
+            remedy = f"make room, make the data directory writable, or {store.ANOTHER_DIRECTORY}"
         with self._changed:
             if self._failed_step is None:
                 self._failed_step = self._step

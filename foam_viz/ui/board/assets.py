@@ -18,11 +18,10 @@ from tempfile import NamedTemporaryFile
 import plotly
 
 from foam_viz.figures import theme
-from foam_viz.files import APP_FOLDER
+from foam_viz.files import STATIC
 from foam_viz.lessons.glossary import TERMS
 
 SOURCES = Path(__file__).parent / "board_assets"
-STATIC = APP_FOLDER / "static"
 
 
 @dataclass(frozen=True)

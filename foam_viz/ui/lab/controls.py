@@ -125,7 +125,7 @@ def _messages(state: Lab, run: LabRun | None, mine: bool) -> None:
     if run.notice:
         st.warning(plain(run.notice), icon=":material/info:")
     if problem := run.header.get("autosave_problem"):
-        st.warning(plain(problem), icon=":material/cloud_off:")
+        st.warning(plain(problem, 600), icon=":material/cloud_off:")
     if notice := run.header.get("autosave_notice"):
         st.info(plain(notice), icon=":material/cloud_done:")
     if not mine and not state.session.known:

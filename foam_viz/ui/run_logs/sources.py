@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
 
 import streamlit as st
 
+from foam_viz.engine import store
 from foam_viz.ui.run_logs import reading as logs_reading
 from foam_viz.ui.server import hub
 from foam_viz.ui.session.logs import Logs, sample_names
@@ -57,9 +57,7 @@ def _upload(state: Logs) -> None:
     try:
         state.show(state.open.upload(name, [(file.name, file.getbuffer()) for file in files], size))
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        reason = "the disk of the server is full" if full else error.strerror or str(error)
-        state.notice = f"The upload could not be kept: {reason}. Nothing of it is open."
+        state.notice = f"Nothing of the upload is open: {store.unwritable(error)}."
     st.session_state["logs.uploads"] = count + 1  # another uploader: what was taken in need not stay in memory twice
     st.rerun()
 

@@ -7,6 +7,7 @@ import json
 import streamlit as st
 
 from foam_viz.analysis.replay import Setting
+from foam_viz.engine import store
 from foam_viz.experiment import config
 from foam_viz.figures.threshold.front import WORKS
 from foam_viz.figures.threshold.surface import COLORS
@@ -110,7 +111,7 @@ def _bring(state: Threshold) -> None:
         try:
             logs.upload(file.name, [(file.name, file.getbuffer())], file.size)
         except OSError as error:
-            st.error(plain(f"The upload could not be kept: {error.strerror or error}. Nothing of it is open."))
+            st.error(plain(f"Nothing of the upload is open: {store.unwritable(error)}.", 600))
             return
         st.session_state["threshold.uploads"] = count + 1
         st.rerun()

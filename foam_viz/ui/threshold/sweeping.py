@@ -97,7 +97,12 @@ class PageSweep:
 
     def stop(self) -> None:
         """End it soon; what finished stays."""
-        (self.folder / _RUNS / STOP).touch()
+        try:
+            (self.folder / _RUNS / STOP).touch()
+        except OSError:  # the folder is gone, or cannot be written to
+            process = _processes.get(self.folder)
+            if process is not None and process.poll() is None:
+                process.terminate()
 
     def start(self) -> None:
         """Train what is not there yet.

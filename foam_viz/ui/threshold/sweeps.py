@@ -47,7 +47,7 @@ def sweep(state: Threshold) -> None:
         except (FieldError, SweepRefused) as error:
             st.error(plain(str(error), 600))
         except OSError as error:
-            st.error(plain(f"The sweep could not be written: {error.strerror or error}. Nothing was started."))
+            st.error(plain(f"Nothing was started: {store.unwritable(error)}.", 600))
         else:
             st.session_state["threshold.sweep.shown"] = made.name
     mine = {one.name: one for one in sweeping.known(settings, owner)}
@@ -115,6 +115,8 @@ def _progress(one: PageSweep) -> None:
                 one.start()
             except SweepRefused as error:
                 st.error(plain(str(error)))
+            except OSError as error:
+                st.error(plain(f"Nothing was started: {store.unwritable(error)}.", 600))
             else:
                 st.rerun()
         if not one.trains:

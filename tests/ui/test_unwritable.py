@@ -1,0 +1,126 @@
+"""A data directory that cannot be written to, or that is deleted: every page says so with the remedy, none fails."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from foam_viz.engine.server.hub import Hub
+from foam_viz.settings import Settings
+from foam_viz.ui import server
+from tests.engine.conftest import until
+from tests.engine.test_task_files import TABLE
+from tests.ui.test_pages import ROOT, lab, press, settle, state
+
+PAGES = ("start", "live_lab", "threshold_lab", "lessons", "paper_figures", "run_logs", "glossary", "your_runs")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home") / "data"
+
+
+@pytest.fixture(scope="module")
+def engines(folder: Path) -> Iterator[Hub]:
+    made = Hub(Settings(data_directory=folder, engines=1, device="cpu", runs_per_browser=50))
+    assert made.ready(180)
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True)
+def one_hub(engines: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_hub", engines)
+
+
+@pytest.fixture
+def blocked(folder: Path) -> Iterator[Path]:
+    """The directory is gone, and a file stands in its place: nothing can be written, not even by the superuser."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.write_text("a file, not a folder")
+    yield folder
+    folder.unlink()
+
+
+def told(app: AppTest) -> str:
+    elements = [*app.error, *app.warning, *app.info, *app.caption]
+    return " ".join(element.value for element in elements).replace("\\", "")
+
+
+def names_the_remedy(app: AppTest) -> bool:
+    words = told(app)
+    assert not app.exception
+    return "FOAM_VIZ_DATA_DIRECTORY" in words and "data_directory in config.toml" in words
+
+
+def page(app: AppTest, name: str) -> AppTest:
+    app.switch_page(f"pages/{name}.py").run()
+    assert not app.exception
+    return app
+
+
+def test_a_run_says_that_it_is_not_kept(blocked: Path) -> None:
+    app = press(lab(batch_size="16", lane="foam"), "do-check")
+    settle(app)
+    until(lambda: state(app).run().header.get("autosave_problem"))
+    app.run()
+    assert names_the_remedy(app) and "Autosave is off" in told(app)
+    assert names_the_remedy(page(app, "your_runs")) and "No run yet" not in told(app)
+
+
+def test_an_upload_says_that_it_is_not_kept(blocked: Path) -> None:
+    app = page(lab(), "run_logs")
+    app.get("file_uploader")[0].upload("a.csv", b"step,loss\n1,2\n2,1\n")
+    app.run()
+    assert names_the_remedy(app) and "Nothing of the upload is open" in told(app)
+    page(app, "threshold_lab")
+    app.get("file_uploader")[0].upload("a.zip", b"PK")
+    app.run()
+    assert names_the_remedy(app)
+
+
+def test_a_table_to_train_on_says_that_it_is_not_kept(blocked: Path) -> None:
+    app = lab(v="2", task="csv", lane="adamw")
+    app.file_uploader[0].upload("mine.csv", TABLE, "text/csv").run()
+    app.run()
+    assert names_the_remedy(app)
+
+
+def test_a_sweep_says_that_it_cannot_be_started(blocked: Path) -> None:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.query_params["view"] = "sweep"
+    page(app.run(), "threshold_lab")
+    app.button(key="threshold.sweep.start").click().run()
+    assert names_the_remedy(app) and "Nothing was started" in told(app)
+
+
+def test_every_page_opens(blocked: Path) -> None:
+    app = lab()
+    for name in PAGES:
+        page(app, name)
+
+
+def test_a_directory_that_is_deleted_while_the_app_runs(engines: Hub, folder: Path) -> None:
+    app = press(lab(batch_size="16", lane="foam"), "do-check")
+    settle(app)
+    page(app, "run_logs")
+    app.get("file_uploader")[0].upload("a.csv", b"step,loss\n1,2\n2,1\n")
+    app.run()
+    shutil.rmtree(folder)
+    for name in PAGES:
+        page(app, name)
+    page(app, "live_lab")
+    press(app, "do-check")
+    settle(app)
+    until(lambda: state(app).run().header.get("autosave_problem"))
+    app.run()
+    assert names_the_remedy(app)
+    press(app, "do-reset")
+    press(app, "do-check")
+    settle(app)
+    until(lambda: len(engines.history.of(state(app).run().owner)) == 1, 30)  # a new run is kept again
+    assert "Nothing is kept" not in told(page(app, "your_runs"))
