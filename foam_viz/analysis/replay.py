@@ -268,8 +268,8 @@ TABLE = pa.schema(
 )
 
 
-_ERRORS = ("error", "staleness_error", "damping_error", "directions_damped")
-COURSE = pa.schema([TABLE.field(name) for name in ("step", "factor", *_ERRORS)])
+ERRORS = ("error", "staleness_error", "damping_error", "directions_damped")
+COURSE = pa.schema([TABLE.field(name) for name in ("step", "factor", *ERRORS)])
 
 
 @dataclass(frozen=True, eq=False)

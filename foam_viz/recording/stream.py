@@ -11,9 +11,9 @@ import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from foam_viz.trace.disk import bundle
-from foam_viz.trace.disk.archive import ArchiveError, open_archive
+from foam_viz.trace.disk.archive import Archive, ArchiveError, open_archive
 from foam_viz.trace.disk.bundle import BundleError
 from foam_viz.trace.disk.parts import TEMPORARY_SUFFIX, write_atomically
 
@@ -281,20 +281,20 @@ class Samples:
         return next(iter(self), None) is not None
 
 
-def open_large(path: str | os.PathLike[str]) -> Record:
-    """As :func:`read` for a bundle directory of any size, but only a part of the stream is in memory at a time."""
-    parts, notes, spacing = parts_of(Path(path)), [], Spacing()
-    for part in parts:
+def open_large(path: str | os.PathLike[str], *, size_limit: int = DEFAULT_SIZE_LIMIT) -> Record:
+    """As :func:`read`, but only a part of the stream is in memory at a time."""
+    parts, notes, spacing = _parts(Path(path), size_limit), [], Spacing()
+    for name, load in parts:
         try:
-            told = _spacing(_decode(part.read_bytes()).schema)
+            told = _spacing(_decode(load()).schema)
         except (ValueError, OSError) as error:
-            notes.append(f"{part.name} cannot be read, its samples are left out: {error}")
+            notes.append(f"{name} cannot be read, its samples are left out: {error}")
             continue
         if told is not None and told.stride >= spacing.stride:
             spacing = told
     if spacing.stride > 1:
         notes.append(_thinned(spacing))
-    return Record(Samples([part.read_bytes for part in parts], spacing), tuple(notes), spacing)
+    return Record(Samples([load for _, load in parts], spacing), tuple(notes), spacing)
 
 
 def read(path: str | os.PathLike[str], *, size_limit: int = DEFAULT_SIZE_LIMIT) -> Record:
@@ -302,24 +302,16 @@ def read(path: str | os.PathLike[str], *, size_limit: int = DEFAULT_SIZE_LIMIT) 
 
     Args:
         path: The bundle: a directory, or a zip file with the bundle at its top or in a single folder.
-        size_limit: Bytes that the stream may take, unpacked.
+        size_limit: Bytes that a zip file may take, unpacked.
 
     Raises:
-        BundleError: There is nothing at the path, the zip file is refused, or the stream is larger than the limit.
+        BundleError: There is nothing at the path, or the zip file is refused.
     """
     path = Path(path)
     try:
-        if path.is_dir():
-            folder = path / STREAM_FOLDER
-            names = sorted(item.name for item in folder.iterdir()) if folder.is_dir() else []
-            return _assemble((name, (folder / name).read_bytes) for name in names if _NAME.fullmatch(name))
-        with open_archive(path, size_limit) as archive:
-            found = sorted(name for name in archive.names if _in_stream(name))
-            return _assemble((name, lambda name=name: archive.read(name)) for name in found)
-    except ArchiveError as error:
-        raise BundleError(path, str(error), "Copy the file again, or raise the size limit if you trust it.") from error
+        return _assemble(_parts(path, size_limit))
     except OSError as error:
-        raise BundleError(path, f"cannot be read: {error.strerror or error}", "Check the path.") from error
+        raise _unreadable(path, error) from error
 
 
 def pack(directory: str | os.PathLike[str], archive: str | os.PathLike[str]) -> None:
@@ -340,9 +332,45 @@ def parts_of(directory: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name)) if folder.is_dir() else []
 
 
-def size_of(directory: Path) -> int:
-    """Bytes of the stream of a bundle directory on the disk."""
-    return sum(path.stat().st_size for path in parts_of(directory))
+def size_of(path: Path, *, size_limit: int = DEFAULT_SIZE_LIMIT) -> int:
+    """Bytes of the stream of a bundle, as it lies in a directory, or unpacked where it is a zip file.
+
+    Raises:
+        BundleError: There is nothing at the path, or the zip file is refused.
+    """
+    if path.is_dir():
+        return sum(part.stat().st_size for part in parts_of(path))
+    with _opened(path, size_limit) as archive:
+        return sum(archive.size(name) for name in archive.names if _in_stream(name))
+
+
+def _parts(path: Path, size_limit: int) -> list[tuple[str, Callable[[], bytes]]]:
+    """Name and reader of each part of the stream of a bundle, in order."""
+    if path.is_dir():
+        return [(part.name, part.read_bytes) for part in parts_of(path)]
+    with _opened(path, size_limit) as archive:
+        names = sorted(name for name in archive.names if _in_stream(name))
+    return [(name, partial(_member, path, name, size_limit)) for name in names]
+
+
+def _member(path: Path, name: str, size_limit: int) -> bytes:
+    with open_archive(path, size_limit) as archive:
+        return archive.read(name)
+
+
+@contextmanager
+def _opened(path: Path, size_limit: int) -> Iterator[Archive]:
+    try:
+        with open_archive(path, size_limit) as archive:
+            yield archive
+    except ArchiveError as error:
+        raise BundleError(path, str(error), "Copy the file again, or raise the size limit if you trust it.") from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> BundleError:
+    return BundleError(path, f"cannot be read: {error.strerror or error}", "Check the path.")
 
 
 def add_to(archive: Path, directory: Path, prefix: str = "") -> None:

@@ -47,8 +47,9 @@ def foam(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Trace]:
     return prepare_path(place), bundle.read(place)
 
 
+@pytest.mark.parametrize("zipped", [False, True])
 def test_a_stream_too_large_for_memory_lies_in_files_and_gives_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zipped: bool
 ) -> None:
     torch.set_num_threads(1)
     place = train(tmp_path / "run", "foam", "tau=0.3")
@@ -58,7 +59,13 @@ def test_a_stream_too_large_for_memory_lies_in_files_and_gives_the_same(
     monkeypatch.setattr(recording, "TELL_SECONDS", -1.0)
     monkeypatch.setattr(plans, "_LARGE_STREAM", 0)
     told: list[str] = []
-    spilled = prepare_path(place, lambda _, words: told.append(words))
+    source = place
+    if zipped:
+        source = tmp_path / "run.zip"
+        stream.pack(place, source)
+        assert stream.size_of(source) == stream.size_of(place)
+    monkeypatch.setattr(stream, "_assemble", lambda _: pytest.fail("the whole stream was read at once"))
+    spilled = prepare_path(source, lambda _, words: told.append(words))
     try:
         assert spilled.recording.spill is not None and held.recording.spill is None
         assert spilled.recording.bytes == 0 and spilled.recording.spill.bytes >= held.recording.bytes

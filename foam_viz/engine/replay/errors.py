@@ -1,32 +1,98 @@
 """What is left of a fresh inverse root at eps0: by staleness, by damping, and in all.
 
-With s and k the checks of the basis in force and of now, Q_s diag(a) Q_s^T the inverse root used and U diag(b) U^T a
-fresh one, || X_used - X_fresh ||_F = || M o (b_j - a_i) ||_F for M = Q_s^T U: no two large matrices are subtracted.
+With s and k the checks of the basis in force and of now, Q_s diag(a) Q_s^T the inverse root used, U diag(b) U^T a fresh
+one, and O = (Q_s^T U)^2 entrywise, || X_used - X_fresh ||_F^2 is the sum of O_ij (b_j - a_i)^2 over i and j. Its three
+parts are summed in float64: the rounding of their difference is below 1e-7 of || X_fresh ||_F.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
 import torch
 
+from foam_viz.engine.replay.measuring import Measures
+from foam_viz.engine.replay.pairs import Pairs
 from foam_viz.engine.replay.recording import RecordedStack
-from foam_viz.engine.replay.walk import MOST_KNOWN, Held, Walker
+from foam_viz.engine.replay.walk import Row
 from foam_viz.optim import linalg
 
-
-class Errors(NamedTuple):
-    """Of one check, relative to || X_fresh(eps0) ||_F; see ``analysis.replay.Replay``."""
-
-    error: float
-    staleness: float
-    damping: float
-    directions_damped: int
+_ENTRIES = 2**19
+"""Of eigenvalues that are treated together."""
 
 
-NOTHING = Errors(float("nan"), float("nan"), float("nan"), 0)
+@dataclass(frozen=True, eq=False)
+class Held:
+    """What is in force for the factors of a stack after recorded checks, whether a setting checks there or not.
+
+    Settings that check at different times are compared at the same ones: right after a decomposition nothing is stale,
+    so that a long period, looked at where it checks, would seem to leave no error.
+
+    Attributes:
+        row: Place of the factor in its stack, (N,).
+        check: Number of the recorded check, k, rising for each factor, (N,).
+        decomposed: Check of the decomposition; -1 where there is none, (N,).
+        refreshed: Check of the eigenvalues, (N,).
+        epsilon: Damping, (N,).
+        fresh: eps0 at the step of the check, (N,).
+    """
+
+    row: np.ndarray
+    check: np.ndarray
+    decomposed: np.ndarray
+    refreshed: np.ndarray
+    epsilon: np.ndarray
+    fresh: np.ndarray
+
+    @classmethod
+    def of(
+        cls, stack: RecordedStack, tracks: Sequence[Sequence[Row]], fresh: Callable[[int], float], every: int = 1
+    ) -> Held:
+        """What is in force after one recorded check of so many, from the first one of a setting on.
+
+        Args:
+            stack: The factors.
+            tracks: By factor: its checks under a setting.
+            fresh: eps0 at a step.
+            every: Of so many recorded checks of each factor one is taken.
+        """
+        parts = []
+        for row, (factor, track) in enumerate(zip(stack.factors, tracks, strict=True)):
+            if not track:
+                continue
+            check, _, _, epsilon, _, decomposed, refreshed = zip(*track, strict=True)
+            recorded = np.arange(check[0], len(factor.steps), every)
+            last = np.searchsorted(check, recorded, "right") - 1
+            parts.append(
+                (
+                    np.full(len(recorded), row),
+                    recorded,
+                    *(np.array(one)[last] for one in (decomposed, refreshed, epsilon)),
+                    np.array([fresh(factor.steps[k]) for k in recorded.tolist()]),
+                )
+            )
+        return cls(*map(np.concatenate, zip(*parts, strict=True))) if parts else cls(*[np.zeros(0, int)] * 6)
+
+    @classmethod
+    def joined(cls, several: Sequence[Held]) -> Held:
+        """What several settings hold, one after the other."""
+        return cls(*(np.concatenate([getattr(one, part.name) for one in several]) for part in fields(cls)))
+
+
+@dataclass(frozen=True, eq=False)
+class Errors:
+    """Errors of what is held, relative to || X_fresh(eps0) ||_F; see ``analysis.replay.Replay``.
+
+    Attributes:
+        values: Error, its parts by staleness and by damping, and directions damped, (N, 4).
+        known: Whether they could be measured: there was a basis, and the factor was finite, (N,).
+    """
+
+    values: np.ndarray
+    known: np.ndarray
 
 
 class ErrorMeter:
@@ -34,63 +100,75 @@ class ErrorMeter:
 
     Args:
         stack: The factors.
-        walker: Knows the eigenvalues in force.
+        measures: Knows the eigenvalues in force.
+        pairs: Knows the overlaps of bases.
     """
 
-    def __init__(self, stack: RecordedStack, walker: Walker) -> None:
-        self._stack, self._walker, self._pairs = stack, walker, walker.pairs
-        self._known: dict[tuple[Any, ...], Errors] = {}
+    def __init__(self, stack: RecordedStack, measures: Measures, pairs: Pairs) -> None:
+        self._stack, self._measures, self._pairs = stack, measures, pairs
 
-    def errors(self, held: Sequence[Sequence[Held]], fresh: Callable[[int], float], rule: str) -> list[list[Errors]]:
-        """Errors of every check of every factor of the stack.
+    def errors(self, held: Held, rule: str) -> Errors:
+        """Errors of all that is held.
 
         Args:
-            held: By factor: what is in force after each check.
-            fresh: eps0 at a step.
+            held: What is in force.
             rule: What becomes of the smallest eigenvalues.
         """
-        if len(self._known) > MOST_KNOWN:
-            self._known.clear()
-        keys: list[list[tuple[Any, ...]]] = [
-            [(number, *one, fresh(factor.steps[one.check]), rule) for one in mine]
-            for number, (factor, mine) in enumerate(zip(self._stack.factors, held, strict=True))
-        ]
-        missing = list(dict.fromkeys(key for mine in keys for key in mine if key not in self._known))
-        computable = []
-        for key in missing:
-            if key[1] < 0 or self._stack.factors[key[0]].failed[key[3]]:
-                self._known[key] = NOTHING
-            else:
-                computable.append(key)
-        if computable:
-            self._measure(computable, rule)
-        return [[self._known[key] for key in mine] for mine in keys]
+        factors = self._stack.factors
+        failed = [factors[row].failed[k] for row, k in zip(held.row.tolist(), held.check.tolist(), strict=True)]
+        known = (held.decomposed >= 0) & ~np.array(failed, bool)
+        values = np.full((len(known), 4), np.nan)
+        # By pair of checks, so that its overlap is read once for all that hold it.
+        order = np.lexsort((held.check, held.decomposed, held.row))
+        places = order[known[order]]
+        portion = max(_ENTRIES // self._stack.size, 1)
+        for first in range(0, len(places), portion):
+            chosen = places[first : first + portion]
+            values[chosen] = self._measure(held, chosen, rule)
+        return Errors(values, known)
 
-    def _measure(self, keys: list[tuple], rule: str) -> None:
-        root, factors = self._stack.root, self._stack.factors
-        used = self._walker.eigenvalues_of([(row, s, refreshed) for row, s, refreshed, *_ in keys], rule)
-        now = self._walker.eigenvalues_of([(row, k, k) for row, _, _, k, *_ in keys], rule)
-        epsilon, fresh = torch.tensor([key[4:6] for key in keys], dtype=used.dtype).unbind(-1)
+    def _measure(self, held: Held, chosen: np.ndarray, rule: str) -> np.ndarray:
+        root = self._stack.root
+        row, k, s, refreshed = (one[chosen] for one in (held.row, held.check, held.decomposed, held.refreshed))
+        rows, checks = row.tolist(), k.tolist()
+        used = self._measures.eigenvalues_of(rows, s.tolist(), refreshed.tolist(), rule)
+        now = self._measures.eigenvalues_of(rows, checks, checks, rule)
+        epsilon, fresh = (torch.from_numpy(one[chosen]).to(used.dtype) for one in (held.epsilon, held.fresh))
         stale = linalg.damped(used, epsilon).pow_(-1.0 / root)
         # Fresh at eps0 and at eps, (N, 2, n): the distances to both are taken together.
-        ideal = linalg.damped(now.unsqueeze(1), torch.stack([fresh, epsilon], -1)).pow_(-1.0 / root)
-        sizes = torch.linalg.vector_norm(ideal[:, 0], dim=-1)
-        damping = (torch.linalg.vector_norm(ideal[:, 1] - ideal[:, 0], dim=-1) / sizes).tolist()
-        directions = (now < epsilon.unsqueeze(-1)).sum(-1).tolist()
-        squares = np.zeros((len(keys), 2))
-        size = factors[0].info.size
-        apart = torch.empty(2, size, size, dtype=used.dtype)
-        flat = apart.view(2, -1).numpy()
-        columns, rows = ideal.unsqueeze(2).unbind(0), stale.unsqueeze(2).unbind(0)
-        for place, (row, s, refreshed, k, *_) in enumerate(keys):
-            if s != k or refreshed != k:
-                self._stack.release(place)
-                # The sum over i, j of O_ij (b_j - a_i)^2; of a broadcast difference torch is the faster.
-                torch.sub(columns[place], rows[place], out=apart)
-                np.multiply(flat, flat, out=flat)
-                squares[place] = flat @ self._pairs.overlap(row, s, k)
-        parts = (np.sqrt(squares) / sizes.numpy()[:, None]).tolist()
-        for key, (error, staleness), damped, below in zip(keys, parts, damping, directions, strict=True):
-            _, s, refreshed, k, *_ = key
-            parts_of = (damped, 0.0) if s == k and refreshed == k else (error, staleness)
-            self._known[key] = Errors(*parts_of, damped, below)
+        ideal = linalg.damped(now.unsqueeze(1), torch.stack([fresh, epsilon], -1)).pow_(-1.0 / root).double()
+        sizes = torch.linalg.vector_norm(ideal[:, 0], dim=-1).numpy()
+        damping = torch.linalg.vector_norm(ideal[:, 1] - ideal[:, 0], dim=-1).numpy() / sizes
+        directions = (now < epsilon.unsqueeze(-1)).sum(-1).numpy()
+        parts = np.stack([damping, np.zeros_like(damping)], -1)
+        if len(apart := np.flatnonzero((s != k) | (refreshed != k))):
+            squares = self._squares(row[apart], s[apart], k[apart], stale[apart].double().numpy(), ideal[apart].numpy())
+            parts[apart] = np.sqrt(squares) / sizes[apart, None]
+        return np.concatenate([parts, damping[:, None], directions[:, None]], -1)
+
+    def _squares(
+        self, row: np.ndarray, s: np.ndarray, k: np.ndarray, stale: np.ndarray, ideal: np.ndarray
+    ) -> np.ndarray:
+        """The sums of O_ij (b_j - a_i)^2, (N, 2), for a of ``stale``, (N, n), and both b of ``ideal``, (N, 2, n).
+
+        Rows, bases and checks rise, in this order.
+        """
+        powers = np.stack([stale, stale**2, np.ones_like(stale)], 1)
+        summed = np.empty_like(powers)
+        size, read = stale.shape[-1], 0
+        for bases in _runs(row * (s.max() + 1) + s):
+            first = bases.start
+            checks = [slice(first + one.start, first + one.stop) for one in _runs(k[bases])]
+            overlaps = self._pairs.overlaps(int(row[first]), int(s[first]), [int(k[one.start]) for one in checks])
+            for mine, overlap in zip(checks, overlaps, strict=True):
+                self._stack.release(read := read + 1)
+                matrices = powers[mine].reshape(-1, size), overlap.astype(np.float64)
+                np.matmul(*matrices, out=summed[mine].reshape(-1, size))
+        products, squares, ones = (one[:, None] for one in summed.swapaxes(0, 1))
+        return np.maximum((squares + ideal * (ones * ideal - 2 * products)).sum(-1), 0)
+
+
+def _runs(values: np.ndarray) -> list[slice]:
+    """The places of equal neighbours."""
+    starts = [0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)]
+    return [slice(first, last) for first, last in pairwise(starts)]

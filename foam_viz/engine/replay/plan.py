@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import torch
 
 from foam_viz.analysis.calibrate import Spectra
 from foam_viz.analysis.fronts import Front, Work, front, reference_settings
 from foam_viz.analysis.replay import (
-    COURSE,
     MAP_ERROR_EVERY,
-    NEAR,
-    TABLE,
     Replay,
     Setting,
     Summary,
     default_setting,
     tau_and_cap,
 )
-from foam_viz.engine.replay.errors import NOTHING, ErrorMeter
-from foam_viz.engine.replay.pairs import BLOCK, Grid, Overlaps
+from foam_viz.engine.replay import tables
+from foam_viz.engine.replay.errors import ErrorMeter, Held
+from foam_viz.engine.replay.measuring import Measures, PairStore
+from foam_viz.engine.replay.pairs import Curves, Overlaps, Pairs
 from foam_viz.engine.replay.recording import TELL_SECONDS, Progress, Recording, build
 from foam_viz.engine.replay.spectra import read_spectra
 from foam_viz.engine.replay.updates import update_errors
-from foam_viz.engine.replay.walk import PairStore, Row, Walker, held
+from foam_viz.engine.replay.walk import Row, Walker
 from foam_viz.optim import check, linalg
 from foam_viz.optim.precision import full_precision
 from foam_viz.recording import stream
@@ -47,6 +45,8 @@ _LARGE_STREAM = 200_000_000
 """Bytes on the disk beyond which a stream is never in memory as a whole."""
 _WARM_CHECKS = 64
 """Pairs of checks farther apart are computed when they are asked for: bases are seldom kept so long."""
+_MOST_SUMMARIES = 10_000
+"""Totals of settings that are remembered, a few MB."""
 _DECADES = 3
 """The damping that pairs know reaches so far beyond that of the run."""
 
@@ -71,15 +71,14 @@ class Plan:
         grid = recording.grid
         first = recording.factors[0].epsilon[0]
         self.own = grid.own or default_setting(first or 1e-9, grid.period)
-        count = len(recording.manifest.factors)
         self._rotated, self._overlaps = PairStore(ROTATED_BYTES), Overlaps(OVERLAP_BYTES)
-        damping = self._damping()
-        self._walkers = [
-            Walker(stack, grid, count, self._rotated, damping, self._overlaps) for stack in recording.stacks
-        ]
-        self._meters = [
-            ErrorMeter(stack, walker) for stack, walker in zip(recording.stacks, self._walkers, strict=True)
-        ]
+        self._curves = self._curves_around_own()
+        self._measures = [Measures(stack, self._rotated) for stack in recording.stacks]
+        self._pairs = [Pairs(stack, self._curves, self._overlaps) for stack in recording.stacks]
+        self._walker = Walker(recording, self._measures, self._pairs, self._curves)
+        parts = zip(recording.stacks, self._measures, self._pairs, strict=True)
+        self._meters = [ErrorMeter(*mine) for mine in parts]
+        self._summaries: OrderedDict[tuple[Setting, int], Summary] = OrderedDict()
         self._kernels: dict[int, tuple[float, float, float]] = {}
 
     @classmethod
@@ -126,23 +125,21 @@ class Plan:
                 told = time.perf_counter()
                 progress(1.0 - 1e-6, "replaying the run's own setting")
 
-        for walker in self._walkers:
-            walker.tick = tick
+        self._walker.tick = tick
         try:
             yield
         finally:
-            for walker in self._walkers:
-                walker.tick = lambda: None
+            self._walker.tick = lambda: None
 
-    def _damping(self) -> Grid:
-        """The damping that moves are likely to ask for: around that of the own setting."""
+    def _curves_around_own(self) -> Curves:
+        """Over the damping that moves are likely to ask for."""
         values = self.own.values
-        return Grid(values["epsilon"] / 10**_DECADES, values.get("epsilon_max", values["epsilon"]) * 10**_DECADES)
+        return Curves(values["epsilon"] / 10**_DECADES, values.get("epsilon_max", values["epsilon"]) * 10**_DECADES)
 
     @property
     def bytes(self) -> int:
         """What it takes in memory."""
-        kept = sum(walker.pairs.bytes for walker in self._walkers)
+        kept = self._curves.bytes + sum(pairs.bytes for pairs in self._pairs)
         return self.recording.bytes + self._rotated.bytes + self._overlaps.bytes + kept
 
     def close(self) -> None:
@@ -181,8 +178,8 @@ class Plan:
         for setting in settings:
             self.recording.grid.require(setting)
         with torch.no_grad(), full_precision():
-            walked = [walker.walk(settings) for walker in self._walkers]
-            return [self._replay(setting, [one[i] for one in walked], updates) for i, setting in enumerate(settings)]
+            walked = self._walker.walk(settings)
+            return [self._replay(*one, updates) for one in zip(settings, walked, strict=True)]
 
     def summaries(self, settings: Sequence[Setting], *, error_every: int = 1) -> list[Summary]:
         """The totals of several settings in one walk, without a row for each check.
@@ -197,26 +194,46 @@ class Plan:
         """
         for setting in settings:
             self.recording.grid.require(setting)
+        known = self._summaries
+        missing = [one for one in dict.fromkeys(settings) if (one, error_every) not in known]
         with torch.no_grad(), full_precision():
-            walked = [walker.walk(settings) for walker in self._walkers]
-            return [
-                self._summary(setting, [one[i] for one in walked], error_every) for i, setting in enumerate(settings)
-            ]
+            walked = self._walker.walk(missing)
+            errors = self._errors(missing, walked, error_every)
+            found = {one[0]: self._summary(*one) for one in zip(missing, walked, errors, strict=True)}
+        told = [found[one] if one in found else known[one, error_every] for one in settings]
+        for summary in told:
+            known[summary.setting, error_every] = summary
+            known.move_to_end((summary.setting, error_every))
+        while len(known) > _MOST_SUMMARIES:
+            known.popitem(last=False)
+        return told
 
-    def _summary(self, setting: Setting, walked: list[list[list[Row]]], error_every: int) -> Summary:
-        counts: Counter[str] = Counter()
-        total = np.zeros(4)
-        measured = 0
-        for stack, meter, tracks in zip(self.recording.stacks, self._meters, walked, strict=True):
-            for track in tracks:
-                counts.update(row.decision.reason for row in track)
-            if error_every:
-                some = [held(t, len(f.steps))[::error_every] for f, t in zip(stack.factors, tracks, strict=True)]
-                found = [e for one in meter.errors(some, _fresh(setting), setting.rule) for e in one]
-                finite = np.array([error for error in found if math.isfinite(error[0])]).reshape(-1, 4)
-                total += finite.sum(0)
-                measured += len(finite)
-        error, staleness, damping, damped = (total / measured if measured else np.full(4, np.nan)).tolist()
+    def _of_stacks(self, tracks: list[list[Row]]) -> list[list[list[Row]]]:
+        """The checks of all factors, by stack."""
+        remaining = iter(tracks)
+        return [list(islice(remaining, len(stack.factors))) for stack in self.recording.stacks]
+
+    def _errors(self, settings: Sequence[Setting], walked: list[list[list[Row]]], every: int) -> list[np.ndarray]:
+        """Errors of each setting at one check of so many, (N, 4)."""
+        found: list[list[np.ndarray]] = [[np.empty((0, 4))] for _ in settings]
+        if not every:
+            return [one for (one,) in found]
+        tracks = [self._of_stacks(one) for one in walked]
+        for number, (stack, meter) in enumerate(zip(self.recording.stacks, self._meters, strict=True)):
+            for rule in dict.fromkeys(setting.rule for setting in settings):
+                places = [i for i, setting in enumerate(settings) if setting.rule == rule]
+                held = [Held.of(stack, tracks[i][number], _fresh(settings[i]), every) for i in places]
+                values = meter.errors(Held.joined(held), rule).values
+                ends = np.cumsum([len(one.row) for one in held])
+                for i, mine in zip(places, np.split(values, ends[:-1]), strict=True):
+                    found[i].append(mine)
+        return [np.concatenate(mine) for mine in found]
+
+    def _summary(self, setting: Setting, tracks: list[list[Row]], errors: np.ndarray) -> Summary:
+        counts = Counter(row.reason for track in tracks for row in track)
+        finite = errors[np.isfinite(errors[:, 0])]
+        means = finite.mean(0) if len(finite) else np.full(4, np.nan)
+        error, staleness, damping, damped = means.tolist()
         checks = counts.total()
         return Summary(
             setting=setting,
@@ -228,53 +245,41 @@ class Plan:
             staleness_error=staleness,
             damping_error=damping,
             directions_damped=damped,
-            kernel_seconds=self._kernel_seconds(walked),
+            kernel_seconds=self._kernel_seconds(tracks),
         )
 
-    def _kernel_seconds(self, walked: list[list[list[Row]]]) -> float:
+    def _kernel_seconds(self, tracks: list[list[Row]]) -> float:
         """Seconds of the decompositions, measures and rebuilds of inverse roots, as timed on this machine."""
         seconds = 0.0
-        for stack, tracks in zip(self.recording.stacks, walked, strict=True):
+        for stack, mine in zip(self.recording.stacks, self._of_stacks(tracks), strict=True):
+            measured = decomposed = rebuilt = 0
+            for track in mine:
+                for k, _, before, epsilon, measure, s, refreshed in track:
+                    measured += measure is not None
+                    decomposed += s == k
+                    rebuilt += s == k or refreshed == k or epsilon != before
             eigh, judge, rebuild = self._kernels.get(stack.size, (0.0, 0.0, 0.0))
-            for track in tracks:
-                for _, decision, before, measure, _, _ in track:
-                    if measure is not None:
-                        seconds += judge
-                    if decision.decompose:
-                        seconds += eigh + rebuild
-                    elif decision.epsilon != before or decision.refresh_eigenvalues:
-                        seconds += rebuild
+            seconds += measured * judge + decomposed * eigh + rebuilt * rebuild
         return seconds
 
-    def _replay(self, setting: Setting, walked: list[list[list[Row]]], updates: bool) -> Replay:
-        rows, course, near = [], [], 0
-        for stack, meter, tracks in zip(self.recording.stacks, self._meters, walked, strict=True):
-            standing = [held(track, len(f.steps)) for f, track in zip(stack.factors, tracks, strict=True)]
-            measured = meter.errors(standing, _fresh(setting), setting.rule)
-            for factor, track, mine, errors in zip(stack.factors, tracks, standing, measured, strict=True):
-                steps, number = factor.steps, factor.number
-                told = {one.check: error for one, error in zip(mine, errors, strict=True) if error is not NOTHING}
-                course += [(steps[k], number, *error) for k, error in told.items()]
-                for k, decision, before, measure, decomposed, _ in track:
-                    last = steps[decomposed] if decomposed >= 0 else None
-                    row = (steps[k], number, decision.reason, before, decision.epsilon, measure, last)
-                    rows.append((*row, *told.get(k, (None, None, None, None))))
-                    if measure is not None:
-                        share = setting.at(steps[k]).policy.threshold_share(before, measure)
-                        near += share is not None and abs(share - 1) <= NEAR
-        rows.sort(key=lambda row: row[:2])
-        course.sort(key=lambda row: row[:2])
+    def _replay(self, setting: Setting, tracks: list[list[Row]], updates: bool) -> Replay:
+        rows, course = [], []
+        for stack, meter, mine in zip(self.recording.stacks, self._meters, self._of_stacks(tracks), strict=True):
+            held = Held.of(stack, mine, _fresh(setting))
+            errors = meter.errors(held, setting.rule)
+            rows.append(tables.checks(stack, mine, held, errors))
+            course.append(tables.course(stack, held, errors))
         found: tuple[dict[str, Any], ...] = ()
         if updates:
-            found = update_errors(self.recording, self._walkers, walked, setting)
+            found = update_errors(self.recording, self._measures, tracks, setting)
         return Replay(
             setting=setting,
             exact=self.recording.grid.is_own(setting),
-            table=_table(rows, TABLE),
-            course=_table(course, COURSE),
+            table=tables.in_order(rows),
+            course=tables.in_order(course),
             factors=tuple(info.id for info in self.recording.manifest.factors),
-            near_ties=near,
-            kernel_seconds=self._kernel_seconds(walked),
+            near_ties=tables.near_ties(setting, self._walker.factors, tracks),
+            kernel_seconds=self._kernel_seconds(tracks),
             updates=found,
             notes=tuple(self.recording.notes),
         )
@@ -283,12 +288,17 @@ class Plan:
         """Compute what moves are likely to need, a little at a time: pairs of near checks before those far apart."""
         rule = self.own.rule
         most = max(len(factor.steps) for factor in self.recording.factors)
-        for apart in range(1, min(most, _WARM_CHECKS), BLOCK):
-            for stack, walker in zip(self.recording.stacks, self._walkers, strict=True):
-                for s in range(most - apart):
-                    rows = [row for row, factor in enumerate(stack.factors) if s + apart < len(factor.steps)]
+        for apart in range(min(most, _WARM_CHECKS)):
+            for stack, pairs in zip(self.recording.stacks, self._pairs, strict=True):
+                if apart % pairs.block:
+                    continue
+                for s in range(most - apart - 1):
+                    if self._curves.is_full():
+                        return
                     with torch.no_grad(), full_precision():
-                        walker.pairs.proxies(rule, [(row, s, s + apart) for row in rows])
+                        for row, factor in enumerate(stack.factors):
+                            if s + apart + 1 < len(factor.steps):
+                                pairs.curve(rule, row, s, s + apart + 1)
                     yield
 
     def map(self, setting: Setting, taus: Sequence[float], caps: Sequence[float]) -> list[Summary]:
@@ -317,12 +327,10 @@ class Plan:
 
 def _fresh(setting: Setting) -> Callable[[int], float]:
     """eps0 at a step."""
+    if not setting.edits:
+        epsilon = setting.policy.epsilon
+        return lambda _: epsilon
     return lambda step: setting.at(step).policy.epsilon
-
-
-def _table(rows: Sequence[tuple], schema: pa.Schema) -> pa.Table:
-    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
-    return pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
 
 
 def _seconds(work: Callable[..., object], *arguments: object) -> float:
@@ -344,6 +352,6 @@ def prepare_path(path: str | os.PathLike[str], progress: Progress = _unheard) ->
         FieldError: What the run says of its own setting is refused.
     """
     progress(0.0, "reading the stream")
-    large = Path(path).is_dir() and stream.size_of(Path(path)) > _LARGE_STREAM
+    large = stream.size_of(Path(path)) > _LARGE_STREAM
     record = stream.open_large(path) if large else stream.read(path)
     return Plan.prepare(bundle.read(path).manifest, record, progress)

@@ -25,7 +25,8 @@ MEMORY_BYTES = 600_000_000
 
 _PAIR_BYTES = 460_000_000
 """What is kept of pairs of checks at most, beside the matrices."""
-_RELEASE_EVERY = 32
+RELEASE_EVERY = 32
+"""Steps, or matrices read, after which what lies in files is let go of."""
 _LONG_SECONDS, TELL_SECONDS = 5.0, 0.2
 
 Progress = Callable[[float, str], None]
@@ -96,7 +97,7 @@ class RecordedStack:
 
     def release(self, count: int) -> None:
         """Let go of what was read from files, once in a while: ``count`` rises with what was read."""
-        if self.spill is not None and count % _RELEASE_EVERY == 0:
+        if self.spill is not None and count % RELEASE_EVERY == 0:
             self.spill.release()
 
     @property
@@ -387,7 +388,7 @@ def _factor(number: int, info: FactorInfo, root: int, heads: list[_Head], spill:
         steps=[head.step for head in heads],
         counts=[head.count for head in heads],
         statistics=_allocate(spill, (len(heads), info.size, info.size), dtype),
-        traces=[],
+        traces=[0.0] * len(heads),
         epsilon=[head.epsilon for head in heads],
     )
 
@@ -409,14 +410,15 @@ def _fill(
             gradients.setdefault(sample.step, {})[sample.id] = values
         elif sample.id in known:
             factor, places = known[sample.id]
-            factor.statistics[places[sample.step]] = torch.from_numpy(sample.values)
+            k = places[sample.step]
+            factor.statistics[k] = torch.from_numpy(sample.values)
+            # While it is in memory: one number of each row reads every page of a file.
+            factor.traces[k] = float(check.traces(factor.statistics[k]))
             done += 1
         if spill is not None and time.perf_counter() - told > TELL_SECONDS:
             told = time.perf_counter()
             spill.release()
             progress(0.0, f"reading {done:,} of {total:,} recorded factors")
-    for factor in factors:
-        factor.traces = check.traces(factor.statistics).tolist()
     return gradients
 
 

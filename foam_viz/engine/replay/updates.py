@@ -11,28 +11,31 @@ import torch
 from torch import Tensor
 
 from foam_viz.analysis.replay import Setting
+from foam_viz.engine.replay.measuring import Measures
 from foam_viz.engine.replay.recording import RecordedFactor, Recording
-from foam_viz.engine.replay.walk import Row, Walker
+from foam_viz.engine.replay.walk import Row
 from foam_viz.optim import linalg, measures
 
 
 def update_errors(
-    recording: Recording, walkers: list[Walker], walked: list[list[list[Row]]], setting: Setting
+    recording: Recording, in_force: list[Measures], tracks: list[list[Row]], setting: Setting
 ) -> tuple[dict[str, Any], ...]:
     """Rows of step, parameter, error, grafted_error and cosine; parameters that are cut into blocks are left out.
 
     Args:
         recording: The recorded factors.
-        walkers: One a stack.
-        walked: By stack and factor, every check.
+        in_force: One a stack: knows eigenvalues.
+        tracks: Every check, by factor of one stack after the other.
         setting: The setting.
     """
-    parameters: dict[str, dict[int, tuple[RecordedFactor, Walker, int, dict[int, Row]]]] = {}
-    for stack, walker, tracks in zip(recording.stacks, walkers, walked, strict=True):
-        for number, (factor, track) in enumerate(zip(stack.factors, tracks, strict=True)):
+    parameters: dict[str, dict[int, tuple[RecordedFactor, Measures, int, dict[int, Row]]]] = {}
+    remaining = iter(tracks)
+    for stack, known in zip(recording.stacks, in_force, strict=True):
+        for number, factor in enumerate(stack.factors):
+            track = next(remaining)
             by_step = {factor.steps[row.check]: row for row in track}
             dims = parameters.setdefault(factor.info.parameter, {})
-            dims[factor.info.dim if factor.info.block == 0 else -1] = (factor, walker, number, by_step)
+            dims[factor.info.dim if factor.info.block == 0 else -1] = (factor, known, number, by_step)
     found = []
     for step, gradients in sorted(recording.gradients.items()):
         for name, gradient in gradients.items():
@@ -50,11 +53,11 @@ def update_errors(
     return tuple(found)
 
 
-def _roots(factor: RecordedFactor, walker: Walker, number: int, row: Row, setting: Setting) -> tuple[Tensor, Tensor]:
+def _roots(factor: RecordedFactor, known: Measures, number: int, row: Row, setting: Setting) -> tuple[Tensor, Tensor]:
     """X used after a check, and X fresh at eps0, each (n, n)."""
-    used = walker.eigenvalues(number, row.decomposed, row.refreshed, setting.rule)
-    now = walker.eigenvalues(number, row.check, row.check, setting.rule)
-    stale = linalg.inverse_root(factor.basis[row.decomposed], used, row.decision.epsilon, factor.root)
+    used = known.eigenvalues(number, row.decomposed, row.refreshed, setting.rule)
+    now = known.eigenvalues(number, row.check, row.check, setting.rule)
+    stale = linalg.inverse_root(factor.basis[row.decomposed], used, row.epsilon, factor.root)
     return stale, linalg.inverse_root(
         factor.basis[row.check], now, setting.at(factor.steps[row.check]).policy.epsilon, factor.root
     )

@@ -48,6 +48,10 @@ class Archive:
         """Names of the files, folders left out."""
         return list(self._members)
 
+    def size(self, name: str) -> int:
+        """Bytes of one of the files, unpacked, as the archive declares them."""
+        return self._members[name].file_size
+
     def read(self, name: str) -> bytes:
         """Return the content of one file.
 
