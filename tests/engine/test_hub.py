@@ -97,6 +97,32 @@ def test_who_watches_a_run_that_is_reset_sees_it_paused_and_its_successor(hub: H
         hub.renew(old.view_id, None, experiment("sgd"), session="t", owner="theirs")
 
 
+def test_the_successor_of_a_run_is_known_after_a_restart(settings: Settings) -> None:
+    """Who opens the link of the old run is still led to the new one, as long as that is kept."""
+    found = []
+    hub = Hub(settings)
+    try:
+        old, key = hub.create(experiment("adamw"), session="s", owner="mine")
+        new, new_key = hub.renew(old.view_id, key, experiment("sgd"), session="s", owner="mine")
+        for run, whose in ((old, key), (new, new_key)):
+            until(lambda run=run: hub.find(run.view_id, session="s") and hub.opened(run.view_id).header)
+            hub.command(run.view_id, whose, make("step"))
+            until(lambda run=run: hub.opened(run.view_id).step == 1)
+    finally:
+        hub.close()
+    for kept in (True, False):
+        again = Hub(settings)
+        try:
+            if not kept:
+                until(lambda again=again: again.data.delete(new.view_id))
+            opened = again.find(old.view_id, session="t", owner="theirs")
+            found.append(opened.successor if opened is not None else None)
+            until(lambda opened=opened: opened.header)
+        finally:
+            again.close()
+    assert found == [new.view_id, ""]
+
+
 def test_a_browser_steers_its_runs_without_the_key(hub: Hub) -> None:
     """A tab that was reloaded has another session, and the same browser."""
     run, _ = hub.create(experiment("adamw"), session="s", owner="mine")

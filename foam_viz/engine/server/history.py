@@ -7,6 +7,7 @@ runs need not look through those of all.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -39,6 +40,7 @@ class SavedRun:
         owner: Fingerprint of the browser that made it; empty where none is known.
         name: What its owner calls it; empty for none.
         created: When it was made, in ISO 8601; empty where that is not known.
+        successor: View id of the run that its owner began in its place; empty while there is none.
     """
 
     view_id: str
@@ -48,6 +50,7 @@ class SavedRun:
     owner: str
     name: str
     created: str
+    successor: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ class History:
                 _text(control, "owner_sha256"),
                 _text(control, "name"),
                 _text(control, "created"),
+                _text(control, "successor"),
             )
         except (ValueError, KeyError, TypeError):
             return None
@@ -142,10 +146,20 @@ class History:
         Raises:
             OSError: Nothing can be written.
         """
-        path = self._folder(view_id) / store.CONTROL
         kept = " ".join(name.split())[:MAXIMUM_NAME]
-        store.write_json(path, {**(store.read_json(path) or {}), "name": kept})
+        self._change(view_id, name=kept)
         return kept
+
+    def succeed(self, view_id: str, successor: str) -> None:
+        """Writes down which run was begun in the place of another, where that one is saved."""
+        with suppress(OSError):
+            self._change(view_id, successor=successor)
+
+    def _change(self, view_id: str, **values: str) -> None:
+        path = self._folder(view_id) / store.CONTROL
+        if (known := store.read_json(path)) is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        store.write_json(path, {**known, **values})
 
     def forget(self, owner: str, view_id: str) -> None:
         """Takes a run from the list of its owner."""

@@ -202,6 +202,7 @@ class Hub:
             if old.trains:
                 self._engines.placement.give(old, Pause())
             old.touch()
+        self.history.succeed(view_id, run.view_id)
         if not self._viewers.others(view_id, old.browser):
             with self._lock:
                 self._drop(view_id)
@@ -310,6 +311,8 @@ class Hub:
             name=saved.name,
             saved=True,
         )
+        if saved.successor in self._runs or (saved.successor and self.history.find(saved.successor)):
+            run.successor = saved.successor
         try:
             self._admit(run, session)
         except HubFull as full:
