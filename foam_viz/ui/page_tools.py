@@ -8,6 +8,8 @@ from typing import Any
 
 import streamlit as st
 from streamlit.components.v2 import component
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.state.common import user_key_from_element_id
 
 from foam_viz.ui import session
 from foam_viz.ui.board import assets
@@ -40,10 +42,21 @@ def _tell_again() -> None:
     The page is drawn again so soon that the browser may not have the first drawing yet. It would miss the values that
     widgets were given by the link then, and send empty ones at the next click.
     """
+    pressed = _pressed()
     for key, value in st.session_state.items():
         texts = isinstance(value, list) and value and all(isinstance(item, str) for item in value)
-        if texts or (isinstance(value, str | int | float) and value is not False):  # buttons are False, uploads empty
-            st.session_state[key] = value
+        if texts or (isinstance(value, str | int | float) and value is not False and key not in pressed):
+            st.session_state[key] = value  # buttons are False, uploads empty
+
+
+def _pressed() -> set[str | None]:
+    """Keys of the buttons whose press is answered now: Streamlit takes no value for them.
+
+    A press so early that it comes together with the secret has been seen on a slow machine.
+    """
+    context = get_script_run_ctx()
+    states = context.session_state.get_widget_states() if context else []
+    return {user_key_from_element_id(state.id) for state in states if state.WhichOneof("value") == "trigger_value"}
 
 
 @lru_cache(maxsize=1)
