@@ -50,10 +50,10 @@ def hub(report: Report, count: int, seconds: float, home: Path) -> None:
     """Measures the hub and one engine, without pages."""
     from foam_viz.engine.server.hub import Hub
     from foam_viz.engine.wire.commands import Pause, Start
-    from foam_viz.experiment import config
+    from foam_viz.experiment import links
     from foam_viz.settings import Settings
 
-    experiment, _ = config.from_query({"lane": _LANES})
+    experiment, _ = links.from_query({"lane": _LANES})
     served = Hub(Settings(data_directory=home / "hub", engines=1, device="cpu", maximum_runs=count + 4))
     try:
         served.ready(180)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from foam_viz.cli import main
-from foam_viz.experiment import config
+from foam_viz.experiment import links
 from foam_viz.figures import catalogue as panels
 from foam_viz.figures.look import Look
 from foam_viz.figures.scene import Lane, Scene
@@ -44,10 +44,10 @@ def test_a_toy_of_each_is_used_everywhere(tmp_path: Path, capsys: pytest.Capture
 
     # A link opens them, and gives the same settings back.
     query = {"task": ["linear-map"], "lane": ["sign-descent:lr=0.02"], "width": ["8"]}
-    experiment, errors = config.from_query(query)
+    experiment, errors = links.from_query(query)
     assert not errors
     assert (experiment.task, experiment.lanes[0].optimizer) == ("linear-map", "sign-descent")
-    assert config.from_query(as_lists(config.to_query(experiment))) == (experiment, [])
+    assert links.from_query(as_lists(links.to_query(experiment))) == (experiment, [])
 
     # The panel stands on every page of runs that have what it needs, and draws them.
     lanes = [Lane(trace, "sign descent", 0)]

@@ -17,7 +17,7 @@ from foam_viz.experiment.run_fields import RUN_FIELDS
 from foam_viz.optim.fields import Field, FieldError, check_all, format_number, unknown_key
 
 if TYPE_CHECKING:
-    from foam_viz.experiment.config import LaneConfig
+    from foam_viz.experiment.model import LaneConfig
 
 MAXIMUM_EDITS = 1000
 _FORM = re.compile(r"\s*(\d+)\s*:(?:\s*(\d+)\s*:)?\s*([^:=\s]+)\s*=(.*)", re.DOTALL)

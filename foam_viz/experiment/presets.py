@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from foam_viz.experiment import releases
-from foam_viz.experiment.config import VERSION_KEY
+from foam_viz.experiment.links import VERSION_KEY
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from foam_viz.experiment import config, releases
+from foam_viz.experiment import links, releases
 from foam_viz.experiment.config import Experiment
 
 Measure = Literal["loss", "held_out", "after", "decompositions", "checks", "left", "right", "seconds"]
@@ -66,7 +66,7 @@ class Stage:
             FieldError: The link holds something that is not valid: a fault of the lesson.
         """
         query = self.link if seed is None else {**self.link, "seed": [str(seed)]}
-        experiment, errors = config.from_query(query)
+        experiment, errors = links.from_query(query)
         if errors:
             raise errors[0]
         return experiment

@@ -66,7 +66,8 @@ STATE = """
   presses: presses.slice(-12),
   status: document.querySelector(".fb-status")?.innerText,
   script: document.querySelector(".stApp")?.dataset.testScriptState,
-  messages: [...document.querySelectorAll('[data-testid="stAlert"], [data-testid="stException"]')].map((one) => one.innerText),
+  messages: [...document.querySelectorAll('[data-testid="stAlert"], [data-testid="stException"]')]
+    .map((one) => one.innerText),
   sliders: [...document.querySelectorAll("input[type=range]")].map((one) => one.getAttribute("aria-valuetext")),
   disabled: [...document.querySelectorAll(".st-key-strip button:disabled")].map((button) => button.textContent),
 })

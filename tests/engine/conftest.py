@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from foam_viz.engine.server.hub import Hub
-from foam_viz.experiment import config
+from foam_viz.experiment import links
 from foam_viz.experiment.config import Experiment
 from foam_viz.settings import Settings
 
@@ -17,7 +17,7 @@ from foam_viz.settings import Settings
 def experiment(*lanes: str, steps: int = 100_000, **task_settings: object) -> Experiment:
     """An experiment of small batches; lanes as in links."""
     query = {"lane": lanes or ("foam", "shampoo"), "batch_size": ("16",), "steps": (str(steps),)}
-    made, errors = config.from_query(query)
+    made, errors = links.from_query(query)
     assert not errors
     return made
 

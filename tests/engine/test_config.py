@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from foam_viz.experiment import config
+from foam_viz.experiment import config, links
 from foam_viz.experiment.presets import PRESETS
 from foam_viz.optim.catalogue import OPTIMIZERS
 from foam_viz.optim.fields import FieldError
@@ -42,8 +42,8 @@ def test_a_link_restores_the_configuration(task: str, optimizer: str) -> None:
         [(optimizer, {"lr": 3e-4}), ("foam", {"tau": 0.31, "epsilon_max": 1.25e-5, "start": None})],
     )
     assert not errors
-    query = as_query(config.to_query(experiment))
-    restored, rejected = config.from_query(query)
+    query = as_query(links.to_query(experiment))
+    restored, rejected = links.from_query(query)
     assert not rejected
     assert restored == experiment
     assert config.from_json(json.loads(json.dumps(experiment.to_json()))) == experiment
@@ -58,7 +58,7 @@ def test_a_link_with_bad_parts_keeps_the_rest() -> None:
         "lane": ["foam:tau=nan,period=20", "shampo", "foam:tau=1.5", "shampoo:perod=3"],
         "run": ["x"],
     }
-    experiment, errors = config.from_query(query)
+    experiment, errors = links.from_query(query)
     assert experiment.task == "digits-classifier"
     assert experiment.task_settings["batch_size"] == 64
     assert experiment.run_settings["seed"] == 0
@@ -73,13 +73,13 @@ def test_a_link_with_bad_parts_keeps_the_rest() -> None:
 
 
 def test_epsilon_max_below_epsilon_is_refused() -> None:
-    _, errors = config.from_query({"lane": ["foam:epsilon=1e-5,epsilon_max=1e-7"]})
+    _, errors = links.from_query({"lane": ["foam:epsilon=1e-5,epsilon_max=1e-7"]})
     assert [error.field for error in errors] == ["epsilon_max"]
 
 
 def test_unknown_rules_and_precisions_are_refused_and_the_rest_is_kept() -> None:
     query = {"v": ["2"], "precision": ["float16"], "lane": ["foam:eigenvalues=clamp,tau=0.5", "soap:eigenvalues=floor"]}
-    experiment, errors = config.from_query(query)
+    experiment, errors = links.from_query(query)
     words = [str(error) for error in errors]
     assert words[0] == "eigenvalues = clamp: must be one of floor, shift"
     assert words[1].startswith("eigenvalues = (unknown setting): must be a known setting; known are")
@@ -119,7 +119,7 @@ def test_a_broken_manifest_is_named_where_it_is_broken(broken: dict, named: list
 
 def test_presets_are_valid_links() -> None:
     for preset in PRESETS.values():
-        assert config.from_query(preset.query)[1] == []
+        assert links.from_query(preset.query)[1] == []
 
 
 def test_route_finds_the_owner_of_each_key() -> None:
@@ -148,5 +148,5 @@ def test_learning_rate_factor(schedule: str, expected: list[float]) -> None:
 
 
 def test_no_two_lanes_have_one_name() -> None:
-    found = config.from_query({"v": ["2"], "lane": ["shampoo", "shampoo:period=50", "shampoo", "foam:tau=0.5"]})[0]
+    found = links.from_query({"v": ["2"], "lane": ["shampoo", "shampoo:period=50", "shampoo", "foam:tau=0.5"]})[0]
     assert found.labels() == ("Shampoo (1)", "Shampoo f = 50", "Shampoo (2)", "FOAM τ = 0.5")

@@ -17,7 +17,7 @@ from foam_viz.engine import store
 from foam_viz.engine.wire.commands import Change
 from foam_viz.engine.worker.group import Group
 from foam_viz.engine.worker.run import Run
-from foam_viz.experiment import config, edits, export
+from foam_viz.experiment import config, edits, export, links
 from foam_viz.experiment.config import Experiment
 from foam_viz.experiment.edits import Edit
 from foam_viz.optim.fields import FieldError
@@ -30,7 +30,7 @@ from tests.engine.test_run import assert_same_rows, recorded
 
 def made(*lanes: str, edit: tuple[str, ...] = (), **query: str) -> Experiment:
     asked = {"lane": lanes or ("foam:tau=0.5",), "batch_size": ("16",), "edit": edit}
-    built, errors = config.from_query({"v": ("2",), **asked, **{key: (text,) for key, text in query.items()}})
+    built, errors = links.from_query({"v": ("2",), **asked, **{key: (text,) for key, text in query.items()}})
     assert errors == []
     return built
 
@@ -39,7 +39,7 @@ def made(*lanes: str, edit: tuple[str, ...] = (), **query: str) -> Experiment:
 
 
 def refused(*texts: str, lanes: tuple[str, ...] = ("foam", "shampoo", "adamw")) -> list[str]:
-    _, errors = config.from_query({"v": ("2",), "lane": lanes, "edit": texts, "steps": ("500",)})
+    _, errors = links.from_query({"v": ("2",), "lane": lanes, "edit": texts, "steps": ("500",)})
     return [str(error) for error in errors]
 
 
@@ -73,7 +73,7 @@ def test_edits_of_one_step_are_judged_together() -> None:
     assert refused("9:1:epsilon_max=2", "9:1:epsilon=1") == []
     assert "epsilon_max" in " ".join(refused("9:1:epsilon=1", "10:1:epsilon_max=2"))
     # A refused edit costs no other one.
-    kept, _ = config.from_query({"v": ("2",), "lane": ("foam",), "edit": ("9:epsilon=1", "9:lr=0.5", "12:tau=0.5")})
+    kept, _ = links.from_query({"v": ("2",), "lane": ("foam",), "edit": ("9:epsilon=1", "9:lr=0.5", "12:tau=0.5")})
     assert [edit.key for edit in kept.edits] == ["12:tau"]
 
 
@@ -92,9 +92,9 @@ def test_all_means_the_lanes_that_have_the_setting() -> None:
 def test_a_link_and_a_file_carry_edits() -> None:
     texts = ("9:tau=0.4", "20:1:epsilon_max=0.0001", "21:schedule=linear-decay", "30:2:grafting=none")
     one = made("foam", "shampoo", edit=texts)
-    query = {key: value if isinstance(value, list) else [value] for key, value in config.to_query(one).items()}
+    query = {key: value if isinstance(value, list) else [value] for key, value in links.to_query(one).items()}
     assert query["edit"] == list(texts)
-    assert config.from_query(query) == (one, [])
+    assert links.from_query(query) == (one, [])
     assert config.from_json(json.loads(json.dumps(one.to_json()))) == one
     alone, errors = config.from_manifest(json.loads(json.dumps(one.lane_config(0))))
     assert errors == [] and [edit.key for edit in alone.edits] == ["9:tau", "20:epsilon_max", "21:schedule"]
@@ -183,8 +183,8 @@ def test_a_run_edited_by_hand_is_the_run_of_its_link(seed: int, settings: Settin
             group.recovering = reached
     steps = group.step
     group.close()
-    query = {k: v if isinstance(v, list) else [v] for k, v in config.to_query(group.experiment).items()}
-    linked, errors = config.from_query(query)
+    query = {k: v if isinstance(v, list) else [v] for k, v in links.to_query(group.experiment).items()}
+    linked, errors = links.from_query(query)
     assert errors == [] and linked == group.experiment
     for number in range(3):
         again = recorded(Run(linked.lane_config(number), run_id="x"), steps)

@@ -16,7 +16,7 @@ from foam_viz.engine.wire.commands import Change, make
 from foam_viz.engine.worker.group import Group
 from foam_viz.engine.worker.run import Run
 from foam_viz.engine.worker.saver import kept_steps
-from foam_viz.experiment import config
+from foam_viz.experiment import config, links
 from foam_viz.experiment.config import Parent
 from foam_viz.experiment.cost import TooCostly
 from foam_viz.settings import Settings
@@ -52,8 +52,8 @@ def catch_up(group: Group) -> int:
 
 
 def of_link(group: Group, number: int, steps: int):
-    query = {k: v if isinstance(v, list) else [v] for k, v in config.to_query(group.experiment).items()}
-    linked, errors = config.from_query(query)
+    query = {k: v if isinstance(v, list) else [v] for k, v in links.to_query(group.experiment).items()}
+    linked, errors = links.from_query(query)
     assert errors == [] and linked == group.experiment
     return recorded(Run(linked.lane_config(number), run_id="x"), steps)
 

@@ -15,7 +15,7 @@ from foam_viz.engine.wire.commands import Change, make
 from foam_viz.engine.worker.group import Group
 from foam_viz.engine.worker.inside import PHASES, InsideStep
 from foam_viz.engine.worker.run import Run
-from foam_viz.experiment import config
+from foam_viz.experiment import links
 from foam_viz.optim.catalogue import OPTIMIZERS
 from foam_viz.settings import Settings
 from foam_viz.trace.disk import bundle
@@ -175,7 +175,7 @@ def test_every_optimizer_can_be_looked_into(name: str) -> None:
 
 def test_a_goal_follows_one_factor_of_one_lane_at_full_speed(settings: Settings) -> None:
     lanes = ("shampoo:period=3,start=3", "foam:period=7,start=7,tau=0.99,epsilon_max=1")
-    made, errors = config.from_query({"v": ("2",), "lane": lanes, "batch_size": ("16",)})
+    made, errors = links.from_query({"v": ("2",), "lane": lanes, "batch_size": ("16",)})
     assert errors == []
     group = Group(VIEW, made, settings, "cpu")
     group.speed = 0.001  # steps a second

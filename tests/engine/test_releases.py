@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from foam_viz.experiment import config, releases
+from foam_viz.experiment import config, links, releases
 from foam_viz.experiment.presets import PRESETS
 from foam_viz.optim.catalogue import OPTIMIZERS
 from foam_viz.tasks import catalogue as tasks
@@ -38,7 +38,7 @@ def meant(saved: dict, optimizer: str) -> tuple[dict, dict]:
 @pytest.mark.parametrize("case", FIRST["links"], ids=lambda case: f"{case['config']['task']} {case['query']['lane']}")
 def test_a_link_of_the_first_release_trains_what_it_trained(case: dict) -> None:
     query = {key: value if isinstance(value, list) else [value] for key, value in case["query"].items()}
-    experiment, errors = config.from_query(query)
+    experiment, errors = links.from_query(query)
     assert errors == []
     saved = case["config"]
     found, task = experiment.lane_config(0), saved["task"]
@@ -47,9 +47,9 @@ def test_a_link_of_the_first_release_trains_what_it_trained(case: dict) -> None:
     assert (found["optimizer"], found["optimizer_settings"]) == (saved["optimizer"], optimizer_settings)
     assert found["run_settings"] == run_settings
     # Opened and shared again, it is a link of today that means the same.
-    again = config.to_query(experiment)
-    assert again[config.VERSION_KEY] == str(releases.CURRENT)
-    restored, errors = config.from_query({k: v if isinstance(v, list) else [v] for k, v in again.items()})
+    again = links.to_query(experiment)
+    assert again[links.VERSION_KEY] == str(releases.CURRENT)
+    restored, errors = links.from_query({k: v if isinstance(v, list) else [v] for k, v in again.items()})
     assert (restored, errors) == (experiment, [])
 
 
@@ -96,15 +96,15 @@ def test_the_frozen_defaults_are_those_of_the_first_release() -> None:
 
 def test_a_bare_address_and_a_preset_have_the_defaults_of_today() -> None:
     today, _ = config.build()
-    assert config.from_query({}) == (today, [])
+    assert links.from_query({}) == (today, [])
     view = "0" * 32
-    assert config.from_query({"run": [view]}) == (today, [])
-    assert config.from_query(PRESETS["foam-against-fixed"].query) == (today, [])
+    assert links.from_query({"run": [view]}) == (today, [])
+    assert links.from_query(PRESETS["foam-against-fixed"].query) == (today, [])
 
 
 @pytest.mark.parametrize("version", ["3", "0", "two", "-1", ""])
 def test_a_version_from_elsewhere_is_named_and_the_rest_is_read(version: str) -> None:
-    experiment, errors = config.from_query({"v": [version], "lane": ["foam:tau=0.5"], "seed": ["4"]})
+    experiment, errors = links.from_query({"v": [version], "lane": ["foam:tau=0.5"], "seed": ["4"]})
     assert [error.field for error in errors] == ["v"]
     assert "must be a whole number from 1 to 2" in str(errors[0])
     assert experiment.lanes[0].settings["tau"] == 0.5 and experiment.run_settings["seed"] == 4
@@ -124,7 +124,7 @@ def test_a_task_has_defaults_of_its_own_which_links_write(own_damping: None) -> 
     experiment, _ = config.build("digits-autoencoder", lanes=[("foam", {}), ("soap", {}), ("foam", {"epsilon": 1e-9})])
     damping = [(lane.settings.get("epsilon"), lane.settings.get("epsilon_max")) for lane in experiment.lanes]
     assert damping == [(1e-5, 1e-2), (None, None), (1e-9, 1e-2)]
-    lanes = config.to_query(experiment)["lane"]
+    lanes = links.to_query(experiment)["lane"]
     assert lanes == ["foam:epsilon=1e-5,epsilon_max=0.01", "soap", "foam:epsilon=1e-9,epsilon_max=0.01"]
     assert [lane.label() for lane in experiment.lanes] == ["FOAM", "SOAP", "FOAM ε₀ = 1e-9"]
     elsewhere, _ = config.build("spirals", lanes=[("foam", {})])

@@ -12,7 +12,7 @@ from foam_viz.engine import store
 from foam_viz.engine.replay.plan import prepare_path
 from foam_viz.engine.worker.group import Group
 from foam_viz.engine.worker.run import Run
-from foam_viz.experiment import config
+from foam_viz.experiment import links
 from foam_viz.experiment.config import Experiment
 from foam_viz.settings import Settings
 from foam_viz.trace.disk import bundle
@@ -27,7 +27,7 @@ LINK = {
 
 
 def _experiment(**changes: list[str]) -> Experiment:
-    made, errors = config.from_query({**LINK, **changes})
+    made, errors = links.from_query({**LINK, **changes})
     assert not errors
     return made
 

@@ -9,7 +9,7 @@ import pytest
 
 from foam_viz.engine.server import task_files
 from foam_viz.engine.worker.run import Run
-from foam_viz.experiment import config, export
+from foam_viz.experiment import config, export, links
 from foam_viz.optim.fields import FieldError
 from foam_viz.tasks import catalogue, uploads
 
@@ -31,8 +31,8 @@ def test_a_table_is_kept_and_shown_and_trained_on(folder: Path) -> None:
     settings = {"table": file.value, "target": "a", "columns": '"b, or c"'}
     experiment, errors = config.build("csv", settings, {"steps": 5}, [("adamw", {})])
     assert not errors
-    again, refused = config.from_query(
-        {k: [v] if isinstance(v, str) else v for k, v in config.to_query(experiment).items()}
+    again, refused = links.from_query(
+        {k: [v] if isinstance(v, str) else v for k, v in links.to_query(experiment).items()}
     )
     assert not refused and again == experiment  # the link trains on the same file
     run = Run(again.lane_config(0), run_id="x")
@@ -93,7 +93,7 @@ def test_a_text_without_an_alphabet_is_refused(folder: Path) -> None:
 def test_a_link_opens_no_file_but_an_upload(settings: dict[str, str]) -> None:
     kept, refused = catalogue.find("csv").foreign(settings)
     assert "table" not in kept and refused
-    link, errors = config.from_query({"task": ["csv"], **{name: [value] for name, value in settings.items()}})
+    link, errors = links.from_query({"task": ["csv"], **{name: [value] for name, value in settings.items()}})
     assert link.task_settings["table"] is None and errors
 
 

@@ -6,7 +6,7 @@ from statistics import mean
 
 import pytest
 
-from foam_viz.experiment import config
+from foam_viz.experiment import links
 from foam_viz.files import SAMPLE_RUNS
 from foam_viz.lessons import measured
 from foam_viz.lessons.catalogue import BY_ID as LESSONS
@@ -34,7 +34,7 @@ class TestEachFigure:
         query: dict[str, list[str]] = {}
         for key, value in page.live_query(figure):
             query.setdefault(key, []).append(value)
-        experiment, errors = config.from_query(query)
+        experiment, errors = links.from_query(query)
         assert not errors and len(experiment.lanes) == len((figure.live or figure.stages[0].query)["lane"])
 
     def test_points_of_the_findings_are_those_of_the_findings(self, figure: PaperFigure) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from foam_viz.experiment.config import RUN_FIELDS, from_manifest, from_query
+from foam_viz.experiment.config import RUN_FIELDS, from_manifest
+from foam_viz.experiment.links import from_query
 from foam_viz.optim.catalogue import OPTIMIZERS
 from foam_viz.optim.fields import FieldError
 from foam_viz.tasks.catalogue import TASKS, TaskSpec

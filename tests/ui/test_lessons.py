@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from foam_viz.experiment import config
+from foam_viz.experiment import links
 from foam_viz.lessons import measured
 from foam_viz.lessons.catalogue import LESSONS
 from foam_viz.lessons.lesson import Lesson
@@ -64,7 +64,7 @@ def test_train_it_live_opens_the_very_experiment() -> None:
             query: dict[str, list[str]] = {}
             for key, value in lesson_parts.pairs(stage):
                 query.setdefault(key, []).append(value)
-            assert config.from_query(query) == (stage.experiment(), [])
+            assert links.from_query(query) == (stage.experiment(), [])
 
 
 def test_the_sandbox_reads_what_is_set() -> None:

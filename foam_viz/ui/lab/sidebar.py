@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from foam_viz.engine.server.lab_run import LabRun
-from foam_viz.experiment import config
+from foam_viz.experiment import config, links
 from foam_viz.experiment.config import RUN_FIELDS, LaneConfig
 from foam_viz.experiment.presets import PRESETS
 from foam_viz.optim import catalogue as optimizers
@@ -88,7 +88,7 @@ def _edits(state: Lab, run: LabRun | None) -> None:
 def _presets(state: Lab) -> None:
     def chosen() -> None:
         if name := st.session_state.get("preset"):
-            state.begin(config.from_query(PRESETS[name].query)[0])
+            state.begin(links.from_query(PRESETS[name].query)[0])
 
     st.selectbox(
         "Preset",

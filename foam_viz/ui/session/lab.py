@@ -13,7 +13,7 @@ from foam_viz.engine.server.lab_run import LabRun
 from foam_viz.engine.store import is_identity
 from foam_viz.engine.wire import commands
 from foam_viz.engine.wire.commands import Change
-from foam_viz.experiment import config, edits, releases
+from foam_viz.experiment import config, edits, links, releases
 from foam_viz.experiment.config import Experiment, LaneConfig
 from foam_viz.experiment.edits import Edit
 from foam_viz.figures.look import BY_NAME
@@ -413,7 +413,7 @@ class Lab:
     def follow(self, query: address.Query) -> None:
         """Show what a link asks for. Values that do not fit each other stay as it says: the page shows them as such."""
         values, refused, rest = address.read(PAGE, query)
-        experiment, unusable = config.from_query(rest, relations=False)
+        experiment, unusable = links.from_query(rest, relations=False)
         self.rejected = [*refused, *unusable]
         self.use(experiment)
         self.view_id = values["run"]
@@ -444,7 +444,7 @@ class Lab:
         }
         # The link of a run that has begun is the run: its edits and forks are in it.
         shown = run.experiment if run is not None and begun(run) and not self.changed_since(run) else self.experiment
-        told = config.to_query(shown)
+        told = links.to_query(shown)
         listed = {key: text if isinstance(text, list) else [text] for key, text in told.items()}
         return {**listed, **address.write(PAGE, values)}
 

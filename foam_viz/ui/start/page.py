@@ -8,7 +8,7 @@ import streamlit as st
 
 from foam_viz.engine.server import your_runs
 from foam_viz.engine.server.history import YourRun
-from foam_viz.experiment import config
+from foam_viz.experiment import links
 from foam_viz.experiment.config import Experiment
 from foam_viz.experiment.presets import PRESETS, Preset
 from foam_viz.tasks import catalogue as tasks
@@ -120,4 +120,4 @@ def _told(run: YourRun) -> str:
 
 def recorded_experiment(steps: int) -> Experiment:
     """Return the experiment whose runs the page plays, to another length."""
-    return config.from_query({**_COMPARISON.query, "task": ["digits-autoencoder"], "steps": [str(steps)]})[0]
+    return links.from_query({**_COMPARISON.query, "task": ["digits-autoencoder"], "steps": [str(steps)]})[0]

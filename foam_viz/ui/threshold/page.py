@@ -8,7 +8,7 @@ import streamlit as st
 
 from foam_viz.analysis.replay import Setting
 from foam_viz.engine import store
-from foam_viz.experiment import config
+from foam_viz.experiment import config, links
 from foam_viz.figures.threshold.front import WORKS
 from foam_viz.figures.threshold.surface import COLORS
 from foam_viz.optim.fields import FieldError
@@ -125,7 +125,7 @@ def _bring(state: Threshold) -> None:
         st.caption("These runs kept no factor stream, so there is nothing to replay. Trained again in the live lab, "
                    "small ones keep it by themselves.")  # fmt: skip
         for name, experiment in lacking[:10]:
-            query = [(key, text) for key, texts in config.to_query(experiment).items()
+            query = [(key, text) for key, texts in links.to_query(experiment).items()
                      for text in (texts if isinstance(texts, list) else [texts])]  # fmt: skip
             st.page_link("pages/live_lab.py", label=plain(name), icon=":material/replay:", query_params=query)
 

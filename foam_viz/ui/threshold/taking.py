@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from foam_viz.analysis.fronts import to_csv
-from foam_viz.experiment import config, export
+from foam_viz.experiment import config, export, links
 from foam_viz.optim.fields import FieldError
 from foam_viz.ui.session.threshold import Threshold
 from foam_viz.ui.take_away import FORMS
@@ -52,7 +52,7 @@ def forms(told: Mapping[str, Any]) -> None:
                 st.info(plain(f"It has no such form: {error}"))
     experiment, errors = config.from_manifest(told)
     if not errors:
-        query = [(name, text) for name, texts in config.to_query(experiment).items()
+        query = [(name, text) for name, texts in links.to_query(experiment).items()
                  for text in (texts if isinstance(texts, list) else [texts])]  # fmt: skip
         st.page_link(
             "pages/live_lab.py", label="Open it in the live lab", icon=":material/science:", query_params=query
