@@ -82,6 +82,8 @@ def pytest_runtest_makereport(
     opened = getattr(item, "funcargs", {}).get("page")
     if report.when == "call" and report.failed and opened is not None:
         report.sections.append(("the page", repr(opened.evaluate(STATE))))
+        log = item.funcargs["server"].log.read_text(errors="replace")
+        report.sections.append(("the end of the server's log", log[-3000:]))
     return report
 
 

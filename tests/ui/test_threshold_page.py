@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import SelectSlider
 
 from foam_viz import cli
 from foam_viz.engine.server.hub import Hub
@@ -48,6 +49,11 @@ def lab(**query: str) -> AppTest:
     return app
 
 
+def slider(app: AppTest, name: str) -> SelectSlider:
+    """The slider of a setting, whatever values it offers."""
+    return next(one for one in app.select_slider if (one.key or "").startswith(f"threshold.{name}."))
+
+
 def state(app: AppTest) -> Threshold:
     return app.session_state["session"].threshold
 
@@ -64,11 +70,11 @@ def test_a_sample_is_prepared_and_a_slider_replays_it() -> None:
     app = ready(lab())
     bench = state(app).bench
     assert bench.run.key == SAMPLE
-    names = {slider.key for slider in app.select_slider}
-    assert names == {f"threshold.{name}" for name in ("period", "tau", "epsilon", "epsilon_max")}
+    names = {(one.key or "").split(".")[1] for one in app.select_slider}
+    assert names == {"period", "tau", "epsilon", "epsilon_max"}
     until(lambda: bench.study.what_if is not None, 300)
     before = bench.study.what_if.decompositions
-    app.select_slider(key="threshold.tau").set_value(0.2).run()
+    slider(app, "tau").set_value(0.2).run()
     until(lambda: bench.study.what_if.setting.values["tau"] == 0.2, 300)
     assert bench.study.what_if.decompositions > before and bench.study.what_if.open_loop
     assert state(app).query()["tau"] == ["0.2"]
@@ -76,14 +82,14 @@ def test_a_sample_is_prepared_and_a_slider_replays_it() -> None:
 
 def test_back_to_the_recorded_setting_leaves_nothing_in_the_link() -> None:
     app = ready(lab(tau="0.5", epsilon_max="3e-5"))
-    app.select_slider(key="threshold.tau").set_value(0.2)  # still under way when the button is pressed
+    slider(app, "tau").set_value(0.2)  # still under way when the button is pressed
     app.button(key="threshold.back").click().run()
     assert not app.exception
     assert not state(app).changes and state(app).setting(state(app).bench.own) == state(app).bench.own
     assert not {"tau", "epsilon_max", "period", "optimizer"} & set(state(app).query())
     app.run()
     assert not state(app).changes
-    app.select_slider(key="threshold.tau").set_value(0.2).run()
+    slider(app, "tau").set_value(0.2).run()
     assert state(app).query()["tau"] == ["0.2"]
 
 
@@ -91,14 +97,31 @@ def test_a_policy_without_a_cap_says_so_and_hides_its_slider() -> None:
     app = ready(lab())
     app.selectbox(key="threshold.optimizer").set_value("shampoo").run()
     assert not app.exception
-    assert "threshold.epsilon_max" not in {slider.key for slider in app.select_slider}
+    assert not any((one.key or "").startswith("threshold.epsilon_max") for one in app.select_slider)
     until(lambda: state(app).bench.study.what_if.setting.optimizer == "shampoo", 300)
+
+
+def test_other_values_make_another_slider() -> None:
+    """A slider that is given a longer list under the same key tells the end of the old one as if it were chosen."""
+    app = ready(lab())
+    before = {one.key for one in app.select_slider}
+    own = state(app).bench.own
+    state(app).take(own.changed({"tau": 0.505}))
+    app.run()
+    after = {one.key for one in app.select_slider}
+    assert len(before & after) == 3
+    assert slider(app, "tau").key in after - before
+    assert slider(app, "tau").value == 0.505
+    state(app).take(own)
+    app.run()
+    assert {one.key for one in app.select_slider} == before
+    assert slider(app, "tau").value == own.values["tau"]
 
 
 def test_a_cap_under_eps0_is_refused_beside_the_sliders() -> None:
     app = ready(lab(epsilon_max="1e-9"))
     assert any("epsilon\\_max" in error.value for error in app.error)
-    app.select_slider(key="threshold.epsilon_max").set_value(3e-5).run()
+    slider(app, "epsilon_max").set_value(3e-5).run()
     assert not app.error
 
 
@@ -106,7 +129,7 @@ def test_a_link_sets_everything_and_what_it_has_wrong_is_named() -> None:
     app = ready(lab(run=SAMPLE, tau="0.5", epsilon="5", color="error_left", period="nonsense", brand="new"))
     shown = " ".join(warning.value for warning in app.warning)
     assert "period" in shown and "nonsense" in shown and "brand" in shown
-    assert app.select_slider(key="threshold.tau").value == 0.5
+    assert slider(app, "tau").value == 0.5
     assert state(app).values["color"] == "error_left"
 
 
@@ -126,7 +149,7 @@ def test_a_click_takes_the_setting_of_a_point(monkeypatch: pytest.MonkeyPatch) -
     boards[-1]["on_pick"](json.dumps(point.to_json()))
     app.run()
     until(lambda: bench.study.what_if.setting == point, 300)
-    assert app.select_slider(key="threshold.tau").value == point.values["tau"]
+    assert slider(app, "tau").value == point.values["tau"]
     boards[-1]["on_pick"]("nonsense")
     app.run()
     assert any("point" in warning.value for warning in app.warning)
@@ -162,7 +185,7 @@ def test_settings_are_pinned_beside_later_ones() -> None:
     bench = state(app).bench
     until(lambda: bench.study.what_if is not None, 300)
     app.button(key="threshold.pin").click().run()
-    app.select_slider(key="threshold.tau").set_value(0.8).run()
+    slider(app, "tau").set_value(0.8).run()
     assert [pin.setting.values["tau"] for pin in bench.study.pins] == [0.4]
     assert [lane.position for lane in bench.lanes()] == [0, 1, 2]
     app.button(key="threshold.unpin").click().run()
@@ -186,7 +209,7 @@ def test_a_setting_that_rests_is_really_trained_and_joins_the_front() -> None:
     assert drawn["threshold-trained"].figure is not None
     assert any(trace["name"] == "really trained" for trace in drawn["threshold-front"].figure["data"])
     app.toggle(key="threshold.truth").set_value(False).run()
-    app.select_slider(key="threshold.tau").set_value(0.7).run()
+    slider(app, "tau").set_value(0.7).run()
     until(lambda: bench.study.what_if.setting.values["tau"] == 0.7, 300)
     assert not bench.truths.of(bench.study.what_if.setting)
     assert state(app).query()["truth"] == ["false"]

@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from foam_viz.ui.threshold import sweeping
-from tests.ui.test_threshold_page import engines, lab, one_hub, ready, state  # noqa: F401 - fixtures
+from tests.ui.test_threshold_page import engines, lab, one_hub, ready, slider, state  # noqa: F401 - fixtures
 
 SMALL = """tasks: digits-autoencoder
 optimizers: [foam]
@@ -30,7 +30,7 @@ def test_a_suggestion_is_explained_and_taken() -> None:
     app.button(key="threshold.suggested").click().run()
     assert not app.exception and app.select_slider
     suggested = state(app).bench.calibration["setting"]["values"]
-    assert app.select_slider(key="threshold.epsilon").value == suggested["epsilon"]
+    assert slider(app, "epsilon").value == suggested["epsilon"]
 
 
 def _swept(app: AppTest, text: str) -> AppTest:

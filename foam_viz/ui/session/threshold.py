@@ -28,11 +28,16 @@ WIDGETS = "threshold."
 """What the keys of the widgets of the settings begin with."""
 
 
+def widget_of(name: str) -> str:
+    """Key of the widget that offers a setting now."""
+    return st.session_state.get(f"{WIDGETS}{name}.widget", WIDGETS + name)
+
+
 def pass_over_widgets() -> None:
     """Take what the widgets hold as seen: a slider that moved in the same instant has lost against a newer choice."""
     for name in SETTINGS:
-        if WIDGETS + name in st.session_state:
-            st.session_state[f"{WIDGETS}{name}.shown"] = st.session_state[WIDGETS + name]
+        if (key := widget_of(name)) in st.session_state:
+            st.session_state[f"{WIDGETS}{name}.shown"] = st.session_state[key]
 
 
 @dataclass

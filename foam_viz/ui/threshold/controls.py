@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from zlib import crc32
 
 import streamlit as st
 
 from foam_viz.analysis.replay import Setting, fields_of
 from foam_viz.optim.fields import Field, FieldError
 from foam_viz.ui import address
-from foam_viz.ui.session.threshold import WIDGETS, Threshold
+from foam_viz.ui.session.threshold import WIDGETS, Threshold, widget_of
 from foam_viz.ui.text import plain
 from foam_viz.ui.threshold import sliders
 from foam_viz.ui.threshold.workbench import Workbench
@@ -42,12 +43,12 @@ def strip(state: Threshold) -> None:
 def _take_in(state: Threshold, own: Setting) -> None:
     """What the widgets say, where they were drawn; a value equal to the recorded one is none."""
     for name in ("optimizer", "period", "tau", "epsilon", "epsilon_max"):
-        key = WIDGETS + name
-        if key in st.session_state and st.session_state.get(f"{key}.shown") != st.session_state[key]:
+        key, shown = widget_of(name), f"{WIDGETS}{name}.shown"
+        if key in st.session_state and st.session_state.get(shown) != st.session_state[key]:
             value = st.session_state[key]
             recorded = own.optimizer if name == "optimizer" else own.values.get(name)
             state.values[name] = None if value == recorded else value
-            st.session_state[f"{key}.shown"] = value
+            st.session_state[shown] = value
 
 
 def _controls(state: Threshold, bench: Workbench, own: Setting, chosen: Setting | None) -> None:
@@ -100,15 +101,19 @@ def _value(state: Threshold, own: Setting, chosen: Setting | None, name: str) ->
 
 
 def _slider(field: Field, values: list[Any], chosen: Any) -> None:
+    # Other values make another slider: one that is given more of them would first cut its position to the number that
+    # it had, and tell that as if a hand had moved it.
+    key = f"{WIDGETS}{field.name}.{crc32(repr(values).encode()):08x}"
+    st.session_state[f"{WIDGETS}{field.name}.widget"] = key
     _show(field.name, chosen)
     if len(values) < 2:
         st.caption(f"{field.label} {field.symbol} = {values[0]}: the stream can answer for no other.")
         return
-    sliders.offer(field, values, chosen, WIDGETS + field.name)
+    sliders.offer(field, values, chosen, key)
 
 
 def _show(name: str, value: Any) -> None:
     # Only where it differs: a value that is set goes back to the browser, whose hand may be farther by then.
-    if WIDGETS + name not in st.session_state or st.session_state[WIDGETS + name] != value:
-        st.session_state[WIDGETS + name] = value
+    if st.session_state.get(key := widget_of(name)) != value:
+        st.session_state[key] = value
     st.session_state[f"{WIDGETS}{name}.shown"] = value
