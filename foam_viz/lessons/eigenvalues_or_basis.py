@@ -7,11 +7,11 @@ LESSON = Lesson(
     title="Eigenvalues or basis?",
     question=(
         "A decomposition holds eigenvalues and a basis. New eigenvalues for an old basis are cheap: the diagonal of "
-        "QᵀAQ. Which half is it worth to renew?"
+        "QᵀAQ. Which half is worth renewing?"
     ),
     prediction=Prediction(
         "With old eigenvalues, a basis that is up to 100 steps old instead of 10 costs {old} more loss. What "
-        "does it cost where the eigenvalues are renewed in every step?",
+        "does it cost if the eigenvalues are renewed at every step?",
         ("Next to nothing", "About as much", "Much more"),
         right=1,
     ),
@@ -41,10 +41,10 @@ LESSON = Lesson(
     why=(
         "An old basis costs {old} with old eigenvalues, and {new} with new ones. Here it is the basis that hurts.",
         "Eigenvalue correction replaces grafting: Adam's second moment in the eigenbasis sets the scale of each "
-        "direction anew in every step, so errors of scale and of eigenvalues are gone. What is left is the turn of the "
+        "direction anew at every step, so errors of scale and of eigenvalues are gone. What is left is the turn of the "
         "basis.",
-        "So ask how much each loses when its basis ages, rather than who is ahead: the learning rates differ, and a "
-        "rate favours somebody. The literature says that correction helps most where there is no grafting.",
+        "So ask how much each loses when its basis ages, rather than who is ahead: the learning rates differ, and "
+        "each rate favours one of them. The literature says that correction helps most where there is no grafting.",
     ),
     claims=(
         Claim(Place(0, 1), Place(0, 0), "loss", "more"),

@@ -18,7 +18,8 @@ LESSON = Lesson(
     id="fewer-faster",
     title="Fewer decompositions, faster?",
     question=(
-        "FOAM leaves out most decompositions, but each check of it costs a rotation and a rebuild. Is it faster?"
+        "FOAM leaves out most decompositions, but each of its checks costs a rotation and a rebuild of the inverse "
+        "root. Is it faster?"
     ),
     prediction=Prediction(
         "FOAM makes {share} of the decompositions of f = 10. At width 32, how much optimizer time does it save?",
@@ -28,8 +29,8 @@ LESSON = Lesson(
     stages=(_stage(32, 300), _stage(256, 200)),
     why=(
         "A check measures B = QᵀAQ and rebuilds the inverse root: three products of matrices of the factor's size. For "
-        "small factors that costs as much as a decomposition; for large ones less than half of one (docs/findings.md).",
-        "Between checks every step pays for statistics and for applying the roots, whoever decides. So {share} of the "
+        "small factors that costs as much as a decomposition; for large ones less than half of one.",
+        "Between checks every step pays for statistics and for applying the roots, under every rule. So {share} of the "
         "decompositions is never {share} of the time.",
         "FOAM checks each factor every 10 steps, so its checks alone outnumber all decompositions of f = 20.",
     ),
@@ -40,5 +41,5 @@ LESSON = Lesson(
     ),
     numbers={"share": Number(Place(0, 0), Place(0, 1), "decompositions", "share")},
     try_yourself=("Choose width 512 and wait: the larger the factors, the more a decomposition costs.",),
-    sources=(Source("docs/findings.md: unit costs, stacked"),),
+    sources=(Source("findings of this project: unit costs, stacked"),),
 )

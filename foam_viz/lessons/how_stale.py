@@ -37,10 +37,10 @@ LESSON = Lesson(
     why=(
         "With β₂ = 0.99 the factor forgets quickly: after f steps a share of 1 − 0.99ᶠ of it is newer than the "
         "basis. That is 10 % at f = 10, 39 % at 50, 63 % at 100 and 87 % at 200.",
-        "A stale basis still points roughly the right way, so nothing breaks. It only weighs the directions that moved "
-        "wrongly, and the loss falls more slowly.",
-        "All four runs decompose for the first time at step 10. With the usual rule, where the first decomposition "
-        "waits for the first period, a long period would also start late, and part of its loss would be that.",
+        "A stale basis still points roughly the right way, so nothing breaks. It only gives the wrong weight to "
+        "directions that have moved, and the loss falls more slowly.",
+        "All four runs decompose for the first time at step 10. The usual rule waits one whole period before the first "
+        "decomposition. A long period would then also start late, and part of its extra loss would come from that.",
     ),
     claims=(
         Claim(Place(0, 1), FIRST, "loss", "more"),

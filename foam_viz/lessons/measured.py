@@ -15,7 +15,7 @@ from typing import Any
 
 from foam_viz.figures.scene import Band
 from foam_viz.lessons.lesson import MEASURES, Claim, Lesson, Measure, Place, Verdict
-from foam_viz.trace.numbers import number
+from foam_viz.trace.numbers import number, percent
 
 FILE = Path(__file__).with_name("measured.json")
 BANDS = Path(__file__).with_name("bands.json")
@@ -64,10 +64,18 @@ def sentence(lesson: Lesson, claim: Claim, found: Results) -> str:
     against: Measure = claim.against or claim.measure
     told = [_mean(values(found[claim.left], claim.measure)), _mean(values(found[claim.right], against))]
     words, other = MEASURES[claim.measure], MEASURES[against]
-    pair = f"{names[0]}: {words} {told[0]}; {names[1]}: {'' if other == words else other + ' '}{told[1]}"
-    size = f"{change:+.0%}, " if math.isfinite(change) else ""
-    sign = "one sign" if said != "no difference seen" else "mixed signs: no difference seen"
-    return f"{pair} ({size}{sign} on {len(found[claim.left])} seeds)."
+    where = ""
+    if len(lesson.stages) > 1 and claim.left.stage == claim.right.stage:
+        where = f"{lesson.stages[claim.left.stage].title}: "
+        names = [lesson.stages[place.stage].labels()[place.lane] for place in (claim.left, claim.right)]
+    words = f"{where}{words}" if where else f"{words[0].upper()}{words[1:]}"
+    pair = f"{words}: {told[0]} for {names[0]}, {'' if other == MEASURES[claim.measure] else other + ': '}"
+    pair += f"{told[1]} for {names[1]}."
+    seeds = len(found[claim.left])
+    if said == "no difference seen":
+        return f"{pair} No difference seen: the {seeds} seeds disagree."
+    size = f"{percent(abs(change))} {said} on average, and " if math.isfinite(change) else ""
+    return f"{pair} That is {size}{said} on all {seeds} seeds."
 
 
 def filled(lesson: Lesson, text: str) -> str:

@@ -19,12 +19,12 @@ LESSON = Lesson(
     id="same-budget",
     title="Same budget, who spends it better?",
     question=(
-        "Suppose you can afford few of the decompositions of f = 10. You may spend them at fixed intervals, "
-        "factor after factor in turn, or where a measure says that they are needed. Does it matter?"
+        "Suppose you can afford only a fraction of the decompositions that f = 10 makes. You may spend them at fixed "
+        "intervals, on one factor after another, or where a measure says that they are needed. Does it matter?"
     ),
     prediction=Prediction(
-        "FOAM decides by its drift measure h; the others spend about as many decompositions. Who has the lowest "
-        "training loss?",
+        "FOAM decides by its measure of drift, h. The others make about as many decompositions. Which run ends with "
+        "the lowest training loss?",
         ("FOAM, clearly", "The fixed period, by a few percent", "The residual, clearly"),
         right=1,
     ),
@@ -33,7 +33,7 @@ LESSON = Lesson(
             "600 steps",
             {"task": "digits-autoencoder", "lane": _lanes(65, 0.25)},
             steps=600,
-            watch="Watch the raster: FOAM's decompositions crowd at the start, fixed periods are spread evenly.",
+            watch="Watch the raster: FOAM's decompositions crowd at the start; those of a fixed period are even.",
             panels=("loss", "damping", "raster", "factor-map"),
             names=_NAMES,
         ),
@@ -52,8 +52,8 @@ LESSON = Lesson(
         "In float32 much of what adaptive damping wins is numerical stability: it lifts the smallest eigenvalues, "
         "which are rounding noise. The floor for eigenvalues, on by default here, gives the fixed period the same "
         "stability. Set eigenvalues to shift and compare again.",
-        "A trap: where the first decomposition waits for the first period, a fixed period of 60 starts late, and FOAM "
-        "seems to win. All lanes start at step 10 here.",
+        "A trap: if the first decomposition waits one whole period, a fixed period of 65 starts late, and FOAM seems "
+        "to win. Here all lanes start at step 10.",
     ),
     claims=(
         Claim(Place(0, 0), Place(0, 1), "loss", "more"),
@@ -63,7 +63,7 @@ LESSON = Lesson(
     ),
     try_yourself=(
         "Set eigenvalues = shift in all lanes: the numerical stability of damping becomes visible.",
-        "Take the task with the permutation at step 400, where the world changes.",
+        "Permute the pixels at step 400, as lesson 11 does.",
     ),
     sources=(
         Source("Nam and Ahn, ICML 2026: FOAM", "https://arxiv.org/abs/2606.02365"),

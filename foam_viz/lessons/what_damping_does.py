@@ -28,12 +28,12 @@ LESSON = Lesson(
     title="What does damping do?",
     question=(
         "The inverse root divides by the square root of small eigenvalues, so small errors in them become large steps. "
-        "Damping adds ε to all eigenvalues first. It makes a stale basis safer, and it forgets small directions. "
-        "Where is the best ε?"
+        "Damping first adds ε to all eigenvalues. That makes a stale basis safer, but it drowns small directions. "
+        "Which ε is best?"
     ),
     prediction=Prediction(
-        "The basis is 200 steps old at worst. ε goes from 1e-9 to 1e-4 by the shift, the textbook's way with negative "
-        "eigenvalues. What does the loss do?",
+        "Four runs differ in ε alone, from 1e-9 to 1e-4. Their basis is up to 200 steps old, and they treat negative "
+        "eigenvalues as the textbook does, by the shift. What happens to the loss as ε grows?",
         ("It falls with ε all the way.", "It rises with ε all the way.", "It falls, then rises: a U."),
         right=2,
     ),

@@ -11,10 +11,10 @@ def _mass(amount: float, epsilon: float) -> Mapping[str, float | str]:
 
 LESSON = Lesson(
     id="what-epsilon-max-means",
-    title="What does ε_max mean?",
+    title="What does εₘₐₓ mean?",
     question=(
-        "FOAM raises ε to ε h / τ while h exceeds τ, and decomposes again only when ε would pass ε_max. So how far "
-        "does ε jump in one check, when a direction that was empty gains mass M?"
+        "FOAM raises ε to ε h / τ while h exceeds τ, and decomposes again only when ε would pass εₘₐₓ. So how far "
+        "does ε jump in one check when a direction that was empty gains mass M?"
     ),
     prediction=Prediction(
         "ε₀ is made a hundred times larger. Where does ε land in the first check?",
@@ -28,11 +28,11 @@ LESSON = Lesson(
         Calculation("A tenth of the mass: a tenth of it, 1.65e-5.", _mass(1e-4, 1e-9), "next_epsilon", 1.651e-5),
     ),
     why=(
-        "In an empty direction s is ε itself, so the whitened drift is M / ε and h is about α M / (p ε). The rule "
-        "multiplies by ε again, and ε₀ cancels: ε lands at α M / (p τ).",
-        "Read backwards, ε_max is an allowance: new mass up to p τ ε_max / α is met with damping, more of it "
-        "with a decomposition. That is the drift allowance that the calibration suggests ε_max from.",
-        "It has the unit of a gradient squared. Multiply the loss by 10, and ε₀ and ε_max must grow by 100 for the "
+        "In an empty direction the damped eigenvalue is ε itself, so the whitened drift is M / ε and h is about "
+        "α M / (p ε). The rule multiplies by ε again, and ε₀ cancels: ε lands at α M / (p τ).",
+        "Read backwards, εₘₐₓ is an allowance: new mass up to p τ εₘₐₓ / α is met with damping, more of it "
+        "with a decomposition. The calibration of the threshold lab derives its εₘₐₓ from this allowance.",
+        "It has the unit of a gradient squared. Multiply the loss by 10, and ε₀ and εₘₐₓ must grow by 100 for the "
         "same run. A value from a paper means nothing before it stands beside the spectrum it damps.",
     ),
     try_yourself=(

@@ -31,11 +31,12 @@ LESSON = Lesson(
     title="What does float32 hide?",
     question=(
         "In float32 the smallest computed eigenvalues of a factor are rounding noise, and some are negative. The "
-        "textbook shifts all of them up until the smallest is 0. Is what a long period seems to cost really staleness?"
+        "textbook shifts all of them up until the smallest is 0. A long period seems to cost loss. "
+        "Is that really staleness?"
     ),
     prediction=Prediction(
-        "f = 200 loses against f = 10. How much of that loss is left when small eigenvalues get a floor instead of a "
-        "shift?",
+        "f = 200 ends with a higher loss than f = 10. How much of the difference is left when small eigenvalues get a "
+        "floor instead of a shift?",
         ("All of it", "A good part of it, but clearly less", "Nothing"),
         right=1,
     ),
@@ -44,10 +45,11 @@ LESSON = Lesson(
         "After the shift one direction of pure noise has eigenvalue 0, so the inverse root amplifies it by 1/√ε₀, more "
         "than any real direction. In the next decomposition another one is chosen. The older the basis, the longer one "
         "wrong direction is amplified.",
-        "The floor says that no eigenvalue is smaller than what float32 can resolve: 2⁻²³ of the largest. Float64 has "
-        "that noise hundreds of millions of times lower: it is the judge, and it agrees with the floor.",
-        "So part of what the tool, and every float32 Shampoo, shows as staleness is rounding. It is also much of what "
-        "damping repairs.",
+        "The floor says that no eigenvalue is smaller than what float32 can resolve: 2⁻²³ of the largest. "
+        "In float64 that noise is hundreds of millions of times lower. Float64 is the judge, and it agrees with "
+        "the floor.",
+        "So part of what this app, and every float32 Shampoo, shows as staleness is rounding. Damping repairs much of "
+        "it.",
     ),
     claims=(
         Claim(Place(0, 2), Place(0, 3), "loss", "more"),
@@ -56,5 +58,5 @@ LESSON = Lesson(
         Claim(Place(0, 0), Place(0, 1), "loss", "no difference seen"),
     ),
     try_yourself=("Choose ε = 1e-6 in all lanes: damping does what the floor does.",),
-    sources=(Source("docs/findings.md: shift, floor and float64"),),
+    sources=(Source("findings of this project: shift, floor and float64"),),
 )

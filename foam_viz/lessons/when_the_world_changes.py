@@ -6,8 +6,8 @@ LESSON = Lesson(
     id="when-the-world-changes",
     title="When the world changes",
     question=(
-        "At step 400 the pixels of all images are permuted. Everything that the factors have learned of the first "
-        "layer is wrong at once. Who notices, and who sleeps through it?"
+        "At step 400 the pixels of all images are permuted. Everything that the factors of the first layer have "
+        "learned is wrong at once. Which optimizer notices, and which one sleeps through it?"
     ),
     prediction=Prediction(
         "Fixed periods decompose at their own times. What does FOAM do just after step 400?",
@@ -30,10 +30,10 @@ LESSON = Lesson(
         ),
     ),
     why=(
-        "h jumps in every factor that the pixels reach, ε would pass ε_max, and FOAM decomposes. A fixed period of 200 "
-        "works up to 200 steps more with the basis of a world that is gone.",
-        "This is where an adaptive rule has something to adapt to. In a steady run there is little, and fixed periods "
-        "of the same count do as well.",
+        "h jumps in every factor that the pixels reach, ε would pass εₘₐₓ, and FOAM decomposes. A fixed period of 200 "
+        "goes on for up to 200 steps with the basis of a world that is gone.",
+        "Here an adaptive rule has something to adapt to. In a steady run there is little, and a fixed period with as "
+        "many decompositions does as well.",
     ),
     claims=(
         Claim(Place(0, 3), Place(0, 0), "after", "more"),
@@ -42,5 +42,5 @@ LESSON = Lesson(
         Claim(Place(0, 0), Place(0, 1), "decompositions", "less"),
     ),
     try_yourself=("Move the permutation to step 100, when all factors still drift.",),
-    sources=(Source("docs/findings.md: the burst, fresh seeds"),),
+    sources=(Source("findings of this project: the burst, on fresh seeds"),),
 )

@@ -12,8 +12,9 @@ LESSON = Lesson(
         "by 45 degrees into each other: two large ones, or two small ones. Which alarm notices?"
     ),
     prediction=Prediction(
-        "The two smallest turn. What does the diagonalization residual r, the share of B off its diagonal, say?",
-        ("It rings, as for the largest.", "It rings half as loud.", "It stays silent."),
+        "Two small directions turn. The diagonalization residual r is the share of the factor that the old basis "
+        "leaves off the diagonal. What does this alarm do?",
+        ("It rings as loudly as for two large ones.", "It rings half as loudly.", "It stays silent."),
         right=2,
     ),
     sandbox={"change": "turn-bottom"},
@@ -24,9 +25,9 @@ LESSON = Lesson(
             "The error of the inverse root is the other way round: 6.2e-4 at the top", _TOP, "operator_error", 6.23e-4
         ),
         Calculation("and 0.259 at the bottom, where the inverse root is large.", _BOTTOM, "operator_error", 0.259),
-        Calculation("FOAM's h rings alike for both: 0.622 at the top", _TOP, "h", 0.622),
+        Calculation("FOAM's h rings equally for both: 0.622 at the top", _TOP, "h", 0.622),
         Calculation("and 0.621 at the bottom.", _BOTTOM, "h", 0.621),
-        Calculation("The update feels both alike: 0.134 at the top", _TOP, "update_error", 0.134),
+        Calculation("The update suffers equally from both: 0.134 at the top", _TOP, "update_error", 0.134),
         Calculation("and 0.134 at the bottom.", _BOTTOM, "update_error", 0.134),
         Calculation("Scale the factor by 4: h is 5.32,", {"change": "scale", "amount": 4.0}, "h", 5.32),
         Calculation("the residual 0,", {"change": "scale", "amount": 4.0}, "residual", 0.0),
@@ -36,8 +37,8 @@ LESSON = Lesson(
     ),
     why=(
         "The residual weighs by eigenvalue: it sees what carries the energy of the factor. The error of the inverse "
-        "root weighs by the inverse root: it sees the bottom. The update multiplies one with the other, and feels both "
-        "alike.",
+        "root weighs by the inverse root: it sees the bottom. The update multiplies the two, so it suffers equally "
+        "from both.",
         "h whitens the drift first, so each direction counts by how much it changed relative to itself. That is why it "
         "follows the update here.",
         "A pure change of scale rings h loudest of all, although grafting makes it harmless. An alarm can be right "

@@ -6,8 +6,8 @@ LESSON = Lesson(
     id="who-drifts",
     title="Who drifts?",
     question=(
-        "A fixed period treats every factor alike. FOAM asks each one. In a small language model, do left factors, of "
-        "the outputs of a layer, and right ones, of its inputs, ask equally often?"
+        "A fixed period treats all factors alike; FOAM decides for each one. In a small language model, are left "
+        "factors, those of a layer's outputs, and right factors, those of its inputs, decomposed equally often?"
     ),
     prediction=Prediction(
         "Which side is decomposed more often?",
@@ -25,8 +25,8 @@ LESSON = Lesson(
         ),
     ),
     why=(
-        "Here the two sides ask about equally often: over five seeds no difference is seen. Single layers differ more "
-        "than the sides do, as the raster shows.",
+        "Here both sides are decomposed about equally often: over five seeds no difference is seen. Single layers "
+        "differ more than the sides do, as the raster shows.",
         "At scale, notes on the paper report a clear order: about 10 % of the fixed period's decompositions remain on "
         "the left, about 5 % on the right. A model of two layers and 300 steps does not show that, and says nothing "
         "against it.",

@@ -1,12 +1,11 @@
-"""What the small charts beside the board share: ink that is read from the back of a room, in both themes."""
+"""What the small charts beside the board share: sizes that are read from the back of a room.
+
+Their colours of words are rules of the page's style: a chart that is drawn follows a switch of the theme at once.
+"""
 
 from __future__ import annotations
 
 from typing import Any
-
-import streamlit as st
-
-from foam_viz.figures.theme import DARK, LIGHT, Palette
 
 
 def config(size: int = 12) -> dict[str, Any]:
@@ -15,18 +14,7 @@ def config(size: int = 12) -> dict[str, Any]:
     Args:
         size: Of the letters, pixels.
     """
-    palette = _palette()
-    axis = {"labelColor": palette.soft_ink, "titleColor": palette.ink, "labelFontSize": size, "titleFontSize": size + 1}
     return {
-        "axis": {**axis, "gridOpacity": 0.3},
-        "legend": {"labelColor": palette.ink, "labelFontSize": size, "symbolSize": 10 * size},
+        "axis": {"labelFontSize": size, "titleFontSize": size + 1, "gridOpacity": 0.3},
+        "legend": {"labelFontSize": size, "symbolSize": 10 * size},
     }
-
-
-def ink() -> str:
-    """Return the colour of words."""
-    return _palette().ink
-
-
-def _palette() -> Palette:
-    return DARK if st.context.theme.type == "dark" else LIGHT

@@ -95,6 +95,8 @@ button[kind="primary"]:not(:disabled), button[kind="primary"]:not(:disabled) p {
 .foam-tour button:disabled { visibility: hidden; }
 .foam-tour-place { outline: 3px solid var(--accent) !important; outline-offset: 3px; border-radius: 10px; }
 [data-variant="segmented_control"] p, [data-variant="pills"] p { color: light-dark(#1B1F24, #E6EBEF) !important; }
+[data-testid="stVegaLiteChart"] svg text { fill: currentColor; }
+[data-testid="stVegaLiteChart"] svg .role-axis-label text { fill: var(--soft-ink); }
 .foam-glossary dt { font-weight: 600; margin-top: 0.8rem; }
 .foam-glossary dd { margin: 0; max-width: 75ch; }
 .foam-glossary :is(code, small) { display: block; width: fit-content; }

@@ -6,7 +6,14 @@ import re
 
 from foam_viz.trace.visible import cut, visible
 
+_RELATION = re.compile(r"(?<=\S) ([=≤≥<>×≈]) (?=\S)")
+_POWER = re.compile(r"(\de)-(?=\d)")
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^=])")
+
+
+def whole(text: str) -> str:
+    """The text so that no line breaks inside "f = 10" or "6.2e-4"."""
+    return _POWER.sub("\\1\u2060-\u2060", _RELATION.sub("\u00a0\\1\u00a0", text))
 
 
 def plain(text: object, limit: int = 300) -> str:

@@ -62,3 +62,14 @@ def test_what_a_finger_presses_on_a_lesson_is_large_enough(browser, server: Serv
     assert not small
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     context.close()
+
+
+def test_words_of_a_chart_follow_a_switch_of_the_theme(page, server: Server) -> None:
+    page.emulate_media(color_scheme="light")
+    page.goto(f"{server.url}/lessons?lesson=which-alarm")
+    words = page.locator("[data-testid=stVegaLiteChart] svg .role-axis-title text").first
+    words.wait_for(timeout=60_000)
+    fill = "(text) => getComputedStyle(text).fill.match(/\\d+/g).slice(0, 3).map(Number).reduce((a, b) => a + b)"
+    assert words.evaluate(fill) < 300
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(f"() => ({fill})(document.querySelector('.role-axis-title text')) > 450", timeout=15_000)

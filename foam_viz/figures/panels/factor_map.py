@@ -11,6 +11,7 @@ from foam_viz.analysis.settings import Settings, course, settings_at
 from foam_viz.analysis.snapshots_over_time import newest_values
 from foam_viz.figures import encode, theme
 from foam_viz.figures.look import Measure
+from foam_viz.figures.names import fitting
 from foam_viz.figures.panel import Drawing
 from foam_viz.figures.panels.waiting import why_empty
 from foam_viz.figures.scene import Lane, Scene
@@ -293,7 +294,7 @@ def _layers(grid: _Grid) -> dict:
 
 def _side(names: list[str]) -> dict:
     every = max(1, -(-len(names) // 24))
-    shown = [name if len(name) <= _LONGEST_NAME else f"…{name[1 - _LONGEST_NAME :]}" for name in names]
+    shown = fitting(names, _LONGEST_NAME)
     return {
         "tickvals": list(range(0, len(names), every)),
         "ticktext": [encode.escape(name) for name in shown[::every]],

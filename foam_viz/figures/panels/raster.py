@@ -13,6 +13,7 @@ import numpy as np
 
 from foam_viz.analysis.checks import DECISION_ORDER, Checks, checks
 from foam_viz.figures import encode, theme
+from foam_viz.figures.names import fitting
 from foam_viz.figures.panel import Drawing
 from foam_viz.figures.panels.waiting import why_empty
 from foam_viz.figures.scene import Lane, Scene
@@ -26,6 +27,8 @@ _MOST_COUNTED = 2000
 """Cells of intervals at most that tell their counts on hovering."""
 _MOST_COUNTS_ACROSS = 10
 """Columns at most in which counts are written."""
+_LONGEST_NAME = 15
+"""Letters of a row's name that the margin has room for."""
 _MOST_GAPS = 120
 """Marks are set apart only while there are few; more would be narrower than what sets them apart."""
 
@@ -64,7 +67,7 @@ def draw(scene: Scene) -> Drawing:
             yaxis=encode.axis(
                 "", range=[factors - 0.5, -0.5], showgrid=False, showline=False, ticks="", fixedrange=True,
                 tickvals=list(range(0, factors, every)), tickfont={"size": 10},
-                ticktext=[encode.escape(name if len(name) <= 15 else f"…{name[-14:]}") for name in names[::every]],
+                ticktext=[encode.escape(name) for name in fitting(names, _LONGEST_NAME)[::every]],
             ),
             showlegend=True,
             legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "top", "yref": "container", "itemclick": False,

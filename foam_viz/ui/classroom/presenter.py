@@ -22,7 +22,7 @@ from foam_viz.ui.classroom.room import HOURS, Room, Shown, rooms
 from foam_viz.ui.lessons import parts as lesson_parts
 from foam_viz.ui.lessons.sandbox import sandbox
 from foam_viz.ui.server import hub
-from foam_viz.ui.text import plain
+from foam_viz.ui.text import plain, whole
 
 PAGE = "lessons"
 _OVER = "presenter-over"
@@ -211,14 +211,14 @@ def _head(lesson: Lesson, turn: _Turn) -> None:
 
 def _slide(lesson: Lesson, slide: Slide, values: Mapping[str, Any], panels: tuple[str, ...], room: Room | None) -> None:
     if slide.kind == "question":
-        st.markdown(lesson.question)
+        st.markdown(whole(lesson.question))
     elif slide.kind == "prediction":
-        st.markdown(measured.filled(lesson, lesson.prediction.question))
+        st.markdown(whole(measured.filled(lesson, lesson.prediction.question)))
         _predictions(lesson, room)
     elif slide.kind == "experiment":
         stage, run = lesson.stages[slide.stage], lesson_parts.live_run(lesson, slide.stage)
         with st.container(key="slide-watch"):
-            st.markdown(stage.watch)
+            st.markdown(whole(stage.watch))
         lesson_parts.experiment(lesson, slide.stage, panels=panels, run=run, time="time" in values["control"])
     elif slide.kind == "sandbox":
         sandbox(lesson)

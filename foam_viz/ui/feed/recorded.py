@@ -128,9 +128,9 @@ _COLUMNS = {
     "Loss": "No loss was logged.",
     "Held out": "No held-out loss was logged.",
     "Step": "No step was logged.",
-    "Optimizer": "No seconds of the optimizer were logged.",
     "Decompositions": "No decomposition was logged.",
     "Per factor, 100 steps": "No checks of single factors were logged.",
+    "Optimizer": "No seconds of the optimizer were logged.",
 }
 """Columns of the table, and what one says that a run cannot fill."""
 

@@ -14,6 +14,7 @@ from foam_viz.ui.lessons import parts as lesson_parts
 from foam_viz.ui.lessons.sandbox import sandbox
 from foam_viz.ui.refusals import refusals
 from foam_viz.ui.server import hub
+from foam_viz.ui.text import whole
 
 PAGE, KEY = "lessons", "lesson"
 
@@ -56,7 +57,7 @@ def _lesson(lesson: Lesson, values: dict[str, Any], led: student.Led | None) -> 
     leads = led is not None and led.leads
     shown = led is not None and led.leads and led.shown.answer
     _head(lesson, leads)
-    st.markdown(lesson.question)
+    st.markdown(whole(lesson.question))
     lesson_parts.prediction(lesson, closed=shown, on_given=led.predict(lesson) if led else None)
     if lesson.stages:
         _experiment(lesson, values, led)
@@ -103,7 +104,7 @@ def _experiment(lesson: Lesson, values: dict[str, Any], led: student.Led | None)
         elif len(stages) > 1:
             st.markdown(f"**{stages[stage].title}**")
         lesson_parts.run_buttons(lesson, stage)
-    st.markdown(f"**{stages[stage].watch}**")
+    st.markdown(f"**{whole(stages[stage].watch)}**")
     run = lesson_parts.live_run(lesson, stage) or (led.shown.run if led is not None and leads else "")
     lesson_parts.experiment(lesson, stage, panels=values["panel"], run=run, plays=not leads)
 

@@ -159,7 +159,7 @@ def _chart(
                 *(
                     [{"mark": {"type": "text", "dy": -12, "fontSize": 12},
                       "transform": [{"filter": "datum.label != datum.group"}],  # the legend says the others
-                      "encoding": {"text": {"field": "label"}, "color": {"value": charts.ink()}}}]
+                      "encoding": {"text": {"field": "label"}}}]
                     if mark == "point"
                     else []
                 ),

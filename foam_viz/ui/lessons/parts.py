@@ -18,6 +18,7 @@ from foam_viz.ui.feed import lessons as live_lessons
 from foam_viz.ui.feed.recorded import RecordedSource
 from foam_viz.ui.lab import head as lab_head
 from foam_viz.ui.server import feed, hub
+from foam_viz.ui.text import whole
 
 RECORDED = SAMPLE_RUNS / "lessons"
 
@@ -37,7 +38,7 @@ def prediction(lesson: Lesson, *, closed: bool = False, on_given: Callable[[int]
     """
     asked, given = lesson.prediction, predicted(lesson)
     with st.container(border=True, key="prediction"):
-        st.markdown(f"**Predict.** {measured.filled(lesson, asked.question)}")
+        st.markdown(f"**Predict.** {whole(measured.filled(lesson, asked.question))}")
         if given is not None or closed:
             st.markdown(
                 "The answer was shown before you predicted."
@@ -175,7 +176,7 @@ def why(lesson: Lesson) -> None:
     """Explain it."""
     st.markdown("### Why")
     for paragraph in lesson.why:
-        st.markdown(measured.filled(lesson, paragraph))
+        st.markdown(whole(measured.filled(lesson, paragraph)))
 
 
 def onward(lesson: Lesson) -> None:
@@ -202,4 +203,4 @@ def claimed(lesson: Lesson) -> list[str]:
 
 def statements(lines: Sequence[str]) -> None:
     """Draw a list."""
-    st.markdown("\n".join(f"* {line}" for line in lines))
+    st.markdown("\n".join(f"* {whole(line)}" for line in lines))
