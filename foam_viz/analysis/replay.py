@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from foam_viz.optim.catalogue import EIGENVALUES, OPTIMIZERS, OptimizerSpec
+from foam_viz.optim.catalogue import OPTIMIZERS
 from foam_viz.optim.fields import Field, FieldError, require, unknown_key
+from foam_viz.optim.optimizer_fields import EIGENVALUES
 from foam_viz.optim.refresh import POLICIES, Foam, Policy
+from foam_viz.optim.spec import OptimizerSpec
 from foam_viz.recording.stream import Spacing
 from foam_viz.trace.manifest import Manifest
 

@@ -13,6 +13,7 @@ from foam_viz.experiment.run_fields import RUN_FIELDS
 from foam_viz.optim import catalogue as optimizers
 from foam_viz.optim.fields import Field, FieldError, unknown_key
 from foam_viz.tasks import catalogue as tasks
+from foam_viz.tasks.spec import TaskSpec
 
 VERSION_KEY = "v"
 
@@ -43,7 +44,7 @@ def to_query(experiment: Experiment) -> dict[str, str | list[str]]:
     return query
 
 
-def _told_fields(spec: tasks.TaskSpec, settings: Mapping[str, Any]) -> tuple[Field, ...]:
+def _told_fields(spec: TaskSpec, settings: Mapping[str, Any]) -> tuple[Field, ...]:
     """The settings of a task that a link holds: those of files only where they name an upload."""
     return spec.all_fields if spec.uses_upload(settings) else spec.fields
 

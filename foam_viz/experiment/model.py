@@ -9,8 +9,8 @@ from typing import Any
 from foam_viz.experiment import edits, releases
 from foam_viz.experiment.edits import Edit
 from foam_viz.experiment.run_fields import RUN_FIELDS
-from foam_viz.optim import catalogue as optimizers
 from foam_viz.optim.fields import FieldError
+from foam_viz.optim.spec import OptimizerSpec
 from foam_viz.tasks import catalogue as tasks
 
 MAXIMUM_LANES = 6
@@ -48,11 +48,11 @@ class LaneConfig:
     parent: Parent | None = None
 
     @property
-    def spec(self) -> optimizers.OptimizerSpec:
+    def spec(self) -> OptimizerSpec:
         """The optimizer, with the defaults that it has on the task."""
         return releases.optimizer(self.optimizer, self.task)
 
-    def becoming(self, optimizer: str, task: str) -> tuple[optimizers.OptimizerSpec, dict[str, Any]]:
+    def becoming(self, optimizer: str, task: str) -> tuple[OptimizerSpec, dict[str, Any]]:
         """Another optimizer or task: its spec, and its settings, in which what was set here and fits is kept."""
         spec = releases.optimizer(optimizer, task)
         known = {field.name for field in spec.all_fields}

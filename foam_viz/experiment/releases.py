@@ -12,10 +12,10 @@ from dataclasses import replace
 from typing import Any
 
 from foam_viz.optim import catalogue as optimizers
-from foam_viz.optim.catalogue import OptimizerSpec
 from foam_viz.optim.fields import Field, with_defaults
+from foam_viz.optim.spec import OptimizerSpec
 from foam_viz.tasks import catalogue as tasks
-from foam_viz.tasks.catalogue import TaskSpec
+from foam_viz.tasks.spec import TaskSpec
 
 CURRENT = 2
 

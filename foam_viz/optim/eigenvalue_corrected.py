@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from foam_viz.optim import catalogue
+from foam_viz.optim import optimizer_fields
 from foam_viz.optim.factored import FactoredOptimizer
 from foam_viz.optim.refresh import EveryCheck, Policy
 from foam_viz.optim.rotated import RotatedGroup, RotatedShard
@@ -63,7 +63,7 @@ class EigenvalueCorrectedShampoo(FactoredOptimizer):
 
     @staticmethod
     def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
-        return checked_settings(settings, catalogue.CORRECTED_FIELDS, or_none=False)
+        return checked_settings(settings, optimizer_fields.CORRECTED_FIELDS, or_none=False)
 
     @staticmethod
     def _new_state(group: Mapping[str, Any], first_parameter: int, first_position: int) -> RotatedGroup[RotatedShard]:

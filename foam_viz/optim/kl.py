@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from foam_viz.optim import catalogue, linalg
+from foam_viz.optim import linalg, optimizer_fields
 from foam_viz.optim.basis_factor_stack import SoapFactorStack
 from foam_viz.optim.block_stack import BlockStack, Scratch
 from foam_viz.optim.factor_stack import FactorStack
@@ -81,7 +81,7 @@ class KLShampoo(FactoredOptimizer):
 
     @staticmethod
     def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
-        return checked_settings(settings, catalogue.KL_FIELDS, or_none=False)
+        return checked_settings(settings, optimizer_fields.KL_FIELDS, or_none=False)
 
     @staticmethod
     def _new_state(group: Mapping[str, Any], first_parameter: int, first_position: int) -> KLGroup:

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from foam_viz.optim import linalg
 from foam_viz.optim.basis_factor_stack import BasisFactorStack, Turn
+from foam_viz.optim.batch import add
 from foam_viz.optim.block_stack import BlockStack, Scratch, Shard, contract
 from foam_viz.optim.factor_stack import FactorStack
 from foam_viz.optim.gram import accumulate
-from foam_viz.optim.group import GroupState, add
+from foam_viz.optim.group import GroupState
 from foam_viz.optim.moments import advance, advance_to_units, can_fuse
 
 

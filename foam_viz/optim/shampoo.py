@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from foam_viz.optim import catalogue
+from foam_viz.optim import optimizer_fields
 from foam_viz.optim.factored import FactoredOptimizer
 from foam_viz.optim.fields import FieldError, require
 from foam_viz.optim.group import GroupState
@@ -86,8 +86,10 @@ class Shampoo(FactoredOptimizer):
             beta1, beta2 = settings["betas"]
         except (TypeError, ValueError):
             raise FieldError("betas", settings["betas"], "a pair of numbers") from None
-        given = {field.name: settings[field.name] for field in catalogue.SHAMPOO_FIELDS if field.name in settings}
-        checked = require(catalogue.SHAMPOO_FIELDS, {**given, "beta1": beta1, "beta2": beta2})
+        given = {
+            field.name: settings[field.name] for field in optimizer_fields.SHAMPOO_FIELDS if field.name in settings
+        }
+        checked = require(optimizer_fields.SHAMPOO_FIELDS, {**given, "beta1": beta1, "beta2": beta2})
         betas = (checked.pop("beta1"), checked.pop("beta2"))
         return {**checked, "betas": betas, "refresh": settings["refresh"]}
 

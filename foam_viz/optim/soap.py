@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from foam_viz.optim import catalogue
+from foam_viz.optim import optimizer_fields
 from foam_viz.optim.basis_factor_stack import SoapFactorStack
 from foam_viz.optim.blocks import cut
 from foam_viz.optim.factor_stack import FactorStack
@@ -82,7 +82,7 @@ class SOAP(FactoredOptimizer):
 
     @staticmethod
     def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
-        return checked_settings(settings, catalogue.SOAP_SETTINGS, or_none=True)
+        return checked_settings(settings, optimizer_fields.SOAP_SETTINGS, or_none=True)
 
     @staticmethod
     def _policy(group: Mapping[str, Any]) -> Policy:

@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from foam_viz.optim import catalogue
+from foam_viz.optim import optimizer_fields
+from foam_viz.optim.batch import add
 from foam_viz.optim.block_stack import BlockStack, Scratch
 from foam_viz.optim.factored import FactoredOptimizer
-from foam_viz.optim.group import add, is_preconditioned
+from foam_viz.optim.group import is_preconditioned
 from foam_viz.optim.refresh import EveryCheck, Policy
 from foam_viz.optim.rotated import RotatedBlockStack, RotatedGroup, RotatedShard
 from foam_viz.optim.soap import checked_settings
@@ -74,7 +75,7 @@ class SPlus(FactoredOptimizer):
 
     @staticmethod
     def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
-        return checked_settings(settings, catalogue.SPLUS_FIELDS, or_none=False)
+        return checked_settings(settings, optimizer_fields.SPLUS_FIELDS, or_none=False)
 
     @staticmethod
     def _new_state(group: Mapping[str, Any], first_parameter: int, first_position: int) -> SPlusGroup:

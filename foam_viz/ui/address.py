@@ -1,7 +1,7 @@
 """Everything that may stand in the link of a page: one typed catalogue drives the link, its checks and the defaults.
 
-What the reader looks at is described by :data:`foam_viz.figures.look.FIELDS`; a configuration by the catalogues of
-tasks and optimizers, which :mod:`foam_viz.experiment.config` reads and writes. Files and corrections are never in a
+What the reader looks at is described by :data:`foam_viz.figures.look_fields.FIELDS`; a configuration by the catalogues
+of tasks and optimizers, which :mod:`foam_viz.experiment.links` reads and writes. Files and corrections are never in a
 link.
 """
 
@@ -17,11 +17,11 @@ import streamlit as st
 from foam_viz.analysis.replay import REPLAYABLE
 from foam_viz.figures.catalogue import BY_ID as PANELS
 from foam_viz.figures.catalogue import PRESETS
-from foam_viz.figures.look import BY_NAME as LOOK
-from foam_viz.figures.look import MOST_METRICS
+from foam_viz.figures.look_fields import BY_NAME as LOOK
+from foam_viz.figures.look_fields import MOST_METRICS
 from foam_viz.lessons.catalogue import BY_ID as LESSONS_BY_ID
-from foam_viz.optim.catalogue import EIGENVALUES
 from foam_viz.optim.fields import NONE_TEXT, Field, FieldError, unknown_key
+from foam_viz.optim.optimizer_fields import EIGENVALUES
 from foam_viz.optim.refresh_fields import EPSILON, EPSILON_MAX, PERIOD, TAU
 
 TABS = {"runs": "What was recognised", "inspect": "Inspect one", "compare": "Compare many"}

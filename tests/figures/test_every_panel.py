@@ -14,7 +14,8 @@ import pytest
 
 from foam_viz.figures import theme
 from foam_viz.figures.catalogue import PANELS, compared
-from foam_viz.figures.look import BY_NAME, FIELDS, Look
+from foam_viz.figures.look import Look
+from foam_viz.figures.look_fields import BY_NAME, FIELDS
 from foam_viz.figures.panel import PanelSpec
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import Manifest, Trace, record_batch

@@ -7,7 +7,8 @@ import pytest
 
 from foam_viz.analysis.checks import checks_of
 from foam_viz.figures import theme
-from foam_viz.figures.look import BY_NAME, Look
+from foam_viz.figures.look import Look
+from foam_viz.figures.look_fields import BY_NAME
 from foam_viz.figures.panels import factor_map
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import FactorInfo, Manifest, Trace, record_batch

@@ -7,7 +7,8 @@ from dataclasses import fields
 
 import pytest
 
-from foam_viz.figures.look import FIELDS, LONGEST_NAME, Look
+from foam_viz.figures.look import Look
+from foam_viz.figures.look_fields import FIELDS, LONGEST_NAME
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.optim.fields import FieldError
 from tests.synthetic import SyntheticRun

@@ -11,7 +11,8 @@ import pytest
 from foam_viz.analysis.snapshots_over_time import newest_values, spectra_of, turns_of
 from foam_viz.analysis.spending import spending
 from foam_viz.figures.catalogue import BY_ID
-from foam_viz.figures.look import BY_NAME, Look
+from foam_viz.figures.look import Look
+from foam_viz.figures.look_fields import BY_NAME
 from foam_viz.figures.panels import cost, multiples, turn, waterfall
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import Trace, record_batch

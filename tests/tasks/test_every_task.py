@@ -12,7 +12,8 @@ from foam_viz.experiment.config import RUN_FIELDS, from_manifest
 from foam_viz.experiment.links import from_query
 from foam_viz.optim.catalogue import OPTIMIZERS
 from foam_viz.optim.fields import FieldError
-from foam_viz.tasks.catalogue import TASKS, TaskSpec
+from foam_viz.tasks.catalogue import TASKS
+from foam_viz.tasks.spec import TaskSpec
 from foam_viz.tasks.task import Batch, batch_generator, coordinate_permutation
 from tests.tasks.small import SMALL, small
 

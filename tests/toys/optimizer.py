@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from foam_viz.optim.catalogue import LR, OptimizerSpec
+from foam_viz.optim.optimizer_fields import LR
+from foam_viz.optim.spec import OptimizerSpec
 
 
 class SignDescent(torch.optim.Optimizer):

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from foam_viz.tasks.catalogue import TaskSpec
 from foam_viz.tasks.outline import Outline, Parameter
 from foam_viz.tasks.shared_fields import BATCH_SIZE, SHIFT_AT, WIDTH
+from foam_viz.tasks.spec import TaskSpec
 from foam_viz.tasks.task import Batch, Task, batch_generator
 
 HELD_OUT = 64

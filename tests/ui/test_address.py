@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from foam_viz.experiment.config import RUN_FIELDS
-from foam_viz.figures.look import LONGEST_NAME
+from foam_viz.figures.look_fields import LONGEST_NAME
 from foam_viz.tasks.catalogue import TASKS
 from foam_viz.ui import address
 

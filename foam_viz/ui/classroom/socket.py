@@ -17,7 +17,7 @@ import orjson
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from foam_viz.engine.server.hub import Hub
-from foam_viz.figures.look import BY_NAME as LOOK
+from foam_viz.figures.look_fields import BY_NAME as LOOK
 from foam_viz.optim.fields import FieldError
 from foam_viz.ui.classroom.room import Room, Rooms
 

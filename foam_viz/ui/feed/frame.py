@@ -13,7 +13,8 @@ from typing import Any
 
 import orjson
 
-from foam_viz.figures.look import BY_NAME, WORDS, Look
+from foam_viz.figures.look import Look
+from foam_viz.figures.look_fields import BY_NAME, WORDS
 from foam_viz.figures.panel import Drawing, PanelSpec
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.ui.feed.deflated import Part, deflated, joined, stored

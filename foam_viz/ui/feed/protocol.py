@@ -9,7 +9,8 @@ from typing import Any, TypeGuard
 
 import orjson
 
-from foam_viz.figures.look import BY_NAME, Look
+from foam_viz.figures.look import Look
+from foam_viz.figures.look_fields import BY_NAME
 from foam_viz.optim.fields import FieldError
 
 MESSAGE_BYTES = 2048

@@ -9,7 +9,7 @@ import streamlit as st
 from foam_viz.analysis.axes import BY_ID
 from foam_viz.analysis.confounds import Confound, confounds, step_ranking_note, time_ranking_allowed
 from foam_viz.analysis.series import metrics
-from foam_viz.figures.look import MOST_METRICS
+from foam_viz.figures.look_fields import MOST_METRICS
 from foam_viz.logs.parsing.patterns import Pattern, PatternError
 from foam_viz.optim.fields import Field, FieldError
 from foam_viz.ui import address

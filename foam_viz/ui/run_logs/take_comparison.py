@@ -14,7 +14,8 @@ from foam_viz.analysis.configuration import entries
 from foam_viz.analysis.confounds import Confound
 from foam_viz.figures import theme
 from foam_viz.figures.catalogue import compared
-from foam_viz.figures.look import BY_NAME, Look
+from foam_viz.figures.look import Look
+from foam_viz.figures.look_fields import BY_NAME
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.ui.board.board import LaneChip
 from foam_viz.ui.session.logs import Run

@@ -16,7 +16,7 @@ from foam_viz.engine.wire.commands import Change
 from foam_viz.experiment import config, edits, links, releases
 from foam_viz.experiment.config import Experiment, LaneConfig
 from foam_viz.experiment.edits import Edit
-from foam_viz.figures.look import BY_NAME
+from foam_viz.figures.look_fields import BY_NAME
 from foam_viz.optim import catalogue as optimizers
 from foam_viz.optim.fields import Field, FieldError
 from foam_viz.tasks import catalogue as tasks

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from foam_viz.figures.look import BY_NAME
+from foam_viz.figures.look_fields import BY_NAME
 from foam_viz.ui.feed import protocol
 from tests.ui.feed.client import Served
 
