@@ -95,6 +95,7 @@ ALLOWED = {
         "foam_viz.optim.refresh_fields",
         "foam_viz.tasks.catalogue",
         "foam_viz.tasks.files",
+        "foam_viz.tasks.shared_fields",
         "foam_viz.tasks.uploads",
         *TORCH_FREE_ENGINE,
     },

@@ -21,6 +21,7 @@ from foam_viz.optim import catalogue as optimizers
 from foam_viz.optim.fields import Field, FieldError
 from foam_viz.tasks import catalogue as tasks
 from foam_viz.tasks import uploads
+from foam_viz.tasks.shared_fields import require_precision
 from foam_viz.ui import address
 from foam_viz.ui.server import hub
 from foam_viz.ui.widgets import read_fields
@@ -325,7 +326,7 @@ class Lab:
             self.refused += [(None, error) for error in misfits]
         self.device = st.session_state.get("device", self.device)
         try:
-            tasks.require_precision(run_settings["precision"], hub().device(self.device))
+            require_precision(run_settings["precision"], hub().device(self.device))
         except FieldError as error:
             errors["set.run.precision"] = error
             self.refused.append((None, error))
