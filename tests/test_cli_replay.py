@@ -6,6 +6,7 @@ import json
 import shlex
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import yaml
 
 from foam_viz import cli
 from foam_viz.trace.disk import bundle
+from tests import streams
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -80,6 +82,38 @@ def test_runs_that_cannot_be_replayed(tmp_path: Path, capsys: pytest.CaptureFixt
         assert code == 2 and "kept no factor stream" in err and "--stream" in err
     code, _, err = call(capsys, "replay", str(tmp_path / "missing"))
     assert code == 2 and "missing" in err
+
+
+def test_streams_that_hold_less_than_they_should(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base = ["train", "--stream", "--quiet", "--set", "width=16", "--set", "period=5"]
+    code, _, err = call(capsys, *base, "--steps", "5", "--out", str(tmp_path / "none"))
+    assert code == 0 and "stays empty: the run ends before its first check, at step 10" in err
+    code, _, err = call(capsys, *base, "--steps", "10", "--out", str(tmp_path / "single"))
+    assert code == 0 and ": 1 check of all factors" in err
+    code, out, _ = call(capsys, "replay", str(tmp_path / "single"), "--json")
+    found = json.loads(out)
+    assert code == 0 and found["differs"] == 0 and found["decompositions"] == found["checks"] == 18
+    assert any("only recorded check" in note for note in found["notes"])
+    code, out, _ = call(capsys, "calibrate", str(tmp_path / "single"))
+    assert code == 0 and "epsilon_max = " in out
+    with zipfile.ZipFile(run) as good, zipfile.ZipFile(tmp_path / "later.zip", "w") as later:
+        for name in good.namelist():
+            later.writestr(name, b"of a later version" if name.startswith("stream/") else good.read(name))
+    for command in ("replay", "calibrate"):
+        code, out, err = call(capsys, command, str(tmp_path / "later.zip"))
+        assert code == 2 and not out and "cannot be read" in err and "later version" in err and "--stream" in err
+
+
+def test_a_factor_that_is_not_finite_is_told_and_the_others_are_replayed(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = streams.with_nan(run, tmp_path / "nan.zip", step=20)
+    code, out, _ = call(capsys, "replay", str(tmp_path / "nan.zip"), "--set", "tau=0.2", "--json")
+    found = json.loads(out, parse_constant=lambda word: pytest.fail(word))
+    assert code == 0 and found["error_left"] > 0
+    assert any(f"{broken} is not finite from step 20" in note for note in found["notes"])
+    code, out, _ = call(capsys, "calibrate", str(tmp_path / "nan.zip"))
+    assert code == 0 and "nan" not in out
 
 
 def test_calibrate_gives_its_reasons(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

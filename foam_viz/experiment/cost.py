@@ -123,11 +123,13 @@ class StreamCost:
 
     Attributes:
         checks: Checks of each factor, in all steps of the run.
+        first_check: Step of the first.
         bytes_a_check: Bytes of numbers that one check of all factors adds.
         stride: Of so many checks one stays, the others are thinned out to stay within the cap.
     """
 
     checks: int
+    first_check: int
     bytes_a_check: int
     stride: int
 
@@ -140,8 +142,14 @@ class StreamCost:
     def words(self) -> str:
         """What it takes, in a sentence."""
         size = f"{self.bytes / _MIB:,.1f} MiB"
+        if not self.checks:
+            return (
+                f"The factor stream stays empty: the run ends before its first check, at step {self.first_check:,}. "
+                "Train for more steps, or let it start earlier."
+            )
         if self.stride == 1:
-            return f"The factor stream takes about {size}: {self.checks:,} checks of all factors."
+            checks = "1 check" if self.checks == 1 else f"{self.checks:,} checks"
+            return f"The factor stream takes about {size}: {checks} of all factors."
         return (
             f"The factor stream takes about {size}: of {self.checks:,} checks one in {self.stride:,} stays, the others "
             "are thinned out to stay within its cap."
@@ -162,12 +170,14 @@ def stream(experiment: Experiment, lane: int, cap: int) -> StreamCost | None:
     sizes = factor_sizes(tasks.find(experiment.task).outline(experiment.task_settings).parameters, settings)
     if not sizes:
         return None
-    checks = max(experiment.run_settings["steps"] // settings["period"], 1)
+    steps, period = experiment.run_settings["steps"], settings["period"]
+    first = settings.get("start") or period
+    checks = 1 + steps // period - first // period if steps >= first else 0
     size = sum(count * _BYTES * rows * (rows + 1) // 2 for rows, count in sizes.items())
     stride = 1
     while size * -(-checks // stride) > cap and stride < checks:
         stride *= 2
-    return StreamCost(checks, size, stride)
+    return StreamCost(checks, first, size, stride)
 
 
 def streams_by_default(experiment: Experiment, lane: int) -> bool:

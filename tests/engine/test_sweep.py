@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import warnings
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
@@ -200,3 +201,13 @@ def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> No
         runner.workers_of("tcp://127.0.0.1:9")
     with pytest.raises(SchedulerError, match="no Dask scheduler answers there"):
         runner.workers_of("nonsense://")
+
+
+def test_a_scheduler_that_accepts_and_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(runner, "_DASK_SECONDS", 1)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        with pytest.raises(SchedulerError, match="accepts connections and says nothing.*unset FOAM_VIZ_SCHEDULER"):
+            runner.workers_of(f"tcp://127.0.0.1:{silent.getsockname()[1]}")

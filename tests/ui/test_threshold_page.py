@@ -21,6 +21,7 @@ from foam_viz.ui import server
 from foam_viz.ui.session.threshold import Threshold
 from foam_viz.ui.threshold import page as page_module
 from foam_viz.ui.threshold.source import ReplaySource
+from tests import streams
 from tests.engine.conftest import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -281,3 +282,20 @@ def test_a_single_check_and_a_strange_stream_say_what_they_are(trained: dict[str
     app = choose(dropped(trained["strange"]))
     shown = " ".join(error.value.replace("\\", "") for error in app.error)
     assert "cannot be read" in shown and "later version" in shown
+
+
+def test_a_factor_that_is_not_finite_is_told_and_the_others_are_replayed(
+    trained: dict[str, Path], tmp_path: Path
+) -> None:
+    broken = streams.with_nan(trained["good"], tmp_path / "nan.zip", step=20)
+    app = choose(dropped(tmp_path / "nan.zip"))
+    bench = state(app).bench
+    assert not app.error and not bench.problem
+    shown = " ".join(caption.value.replace("\\", "") for caption in app.caption)
+    assert f"factor {broken} is not finite from step 20: its last basis stays in force" in shown
+    slider(app, "tau").set_value(0.2).run()
+    until(lambda: bench.study.what_if is not None and bench.study.what_if.setting.values["tau"] == 0.2, 300)
+    assert bench.study.what_if.error_left > 0
+    moment = ReplaySource("set:x", bench).moment()
+    for spec in moment.panels:  # every panel draws, whatever factor is followed
+        spec.draw(Scene(moment.lanes, Look(factor=0, lane=1)))

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from foam_viz.ui.threshold import sweeping
+from tests.engine.conftest import until
 from tests.ui.test_threshold_page import engines, lab, one_hub, ready, slider, state  # noqa: F401 - fixtures
 
 SMALL = """tasks: digits-autoencoder
@@ -84,3 +90,60 @@ def test_a_sweep_trains_stops_resumes_and_tells_its_best() -> None:
     assert any("foam_viz train" in code.value for code in app.code)
     app.button(key="threshold.sweep.delete").click().run()
     assert not sweeping.known(state_settings(), state(app).session.browser.id)
+
+
+def _ended(app: AppTest) -> sweeping.PageSweep:
+    (one,) = sweeping.known(state_settings(), state(app).session.browser.id)
+    until(lambda: not one.trains, 300)
+    app.run()
+    assert not app.exception
+    return one
+
+
+def test_a_scheduler_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed")
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        monkeypatch.setenv("FOAM_VIZ_SCHEDULER", f"tcp://127.0.0.1:{silent.getsockname()[1]}")
+        app = _swept(ready(lab(view="sweep")), SMALL)
+        one = _ended(app)
+    shown = " ".join(error.value.replace("\\", "") for error in app.error)
+    assert "no Dask scheduler answers there" in shown and "unset FOAM_VIZ_SCHEDULER" in shown
+    # Nothing is lost: the same sweep goes on once the scheduler is put right.
+    monkeypatch.delenv("FOAM_VIZ_SCHEDULER")
+    app.button(key="threshold.sweep.resume").click().run()
+    assert _ended(app).counts() == {"finished": 2} and not app.error
+    one.delete()
+
+
+def _kill_workers(pid: int) -> int:
+    """Kill the processes that train for a sweep; returns how many there were."""
+    found = 0
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+            os.kill(int(child), signal.SIGKILL)
+            found += 1
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes where Linux lists them")
+def test_workers_that_die_are_told_and_their_runs_trained_again() -> None:
+    app = _swept(ready(lab(view="sweep")), SMALL)
+    (one,) = sweeping.known(state_settings(), state(app).session.browser.id)
+    process = sweeping._processes[one.folder]
+
+    def all_failed() -> bool:
+        with suppress(OSError):
+            _kill_workers(process.pid)
+        return not one.trains
+
+    until(all_failed, 300)
+    app.run()
+    assert not app.exception and one.counts() == {"failed": 2}
+    assert any("2 runs failed" in warning.value for warning in app.warning)
+    (table,) = app.dataframe
+    assert all("its worker died twice" in message for message in table.value["message"])
+    app.button(key="threshold.sweep.resume").click().run()
+    assert _ended(app).counts() == {"finished": 2} and not app.warning
+    one.delete()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import (
@@ -101,19 +102,47 @@ def dask_workers(address: str) -> Workers:
             "unset FOAM_VIZ_SCHEDULER to train with processes of this machine"
         ) from None
     try:
-        client: Any = Client(address, timeout=_DASK_SECONDS, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:
+        client, count = _within(_DASK_SECONDS + 1, lambda: _reached(Client, address))
+    except (OSError, ValueError, TypeError, TimeoutError) as error:
         raise SchedulerError(
             f"scheduler = {address}: no Dask scheduler answers there within {_DASK_SECONDS} s ({error}). Start it, "
             "correct the address, or unset FOAM_VIZ_SCHEDULER to train with processes of this machine"
         ) from error
-    count = sum(client.nthreads().values())
     if not count:
         client.close()
         raise SchedulerError(f"scheduler = {address}: it has no workers. Start some: dask worker {address}")
     return Workers(
         count, lambda: client.get_executor(pure=False, retries=1), f"{count} Dask workers at {address}", client.close
     )
+
+
+def _reached(client_class: Callable[..., Any], address: str) -> tuple[Any, int]:
+    """A client of a scheduler, and how many threads its workers have."""
+    client = client_class(address, timeout=_DASK_SECONDS, set_as_default=False)
+    return client, sum(client.nthreads().values())
+
+
+def _within(seconds: float, work: Callable[[], Any]) -> Any:
+    """What some work returns, or raises: a client waits for ever for a scheduler that accepts and says nothing.
+
+    Raises:
+        TimeoutError: It takes longer. The work goes on in a thread that does not keep the process alive.
+    """
+    future: Future[Any] = Future()
+
+    def carry_out() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 (raised where it is waited for)
+            future.set_exception(error)
+
+    threading.Thread(target=carry_out, daemon=True, name="dask-client").start()
+    try:
+        return future.result(seconds)
+    except TimeoutError:
+        if future.done():
+            raise
+        raise TimeoutError("it accepts connections and says nothing") from None
 
 
 def workers_of(scheduler: str, count: int | None = None) -> Workers:

@@ -99,15 +99,19 @@ def _watched(state: Threshold, one: PageSweep) -> None:
 def _progress(one: PageSweep) -> None:
     counted = one.counts()
     total = sum(counted.values())
-    over = sum(counted[status] for status in ("finished", "diverged", "failed"))
+    trained = counted["finished"] + counted["diverged"]
+    over = trained + counted["failed"]
     words = ", ".join(f"{count:,} {status}" for status, count in counted.items()) or "starting"
     st.progress(over / total if total else 0.0, text=words)
     if problem := one.problem():
         st.error(plain(problem, 600))
+    if counted["failed"] and not one.trains:
+        runs = "1 run" if counted["failed"] == 1 else f"{counted['failed']:,} runs"
+        st.warning(f"{runs} failed; the column message says why. Resume trains them again, those that finished stay.")
     with st.container(horizontal=True):
         if one.trains:
             st.button("Stop", key="threshold.sweep.stop", icon=":material/stop:", on_click=one.stop)
-        elif (over < total or not total) and st.button(
+        elif (trained < total or not total) and st.button(
             "Resume", key="threshold.sweep.resume", icon=":material/play_arrow:",
             help="Trains what is not there yet; runs that finished stay.",
         ):  # fmt: skip
