@@ -9,7 +9,7 @@ _LETTERS = (None, 6, 4, 3, 1)
 
 
 def fitting(names: Sequence[str], most: int) -> list[str]:
-    """Names of at most so many letters: parts that all paths begin with are left out, the others shortened alike.
+    """Names of at most so many letters: parts that all paths begin with are left out, others shortened as it takes.
 
     A name that does not fit even then, or would be that of another, keeps its end after an ellipsis.
 
@@ -23,14 +23,7 @@ def fitting(names: Sequence[str], most: int) -> list[str]:
     shared = 0
     while len(paths) > 1 and all(len(path) > shared + 1 and path[shared] == paths[0][shared] for path in paths):
         shared += 1
-    tried: list[str] = list(names)
-    for letters in _LETTERS:
-        tried = [
-            " ".join(filter(None, [".".join(part[:letters] for part in path[shared:]), side]))
-            for path, side in zip(paths, sides, strict=True)
-        ]
-        if len(set(tried)) == len(set(names)) and all(len(name) <= most for name in tried):
-            return tried
+    tried = [_fitting(path[shared:], side, most) for path, side in zip(paths, sides, strict=True)]
     return [
         short
         if len(short) <= most and tried.count(short) == 1
@@ -39,6 +32,12 @@ def fitting(names: Sequence[str], most: int) -> list[str]:
         else f"…{name[1 - most :]}"
         for short, name in zip(tried, names, strict=True)
     ]
+
+
+def _fitting(path: Sequence[str], side: str, most: int) -> str:
+    """The longest of the ways to write a name that fits, or the shortest of all."""
+    ways = [" ".join(filter(None, [".".join(part[:letters] for part in path), side])) for letters in _LETTERS]
+    return next((way for way in ways if len(way) <= most), ways[-1])
 
 
 def _parts(name: str) -> tuple[list[str], str]:

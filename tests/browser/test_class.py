@@ -56,7 +56,7 @@ def test_a_class_from_the_code_to_the_answer(pages) -> None:
 
     teacher.reload()  # the class is the browser's
     teacher.get_by_text("1 of 1 follow").wait_for()
-    teacher.get_by_text("1 predicted. R shows how.").wait_for()
+    teacher.get_by_text("1 predicted. Press R to show their choices.").wait_for()
     teacher.keyboard.press("r")
     teacher.locator(".foam-choices b", has_text="1").wait_for()
 

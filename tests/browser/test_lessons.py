@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from benchmarks.server import Server
 
 BAND = """() => document.querySelector(".fb-card[data-panel='loss'] .js-plotly-plot")?.data
@@ -73,3 +75,29 @@ def test_words_of_a_chart_follow_a_switch_of_the_theme(page, server: Server) -> 
     assert words.evaluate(fill) < 300
     page.emulate_media(color_scheme="dark")
     page.wait_for_function(f"() => ({fill})(document.querySelector('.role-axis-title text')) > 450", timeout=15_000)
+
+
+@pytest.mark.parametrize("lesson", ["who-drifts", "how-stale", "what-damping-does"])
+def test_nothing_overlaps_on_a_projector(page, server: Server, lesson: str) -> None:
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.goto(f"{server.url}/lessons?lesson={lesson}&present=true&slide=2")
+    page.wait_for_function("() => document.querySelectorAll('.fb-plot .main-svg').length > 1", timeout=60_000)
+    page.get_by_label("Stop playing").click()
+    page.wait_for_timeout(2500)
+    overlaps = """() => { const found = [];
+      for (const plot of document.querySelectorAll('.fb-plot')) {
+        const texts = [...plot.querySelectorAll('svg text')].filter((text) => text.textContent.trim());
+        const boxes = texts.map((text) => text.getBoundingClientRect());
+        boxes.forEach((one, at) => boxes.slice(0, at).forEach((other, before) => {
+          const across = Math.min(one.right, other.right) - Math.max(one.left, other.left);
+          const down = Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top);
+          if (across > 1 && down > 7) found.push([texts[at].textContent, texts[before].textContent, across, down]);
+        })); }
+      for (const header of document.querySelectorAll('.fb-header'))
+        if (header.scrollHeight > header.clientHeight + 1) found.push(header.textContent);
+      for (const moment of document.querySelectorAll('.fb-moment'))
+        if (moment.scrollWidth > moment.clientWidth + 1) found.push(moment.textContent);
+      return found }"""
+    assert page.evaluate(overlaps) == []
+    foot, cards = (page.locator(where).last.bounding_box() for where in (".st-key-presenter-foot", ".fb-card"))
+    assert cards["y"] + cards["height"] <= foot["y"]

@@ -37,6 +37,9 @@ header[data-testid="stHeader"], [data-testid="stLayoutWrapper"]:has(> .st-key-pa
 .st-key-slide-head [data-testid="stCaptionContainer"] { text-align: right; }
 .st-key-slide-head h1 { font-size: 2rem; padding: 0; }
 .st-key-slide :is(p, li) { font-size: 1.55rem; line-height: 1.45; color: var(--foam-ink); max-width: 78ch; }
+.st-key-slide :is([data-testid="stWidgetLabel"], [data-testid="stMetricLabel"]) p { font-size: 1.1rem;
+  line-height: 1.3; }
+.st-key-slide [data-testid="stMetricLabel"] p { white-space: normal; }
 .st-key-slide .st-key-slide-watch p { font-size: 1.25rem; max-width: none; }
 .st-key-slide h3 { font-size: 1.7rem; padding: 0; }
 .st-key-slide [data-testid="stCaptionContainer"] p { font-size: 1.15rem; }
@@ -245,9 +248,9 @@ def _predictions(lesson: Lesson, room: Room | None) -> None:
             f'<i class="foam-share" style="width:{share:.0f}%"></i></li>'
         )
     st.html(f'<ol class="foam-choices" type="A">{"".join(rows)}</ol>')
-    if counts is not None:
+    if room is not None:
         words = f"{total} predicted." if total else "Nobody has predicted yet."
-        st.caption(words if revealed else f"{words} R shows how.")
+        st.caption(f"{words} Press R to show their choices." if total and not revealed else words)
 
 
 def _code(room: Room | None, lesson: Lesson, slide: Slide) -> None:

@@ -84,7 +84,7 @@ def _spectra(readings: Readings) -> None:
         {
             "data": {"values": rows},
             "mark": {"type": "line"},
-            "height": 320,
+            "height": 280,
             "encoding": {
                 "x": {"field": "direction", "type": "quantitative", "title": "Direction, largest first"},
                 "y": {

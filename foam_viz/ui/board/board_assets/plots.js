@@ -10,6 +10,7 @@ const PATIENCE_MS = 1400;
 const RELEASES = ["pointerup", "pointercancel", "pointermove", "blur"];
 const LARGER = 1.3;
 const THICKER = 1.7;
+const LINE = 1.25; // height of a line of letters
 const REST = 4; // frames without a full drawing for each frame that one has cost
 // The buttons are named one by one: Plotly's own choice includes one that would send the figure to a service.
 const CONFIG = { displaylogo: false, doubleClick: "reset", showTips: false, modeBarButtons: [["zoom2d", "pan2d", "resetScale2d"]] };
@@ -52,13 +53,30 @@ function stand({ layout }) {
   annotations.forEach((change, at) => Object.assign(layout.annotations[at], change));
 }
 
-// On a projector: larger type, thicker lines.
+// On a projector: larger type with the room that it takes, thicker lines.
 function project({ data, layout }) {
   const grow = (font) => { if (font?.size) font.size = Math.round(font.size * LARGER); };
   layout.font = { ...layout.font, size: Math.round((layout.font?.size ?? 12) * LARGER) };
-  for (const [name, axis] of Object.entries(layout)) if (isAxis(name)) { grow(axis.tickfont); grow(axis.title?.font); }
-  for (const note of layout.annotations ?? []) grow(note.font);
+  layout.margin = Object.fromEntries(Object.entries(layout.margin).map(([side, width]) => [side, width * LARGER]));
+  for (const [name, axis] of Object.entries(layout)) {
+    if (!isAxis(name)) continue;
+    grow(axis.tickfont);
+    grow(axis.title?.font);
+    if (name.startsWith("y") && axis.ticktext) thin(axis, layout);
+  }
+  for (const note of layout.annotations ?? []) {
+    grow(note.font);
+    for (const shift of ["xshift", "yshift"]) if (note[shift]) note[shift] *= LARGER;
+  }
   for (const trace of data) if (trace.line?.width > 1) trace.line.width *= THICKER;
+}
+
+// Of names one below the other those that have room for their letters.
+function thin(axis, { height, margin }) {
+  const [low, high] = axis.domain ?? [0, 1];
+  const pitch = (height - margin.t - margin.b) * (high - low) / axis.tickvals.length;
+  const every = Math.max(1, Math.ceil((axis.tickfont?.size ?? 12) * LINE / pitch));
+  for (const list of ["tickvals", "ticktext"]) axis[list] = axis[list].filter((_, at) => at % every === 0);
 }
 
 export class Plots {
