@@ -6,17 +6,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from foam_viz.analysis.checks import DECISION_ORDER, Checks, checks_of
-from foam_viz.analysis.downsample import PIXELS, bin_width, bins_of, envelope_width, minmax
+from foam_viz.analysis.checks import Checks, checks_of
+from foam_viz.analysis.downsample import envelope_width, minmax
 from foam_viz.analysis.extent import extent
-from foam_viz.analysis.settings import Course, Settings, course, settings_at
+from foam_viz.analysis.settings import Settings, course, settings_at
 from foam_viz.analysis.snapshots import true_errors
 from foam_viz.figures import encode, theme
 from foam_viz.figures.panel import Drawing
+from foam_viz.figures.panels.refresh_ticks import refresh_ticks
+from foam_viz.figures.panels.threshold_lines import Axis, threshold_lines
 from foam_viz.figures.panels.waiting import why_empty
 from foam_viz.figures.scene import Lane, Scene
 
@@ -26,22 +28,10 @@ _POINTS = 402
 _LOW = 0.4
 """Of a row lower than this share of the plot only decades fit as ticks: Plotly would label 1, 2 and 5 of each."""
 
-_TICKS = PIXELS
-"""Ticks of one reason at most; closer ones could not be told apart."""
-
 _ERRORS = 64
 """Markers of the true error at most."""
 
 _MEASURES = {"h": "drift", "r": "residual"}
-
-_MOST_COUNTS = 16
-"""With more intervals their counts would run into each other; hovering tells them."""
-
-_HELP = {
-    "epsilon": "ε₀, the damping right after a decomposition",
-    "epsilon_max": "ε<sub>max</sub>, the most damping allowed: beyond it the factor is decomposed again",
-    "tau": "τ, the drift that is tolerated",
-}
 
 
 @dataclass(frozen=True)
@@ -111,7 +101,7 @@ def draw(scene: Scene) -> Drawing:
             data += _line_of(curve, curve.rows.epsilon, axes["ε"].name, "epsilon", "ε", "hv")
         measure = curve.settings.measure
         data += _line_of(curve, curve.drift, axes[measure].name, "drift", measure, "linear")
-    data += _ticks(rows)
+    data += refresh_ticks(rows)
     data += [_divergence(curve) for curve in curves if curve.diverged is not None]
     if errors is not None:
         data.append(_error_markers(*errors))
@@ -128,7 +118,7 @@ def draw(scene: Scene) -> Drawing:
         spans[measure] = _span(series, courses["tau"].value if measure == chosen.measure else [], fallback=0.1)
     furthest = max(curve.lane.trace.last_step for curve in all_of)
     end = encode.time_range(furthest, 0.02)
-    steps, shapes, notes = _thresholds(courses, chosen.measure, axes, spans, end[1])
+    steps, shapes, notes = threshold_lines(courses, chosen.measure, axes, spans, end[1])
     data += steps
     lowest = axes[measures[-1]].name
     layout = encode.layout(
@@ -166,14 +156,7 @@ def _newest(curve: _Curve) -> _Curve:
     return replace(curve, lane=lane, rows=checks_of(lane.trace, curve.factor))
 
 
-class _Axis(NamedTuple):
-    """Plotly's name of an axis and the part of the plot's height that is its own."""
-
-    name: str
-    domain: list[float]
-
-
-def _axes(damped: bool, measures: Sequence[str]) -> dict[str, _Axis]:
+def _axes(damped: bool, measures: Sequence[str]) -> dict[str, Axis]:
     """The rows of the plot, from above: damping where any lane damps, ticks, and each measure that a lane goes by."""
     if len(measures) == 1:
         below, ticks, above = [[0.0, 0.4]], [0.41, 0.48], [0.5, 1.0]
@@ -183,8 +166,8 @@ def _axes(damped: bool, measures: Sequence[str]) -> dict[str, _Axis]:
         ticks = [0.93, 1.0]
         below = [[0.0, 0.9]] if len(measures) == 1 else [[0.52, 0.9], [0.0, 0.4]]
     names = ("y2", "y4")
-    axes = {measure: _Axis(names[place], below[place]) for place, measure in enumerate(measures)}
-    return axes | {"ticks": _Axis("y3", ticks)} | ({"ε": _Axis("y", above)} if damped else {})
+    axes = {measure: Axis(names[place], below[place]) for place, measure in enumerate(measures)}
+    return axes | {"ticks": Axis("y3", ticks)} | ({"ε": Axis("y", above)} if damped else {})
 
 
 def _positive(values: np.ndarray) -> np.ndarray:
@@ -246,69 +229,6 @@ def _divergence(curve: _Curve) -> dict[str, Any]:
     }
 
 
-def _ticks(rows: Checks) -> list[dict[str, Any]]:
-    """One tick a decomposition in the strip between the two rows, coloured by its reason; a bar an interval."""
-    drawn = _counts(rows)
-    for code, reason in enumerate(DECISION_ORDER):
-        at = rows.step[rows.decision == code]
-        if reason == "reuse" or len(at) == 0:
-            continue
-        first, count = bins_of(at, _TICKS)
-        several = count.max() > 1
-        drawn.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "name": theme.DECISION_WORDS[reason],
-                "meta": {"series": "refresh", "reason": reason},
-                "x": encode.integers(at[first]),
-                "y": encode.typed(np.zeros(len(first)), "u1"),
-                "yaxis": "y3",
-                "marker": {
-                    "symbol": "x-thin" if reason == "failure" else "line-ns",
-                    "size": 9,
-                    "line": {"color": theme.DECISIONS[reason], "width": 1.6},
-                },
-                "customdata": encode.integers(count) if several else None,
-                "hovertemplate": f"{'%{customdata} times ' if several else ''}decomposed, "
-                f"{theme.DECISION_WORDS[reason]}<extra></extra>",
-            }
-        )
-    return drawn
-
-
-def _counts(rows: Checks) -> list[dict[str, Any]]:
-    """Intervals with decompositions: a bar as wide as the steps they cover, and how many of the checks it were."""
-    some = np.flatnonzero((rows.decision < 0) & (rows.decompositions > 0))
-    if len(some) == 0:
-        return []
-    # Neighbours that could not be told apart are one interval with the sum of their counts: none is left out.
-    begins = np.arange(0, len(some), bin_width(len(some), _TICKS))
-    ends = np.append(begins[1:], len(some)) - 1
-    done, checks = (np.add.reduceat(counts[some], begins) for counts in (rows.decompositions, rows.checks))
-    first, last = rows.start[some][begins], rows.step[some][ends]
-    half = (last - first) / 2
-    few = len(begins) <= _MOST_COUNTS
-    return [
-        {
-            "type": "scatter",
-            "mode": "markers+text" if few else "markers",
-            "name": "decompositions",
-            "meta": {"series": "counts"},
-            "x": encode.typed(last - half, "f8"),
-            "y": encode.typed(np.full(len(begins), -0.6)),
-            "yaxis": "y3",
-            "text": [f"{count:,}" for count in done] if few else [],
-            "textposition": "top center",
-            "textfont": {"size": 10, "color": theme.LIGHT.ink},
-            "customdata": encode.integers(np.stack([done, checks], axis=1)),
-            "error_x": {"type": "data", "array": encode.typed(half), "color": theme.LIGHT.ink, "thickness": 1.6},
-            "marker": {"symbol": "line-ns", "size": 5, "line": {"color": theme.LIGHT.ink, "width": 1.4}},
-            "hovertemplate": "%{customdata[0]} decompositions in %{customdata[1]} checks<extra></extra>",
-        }
-    ]
-
-
 def _errors(lane: Lane, factor: int) -> tuple[np.ndarray, np.ndarray] | None:
     step, error = true_errors(lane.trace, factor)
     known = np.flatnonzero(error > 0)
@@ -328,84 +248,6 @@ def _error_markers(step: np.ndarray, error: np.ndarray) -> dict[str, Any]:
         "marker": {"symbol": "circle-open", "size": 5, "color": theme.LIGHT.ink, "line": {"width": 1}},
         "hovertemplate": "true error = %{y:.3~g}<extra></extra>",
     }
-
-
-_THRESHOLDS = {
-    "epsilon": {"color": theme.LIGHT.soft_ink, "dash": "dot", "width": 1.2},
-    "epsilon_max": {"color": theme.VERMILION, "dash": "dash", "width": 1.2},
-    "tau": {"color": theme.LIGHT.ink, "dash": "dash", "width": 1.2},
-}
-
-
-def _thresholds(
-    courses: dict[str, Course], measure: str, axes: dict[str, _Axis], spans: dict[str, list[float]], end: float
-) -> tuple[list, list, list]:
-    """The lines ε₀, εₘₐₓ and τ as they were at each step, with their names in the right margin, and the tint above τ.
-
-    Returns:
-        Traces, of what was changed while the run trained; shapes; and annotations.
-    """
-    traces: list[dict[str, Any]] = []
-    shapes: list[dict[str, Any]] = []
-    notes: list[dict[str, Any]] = []
-    for name, line in _THRESHOLDS.items():
-        quantity, over = measure if name == "tau" else "ε", courses[name]
-        value = float(over.value[-1])
-        if not value > 0 or quantity not in axes:
-            continue
-        axis = axes[quantity].name
-        if over.changes:
-            traces.append(_changing(name, over, axis, line, end))
-        else:
-            shapes.append(_line(value, axis, line))
-        notes.append(
-            encode.note(
-                theme.SYMBOLS[name], 1, float(np.log10(value)), xref="paper", yref=axis, xanchor="left", xshift=5,
-                font={"size": 12, "color": line["color"]}, hovertext=f"{_HELP[name]}: {theme.setting(value)}",
-            )
-        )  # fmt: skip
-        if name == "tau":
-            shapes += _tints(over, axis, 10.0 ** (spans[measure][1] + 6), end)
-    return traces, shapes, notes
-
-
-def _tints(tau: Course, axis: str, top: float, end: float) -> list[dict[str, Any]]:
-    """What lies above τ, a rectangle for each value that it had; the whole width for one alone."""
-    edges = [*tau.step.tolist(), end] if tau.changes else [0, 1]
-    return [
-        {
-            "type": "rect",
-            "xref": "x" if tau.changes else "paper",
-            "yref": axis,
-            "x0": begin,
-            "x1": until,
-            "y0": value,
-            "y1": top,
-            "fillcolor": theme.alpha(theme.VERMILION, 0.08),
-            "line": {"width": 0},
-            "layer": "below",
-        }
-        for begin, until, value in zip(edges[:-1], edges[1:], tau.value.tolist(), strict=True)
-    ]
-
-
-def _changing(name: str, over: Course, axis: str, line: dict[str, Any], end: float) -> dict[str, Any]:
-    """A setting that was changed while the run trained, as a line with its steps."""
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "name": theme.SYMBOLS[name],
-        "meta": {"series": name},
-        "x": encode.typed(np.append(over.step, end), "f8"),
-        "y": encode.typed(np.append(over.value, over.value[-1])),
-        "yaxis": axis,
-        "line": {**line, "shape": "hv"},
-        "hovertemplate": f"{theme.SYMBOLS[name]} = %{{y:.3~g}}<extra></extra>",
-    }
-
-
-def _line(value: float, axis: str, line: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "line", "xref": "paper", "yref": axis, "x0": 0, "x1": 1, "y0": value, "y1": value, "line": line}
 
 
 def _reading(curve: _Curve, factor: int, curves: Sequence[_Curve]) -> str:

@@ -11,22 +11,10 @@ from foam_viz.analysis.settings import Settings, course, settings_at
 from foam_viz.analysis.snapshots_over_time import newest_values
 from foam_viz.figures import encode, theme
 from foam_viz.figures.look import Measure
-from foam_viz.figures.names import fitting
 from foam_viz.figures.panel import Drawing
+from foam_viz.figures.panels.factor_grid import grid_of, layer_axis, side
 from foam_viz.figures.panels.waiting import why_empty
 from foam_viz.figures.scene import Lane, Scene
-
-_ROOMY = 8
-"""Layers across whose cells hold a number of two digits on a small screen."""
-_TIGHT = 14
-"""Layers across whose cells hold a number of one digit."""
-_MOST_ROWS = 22
-"""Rows that are high enough for numbers."""
-_MOST_CELLS = 1000
-"""Factors that each have a cell of their own; with more, neighbouring layers share one."""
-_LONGEST_NAME = 12
-_NAMES_ACROSS = 40
-"""Letters that fit under the map of a card on a small screen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +51,8 @@ def draw(scene: Scene) -> Drawing:
     newest = _newest(rows, len(lane.trace.manifest.factors))
     tolerated = course(lane.trace, "tau").at(rows.step[newest])  # each cell by the threshold of its own check
     shown = _shown(lane, rows, newest, chosen, tolerated, scene.look.measure)
-    grid = _grid(lane)
-    shape = (len(grid.down), grid.columns)
-    digits = (2 if grid.columns <= _ROOMY else 1) if len(grid.down) <= _MOST_ROWS else 0
+    grid = grid_of(lane)
+    shape, digits = (len(grid.down), grid.columns), grid.digits
     colour, text = np.full(shape, np.nan), [[""] * shape[1] for _ in grid.down]
     hover, index = [[""] * shape[1] for _ in grid.down], [[-1] * shape[1] for _ in grid.down]
     values, names = np.full(shape, np.nan), [[""] * shape[1] for _ in grid.down]
@@ -99,8 +86,8 @@ def draw(scene: Scene) -> Drawing:
         "layout": encode.layout(
             f"factor map {lane.position}",
             margin={"l": 82, "r": 14, "t": 32, "b": 44},
-            xaxis=_layers(grid),
-            yaxis=encode.axis("", **_side(grid.down), range=[shape[0] - 0.5, -0.5]),
+            xaxis=layer_axis(grid),
+            yaxis=encode.axis("", **side(grid.down), range=[shape[0] - 0.5, -0.5]),
             shapes=[encode.cell_borders(*shape, width=3), *_outline(grid.cells, scene.look.factor)],
             annotations=[
                 encode.note(
@@ -220,91 +207,6 @@ def _newest(rows: Checks, count: int) -> np.ndarray:
     return newest
 
 
-@dataclass(frozen=True)
-class _Grid:
-    """Where each factor's cell is.
-
-    Attributes:
-        layers: Names of the layers, in order.
-        columns: Layers across; more continue below.
-        down: Names of the rows.
-        cells: Row and column of each factor.
-        shared: Whether factors of several layers share a cell.
-    """
-
-    layers: list[str]
-    columns: int
-    down: list[str]
-    cells: list[tuple[int, int]]
-    shared: bool = False
-
-
-def _grid(lane: Lane) -> _Grid:
-    """Layers across and sides down; layers that do not fit beside each other continue in rows below."""
-    names = lane.trace.manifest.factor_names
-    layers = list(dict.fromkeys(name.layer for name in names))
-    kinds = list(dict.fromkeys(name.row for name in names))
-    kinds.sort(key=lambda row: row.partition(" ")[0] == "bias")
-    grouped = _grouped(layers, len(kinds))
-    shared = len(grouped) > 0 and len(set(grouped.values())) < len(layers)
-    layers = list(dict.fromkeys(grouped.values()))
-    columns = len(layers)
-    for most in (_ROOMY, _TIGHT):
-        bands = -(-len(layers) // most)
-        columns = -(-len(layers) // bands)
-        if bands * len(kinds) <= _MOST_ROWS:
-            break
-    place = {layer: divmod(number, columns) for number, layer in enumerate(layers)}
-    rows = sorted({(place[grouped[name.layer]][0], kinds.index(name.row)) for name in names})
-    number = {row: at for at, row in enumerate(rows)}
-    several = len(layers) > columns
-    down = []
-    for band, kind in rows:
-        first, last = band * columns + 1, min((band + 1) * columns, len(layers))
-        down.append(f"{kinds[kind]} {first}–{last}".strip() if several else kinds[kind])
-    places = [place[grouped[name.layer]] for name in names]
-    cells = [(number[row, kinds.index(name.row)], column) for (row, column), name in zip(places, names, strict=True)]
-    return _Grid(layers, columns, down, cells, shared)
-
-
-def _grouped(layers: list[str], kinds: int) -> dict[str, str]:
-    """The group of each layer: itself, or with more layers than the map has readable cells, it and its neighbours."""
-    together = -(-len(layers) // (_TIGHT * max(_MOST_ROWS // max(kinds, 1), 1)))
-    if len(layers) * kinds <= _MOST_CELLS:
-        return {layer: layer for layer in layers}
-    names = {}
-    for place, layer in enumerate(layers):
-        first = place // together * together
-        last = min(first + together, len(layers)) - 1
-        names[layer] = f"{layers[first]} to {layers[last]}" if last > first else layer
-    return names
-
-
-def _layers(grid: _Grid) -> dict:
-    """The axis of layers: by name where the names fit beside each other, else by number."""
-    span = [-0.5, grid.columns - 0.5]
-    if len(grid.layers) == grid.columns and sum(map(len, grid.layers)) + grid.columns <= _NAMES_ACROSS:
-        return encode.axis("layer", **_side(grid.layers), range=span)
-    numbers = [str(number) for number in range(1, grid.columns + 1)]
-    title = "layer, in order (names on hover)"
-    if len(grid.layers) > grid.columns:
-        title = "layer, counted along each row (names on hover)"
-    return encode.axis(title, **_side(numbers), range=span)
-
-
-def _side(names: list[str]) -> dict:
-    every = max(1, -(-len(names) // 24))
-    shown = fitting(names, _LONGEST_NAME)
-    return {
-        "tickvals": list(range(0, len(names), every)),
-        "ticktext": [encode.escape(name) for name in shown[::every]],
-        "tickcolor": theme.alpha(theme.LIGHT.card, 0),
-        "showgrid": False,
-        "showline": False,
-        "fixedrange": True,
-    }
-
-
 def _with_threshold() -> dict:
     return {
         "zmin": -2,
@@ -362,12 +264,12 @@ def _hover(
 def _outline(cells: list[tuple[int, int]], factor: int | None) -> list[dict]:
     if factor is None or not 0 <= factor < len(cells):
         return []
-    row, place = cells[factor]
+    row, column = cells[factor]
     return [
         {
             "type": "rect",
-            "x0": place - 0.47,
-            "x1": place + 0.47,
+            "x0": column - 0.47,
+            "x1": column + 0.47,
             "y0": row - 0.46,
             "y1": row + 0.46,
             "line": {"color": theme.LIGHT.ink, "width": 2},
