@@ -6,6 +6,7 @@ parameters elsewhere, and so the factors. A replay of the run's own setting is e
 
 from __future__ import annotations
 
+import ast
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,8 @@ import pyarrow as pa
 from foam_viz.optim.catalogue import OPTIMIZERS
 from foam_viz.optim.fields import Field, FieldError, require, unknown_key
 from foam_viz.optim.optimizer_fields import EIGENVALUES
-from foam_viz.optim.refresh import POLICIES, Foam, Policy
+from foam_viz.optim.refresh import POLICIES, Foam, Policy, from_settings
+from foam_viz.optim.refresh_fields import STAGGER
 from foam_viz.optim.spec import OptimizerSpec
 from foam_viz.recording.stream import Spacing
 from foam_viz.trace.manifest import Manifest
@@ -169,6 +171,40 @@ class Setting:
         ]
         edited = f", edited {len(self.edits)} times" if len(self.edits) > 1 else ", edited once" if self.edits else ""
         return f"{self.spec.label} {', '.join(told)}{edited}"
+
+
+def noted_setting(manifest: Manifest) -> Setting | None:
+    """The setting that a ``Writer`` noted of an optimizer of this project in somebody's own training loop.
+
+    None where it noted none, or one that nothing replays. What the loop changed later is not in it.
+    """
+    given = manifest.config.get("optimizer_settings")
+    if not isinstance(given, Mapping) or "writer" not in manifest.config:
+        return None
+    try:
+        policy = _policy(str(given.get("refresh"))[:500])
+        values = {**vars(policy), EIGENVALUES.name: given.get(EIGENVALUES.name, "shift")}
+        for name, spec in REPLAYABLE.items():
+            fixed = {STAGGER.name: False, **dict(spec.policy_settings)}
+            fits = all(values.get(key, value) == value for key, value in fixed.items())
+            if fits and spec.policy == type(policy).__name__:
+                return Setting(name, {field.name: values[field.name] for field in fields_of(spec)})
+    except (FieldError, ValueError, SyntaxError, TypeError):
+        pass
+    return None
+
+
+def _policy(text: str) -> Policy:
+    """The policy that ``Foam(period=10, tau=0.75)`` tells, as a policy prints itself.
+
+    Raises:
+        FieldError, ValueError, SyntaxError, TypeError: It tells none.
+    """
+    call = ast.parse(text, mode="eval").body
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
+        raise ValueError(f"{text!r} is no policy")
+    given = {str(one.arg): ast.literal_eval(one.value) for one in call.keywords}
+    return from_settings({"policy": call.func.id, **given})
 
 
 def own_setting(manifest: Manifest) -> Setting | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,17 @@ import pytest
 import torch
 
 from foam_viz import cli
-from foam_viz.analysis.replay import NoReplay, Setting, Summary, tau_and_cap
+from foam_viz.analysis.replay import NoReplay, Setting, Summary, noted_setting, tau_and_cap
 from foam_viz.analysis.what_if import as_trace
 from foam_viz.engine.replay import plan as plans
 from foam_viz.engine.replay import recording
 from foam_viz.engine.replay.plan import Plan, prepare_path
 from foam_viz.optim.fields import FieldError
+from foam_viz.optim.refresh import DiagonalizationResidual, EveryCheck, Foam, Policy
+from foam_viz.optim.shampoo import Shampoo
 from foam_viz.recording import stream
 from foam_viz.recording.stream import Record
+from foam_viz.trace import Manifest, Stream, Writer
 from foam_viz.trace.counts import refreshes
 from foam_viz.trace.disk import bundle
 from foam_viz.trace.model import Trace
@@ -345,3 +349,70 @@ def test_the_own_setting_with_its_edits_comes_back_bit_for_bit(
     if "tau" in plan.own.values:
         other = plan.own.changed({"tau": 0.2})
         assert all(name != "tau" for _, name, _ in other.edits) and plan.run(other).open_loop
+
+
+def watched(place: Path, policy: Policy, *, every: int = 5, change: float | None = None, steps: int = 40) -> Path:
+    """A loop of somebody's own, seen by a Writer; with ``change``, tau is another from half its steps on."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(12, 8), torch.nn.Tanh(), torch.nn.Linear(8, 4))
+    optimizer = Shampoo(model.parameters(), lr=0.01, refresh=policy)
+    with Writer(place, factors=["*"], stream=Stream(factors=("*",), every=every)) as writer:
+        writer.observe(optimizer, model=model)
+        for step in range(1, steps + 1):
+            if change is not None and step == steps // 2:
+                optimizer.param_groups[0]["refresh"] = replace(policy, tau=change)
+            inputs = torch.randn(16, 12)
+            loss = (model(inputs) - inputs[:, :4]).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            writer.log(step, loss=loss)
+    return place
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Foam(period=5, start=10, tau=0.1, epsilon=1e-5, epsilon_max=1e-4),
+        DiagonalizationResidual(period=5, tau=0.1, epsilon=1e-5),
+        EveryCheck(period=5, epsilon=1e-5),
+        EveryCheck(period=10, epsilon=1e-5, stagger=True),
+    ],
+    ids=lambda policy: type(policy).__name__,
+)
+@pytest.mark.parametrize("every", [1, 5])
+def test_what_a_writer_saw_is_replayed_exactly(tmp_path: Path, policy: Policy, every: int) -> None:
+    torch.set_num_threads(1)
+    if getattr(policy, "stagger", False):
+        every = 1  # turns fall on every step
+    place = watched(tmp_path / "run", policy, every=every)
+    plan = prepare_path(place)
+    assert plan.recording.grid.own == plan.own and plan.own.policy == policy
+    replay = plan.run()
+    checks = bundle.read(place).checks
+    assert replay.exact and replay.checks == len(checks) and replay.differs(checks) == 0
+    assert not any("otherwise" in note for note in replay.notes)
+
+
+def test_a_loop_that_changed_its_setting_is_replayed_in_open_loop(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    policy = Foam(period=5, tau=0.9, epsilon=1e-5, epsilon_max=1e-3)
+    plan = prepare_path(watched(tmp_path / "run", policy, change=0.05))
+    assert plan.own.policy == policy and plan.recording.grid.own is None
+    replay = plan.run()
+    assert replay.open_loop
+    assert any("the loop changed its setting, or was resumed" in note for note in replay.notes)
+
+
+def test_what_a_writer_noted_is_text_that_nothing_runs() -> None:
+    for told in (
+        "Foam(period=__import__('os').getpid())",
+        "open('x')",
+        "Foam(10)",
+        "Foam(taw=1)",
+        "",
+        None,
+        "Foam(" * 90,
+    ):
+        config = {"writer": {}, "optimizer_settings": {"refresh": told}}
+        assert noted_setting(Manifest(run_id="x", name="x", config=config)) is None

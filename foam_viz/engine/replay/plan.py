@@ -7,6 +7,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,8 @@ _WARM_CHECKS = 64
 """Pairs of checks farther apart are computed when they are asked for: bases are seldom kept so long."""
 _MOST_SUMMARIES = 10_000
 """Totals of settings that are remembered, a few MB."""
+_ROUNDING = 1e-3
+"""Damping that differs by no larger share is that of another machine's rounding, which few steps make larger."""
 _DECADES = 3
 """The damping that pairs know reaches so far beyond that of the run."""
 
@@ -60,17 +63,18 @@ class Plan:
 
     Args:
         recording: The recorded factors.
+        own: The setting that a move begins from, where it is not that of ``recording.grid``.
 
     Attributes:
         recording: The recorded factors.
         own: The setting that a move begins from: the run's own where it is known.
     """
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: Recording, own: Setting | None = None) -> None:
         self.recording = recording
         grid = recording.grid
         first = recording.factors[0].epsilon[0]
-        self.own = grid.own or default_setting(first or 1e-9, grid.period)
+        self.own = own or grid.own or default_setting(first or 1e-9, grid.period)
         self._rotated, self._overlaps = PairStore(ROTATED_BYTES), Overlaps(OVERLAP_BYTES)
         self._curves = self._curves_around_own()
         self._measures = [Measures(stack, self._rotated) for stack in recording.stacks]
@@ -102,11 +106,37 @@ class Plan:
                 # First, in the portions of training: what it measures is kept, so its bits never change.
                 with plan._telling(progress):
                     plan.run(plan._nearest_own())
+                    if "writer" in manifest.config:
+                        plan = plan._confirmed()
         except BaseException:
             plan.close()
             raise
         progress(1.0, "ready")
         return plan
+
+    def _confirmed(self) -> Plan:
+        """A plan for which what a ``Writer`` noted is the run's own setting only where its damping is the recorded one.
+
+        The loop that it watched may have changed the setting, or have been resumed.
+        """
+        grid = self.recording.grid
+        if grid.own is None or not grid.is_own(self.own):
+            return self
+        (tracks,) = self._walker.walk([self.own])
+        recorded = zip(self._walker.factors, tracks, strict=True)
+        pairs = [(f.epsilon[row.check] or row.epsilon, row.epsilon) for f, track in recorded for row in track]
+        apart = [abs(replayed / known - 1) for known, replayed in pairs if replayed != known]
+        if not apart:
+            return self
+        told = (
+            f"of {len(pairs):,} checks {len(apart):,} were damped otherwise than the setting noted by the Writer says"
+        )
+        if max(apart) <= _ROUNDING:
+            self.recording.notes.append(f"{told}, by at most {max(apart):.1g}: another machine rounds otherwise")
+            return self
+        self.recording.notes.append(f"{told} ({grid.own.label()}): the loop changed its setting, or was resumed")
+        self.recording.grid = replace(grid, own=None)
+        return Plan(self.recording, self.own)
 
     def _nearest_own(self) -> Setting:
         """The own setting, at a period that the stream can answer where checks were thinned out."""

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from foam_viz.analysis.replay import Grid, NoReplay, own_setting
+from foam_viz.analysis.replay import Grid, NoReplay, noted_setting, own_setting
 from foam_viz.optim import check, gram, linalg
 from foam_viz.recording.stream import Record, Sample
 from foam_viz.trace.manifest import FactorInfo, Manifest
@@ -304,7 +304,7 @@ def build(manifest: Manifest, record: Record, progress: Progress = lambda _, __:
         NoReplay: There is no stream, or none of factors that a replay can use.
         FieldError: What the run says of its own setting is refused.
     """
-    own = own_setting(manifest)
+    own = own_setting(manifest) or noted_setting(manifest)
     heads: dict[str, list[_Head]] = {}
     gradient_bytes = 0
     for sample in record.samples:

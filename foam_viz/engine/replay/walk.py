@@ -180,9 +180,11 @@ class Walker:
     def _turns(self, factor: RecordedFactor, setting: Setting) -> list[bool]:
         """Whether each recorded check of a factor is one under a setting."""
         policy, grid = setting.policy, self._grid
-        if grid.is_own(setting):  # recorded because they were checks, whatever the period was then
-            return [True] * len(factor.steps)
         every, first = grid.spacing.every, max(policy.first_check, grid.first)
+        edited = any(name == "period" for _, name, _ in setting.edits)
+        are_checks = edited or (policy.period <= every and policy.first_check <= factor.steps[0])
+        if grid.is_own(setting) and are_checks:  # whatever the period was then; a Writer may record more
+            return [True] * len(factor.steps)
         if getattr(policy, "stagger", False):
             # Turns fall on recorded checks: of the m checks of a period, factor i of N has that of number floor(i m/N).
             checks = policy.period // grid.period
