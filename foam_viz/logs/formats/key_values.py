@@ -19,11 +19,12 @@ from foam_viz.logs.core.epochs import Planned
 from foam_viz.logs.core.reader import Group, LogFile, Options, Reader
 from foam_viz.logs.formats.block_catalogue import BLOCKS
 from foam_viz.logs.formats.table import traces_of_tables
-from foam_viz.logs.parsing.block_records import Record, Records, is_step
+from foam_viz.logs.parsing.block_records import Records
 from foam_viz.logs.parsing.blocks import Block, parse
 from foam_viz.logs.parsing.cells import parse_column, uses_decimal_comma
 from foam_viz.logs.parsing.landing import Landed, land
 from foam_viz.logs.parsing.patterns import PatternError
+from foam_viz.logs.parsing.record import Record, is_step
 from foam_viz.logs.parsing.table_model import Table
 from foam_viz.logs.parsing.text_lines import LogText, looks_like_text
 from foam_viz.trace import Trace
