@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from foam_viz.optim.fields import Field, FieldError
 from foam_viz.ui.text import plain
 
 _NONE = "none"
 _UNSAID = object()
+
+
+@contextmanager
+def popover(label: str, key: str, **more: Any) -> Iterator[bool]:
+    """A popover whose content is drawn while it is open only: closed, it would cost every click of the page.
+
+    Args:
+        label: On its button.
+        key: Of its widget.
+        more: Further arguments of ``st.popover``.
+
+    Yields:
+        Whether it is open.
+    """
+    box = st.popover(label, key=key, on_change="rerun", **more)
+    with box:
+        yield bool(box.open)
+
+
+def keep(*keys: str) -> None:
+    """Keep what widgets say that this run does not draw; Streamlit forgets it otherwise.
+
+    Args:
+        keys: Of the widgets. Those that were drawn, or never were, are passed over.
+    """
+    context = get_script_run_ctx()
+    drawn = context.shared.widget_user_keys_this_run if context else ()
+    for key in keys:
+        if key in st.session_state and key not in drawn:
+            st.session_state[key] = st.session_state[key]
 
 
 def field_help(field: Field) -> str:

@@ -6,11 +6,12 @@ import numpy as np
 from streamlit.testing.v1 import AppTest
 
 from tests.engine.conftest import until
-from tests.ui.test_pages import engines, lab, next_run, one_hub, press, settle, state  # noqa: F401 (fixtures)
+from tests.ui.test_pages import engines, lab, next_run, one_hub, opened, press, settle, state  # noqa: F401 (fixtures)
 
 
 def fork(app: AppTest, place: int = 0, setting: str = "", value: str = "") -> None:
     key = f"fork.{state(app).view_id}.{place}"
+    opened(app, f"{key}.open")
     if setting:
         app.selectbox(key=f"{key}.setting").select(setting).run()
         app.text_input(key=f"{key}.value.{setting}").input(value).run()
@@ -49,7 +50,7 @@ def test_a_fork_of_now_is_a_new_lane_and_stands_in_the_link() -> None:
 def test_what_if_at_the_time_cursor() -> None:
     app = at_ten()
     state(app).moment = 4
-    app.run()
+    opened(app, f"fork.{state(app).view_id}.0.open")
     assert any("after step 4, the time cursor's" in text.value for text in app.sidebar.markdown)
     fork(app, 0, "lr", "0.5")
     run = state(app).run()

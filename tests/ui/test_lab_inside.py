@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.ui.test_pages import engines, lab, one_hub, press, settle, state  # noqa: F401 (fixtures)
+from tests.ui.test_pages import engines, lab, one_hub, opened, press, settle, state  # noqa: F401 (fixtures)
 
 
 def test_one_press_for_each_phase_and_the_numbers_that_it_used() -> None:
@@ -10,6 +10,7 @@ def test_one_press_for_each_phase_and_the_numbers_that_it_used() -> None:
     settle(app)
     run = state(app).run()
     assert run.step == 10
+    opened(app, "inside")
     for name, title in (("gradient", "Loss of the batch"), ("statistics", "tr L"), ("check", "none in this step")):
         others = {"gradient", "statistics", "check", "update"} - {name}
         assert not app.button(key=f"phase-{name}").disabled
@@ -39,7 +40,9 @@ def test_to_check_follows_the_followed_lane_unless_any_may_stop_it() -> None:
     press(app, "do-check")
     settle(app)
     assert run.step == 7
-    app.toggle(key="any-lane").set_value(True).run()
+    opened(app, "inside").toggle(key="any-lane").set_value(True).run()
+    app.session_state["inside"] = False  # what was chosen holds while it is closed
+    app.run()
     press(app, "do-check")
     settle(app)
     assert run.step == 9

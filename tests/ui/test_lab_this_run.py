@@ -7,11 +7,15 @@ from streamlit.testing.v1 import AppTest
 from foam_viz.engine.server.hub import Hub
 from foam_viz.engine.wire.commands import make
 from tests.engine.conftest import until
-from tests.ui.test_pages import engines, lab, next_run, one_hub, press, settle, state, stepped  # noqa: F401 (fixtures)
+from tests.ui.test_pages import engines, lab, next_run, one_hub, opened, press, settle, state, stepped  # noqa: F401 (fixtures)
 
 
 def key(app: AppTest, setting: str, place: int = 0) -> str:
     return f"now.{state(app).view_id}.{place}.{setting}"
+
+
+def more(app: AppTest, place: int = 0) -> AppTest:
+    return opened(app, f"more.{state(app).view_id}.{place}")
 
 
 def said(elements: object) -> str:
@@ -54,7 +58,7 @@ def test_a_select_slider_and_a_box_edit_too() -> None:
     slider = app.select_slider(key=key(app, "lr", 1))
     larger = next(value for value in slider.options if value and float(str(value).replace("\u2009", "")) > 0.05)
     slider.set_value(float(str(larger))).run()
-    app.text_input(key=key(app, "weight_decay", 1)).input("0.25").run()
+    more(app, 1).text_input(key=key(app, "weight_decay", 1)).input("0.25").run()
     app.selectbox(key=key(app, "grafting", 1)).select("none").run()
     settle(app)
     now = state(app).run().experiment.settings_at(1, 2)
@@ -62,7 +66,7 @@ def test_a_select_slider_and_a_box_edit_too() -> None:
 
 
 def test_a_value_that_cannot_be_is_said_beside_its_box_with_the_lane_and_nothing_changes() -> None:
-    app = stepped(lane=["adamw", "foam"])
+    app = more(stepped(lane=["adamw", "foam"]), 1)
     app.text_input(key=key(app, "weight_decay", 1)).input("-3").run()
     assert not app.exception
     words = "Lane 2 (FOAM): weight_decay = -3: must be a number from 0 to 1000000"

@@ -60,6 +60,14 @@ def next_run(app: AppTest) -> None:
     assert not app.exception
 
 
+def opened(app: AppTest, box: str) -> AppTest:
+    """Opens a popover or an expander: what is in it is drawn from then on."""
+    app.session_state[box] = True
+    app.run()
+    assert not app.exception
+    return app
+
+
 def settle(app: AppTest) -> None:
     """Waits until the engine has answered the last click and reached its goal, then draws the page again."""
     run = state(app).run()
@@ -169,6 +177,7 @@ def test_an_invalid_setting_stops_start_and_is_named_beside_its_box_with_its_lan
     """Whether it is out of its range or does not fit another one: what is shown and what is trained never differ."""
     app = lab(v="2", lane=["adamw", "foam"])
     lane = state(app).lane_ids[1]
+    opened(app, f"lane-{lane}")
     app.text_input(key=f"set.lane.{lane}.foam.{field}").input(typed).run()
     assert not app.exception
     blamed = "epsilon_max" if field == "epsilon" else field
@@ -182,6 +191,25 @@ def test_an_invalid_setting_stops_start_and_is_named_beside_its_box_with_its_lan
     assert state(app).view_id is None
     app.text_input(key=f"set.lane.{lane}.foam.{field}").input("0.5" if field == "tau" else "1e-5").run()
     assert not app.button(key="do-start").disabled
+
+
+def test_what_was_typed_in_a_box_that_is_closed_again_is_kept_and_trained() -> None:
+    app = lab(v="2", lane=["adamw", "foam"])
+    lane = state(app).lane_ids[1]
+    app.session_state["lanes-open"] = {lane: True}  # as a press on its name does
+    opened(opened(app, f"lane-{lane}"), f"more-{lane}")
+    app.text_input(key=f"set.lane.{lane}.foam.weight_decay").input("0.25").run()
+    app.text_input(key=f"set.lane.{lane}.foam.tau").input("0.5").run()
+    app.session_state["lanes-open"] = {}
+    for box in (f"more-{lane}", f"lane-{lane}"):
+        app.session_state[box] = False
+        app.run()
+    app.run()
+    assert f"set.lane.{lane}.foam.tau" not in {one.key for one in app.text_input}
+    settings = state(app).experiment.lanes[1].settings
+    assert settings["weight_decay"] == 0.25 and settings["tau"] == 0.5
+    opened(opened(app, f"lane-{lane}"), f"more-{lane}")
+    assert app.text_input(key=f"set.lane.{lane}.foam.weight_decay").value == "0.25"
 
 
 def test_values_of_a_link_that_do_not_fit_each_other_are_shown_as_they_are_and_not_trained() -> None:
@@ -373,7 +401,7 @@ def test_the_link_holds_what_is_looked_at() -> None:
 
 
 def test_a_run_and_its_configuration_can_be_taken_away() -> None:
-    app = stepped(lane=["foam", "adamw"])
+    app = opened(stepped(lane=["foam", "adamw"]), "share")
     downloads = {button.label: button.proto for button in app.get("download_button")}
     assert set(downloads) == {"Run bundle", "Python program", "Command", "YAML of FOAM's artifact"}
     assert not app.exception and "--optimizer foam" in app.code[0].value

@@ -15,6 +15,7 @@ from foam_viz.ui.server import hub
 from foam_viz.ui.session.lab import Lab, begun
 from foam_viz.ui.take_away import take_away
 from foam_viz.ui.text import plain
+from foam_viz.ui.widgets import popover
 
 SPEEDS: dict[str, float | None] = {"1 step/s": 1.0, "5 steps/s": 5.0, "25 steps/s": 25.0, "Full speed": None}
 _RESET = "A new run at step 0 with these settings. The old one is paused and kept: see Your runs."
@@ -95,7 +96,9 @@ def _speed(state: Lab, run: LabRun | None, mine: bool) -> None:
 
 
 def _share(run: LabRun | None) -> None:
-    with st.popover("Share", icon=":material/ios_share:", help="A link, or the run itself."):
+    with popover("Share", "share", icon=":material/ios_share:", help="A link, or the run itself.") as opened:
+        if not opened:
+            return
         st.markdown(
             "**The address of this page is the link**, and the button at the top copies it. It holds the whole "
             "configuration; whoever opens it while this run is kept may watch it, and take a copy to steer."

@@ -8,7 +8,7 @@ from foam_viz.engine.server.lab_run import LabRun
 from foam_viz.experiment.config import MAXIMUM_LANES
 from foam_viz.ui.session.lab import Lab
 from foam_viz.ui.text import plain
-from foam_viz.ui.widgets import field_help, field_label
+from foam_viz.ui.widgets import field_help, field_label, popover
 
 _NOTHING = "nothing"
 
@@ -28,34 +28,39 @@ def fork(state: Lab, run: LabRun, place: int, *, enabled: bool) -> None:
     if len(run.experiment.lanes) >= MAXIMUM_LANES:
         return
     key = f"fork.{run.view_id}.{place}"
-    with st.popover("Fork", icon=":material/call_split:", width="stretch", disabled=not enabled):
-        where = f"after step {run.step:,}, the newest" if step is None else f"after step {step:,}, the time cursor's"
-        st.markdown(f"A new lane that is this one up to a step, and goes on by itself: **{where}**.")
-        if step is None:
-            st.caption("Drag the time cursor back to fork an earlier step.")
-        fields = {field.name: field for field in lane.spec.all_fields if field.editable}
-        chosen = st.selectbox(
-            "What if another value from there on",
-            [_NOTHING, *fields],
-            key=f"{key}.setting",
-            format_func=lambda name: field_label(fields[name]) if name in fields else "Nothing is changed",
-        )
-        text = ""
-        if chosen in fields:
-            field = fields[chosen]
-            now = run.experiment.settings_at(place, (run.step if step is None else step) + 1)[chosen]
-            text = st.text_input(
-                field_label(field), field.format(now), key=f"{key}.value.{chosen}", help=field_help(field)
-            )
-        st.button(
-            "Fork",
-            key=f"{key}.do",
-            type="primary",
-            on_click=state.fork,
-            args=(key, place + 1, chosen if chosen in fields else None, text),
-        )
+    with popover("Fork", f"{key}.open", icon=":material/call_split:", width="stretch", disabled=not enabled) as opened:
+        if opened:
+            _choice(state, run, place, key, step)
     if refused := state.unedited.get(key):
         st.caption(f":red[{plain(refused)}]")
+
+
+def _choice(state: Lab, run: LabRun, place: int, key: str, step: int | None) -> None:
+    """From which step, and what changes there."""
+    lane = run.experiment.lanes[place]
+    where = f"after step {run.step:,}, the newest" if step is None else f"after step {step:,}, the time cursor's"
+    st.markdown(f"A new lane that is this one up to a step, and goes on by itself: **{where}**.")
+    if step is None:
+        st.caption("Drag the time cursor back to fork an earlier step.")
+    fields = {field.name: field for field in lane.spec.all_fields if field.editable}
+    chosen = st.selectbox(
+        "What if another value from there on",
+        [_NOTHING, *fields],
+        key=f"{key}.setting",
+        format_func=lambda name: field_label(fields[name]) if name in fields else "Nothing is changed",
+    )
+    text = ""
+    if chosen in fields:
+        field = fields[chosen]
+        now = run.experiment.settings_at(place, (run.step if step is None else step) + 1)[chosen]
+        text = st.text_input(field_label(field), field.format(now), key=f"{key}.value.{chosen}", help=field_help(field))
+    st.button(
+        "Fork",
+        key=f"{key}.do",
+        type="primary",
+        on_click=state.fork,
+        args=(key, place + 1, chosen if chosen in fields else None, text),
+    )
 
 
 def catching_up(state: Lab, run: LabRun, *, mine: bool) -> None:

@@ -7,6 +7,7 @@ import streamlit as st
 from foam_viz.engine.server.lab_run import LabRun
 from foam_viz.ui.session.lab import Lab
 from foam_viz.ui.text import plain
+from foam_viz.ui.widgets import keep, popover
 
 PHASES = {
     "gradient": ("Gradient", "Loss and gradient of the next batch."),
@@ -15,6 +16,7 @@ PHASES = {
     "update": ("Update", "The parameters move, and the step is made."),
 }
 """Title and explanation of each phase, in their order."""
+_ANY_LANE = "any-lane"
 _HEAD = "| Quantity | Value | What it is |\n|---|---|---|"
 _RENEWS_LAST = "The bases of this optimizer are renewed after the update."
 
@@ -28,28 +30,36 @@ def inside(state: Lab, run: LabRun | None, *, enabled: bool) -> None:
         enabled: Whether a phase can be made now.
     """
     told = (run.header.get("inside") if run is not None else None) or {}
-    with st.popover("Inside", icon=":material/search:", help="Make a step phase by phase, and see its numbers."):
-        names = list(PHASES)
-        following = names[names.index(told["phase"]) + 1] if told.get("phase") else names[0]
-        at = (told["step"] if told.get("phase") else run.step + 1) if run is not None else 1
-        st.markdown(f"**Step {at:,}**")
-        with st.container(horizontal=True, gap="small"):
-            for name, (title, words) in PHASES.items():
-                st.button(
-                    title,
-                    key=f"phase-{name}",
-                    on_click=state.command,
-                    args=("phase",),
-                    disabled=not (enabled and name == following),
-                    type="primary" if name == following else "secondary",
-                    help=words,
-                )
-        _numbers(state, told)
-        st.toggle(
-            "To check and To refresh stop at any factor of any lane",
-            key="any-lane",
-            help="Otherwise they follow the followed factor of the followed lane. Both run at full speed.",
-        )
+    words = "Make a step phase by phase, and see its numbers."
+    with popover("Inside", "inside", icon=":material/search:", help=words) as opened:
+        if opened:
+            _phases(state, run, told, enabled=enabled)
+        else:
+            keep(_ANY_LANE)
+
+
+def _phases(state: Lab, run: LabRun | None, told: dict, *, enabled: bool) -> None:
+    names = list(PHASES)
+    following = names[names.index(told["phase"]) + 1] if told.get("phase") else names[0]
+    at = (told["step"] if told.get("phase") else run.step + 1) if run is not None else 1
+    st.markdown(f"**Step {at:,}**")
+    with st.container(horizontal=True, gap="small"):
+        for name, (title, words) in PHASES.items():
+            st.button(
+                title,
+                key=f"phase-{name}",
+                on_click=state.command,
+                args=("phase",),
+                disabled=not (enabled and name == following),
+                type="primary" if name == following else "secondary",
+                help=words,
+            )
+    _numbers(state, told)
+    st.toggle(
+        "To check and To refresh stop at any factor of any lane",
+        key=_ANY_LANE,
+        help="Otherwise they follow the followed factor of the followed lane. Both run at full speed.",
+    )
 
 
 def _numbers(state: Lab, told: dict) -> None:
@@ -74,4 +84,4 @@ def _cell(text: str) -> str:
 
 def goal(state: Lab, followed: int | None) -> dict[str, int | None]:
     """Whose check or refresh To check and To refresh run to."""
-    return {} if st.session_state.get("any-lane") else {"lane": state.lane + 1, "factor": followed}
+    return {} if st.session_state.get(_ANY_LANE) else {"lane": state.lane + 1, "factor": followed}

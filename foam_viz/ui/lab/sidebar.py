@@ -18,7 +18,7 @@ from foam_viz.ui.lab.this_run import edit_words, this_run
 from foam_viz.ui.server import hub
 from foam_viz.ui.session.lab import Lab, begun
 from foam_viz.ui.text import plain
-from foam_viz.ui.widgets import field_widget
+from foam_viz.ui.widgets import field_widget, popover
 
 # Shown at once; the rest of an optimizer's settings waits under "More settings".
 _FIRST = ("lr", "period", "start", "tau", "epsilon", "epsilon_max")
@@ -35,7 +35,6 @@ def sidebar(state: Lab) -> None:
             # Of thirty pages, what nobody sees would cost as much as what they see: only the open tab is drawn.
             this, following = st.tabs(["This run", "Next run"], key="whose-settings", on_change="rerun")
             if not following.open:
-                state.keep_typed()
                 with this:
                     this_run(state, run)
             else:
@@ -44,6 +43,7 @@ def sidebar(state: Lab) -> None:
                     _next_run(state, run)
         else:
             _next_run(state, None)
+    state.keep_typed()
 
 
 def _next_run(state: Lab, run: LabRun | None) -> None:
@@ -140,9 +140,13 @@ def _lane(state: Lab, place: int, lane: LaneConfig, label: str) -> None:
     def toggled() -> None:
         opened[lane_id] = bool(st.session_state[box])
 
+    if any(key.startswith(f"set.lane.{lane_id}.") for key in state.errors):
+        opened.setdefault(lane_id, True)  # what cannot be is said beside its box
     # A change of its name would close it: whether it is open is kept here.
     title = f"{place + 1} · {plain(label)}"
-    with st.expander(title, expanded=opened.get(lane_id, place == 0), key=box, on_change=toggled):
+    with st.expander(title, expanded=opened.get(lane_id, place == 0), key=box, on_change=toggled) as shown:
+        if not shown.open:
+            return
         if lane.parent is not None:
             st.caption(f"Lane {lane.parent.lane} up to step {lane.parent.step:,}, then a lane of its own.")
             _remove(state, lane_id)
@@ -161,8 +165,9 @@ def _lane(state: Lab, place: int, lane: LaneConfig, label: str) -> None:
         first = tuple(field for n in _FIRST for field in lane.spec.all_fields if field.name == n)
         rest = tuple(field for field in lane.spec.all_fields if field.name not in _FIRST)
         _fields(state, first, f"{key}.{lane.optimizer}", lane.settings)
-        with st.popover("More settings", width="stretch"):
-            _fields(state, rest, f"{key}.{lane.optimizer}", lane.settings)
+        with popover("More settings", f"more-{lane_id}", width="stretch") as more:
+            if more:
+                _fields(state, rest, f"{key}.{lane.optimizer}", lane.settings)
         if len(state.experiment.lanes) > 1:
             _remove(state, lane_id)
 

@@ -14,7 +14,7 @@ from foam_viz.trace.numbers import number
 from foam_viz.ui.lab import forks
 from foam_viz.ui.session.lab import Lab
 from foam_viz.ui.text import plain
-from foam_viz.ui.widgets import field_help, field_label
+from foam_viz.ui.widgets import field_help, field_label, popover
 
 _FIRST = ("lr", "period", "tau", "epsilon", "epsilon_max")
 _DECADES, _IN_A_DECADE = 4, 10
@@ -41,10 +41,11 @@ def this_run(state: Lab, run: LabRun) -> None:
             first = [editable.pop(name) for name in _FIRST if name in editable]
             for field in first:
                 _setting(state, run, place, field, now[field.name], enabled=mine and not over)
-            with st.popover("More settings", width="stretch"):
-                for field in (*editable.values(), *(field for field in RUN_FIELDS if field.editable)):
-                    _setting(state, run, place, field, now[field.name], enabled=mine and not over)
-                _fixed([field for field in lane.spec.all_fields if not field.editable], now)
+            with popover("More settings", f"more.{run.view_id}.{place}", width="stretch") as opened:
+                if opened:
+                    for field in (*editable.values(), *(field for field in RUN_FIELDS if field.editable)):
+                        _setting(state, run, place, field, now[field.name], enabled=mine and not over)
+                    _fixed([field for field in lane.spec.all_fields if not field.editable], now)
             forks.fork(state, run, place, enabled=mine)
 
 

@@ -24,7 +24,7 @@ from foam_viz.tasks import uploads
 from foam_viz.tasks.shared_fields import require_precision
 from foam_viz.ui import address
 from foam_viz.ui.server import hub
-from foam_viz.ui.widgets import read_fields
+from foam_viz.ui.widgets import keep, read_fields
 
 if TYPE_CHECKING:
     from foam_viz.ui.session import Session
@@ -335,9 +335,8 @@ class Lab:
         self.beyond = [] if self.refused else hub().review(self.experiment, self.device)
 
     def keep_typed(self) -> None:
-        """Keep what the widgets of the next run say while they are not drawn: Streamlit forgets it otherwise."""
-        for key in [key for key in st.session_state if str(key).startswith("set.")]:
-            st.session_state[key] = st.session_state[key]
+        """Keep what those widgets of the next run say that were not drawn."""
+        keep(*(str(key) for key in st.session_state if str(key).startswith("set.")))
 
     def _file_errors(self, settings: Mapping[str, Any]) -> list[FieldError]:
         """What speaks against the file that the task is trained on; invalid, it must not become the task's own data."""
