@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from foam_viz.optim.catalogue import OPTIMIZERS
+from foam_viz.optim.catalogue import ARTIFACT_NAMES, OPTIMIZERS
 from foam_viz.optim.fields import Field, FieldError, require, unknown_key
 from foam_viz.optim.optimizer_fields import EIGENVALUES
 from foam_viz.optim.refresh import POLICIES, Foam, Policy, from_settings
-from foam_viz.optim.refresh_fields import STAGGER
 from foam_viz.optim.spec import OptimizerSpec
 from foam_viz.recording.stream import Spacing
 from foam_viz.trace.manifest import Manifest
@@ -185,13 +184,32 @@ def noted_setting(manifest: Manifest) -> Setting | None:
         policy = _policy(str(given.get("refresh"))[:500])
         values = {**vars(policy), EIGENVALUES.name: given.get(EIGENVALUES.name, "shift")}
         for name, spec in REPLAYABLE.items():
-            fixed = {STAGGER.name: False, **dict(spec.policy_settings)}
+            fixed = {"stagger": False, **dict(spec.policy_settings)}
             fits = all(values.get(key, value) == value for key, value in fixed.items())
             if fits and spec.policy == type(policy).__name__:
                 return Setting(name, {field.name: values[field.name] for field in fields_of(spec)})
     except (FieldError, ValueError, SyntaxError, TypeError):
         pass
     return None
+
+
+def artifact_setting(manifest: Manifest, period: int) -> Setting | None:
+    """Where a run of FOAM's artifact begins: its thresholds, at a period that its snapshots can answer.
+
+    None where its configuration does not tell them.
+    """
+    config = manifest.config
+    name = next((ours for ours, theirs in ARTIFACT_NAMES.items() if theirs == config.get("optimizer")), "")
+    if name not in REPLAYABLE:
+        return None
+    tau = "diagonal_residual_threshold" if name == "dr-shampoo" else "matrix_root_inv_threshold"
+    known = {"epsilon": config.get("epsilon"), "epsilon_max": config.get("max_epsilon"), "tau": config.get(tau)}
+    names = {field.name for field in fields_of(REPLAYABLE[name])}
+    values = {key: value for key, value in known.items() if key in names}
+    try:
+        return Setting(name, {**values, "period": period, "start": None, EIGENVALUES.name: "shift"})
+    except FieldError:
+        return None
 
 
 def _policy(text: str) -> Policy:

@@ -14,19 +14,10 @@ from typing import Any
 from foam_viz.experiment import config, edits
 from foam_viz.experiment.config import Experiment
 from foam_viz.optim import catalogue as optimizers
+from foam_viz.optim.catalogue import ARTIFACT_NAMES
 from foam_viz.optim.fields import FieldError, format_number
 from foam_viz.tasks import catalogue as tasks
 from foam_viz.tasks import uploads
-
-ARTIFACT_NAMES = {
-    "shampoo": "stale_shampoo",
-    "foam": "foam",
-    "foam-fixed-damping": "foam_no_adaptive_epsilon",
-    "foam-no-refresh": "foam_no_evd_refresh",
-    "dr-shampoo": "dr_shampoo",
-    "adamw": "adamw",
-}
-"""Names of optimizers in FOAM's artifact; it has no others of ours."""
 
 _PROGRAM = '''"""{label} on {task_label}: {steps} steps, seed {seed}."""
 

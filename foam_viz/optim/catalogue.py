@@ -228,3 +228,14 @@ def find(name: str) -> OptimizerSpec:
     close = get_close_matches(str(name).lower(), OPTIMIZERS, n=1)
     hint = f" (did you mean {close[0]}?)" if close else ""
     raise FieldError("optimizer", name, "one of " + ", ".join(OPTIMIZERS) + hint)
+
+
+ARTIFACT_NAMES = {
+    "shampoo": "stale_shampoo",
+    "foam": "foam",
+    "foam-fixed-damping": "foam_no_adaptive_epsilon",
+    "foam-no-refresh": "foam_no_evd_refresh",
+    "dr-shampoo": "dr_shampoo",
+    "adamw": "adamw",
+}
+"""Names of optimizers in FOAM's artifact; it has no others of ours."""

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from foam_viz.engine.replay.plan import prepare_path
 from foam_viz.logs.core.reader import LogError
 from foam_viz.logs.formats.foam_artifact import READER
+from foam_viz.recording import stream
 from foam_viz.trace import Trace, summarize
 from foam_viz.trace.eigenbasis import turned
 from tests.logs.examples import examples
@@ -264,6 +266,31 @@ def test_snapshots_against_numpy(tmp_path: Path) -> None:
     turn = turned(basis[:, ::-1].T @ vectors[:, ::-1], values[::-1])
     assert snapshot.turn == pytest.approx(turn.share, abs=1e-9) and snapshot.turn > 0
     np.testing.assert_allclose(snapshot.top_angles, turn.angles, atol=1e-6)
+
+
+def test_snapshots_become_a_stream_that_is_replayed(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    run = run_of(tmp_path)
+    for epoch, step in ((2, 16), (3, 20)):
+        write_snapshot(run / "factor_snapshots" / f"epoch_00{epoch}_rank_0000.pt", step)
+    (config,) = run.glob("resolved_config.yaml")
+    config.write_text(f"{config.read_text()}\noptimizer: foam\nepsilon: 0.01\nmax_epsilon: 0.5\n"
+                      "matrix_root_inv_threshold: 0.25\n")  # fmt: skip
+    (tmp_path / "streams").mkdir()
+    (trace,) = read(READER, *folder_files(run), streams=str(tmp_path / "streams"))
+    place = tmp_path / "streams" / trace.manifest.run_id
+    record = stream.read(place)
+    assert record.spacing == stream.Spacing(4, 1, 8)
+    found = [(sample.step, sample.id) for sample in record.samples]
+    assert found[-2:] == [(20, "1.block_0.0"), (20, "1.block_0.1")] and len(found) == 4 + 2 + 2
+    entry = torch.load(run / "factor_snapshots" / "epoch_003_rank_0000.pt", weights_only=True)["snapshots"][0]
+    sample = record.samples[-2]
+    np.testing.assert_allclose(sample.current(), entry["factor_matrix"].numpy(), rtol=1e-6, atol=1e-9)
+    assert (sample.root, sample.epsilon) == (2, 0.01)
+    plan = prepare_path(place)
+    assert plan.own.label() == "FOAM f = 4, τ = 0.25, ε₀ = 0.01, εₘₐₓ = 0.5"
+    replay = plan.run()
+    assert replay.open_loop and replay.checks == 8 and replay.error_left > 0
 
 
 def test_large_overlaps_are_pooled(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ class Plan:
         self.recording = recording
         grid = recording.grid
         first = recording.factors[0].epsilon[0]
-        self.own = own or grid.own or default_setting(first or 1e-9, grid.period)
+        self.own = own or grid.own or recording.begins or default_setting(first or 1e-9, grid.period)
         self._rotated, self._overlaps = PairStore(ROTATED_BYTES), Overlaps(OVERLAP_BYTES)
         self._curves = self._curves_around_own()
         self._measures = [Measures(stack, self._rotated) for stack in recording.stacks]

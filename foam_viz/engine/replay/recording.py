@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from foam_viz.analysis.replay import Grid, NoReplay, noted_setting, own_setting
+from foam_viz.analysis.replay import Grid, NoReplay, Setting, artifact_setting, noted_setting, own_setting
 from foam_viz.optim import check, gram, linalg
 from foam_viz.recording.stream import Record, Sample
 from foam_viz.trace.manifest import FactorInfo, Manifest
@@ -200,6 +200,7 @@ class Recording:
         stacks: The factors.
         gradients: By step: gradients by parameter.
         notes: What a reader should know.
+        begins: Where a move begins, of a run whose own setting the stream cannot answer for.
         eigh_seconds: Seconds of one decomposition, by size, once measured.
         spill: Where the matrices of a large recording lie; None where they are in memory.
     """
@@ -209,6 +210,7 @@ class Recording:
     stacks: list[RecordedStack]
     gradients: dict[int, dict[str, np.ndarray]]
     notes: list[str]
+    begins: Setting | None = None
     eigh_seconds: dict[int, float] = field(default_factory=dict)
     spill: Spill | None = None
 
@@ -353,7 +355,8 @@ def build(manifest: Manifest, record: Record, progress: Progress = lambda _, __:
         spacing = type(spacing)(int(np.gcd.reduce(np.diff(steps))), spacing.stride, steps[0])
         notes.append("the period was edited while it trained: other settings are replayed at the checks that it made")
     grid = Grid(spacing, steps[0], steps[-1], own)
-    return Recording(manifest, grid, _stacks(factors, spill), gradients, notes, spill=spill)
+    begins = artifact_setting(manifest, grid.period) if own is None else None
+    return Recording(manifest, grid, _stacks(factors, spill), gradients, notes, begins=begins, spill=spill)
 
 
 @dataclass(frozen=True)
@@ -424,9 +427,11 @@ def _fill(
 
 def _stacks(factors: Iterable[RecordedFactor], spill: Spill | None) -> list[RecordedStack]:
     """The factors as ``optim.group`` stacks them: blocks of one shape next to each other, a dimension at a time."""
-    blocks: dict[tuple[int, int], list[RecordedFactor]] = {}
+    blocks: dict[tuple[int, str, int], list[RecordedFactor]] = {}
     for factor in factors:
-        blocks.setdefault((int(factor.info.id.partition(".")[0]), factor.info.block), []).append(factor)
+        parameter = factor.info.id.partition(".")[0]  # of a stranger's factors it may be no number
+        place = int(parameter) if parameter.isdecimal() else -1
+        blocks.setdefault((place, factor.info.parameter, factor.info.block), []).append(factor)
     shelves: dict[tuple[int, ...], list[list[RecordedFactor]]] = {}
     for _, mine in sorted(blocks.items()):
         mine.sort(key=lambda factor: factor.info.dim)

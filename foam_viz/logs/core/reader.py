@@ -102,6 +102,8 @@ class Options:
             the simplest case a regular expression with named groups. Empty for the built-in styles.
         show_matches: Keep the first lines that the pattern takes in the manifest, as ``matches``.
         show_secrets: Keep what looks like a secret or an e-mail address in configurations.
+        streams: A folder in which factor matrices that were found become run bundles with a factor stream, each by the
+            name of its run's ``run_id``; empty for none.
         branch: Which branch of a run that went on from an earlier step: 0 is the first, None the newest.
     """
 
@@ -109,6 +111,7 @@ class Options:
     line_pattern: str = ""
     show_matches: bool = False
     show_secrets: bool = False
+    streams: str = ""
     branch: int | None = None
 
 

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +23,7 @@ from foam_viz.logs.core.reader import Group, LogError, LogFile, Options, Reader
 from foam_viz.logs.formats import foam_artifact_checks, foam_artifact_steps
 from foam_viz.logs.formats.foam_artifact_factors import Factors
 from foam_viz.logs.formats.foam_artifact_snapshots import read_snapshots
+from foam_viz.logs.formats.foam_artifact_stream import write_stream
 from foam_viz.logs.formats.foam_artifact_tables import Rows, joined_printed, read_printed, read_table
 from foam_viz.logs.parsing.plain_yaml import load
 from foam_viz.trace import Manifest, Trace
@@ -197,6 +199,8 @@ def _trace(
             columns = {name: [row.get(name) for row in snapshots] for name in names}
             trace.append("snapshots", pa.Table.from_batches([record_batch("snapshots", columns)]))
         trace.manifest = _ended(trace, bool(summary)).with_notes(notes)
+        if snapshots and options.streams:
+            write_stream(directory.snapshots, factors.number, trace, Path(options.streams))
     return traces
 
 

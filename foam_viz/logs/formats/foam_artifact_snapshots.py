@@ -49,7 +49,7 @@ def read_snapshots(
     late: list[str] = []
     for file in files:
         batches: dict[tuple[int, int, int], list[tuple[int, dict[str, Any]]]] = {}
-        for step, number, entry in _entries(file, factor_number, notes):
+        for step, number, entry in entries(file, factor_number, notes):
             key = (step, int(entry["eigenvalues"].shape[0]), int(entry["root"]))
             batches.setdefault(key, []).append((number, entry))
         for (step, size, root), members in batches.items():
@@ -70,7 +70,7 @@ def read_snapshots(
     return sorted(rows, key=lambda row: (row["step"], row["factor"]))
 
 
-def _entries(
+def entries(
     file: LogFile, factor_number: Callable[[str, int, int], int], notes: list[str]
 ) -> Iterator[tuple[int, int, dict[str, Any]]]:
     """Step, number and content of each factor of a file that passes all checks."""
