@@ -296,6 +296,15 @@ def shown() -> Query:
     return {key: st.query_params.get_all(key) for key in st.query_params}
 
 
+def tell(query: Mapping[str, Sequence[str]]) -> None:
+    """Tell the browser the query of the page's address.
+
+    After a link to the page that is shown, Streamlit's browser draws the link's query and keeps the old one: in its
+    address, and in what it asks for next. Where it has the query already, nothing happens there.
+    """
+    st.query_params.from_dict({key: list(texts) for key, texts in query.items()})
+
+
 def show(query: Mapping[str, Sequence[str]]) -> None:
     """Put a query into the page's address, unless it is there."""
     if shown() != {key: list(texts) for key, texts in query.items()}:

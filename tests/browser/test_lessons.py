@@ -101,3 +101,27 @@ def test_nothing_overlaps_on_a_projector(page, server: Server, lesson: str) -> N
     assert page.evaluate(overlaps) == []
     foot, cards = (page.locator(where).last.bounding_box() for where in (".st-key-presenter-foot", ".fb-card"))
     assert cards["y"] + cards["height"] <= foot["y"]
+
+
+def test_a_link_from_lesson_to_lesson_holds(page, server: Server) -> None:
+    page.goto(f"{server.url}/lessons?lesson=how-stale")
+    page.get_by_role("link", name="Next").click(timeout=60_000)
+    page.get_by_role("heading", name="2. Same budget").wait_for()
+    page.wait_for_url("**/lessons?lesson=same-budget")
+    page.get_by_text("FOAM, clearly").click()
+    page.locator(".st-key-keep-prediction button:enabled").click()
+    page.get_by_text("Your prediction:").wait_for()
+    assert page.locator("h1").inner_text().startswith("2. ")
+    page.go_back()
+    page.get_by_role("heading", name="1. How stale").wait_for()
+    page.go_forward()
+    page.get_by_role("heading", name="2. Same budget").wait_for()
+    page.get_by_role("link", name="Course").click()
+    page.get_by_role("heading", name="Lessons").wait_for()
+    page.wait_for_url("**/lessons")
+    page.goto(f"{server.url}/lessons?lesson=how-stale&present=true&slide=2")
+    page.get_by_role("link", name="Leave").click(timeout=60_000)
+    page.get_by_role("link", name="Next").wait_for()
+    page.wait_for_url("**/lessons?lesson=how-stale")
+    page.reload()
+    page.get_by_role("link", name="Next").wait_for(timeout=60_000)

@@ -22,7 +22,9 @@ PAGE, KEY = "lessons", "lesson"
 def lessons() -> None:
     """Draw the course, or the lesson that the address names, or that the class is at."""
     hub()
-    values, refused, rest = address.read(PAGE, session.current().link())
+    link = session.current().link()
+    address.tell(link)
+    values, refused, rest = address.read(PAGE, link)
     refusals([*refused, *address.unknown(PAGE, rest)])
     lesson = BY_ID.get(values["lesson"] or "")
     if values["present"] and lesson is not None:
