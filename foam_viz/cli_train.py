@@ -64,7 +64,9 @@ def run_config(options: argparse.Namespace) -> dict[str, Any]:
     named.setdefault("decay_steps", named["steps"])
     for_optimizer, for_task, for_run = config.route(options.task, options.optimizer, named.items())
     changed = [edits.read(text, "--edit") for text in options.edits]
-    if twice := next((one for place, one in enumerate(changed) if one.key in {e.key for e in changed[:place]}), None):
+    if twice := next(
+        (one for position, one in enumerate(changed) if one.key in {e.key for e in changed[:position]}), None
+    ):
         raise FieldError(f"--edit {twice.key}", twice.value, "given once")
     experiment, errors = config.build(
         options.task, for_task, for_run, [(options.optimizer, for_optimizer)], edited=changed

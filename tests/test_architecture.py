@@ -70,6 +70,7 @@ ALLOWED = {
         "foam_viz.optim.fields",
         "foam_viz.optim.optimizer_fields",
         "foam_viz.optim.refresh",
+        "foam_viz.optim.refresh_fields",
         "foam_viz.optim.spec",
     },
     # FOAM's snapshots hold matrices; their error and overlap are computed where live ones are.

@@ -254,8 +254,8 @@ def _too_large(experiment: Experiment, settings: Settings) -> list[FieldError]:
 def _error(experiment: Experiment, limit: _Limit, value: float) -> FieldError:
     """Blames the setting whose default would save most, and names the nearest value that is within the limit."""
     choices = [
-        (limit.of(project(_with(experiment, place, field, field.default))), number, place, field)
-        for number, (place, field, now) in enumerate(_fields(experiment))
+        (limit.of(project(_with(experiment, position, field, field.default))), number, position, field)
+        for number, (position, field, now) in enumerate(_fields(experiment))
         if field.kind == "integer" and now != field.default
     ]
     said = f"the run would need about {limit.words(value)}, and {limit.words(limit.most)} are allowed here"
@@ -264,21 +264,21 @@ def _error(experiment: Experiment, limit: _Limit, value: float) -> FieldError:
     if best is None or best[0] >= value:
         allowed = f"fewer, or of other kinds: with them {said}"
         return FieldError("optimizers", ", ".join(lane.optimizer for lane in experiment.lanes), allowed)
-    _, _, place, field = best
-    now = _settings(experiment, place)[field.name]
+    _, _, position, field = best
+    now = _settings(experiment, position)[field.name]
     if best[0] <= limit.most:
-        nearest = _nearest(experiment, limit, place, field, now)
+        nearest = _nearest(experiment, limit, position, field, now)
         bound = "at least" if nearest > now else "at most"
         return FieldError(field.name, now, f"{bound} {format_number(nearest)}: {said}")
     return FieldError(field.name, now, f"nearer to {field.format(field.default)}, and others less: {said}")
 
 
-def _nearest(experiment: Experiment, limit: _Limit, place: int | None, field: Field, now: int) -> int:
+def _nearest(experiment: Experiment, limit: _Limit, position: int | None, field: Field, now: int) -> int:
     """The value nearest to ``now`` that is within the limit, between it and the default, which is."""
     refused, allowed = now, field.default
     while abs(refused - allowed) > 1:
         middle = (refused + allowed) // 2
-        within = limit.of(project(_with(experiment, place, field, middle))) <= limit.most
+        within = limit.of(project(_with(experiment, position, field, middle))) <= limit.most
         refused, allowed = (refused, middle) if within else (middle, allowed)
     return allowed
 
@@ -289,22 +289,23 @@ def _fields(experiment: Experiment) -> list[tuple[int | None, Field, Any]]:
     found: list[tuple[int | None, Field, Any]] = []
     found += [(None, field, experiment.task_settings[field.name]) for field in spec.fields]
     found += [
-        (place, field, lane.settings[field.name])
-        for place, lane in enumerate(experiment.lanes)
+        (position, field, lane.settings[field.name])
+        for position, lane in enumerate(experiment.lanes)
         for field in lane.spec.all_fields
     ]
     return found
 
 
-def _settings(experiment: Experiment, place: int | None) -> Mapping[str, Any]:
-    return experiment.task_settings if place is None else experiment.lanes[place].settings
+def _settings(experiment: Experiment, position: int | None) -> Mapping[str, Any]:
+    return experiment.task_settings if position is None else experiment.lanes[position].settings
 
 
-def _with(experiment: Experiment, place: int | None, field: Field, value: Any) -> Experiment:
-    changed = {**_settings(experiment, place), field.name: value}
-    if place is None:
+def _with(experiment: Experiment, position: int | None, field: Field, value: Any) -> Experiment:
+    changed = {**_settings(experiment, position), field.name: value}
+    if position is None:
         return Experiment(experiment.task, changed, experiment.run_settings, experiment.lanes)
     lanes = tuple(
-        LaneConfig(lane.optimizer, changed) if number == place else lane for number, lane in enumerate(experiment.lanes)
+        LaneConfig(lane.optimizer, changed) if number == position else lane
+        for number, lane in enumerate(experiment.lanes)
     )
     return Experiment(experiment.task, experiment.task_settings, experiment.run_settings, lanes)

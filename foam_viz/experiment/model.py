@@ -182,10 +182,10 @@ class Experiment:
 
     def labels(self) -> tuple[str, ...]:
         """One name for each lane, no two alike: lanes of one configuration are numbered."""
-        plain = [self.label(place) for place in range(len(self.lanes))]
+        plain = [self.label(position) for position in range(len(self.lanes))]
         return tuple(
-            f"{label} ({plain[: place + 1].count(label)})" if plain.count(label) > 1 else label
-            for place, label in enumerate(plain)
+            f"{label} ({plain[: position + 1].count(label)})" if plain.count(label) > 1 else label
+            for position, label in enumerate(plain)
         )
 
     def label(self, lane: int) -> str:
@@ -203,11 +203,11 @@ class Experiment:
         return ", ".join([f"{config.label()} from step {config.parent.step:,}", *changed])
 
     def misfits(self) -> list[tuple[int | None, FieldError]]:
-        """Return the settings that do not fit each other, each with the place of its lane, None for the task's own."""
+        """The settings that do not fit each other, each with the position of its lane, None for the task's own."""
         found: list[tuple[int | None, FieldError]] = []
         found += [(None, error) for error in releases.task(self.task).review(self.task_settings)[1]]
-        for place, lane in enumerate(self.lanes):
-            found += [(place, error) for error in lane.spec.review(lane.settings)[1]]
+        for position, lane in enumerate(self.lanes):
+            found += [(position, error) for error in lane.spec.review(lane.settings)[1]]
         return found
 
     def to_json(self) -> dict[str, Any]:

@@ -296,18 +296,18 @@ def compared(scene: Scene) -> list[PanelSpec]:
     wide = len(metrics_of) == 1
     cards = [
         PanelSpec(
-            f"compare-{place}",
+            f"compare-{position}",
             {"loss": "Training loss", "held_out_loss": "Held-out loss"}.get(metric, metric),
             "A thick line is the smoothed curve, a faint one the values as logged. Seeds of one configuration are one "
             "mean with a band. A cross ends a run that diverged. Drag to zoom, which loads detail; double click for "
             "all.",
-            partial(compare.draw, place=place),
+            partial(compare.draw, position=position),
             columns=12 if wide else 6,
             height=470 if wide else 380,
             reads=_OF_CURVES,
             choices=("whole",) if "loss" in metric else (),
         )
-        for place, metric in enumerate(metrics_of)
+        for position, metric in enumerate(metrics_of)
     ]
     return [*cards, *(spec for spec in COMPARE_PANELS if spec.has_place(scene.lanes))]
 

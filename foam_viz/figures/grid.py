@@ -50,10 +50,12 @@ def grid(count: int, across: int, gap: float, row_gap: float = 0.0) -> list[Plac
     width = (1 - gap * (across - 1)) / across
     height = (1 - row_gap * (rows - 1)) / rows
     places = []
-    for place in range(count):
-        row, column = divmod(place, across)
+    for position in range(count):
+        row, column = divmod(position, across)
         left, top = column * (width + gap), 1 - row * (height + row_gap)
-        places.append(Place(left, min(left + width, 1.0), max(top - height, 0.0), top, column, place + across >= count))
+        places.append(
+            Place(left, min(left + width, 1.0), max(top - height, 0.0), top, column, position + across >= count)
+        )
     return places
 
 

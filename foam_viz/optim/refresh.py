@@ -77,8 +77,8 @@ class Policy:
         first = self.first_check
         return step == first or (step > first and step % self.period == 0)
 
-    def is_turn(self, step: int, place: int, places: int) -> bool:
-        """Whether factor ``place`` of ``places`` is checked at ``step``; without turns, all are at every check."""
+    def is_turn(self, step: int, position: int, count: int) -> bool:
+        """Whether factor ``position`` of ``count`` is checked at ``step``; without turns, all are at every check."""
         return self.is_check(step)
 
     def decide(self, *, epsilon: float, measure: float | None, has_basis: bool) -> Decision:
@@ -124,11 +124,11 @@ class EveryCheck(Policy):
         """Whether ``step`` may be a check of any factor; with turns, every step from ``start`` on."""
         return step >= self.first_check if self.stagger else super().is_check(step)
 
-    def is_turn(self, step: int, place: int, places: int) -> bool:
-        """Whether factor ``place`` of ``places`` is checked at ``step``."""
+    def is_turn(self, step: int, position: int, count: int) -> bool:
+        """Whether factor ``position`` of ``count`` is checked at ``step``."""
         if not self.stagger or step <= self.first_check:
             return self.is_check(step)
-        return step % self.period == place * self.period // places
+        return step % self.period == position * self.period // count
 
     def _decide(self, epsilon: float, measure: Any) -> Decision:
         return Decision(True, self.epsilon, "cadence")

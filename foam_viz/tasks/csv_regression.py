@@ -61,15 +61,15 @@ class CsvRegression(Task):
             raise FieldError("target", target, f"the name of a column: {', '.join(names[:20])}")
         if columns is not None:
             names, values = _chosen(names, values, columns, target)
-        place = names.index(target)
+        position = names.index(target)
         self.names = tuple(name for name in names if name != target)
         if shift_at and len(self.names) < 2:
             raise FieldError("shift_at", shift_at, "0 for a table with one input column: there is nothing to permute")
-        order, self.training_rows = _split(np.delete(values, place, axis=1))
+        order, self.training_rows = _split(np.delete(values, position, axis=1))
         values = values[order]
         trained = values[: self.training_rows]
-        if np.ptp(trained[:, place]) == 0:
-            words = f"a column that varies; {target!r} is {trained[0, place]:g} in every row for training"
+        if np.ptp(trained[:, position]) == 0:
+            words = f"a column that varies; {target!r} is {trained[0, position]:g} in every row for training"
             raise FieldError("target", target, words)
         # By the largest value first, so that the square of a very large or small column neither overflows nor vanishes.
         largest = np.abs(trained).max(axis=0)
@@ -79,8 +79,8 @@ class CsvRegression(Task):
         varies = np.ptp(trained, axis=0) > 0
         standard = np.where(varies, centred / np.where(varies, spread, 1), 0)
         numbers = torch.from_numpy(standard).to(torch.float32)
-        self.outputs = numbers[:, place].to(self.device)
-        self.inputs = torch.cat((numbers[:, :place], numbers[:, place + 1 :]), dim=1).to(self.device)
+        self.outputs = numbers[:, position].to(self.device)
+        self.inputs = torch.cat((numbers[:, :position], numbers[:, position + 1 :]), dim=1).to(self.device)
 
     def architecture(self) -> nn.Module:
         """Return a perceptron from the columns to the target."""

@@ -71,11 +71,11 @@ def read_table(field: str, path: str) -> tuple[tuple[str, ...], np.ndarray]:
 
 
 def _require_names(field: str, path: str, names: list[str]) -> None:
-    for place, name in enumerate(names):
+    for position, name in enumerate(names):
         if not name:
-            words = f"a table whose columns all have names; column {place + 1} has none: name it in the first line"
+            words = f"a table whose columns all have names; column {position + 1} has none: name it in the first line"
             raise FieldError(field, path, words)
-        if name in names[:place]:
+        if name in names[:position]:
             words = f"a table whose columns have different names; {name!r} occurs twice: rename one"
             raise FieldError(field, path, words)
 

@@ -102,7 +102,7 @@ class TinyGPT(Task):
         # A window that begins at i uses characters i to i + context.
         places = torch.arange(len(written) - context)
         if text is None:
-            line_ends = torch.tensor([place for place, character in enumerate(written) if character == "\n"])
+            line_ends = torch.tensor([position for position, character in enumerate(written) if character == "\n"])
             # Sentences at the very end are no starts, long or short, or short ones would be more likely to fit.
             self._starts = _but_last(line_ends[line_ends < boundary], context)
             held_out = _but_last(line_ends[line_ends >= boundary], context)

@@ -46,7 +46,7 @@ def factor_names(infos: Sequence[FactorInfo]) -> tuple[FactorName, ...]:
     """
     modules = {info.parameter.rpartition(".")[0] for info in infos}
     numbered = sorted((module for module in modules if module.isdecimal()), key=lambda name: (len(name), name))
-    numbers = {module: place for place, module in enumerate(numbered, 1)}
+    numbers = {module: position for position, module in enumerate(numbered, 1)}
     blocks = Counter(parameter for parameter, _ in {(info.parameter, info.block) for info in infos})
     parts = [_parts(info, numbers, blocks[info.parameter] > 1) for info in infos]
     times = Counter(parts)

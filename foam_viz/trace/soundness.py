@@ -266,8 +266,8 @@ class _TableCheck:
         self.rows, self._numbers = self.rows.filter(pa.array(kept)), self._numbers[kept]
 
     def _put(self, name: str, values: pa.Array | pa.ChunkedArray) -> None:
-        place = self.rows.schema.get_field_index(name)
-        self.rows = self.rows.set_column(place, self.rows.schema.field(place), values)
+        position = self.rows.schema.get_field_index(name)
+        self.rows = self.rows.set_column(position, self.rows.schema.field(position), values)
 
 
 def _bad_shape(shape: list[int | None] | None, length: float) -> str:

@@ -69,7 +69,7 @@ class House:
         return [command for _, view_id, command in self.pool.sent if view_id == name]
 
     def places(self) -> dict[str, int | None]:
-        return {name: run.place for name, run in self.runs.items()}
+        return {name: run.ahead for name, run in self.runs.items()}
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_pause_takes_a_run_out_of_the_queue_and_start_puts_it_back(full: House) 
     assert full.places() == {"a": None, "b": None, "c": None, "d": 0, "e": 1}
     full.give(run, Start())
     full.placement.admit_waiting()
-    assert run.place == 2
+    assert run.ahead == 2
     for name in "abde":
         full.close(full.runs[name])
     assert full.told("c") == ["create", "start"]
@@ -122,7 +122,7 @@ def test_time_is_shared_by_those_that_train() -> None:
     assert (second.queued, second.engine) == (False, 0)  # it is built, and makes no step yet
     house.give(second, SetSpeed(5.0))
     house.give(second, Start())
-    assert (second.queued, second.place) == (True, 0) and "round_seconds" in second.room
+    assert (second.queued, second.ahead) == (True, 0) and "round_seconds" in second.room
     assert house.told("b") == ["create", "speed"]
     with first.lock:
         first.waiting, first.header = [], {"running": False, "handled": first.sent}  # it paused
@@ -142,7 +142,7 @@ def test_small_runs_do_not_wait_behind_those_that_need_an_engine_of_their_own(
     monkeypatch.setattr(cost, "needs_own_engine", lambda cost, _: cost.seconds > 1)
     house.open("a", seconds=2)
     waits = house.open("b", seconds=2)
-    assert (waits.place, house.runs["a"].engine) == (0, 1) and "own_engines" in waits.room
+    assert (waits.ahead, house.runs["a"].engine) == (0, 1) and "own_engines" in waits.room
     assert house.open("c").engine == 0
     house.close(house.runs["a"])
     assert waits.engine == 1 and not waits.queued

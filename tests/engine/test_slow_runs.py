@@ -118,14 +118,14 @@ def test_a_projected_cost_chooses_the_engine_and_a_full_house_says_so(settings: 
         run, _ = hub.create(long, session="s")
         assert run.engine == 1
         waits = [hub.create(long, session=name)[0] for name in "tu"]
-        assert [(other.queued, other.place) for other in waits] == [(True, 0), (True, 1)]
+        assert [(other.queued, other.ahead) for other in waits] == [(True, 0), (True, 1)]
         assert "own_engines" in waits[0].room
         small, key = hub.create(experiment("adamw"), session="v")  # those of the other kind do not wait behind them
         assert (small.queued, small.engine) == (False, 0)
         with hub._lock:
             hub._drop(run.view_id)
         until(lambda: waits[0].engine == 2, 30)
-        until(lambda: waits[1].place == 0, 30)
+        until(lambda: waits[1].ahead == 0, 30)
     finally:
         hub.close()
 

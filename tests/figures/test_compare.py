@@ -251,7 +251,7 @@ def test_the_panels_of_a_comparison_draw_a_scene_like_all_others(lanes: list[Lan
         assert drawing.moment == "steps to 700"
         assert drawing.figure["layout"]["meta"]["cursor"] == "step"
         assert drawing.figure["layout"]["xaxis"]["showspikes"] is False
-    assert compare.draw(Scene(lanes), place=1).empty, "only one metric is compared"
+    assert compare.draw(Scene(lanes), position=1).empty, "only one metric is compared"
 
 
 def test_a_comparison_at_a_step_is_that_of_the_runs_until_then(lanes: list[Lane]) -> None:

@@ -53,13 +53,13 @@ def is_preconditioned(shape: tuple[int, ...], precondition: str) -> bool:
     return {"all": True, "none": False, "matrices": sum(size > 1 for size in shape) >= 2}[precondition]
 
 
-def is_turn(policy: Policy, step: int, place: int, places: int) -> bool:
-    """Whether factor ``place`` of the ``places`` of a group is checked; taking turns begins after the first check."""
+def is_turn(policy: Policy, step: int, position: int, count: int) -> bool:
+    """Whether factor ``position`` of the ``count`` of a group is checked; taking turns begins after the first check."""
     start = policy.period if policy.start is None else policy.start
     if step <= start:
         return step == start
     staggered = type(policy) is EveryCheck and policy.stagger
-    return step % policy.period == (place * policy.period // places if staggered else 0)
+    return step % policy.period == (position * policy.period // count if staggered else 0)
 
 
 def residual(rotated: np.ndarray) -> float:

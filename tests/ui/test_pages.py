@@ -476,10 +476,10 @@ def test_a_run_that_waits_says_how_many_wait_before_it(engines: Hub) -> None:
     app = press(lab(batch_size="16", lane="foam"), "do-step")
     settle(app)
     run = state(app).run()
-    run.queued, run.place, run.room = True, 3, "its share of the training process"
+    run.queued, run.ahead, run.room = True, 3, "its share of the training process"
     try:
         app.run()
         assert any("3 runs before yours. It starts by itself" in info.value.replace("\\", "") for info in app.info)
         assert not app.button(key="do-pause").disabled
     finally:
-        run.queued, run.place = False, None
+        run.queued, run.ahead = False, None

@@ -43,7 +43,7 @@ class LabRun:
         moving: True while the run changes its engine: commands wait.
         awaited: The engine of its own that still writes what is left of the run; it is opened after that.
         queued: True while it waits for room; its commands wait too.
-        place: How many runs wait before it; None where it is not queued.
+        ahead: How many runs wait before it; None where it is not queued.
         room: What it waits for, in words.
         priority: Whose steps come first, as its engine was told.
         gone: True where no engine holds the run, as it could not be trained on; the next command opens it again.
@@ -75,7 +75,7 @@ class LabRun:
     moving: bool = False
     awaited: int | None = None
     queued: bool = False
-    place: int | None = None
+    ahead: int | None = None
     room: str = ""
     priority: Priority = Priority.WATCHED
     gone: bool = False

@@ -227,7 +227,7 @@ class Placement:
                 run.room = f"one of the {self.settings.own_engines} training processes for long steps (own_engines)"
             else:
                 run.room = "its share of the training process (engine_memory_mb, round_seconds)"
-            run.place = self._before(run)
+            run.ahead = self._before(run)
             if run not in self._queue:
                 self._queue.append(run)
         run.touch()
@@ -241,7 +241,7 @@ class Placement:
         with self._lock:
             if run in self._queue:
                 self._queue.remove(run)
-            run.queued, run.place, run.room = False, None, ""
+            run.queued, run.ahead, run.room = False, None, ""
 
     @property
     def waits(self) -> bool:
@@ -259,8 +259,8 @@ class Placement:
                 held = run.engine != NOWHERE and not run.gone
                 if own in stuck or not (self._may_train(run) if held else self._seat(run)):
                     stuck.add(own)
-                    if run.place != (place := self._before(run)):
-                        run.place = place
+                    if run.ahead != (ahead := self._before(run)):
+                        run.ahead = ahead
                         run.touch()
                     continue
                 self._leave_queue(run)

@@ -30,19 +30,19 @@ _MOST_LABELS = 6
 _MOST_MISSING = 3
 
 
-def draw(scene: Scene, place: int = 0) -> Drawing:
+def draw(scene: Scene, position: int = 0) -> Drawing:
     """Draw one of the metrics that are compared, of every run that has it.
 
     Runs of one configuration are one mean with its band where the look groups seeds; a group looks like its first run.
 
     Args:
         scene: The runs; their positions fix how they look.
-        place: Which of the look's metrics; only the first has the target.
+        position: Which of the look's metrics; only the first has the target.
     """
     lanes, look = scene.lanes, scene.look
-    if place >= len(look.metrics):
+    if position >= len(look.metrics):
         return Drawing(empty="Another metric appears here once it is chosen.")
-    metric = look.metrics[place]
+    metric = look.metrics[position]
     curves = [curve(lane.trace, metric, look.x, look.smooth) for lane in lanes]
     missing = [(lane, found.reason) for lane, found in zip(lanes, curves, strict=True) if isinstance(found, Missing)]
     there = {index: found for index, found in enumerate(curves) if not isinstance(found, Missing)}
@@ -50,7 +50,7 @@ def draw(scene: Scene, place: int = 0) -> Drawing:
         why = f": {missing[0][1]}" if missing else ""
         return Drawing(empty=f"The {metric} of each run appears here once one has it{why}.")
     groups = [group.members for group in group_runs([lane.trace for lane in lanes])] if look.seeds else ()
-    held = [Reference(metric, look.target, "target")] if place == 0 and look.target is not None else []
+    held = [Reference(metric, look.target, "target")] if position == 0 and look.target is not None else []
     held += [reference for reference in scene.references if reference.metric == metric]
     wanted = look.max_points * (_POINTS_ZOOMED if look.window else _POINTS)
     limit = max(_FEWEST, min(wanted, _POINTS_IN_ALL // (len(there) * (2 if look.raw else 1))))

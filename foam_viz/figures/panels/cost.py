@@ -63,7 +63,7 @@ def draw(scene: Scene) -> Drawing:
             fixedrange=True,
         ),
         shapes=[
-            _ghost(place, spent) for place, (_, spent) in enumerate(found) if spent.all_decomposed and not alone
+            _ghost(position, spent) for position, (_, spent) in enumerate(found) if spent.all_decomposed and not alone
         ],
         annotations=[] if alone else _key(drawn),
     )  # fmt: skip
@@ -110,9 +110,10 @@ def _key(drawn: list[str]) -> list[dict[str, Any]]:
     return notes
 
 
-def _ghost(place: int, spent: Spending) -> dict[str, Any]:
+def _ghost(position: int, spent: Spending) -> dict[str, Any]:
     return {
-        "type": "rect", "x0": 0, "x1": spent.all_decomposed, "y0": place - _HALF - 0.06, "y1": place + _HALF + 0.06,
+        "type": "rect", "x0": 0, "x1": spent.all_decomposed,
+        "y0": position - _HALF - 0.06, "y1": position + _HALF + 0.06,
         "line": {"color": theme.LIGHT.soft_ink, "width": 1.3, "dash": "dot"}, "layer": "above",
     }  # fmt: skip
 

@@ -133,12 +133,12 @@ def draw(scene: Scene) -> Drawing:
     for quantity, span in spans.items():
         if quantity not in axes:
             continue
-        place = axes[quantity]
+        axis = axes[quantity]
         title = "damping ε" if quantity == "ε" else f"{_MEASURES[quantity]} {quantity}"
         ticks = "~e" if quantity == "ε" or span[0] < -3 else "~g"
-        low = place.domain[1] - place.domain[0] < _LOW
-        layout[f"yaxis{place.name[1:]}"] = encode.log_axis(
-            title, range=span, domain=place.domain, tickformat=ticks, nticks=3, uirevision=quantity,
+        low = axis.domain[1] - axis.domain[0] < _LOW
+        layout[f"yaxis{axis.name[1:]}"] = encode.log_axis(
+            title, range=span, domain=axis.domain, tickformat=ticks, nticks=3, uirevision=quantity,
             **({"dtick": math.ceil((span[1] - span[0]) / 3)} if low and span[1] - span[0] > 1 else {}),
         )  # fmt: skip
     title = "" if damped else "Basis drift"
@@ -166,7 +166,7 @@ def _axes(damped: bool, measures: Sequence[str]) -> dict[str, Axis]:
         ticks = [0.93, 1.0]
         below = [[0.0, 0.9]] if len(measures) == 1 else [[0.52, 0.9], [0.0, 0.4]]
     names = ("y2", "y4")
-    axes = {measure: Axis(names[place], below[place]) for place, measure in enumerate(measures)}
+    axes = {measure: Axis(names[position], below[position]) for position, measure in enumerate(measures)}
     return axes | {"ticks": Axis("y3", ticks)} | ({"ε": Axis("y", above)} if damped else {})
 
 

@@ -56,16 +56,16 @@ def draw(scene: Scene) -> Drawing:
     colour, text = np.full(shape, np.nan), [[""] * shape[1] for _ in grid.down]
     hover, index = [[""] * shape[1] for _ in grid.down], [[-1] * shape[1] for _ in grid.down]
     values, names = np.full(shape, np.nan), [[""] * shape[1] for _ in grid.down]
-    for factor, (row, place) in enumerate(grid.cells):
-        value, held = shown.values[factor], values[row, place]
-        if index[row][place] >= 0 and not (value > held or np.isnan(held)):
+    for factor, (row, column) in enumerate(grid.cells):
+        value, held = shown.values[factor], values[row, column]
+        if index[row][column] >= 0 and not (value > held or np.isnan(held)):
             continue  # of factors that share a cell the one with the highest value has it
-        index[row][place] = factor
-        names[row][place] = lane.factor_name(factor)
-        hover[row][place] = _hover(lane, factor, rows, newest[factor], chosen, tolerated[factor], shown, grid.shared)
+        index[row][column] = factor
+        names[row][column] = lane.factor_name(factor)
+        hover[row][column] = _hover(lane, factor, rows, newest[factor], chosen, tolerated[factor], shown, grid.shared)
         if np.isfinite(value):
-            text[row][place] = _short(value, digits, shown)
-            values[row, place], colour[row][place] = value, shown.colour[factor]
+            text[row][column] = _short(value, digits, shown)
+            values[row, column], colour[row][column] = value, shown.colour[factor]
     figure = {
         "data": [
             {

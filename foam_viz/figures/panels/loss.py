@@ -68,7 +68,7 @@ def draw(scene: Scene) -> Drawing:
     """Raw loss thin, its centred mean on top, held-out loss as markers; a cross where a run diverged."""
     lanes, look = scene.lanes, scene.look
     log = look.loss_log
-    past = {lane.position: scene.drawn_before(lane, lanes[:place]) for place, lane in enumerate(lanes)}
+    past = {lane.position: scene.drawn_before(lane, lanes[:position]) for position, lane in enumerate(lanes)}
     curves = [curve for lane in lanes if (curve := _curve(lane, look, past[lane.position])) is not None]
     if not curves:
         missing = TITLES[look.loss_axis]

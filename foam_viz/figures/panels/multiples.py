@@ -115,7 +115,7 @@ _AXIS = re.compile(r"([xy])axis(\d*)")
 def _add(
     figure: dict[str, Any],
     single: dict[str, Any],
-    place: int,
+    position: int,
     wide: Place,
     upright: Place,
     shared: dict[str, list[float]],
@@ -133,7 +133,7 @@ def _add(
     def number(axis: str) -> str:
         """The name of an axis, such as "y2", in the whole figure."""
         kind, own_number = axis[0], int(axis[1:] or 1)
-        moved = own_number + 10 * place
+        moved = own_number + 10 * position
         return f"{kind}{moved if moved > 1 else ''}"
 
     for trace in single["data"]:
@@ -157,10 +157,10 @@ def _add(
         else:
             moved["anchor"] = number("x")
             otherwise = {"domain": upright.part(axis.get("domain", [0, 1]))}
-            if place:
+            if position:
                 moved["title"] = {**moved.get("title", {}), "text": ""}
                 moved["showticklabels"] = False
-            if place and not upright.column:
+            if position and not upright.column:
                 otherwise |= {"title": axis.get("title", {}), "showticklabels": axis.get("showticklabels", True)}
         if "scaleanchor" in moved:
             moved["scaleanchor"] = number(moved["scaleanchor"])

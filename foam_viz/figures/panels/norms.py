@@ -23,8 +23,8 @@ def draw(scene: Scene) -> Drawing:
     words: list[tuple[str, int]] = []
     spans: dict[str, list[float]] = {}
     furthest, last = 0.0, []
-    for place, lane in enumerate(scene.lanes):
-        shared = scene.drawn_before(lane, scene.lanes[:place])
+    for position, lane in enumerate(scene.lanes):
+        shared = scene.drawn_before(lane, scene.lanes[:position])
         told = []
         for column, name, axis in _COLUMNS:
             step, x, values = placed(lane, column, look)

@@ -248,11 +248,11 @@ def _singular_values(lane: Lane, arrays: Arrays) -> Part:
     """How much of the target's spectrum is learned."""
     style = theme.lane(lane.position)
     target, learned = arrays["target"], arrays["learned"]
-    place = np.arange(1, len(target) + 1)
+    rank = np.arange(1, len(target) + 1)
     ghost = {"color": theme.LIGHT.soft_ink, "width": 1.5, "dash": "dot"}
     traces = [
-        _line(np.stack((place, target), 1), "target", ghost, lane),
-        _line(np.stack((place, learned), 1), "learned", {"color": style.colour, "width": 2}, lane),
+        _line(np.stack((rank, target), 1), "target", ghost, lane),
+        _line(np.stack((rank, learned), 1), "learned", {"color": style.colour, "width": 2}, lane),
     ]
     positive = np.concatenate([target, learned[learned > float(target.min()) / 10]])
     close = int((np.abs(learned / target - 1) < 0.1).sum())

@@ -121,13 +121,13 @@ def _cells(rows: Checks, factors: int, edges: np.ndarray) -> tuple[np.ndarray, n
     first, last = first.clip(0, count - 1), last.clip(0, count - 1)
     first = np.minimum(first, last)
     if (first == last).all():
-        row, place, owner = np.arange(len(rows)), last, rows.factor
+        row, column, owner = np.arange(len(rows)), last, rows.factor
     else:
         spans = last - first + 1
         row = np.repeat(np.arange(len(rows)), spans)
-        place = first[row] + np.arange(len(row)) - np.repeat(np.cumsum(spans) - spans, spans)
+        column = first[row] + np.arange(len(row)) - np.repeat(np.cumsum(spans) - spans, spans)
         owner = rows.factor[row]
-    cell = owner * count + place
+    cell = owner * count + column
     share = np.maximum(last - first + 1, 1)[row]
     checked = np.bincount(cell, rows.checks[row] / share, factors * count)
     reasons = _reasons(rows)[row]
@@ -189,8 +189,8 @@ def _marks(
         across = [_steps(a + 1, b) for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)]
         drawn["hovertext"] = [
             [
-                f"{encode.escape(name)}, {place}: {_count(d)} of {_count(c)} checks decomposed" if c else ""
-                for place, d, c in zip(across, *pair, strict=True)
+                f"{encode.escape(name)}, {when}: {_count(d)} of {_count(c)} checks decomposed" if c else ""
+                for when, d, c in zip(across, *pair, strict=True)
             ]
             for name, *pair in zip(names, done.tolist(), checked.tolist(), strict=True)
         ]

@@ -37,7 +37,7 @@ def draw(scene: Scene) -> Drawing:
             furthest = max(furthest, other.newest.trace.last_step)
             # Of the whole run, whatever the moment looked at: the axis stands still meanwhile.
             highest = max(highest, float(np.nanmax((turns_of(other.newest.trace, index) or found).turn)))
-    data += [_angle(turns, place) for place in range(3) if np.isfinite(turns.angles[:, place]).any()]
+    data += [_angle(turns, position) for position in range(3) if np.isfinite(turns.angles[:, position]).any()]
     furthest = max(furthest, lane.newest.trace.last_step)
     figure = {
         "data": data,
@@ -104,11 +104,11 @@ def _turn(lane: Lane, turns: Turns) -> dict[str, Any]:
     )
 
 
-def _angle(turns: Turns, place: int) -> dict[str, Any]:
-    word, dash, width = _ANGLES[place]
+def _angle(turns: Turns, position: int) -> dict[str, Any]:
+    word, dash, width = _ANGLES[position]
     return _curve(
         turns,
-        np.degrees(turns.angles[:, place]),
+        np.degrees(turns.angles[:, position]),
         name=f"{word} angle",
         meta={"series": f"{word} angle"},
         yaxis="y2",

@@ -72,9 +72,9 @@ def _course(replay: Replay, name: str, factor: int | None) -> tuple[np.ndarray, 
         mine = number == factor
         return step[mine], value[mine]
     good = np.isfinite(value)
-    steps, place = np.unique(step, return_inverse=True)
-    count = np.bincount(place[good], minlength=len(steps))
-    total = np.bincount(place[good], value[good], minlength=len(steps))
+    steps, index = np.unique(step, return_inverse=True)
+    count = np.bincount(index[good], minlength=len(steps))
+    total = np.bincount(index[good], value[good], minlength=len(steps))
     return steps, np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 

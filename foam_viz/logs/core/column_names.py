@@ -173,8 +173,8 @@ def _rate(name: str, parts: list[str], unit: str) -> Role | None:
         return Role("duration", 0, SECONDS[each.group(1)])
     if "per" not in parts[1:-1]:
         return None
-    place = parts.index("per", 1)
-    before, after = parts[:place], parts[place + 1]
+    position = parts.index("per", 1)
+    before, after = parts[:position], parts[position + 1]
     if set(before) & _TIME or before[-1] in SECONDS and len(before[-1]) > 1 or after not in SECONDS:
         return None
     return Role(unit="1/s" if SECONDS[after] == 1 else f"1/{after}")

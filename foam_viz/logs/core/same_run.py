@@ -42,9 +42,9 @@ def united(traces: Sequence[Trace]) -> list[Trace]:
     """Join the traces that are one run; the others, and their order, stay as they are."""
     slots: list[Trace | None] = list(traces)
     folders: dict[str, list[int]] = {}
-    for place, trace in enumerate(traces):
+    for position, trace in enumerate(traces):
         if trace.manifest.format not in _WHOLE and trace.rows("steps") >= _FEWEST and trace.manifest.files:
-            folders.setdefault(trace.manifest.files[0].rpartition("/")[0], []).append(place)
+            folders.setdefault(trace.manifest.files[0].rpartition("/")[0], []).append(position)
     for folder, places in folders.items():
         above, below = folder, list(places)
         for _ in range(_LEVELS):

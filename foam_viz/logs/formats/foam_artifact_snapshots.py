@@ -80,9 +80,9 @@ def entries(
         return
     unusable: list[str] = []
     without = 0
-    for place, entry in enumerate(content["snapshots"]):
+    for position, entry in enumerate(content["snapshots"]):
         fault = _fault(entry)
-        name = str(entry.get("factor_index", place))[:100] if isinstance(entry, dict) else f"entry {place}"
+        name = str(entry.get("factor_index", position))[:100] if isinstance(entry, dict) else f"entry {position}"
         if fault == "none":
             without += 1
         elif fault:

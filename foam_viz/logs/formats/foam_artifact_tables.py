@@ -117,8 +117,8 @@ def _layout(header: Sequence[str], cells: int) -> list[str] | None:
     if len(without) == len(header) - 3 and cells == len(without):
         return without
     if len(without) == len(header) and cells == len(header) + 3 and _AFTER_RATE in header:
-        place = header.index(_AFTER_RATE) + 1
-        return [*header[:place], *SHAMPOO_ONLY, *header[place:]]
+        position = header.index(_AFTER_RATE) + 1
+        return [*header[:position], *SHAMPOO_ONLY, *header[position:]]
     return None
 
 
@@ -134,14 +134,14 @@ def _restarts(segment: tuple[list[str], list[list[str]]], row: list[str], factor
         return True
     if not factor_column or factor_column not in names:
         return True
-    place = names.index(factor_column)
-    return rows[0][place] == row[place]
+    position = names.index(factor_column)
+    return rows[0][position] == row[position]
 
 
 def _columns(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Rows:
     found = Rows()
-    for place, name in enumerate(names):
-        cells = [row[place].strip() for row in rows]
+    for position, name in enumerate(names):
+        cells = [row[position].strip() for row in rows]
         if name in found.blank:
             continue
         parsed = [None if cell in BLANK else parse_number(cell) for cell in cells]

@@ -64,9 +64,9 @@ def read(group: Group, options: Options) -> list[Trace]:
     states = sorted(((_state(file), file) for file in group), key=lambda pair: len(_history(pair[0])), reverse=True)
     longest = _history(states[0][0])
     traces: list[Trace] = []
-    for place, (state, file) in enumerate(states):
+    for position, (state, file) in enumerate(states):
         history = _history(state)
-        if place and _begins_with(longest, history):
+        if position and _begins_with(longest, history):
             continue
         traces += _one(state, file, options)
     left = len(group) - len({trace.manifest.files for trace in traces})

@@ -163,7 +163,7 @@ def _columns(
     cells: dict[str, list[str | None]] = {}
     totals: dict[str, Counter[int]] = {}
     left: set[str] = set()
-    for place, row in enumerate(rows):
+    for position, row in enumerate(rows):
         for key, value in row.items():
             if key not in cells and len(cells) >= _MOST_KEYS:
                 left.add(key)
@@ -173,7 +173,7 @@ def _columns(
                 if total.strip().isdecimal():
                     value = _without_total(key, number, int(total.strip()[:15]), totals)
             column = cells.setdefault(key, [])
-            column += [None] * (place - len(column))
+            column += [None] * (position - len(column))
             column.append(value)
     for column in cells.values():
         column += [None] * (len(rows) - len(column))
@@ -222,7 +222,7 @@ def _without_year(key: str, column: Sequence[str | None]) -> Series:
     """Seconds since the first date; a date that falls from December to January lies in the next year."""
     values = np.full(len(column), np.nan)
     year, before, first = 2001, 0, None
-    for place, cell in enumerate(column):
+    for position, cell in enumerate(column):
         try:
             date = datetime.fromisoformat(f"2000-{cell[2:]}") if cell is not None and cell.startswith("--") else None
         except ValueError:
@@ -235,7 +235,7 @@ def _without_year(key: str, column: Sequence[str | None]) -> Series:
             year=year if (date.month, date.day) != (2, 29) else 2000 + 4 * (year // 4 - 500)
         ).timestamp()
         first = seconds if first is None else first
-        values[place] = seconds - first
+        values[position] = seconds - first
     missing = np.isnan(values)
     return Series(key, values, missing if missing.any() else None, "s")
 

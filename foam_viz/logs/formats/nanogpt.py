@@ -179,7 +179,7 @@ def _runs(lines: _Lines, template: Manifest, options: Options) -> list[Trace]:
 
 def _one_clock(series: list[Series], steps: np.ndarray) -> tuple[list[Series], list[str]]:
     """Leave out the times before the clock was set back, which the script does once compilation is over."""
-    for place, one in enumerate(series):
+    for position, one in enumerate(series):
         if one.name != "train_time":
             continue
         rows = np.arange(len(steps)) if one.missing is None else np.flatnonzero(~one.missing)
@@ -190,7 +190,7 @@ def _one_clock(series: list[Series], steps: np.ndarray) -> tuple[list[Series], l
         first = rows[falls[-1] + 1]
         missing = np.zeros(len(steps), bool) if one.missing is None else one.missing.copy()
         missing[:first] = True
-        series[place] = Series(one.name, one.values, missing, one.unit, one.samples)
+        series[position] = Series(one.name, one.values, missing, one.unit, one.samples)
         return series, [
             f"The clock starts anew before step {steps[first]}; times before it (compilation) were left out."
         ]

@@ -118,8 +118,8 @@ def trace_of_runs(table: Table, identity: str, manifest: Manifest) -> Trace:
 def _plain(one: Series) -> list[object]:
     """Values as JSON has them: whole numbers without a fraction, dates and NaN as text, None where nothing stands."""
     cells: list[object] = []
-    for place, value in enumerate(one.values.tolist()):
-        absent = one.missing is not None and bool(one.missing[place])
+    for position, value in enumerate(one.values.tolist()):
+        absent = one.missing is not None and bool(one.missing[position])
         if absent or not math.isfinite(value):
             cells.append(None if absent else str(value))
         elif one.unit == "date":

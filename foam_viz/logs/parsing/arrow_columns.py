@@ -21,8 +21,8 @@ def unlike(names: Iterable[str], notes: list[str]) -> list[str]:
     seen: Counter[str] = Counter()
     unlike: list[str] = []
     taken = set()
-    for place, given in enumerate(names):
-        name = given or f"column {place + 1}"
+    for position, given in enumerate(names):
+        name = given or f"column {position + 1}"
         seen[name] += 1
         own = name
         while own in taken:

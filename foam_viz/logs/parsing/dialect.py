@@ -157,7 +157,7 @@ def _try_delimiter(lines: Sequence[str], skip: int, delimiter: str) -> tuple[flo
     headless = len(rows[0]) == width and any(_is_number(cell) for cell in rows[0]) and len(regular) >= 2
     if headless:
         regular = [rows[0], *regular]
-    numeric = sum(_numeric_share([row[place] for row in regular]) for place in range(width))
+    numeric = sum(_numeric_share([row[position] for row in regular]) for position in range(width))
     if not numeric or (headless or delimiter == " ") and numeric < width:
         return None
     names = () if headless else tuple(header)

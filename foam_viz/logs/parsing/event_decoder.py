@@ -181,9 +181,9 @@ def _heads(data: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> tuple[n
     more = (lengths >= 12) & (tenth == 0x10)
     regular = (data[np.minimum(starts, last)] == 0x09) & (more | ((lengths >= 11) & (tenth == 0x2A)))
     step, at = np.zeros(len(starts), np.uint64), starts + np.where(more, 10, 9)
-    for place in range(10):
+    for position in range(10):
         byte = data[np.minimum(at, last)]
-        step |= np.where(more, byte & 0x7F, 0).astype(np.uint64) << np.uint64(7 * place)
+        step |= np.where(more, byte & 0x7F, 0).astype(np.uint64) << np.uint64(7 * position)
         at = at + more
         more = more & (byte >= 0x80)
         if not more.any():

@@ -164,8 +164,8 @@ class _Scanner:
         """Number of records before the first whose sum is not the one that follows it."""
         data = np.frombuffer(buffer, np.uint8)
         written = np.zeros(len(stops), np.uint32)
-        for place in range(4):
-            written |= data[stops + place].astype(np.uint32) << np.uint32(8 * place)
+        for position in range(4):
+            written |= data[stops + position].astype(np.uint32) << np.uint32(8 * position)
         masked = ((sums >> np.uint32(15)) | (sums << np.uint32(17))) + np.uint32(0xA282EAD8)
         wrong = np.flatnonzero(masked != written)
         return int(wrong[0]) if len(wrong) else len(stops)

@@ -112,11 +112,11 @@ def _points(metric: Mapping[str, object]) -> Points | None:
 
 def _array(values: Sequence[object]) -> np.ndarray:
     numbers = np.full(len(values), np.nan)
-    for place, value in enumerate(values):
+    for position, value in enumerate(values):
         try:
-            numbers[place] = np.nan if value is None else float(value)  # type: ignore[arg-type]
+            numbers[position] = np.nan if value is None else float(value)  # type: ignore[arg-type]
         except OverflowError:
-            numbers[place] = np.inf
+            numbers[position] = np.inf
     return numbers
 
 

@@ -93,8 +93,8 @@ def tables_in(document: object, name: str = "", depth: int = 0) -> Iterator[Tabl
         dicts = [item for item in document if isinstance(item, dict)]
         if dicts and len(dicts) >= 0.5 * len(document):
             nested = [
-                list(tables_in(item, _name_of(item) or f"{name} {place + 1}".strip(), depth + 1))
-                for place, item in enumerate(dicts[:500])
+                list(tables_in(item, _name_of(item) or f"{name} {position + 1}".strip(), depth + 1))
+                for position, item in enumerate(dicts[:500])
             ]
             if sum(map(bool, nested)) > 0.5 * len(nested) and not any(role_of(key).kind == "step" for key in dicts[0]):
                 for tables in nested:
@@ -261,7 +261,7 @@ def _real(value: float | int) -> float:
 def _from_rows(rows: Sequence[Sequence[object]], name: str) -> Table:
     """Rows without names; three numbers with a date first are an export of TensorBoard's page: time, step, value."""
     width = len(rows[0])
-    names = [f"column {place + 1}" for place in range(width)]
+    names = [f"column {position + 1}" for position in range(width)]
     if width == 3 and all(isinstance(row[0], float | int) and row[0] > 8e8 for row in rows[:20]):
         names = ["timestamp", "step", "value"]
     return table_of_records([dict(zip(names, row, strict=False)) for row in rows], name)
@@ -272,13 +272,13 @@ def _from_columns(document: Mapping[str, object], columns: Mapping[str, list[obj
     notes: list[str] = []
     groups = groups_of_lists(columns, notes)
     config = _scalars({key: value for key, value in document.items() if key not in columns})
-    for place, group in enumerate(groups):
+    for position, group in enumerate(groups):
         rows = [dict(zip(group, row, strict=True)) for row in zip(*group.values(), strict=True)]
         table = table_of_records(rows, name)
         table.notes += notes
         table.config = dict(config)
         table.length = _length(table.config)
         table.name = _name_of(document) or name
-        if place:
+        if position:
             table.name = " ".join(filter(None, (table.name, ", ".join(group)[:80])))
         yield table

@@ -151,9 +151,9 @@ def _name(phrase: str, plain: bool) -> tuple[str, str]:
     all words are, except where nothing but a blank stands before the number: there it is the last.
     """
     parts = phrase.split(" ")
-    for place in range(len(parts)) if plain else range(min(len(parts), 3)):
-        if role_of(" ".join(parts[place:])).kind:
-            return " ".join(parts[place:]), " ".join(parts[:place])
+    for position in range(len(parts)) if plain else range(min(len(parts), 3)):
+        if role_of(" ".join(parts[position:])).kind:
+            return " ".join(parts[position:]), " ".join(parts[:position])
     if plain:
         while len(parts) > 1 and parts[-1].lower() in _COPULAS:  # "the training loss is 3.1"
             parts = parts[:-1]

@@ -39,7 +39,7 @@ def read_delimited(file: LogFile) -> Table:
     if b"\r" in data and b"\n" not in data:
         data = data.replace(b"\r", b"\n")
     parts = sections(data, dialect)
-    tables = [_section(file, part, notes if not place else []) for place, part in enumerate(parts)]
+    tables = [_section(file, part, notes if not position else []) for position, part in enumerate(parts)]
     if len(tables) == 1:
         return tables[0]
     whole = stacked(tables)
@@ -92,13 +92,15 @@ def _say_headers(parts: Sequence[Section], notes: list[str]) -> None:
 def _decimal_comma(data: bytes, dialect: Dialect) -> bool:
     lines = data[:65536].decode(errors="replace").splitlines()[dialect.skip + bool(dialect.names) :]
     rows = [fields_of(line, dialect.delimiter) for line in lines[:-1][:200] or lines]
-    return any(uses_decimal_comma([row[place] for row in rows if place < len(row)]) for place in range(dialect.width))
+    return any(
+        uses_decimal_comma([row[position] for row in rows if position < len(row)]) for position in range(dialect.width)
+    )
 
 
 def _fitted_names(file: LogFile, dialect: Dialect, table: Table) -> list[str]:
     if not dialect.names:
         table.notes.append("The file has no header; columns are numbered.")
-        return [f"column {place + 1}" for place in range(dialect.width)]
+        return [f"column {position + 1}" for position in range(dialect.width)]
     names = [name.strip() for name in dialect.names]
     if len(names) == dialect.width - 1:
         table.notes.append("Rows have one field more than the header; the first was taken for the number of the row.")

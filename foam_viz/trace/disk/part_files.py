@@ -193,8 +193,8 @@ class PartFiles:
                 discard(self._folder / part.name)
 
     def _replace(self, parts: list[Part], wide: Part) -> None:
-        place = self._parts[wide.table].index(parts[0])
-        self._parts[wide.table][place : place + len(parts)] = [wide]
+        position = self._parts[wide.table].index(parts[0])
+        self._parts[wide.table][position : position + len(parts)] = [wide]
 
     def _readable(self, part: Part) -> pa.Table | None:
         """The rows of a part; None for one that is damaged, which stays on the disk and is left alone from now on."""

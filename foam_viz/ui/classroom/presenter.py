@@ -121,8 +121,8 @@ def presenter(lesson: Lesson, values: dict[str, Any]) -> None:
     """
     here = session.current()
     parts = slides(lesson)
-    place = min(values["slide"], len(parts) - 1)
-    slide = parts[place]
+    position = min(values["slide"], len(parts) - 1)
+    slide = parts[position]
     room = rooms.of(here.browser.id)
     panels = tuple(values["panel"]) or _panels(lesson, slide)
     run = lesson_parts.live_run(lesson, slide.stage) if lesson.stages else ""
@@ -135,7 +135,7 @@ def presenter(lesson: Lesson, values: dict[str, Any]) -> None:
             "give the students the new link."
         )
     st.html(_STYLE)
-    turn = _Turn(lesson, values, place, len(parts))
+    turn = _Turn(lesson, values, position, len(parts))
     over = st.session_state.get(_OVER, "")
     with st.container(key="presenter"):
         _head(lesson, turn)
@@ -167,25 +167,25 @@ class _Turn:
 
     Attributes:
         lesson, values: What is presented, and how.
-        place, count: Which of how many slides.
+        position, count: Which of how many slides.
     """
 
     lesson: Lesson
     values: Mapping[str, Any]
-    place: int
+    position: int
     count: int
 
     def by(self, slides: int) -> None:
         """Go on, or back; over the end begins the next lesson."""
         st.session_state[_OVER] = ""
         st.session_state[_REVEALED] = False
-        place, lesson = self.place + slides, LESSONS.index(self.lesson)
-        if not 0 <= place < self.count:
+        position, lesson = self.position + slides, LESSONS.index(self.lesson)
+        if not 0 <= position < self.count:
             lesson += 1 if slides > 0 else -1
             if not 0 <= lesson < len(LESSONS):
                 return
-            place = 0 if slides > 0 else 20
-        self.show(lesson=LESSONS[lesson].id, slide=place)
+            position = 0 if slides > 0 else 20
+        self.show(lesson=LESSONS[lesson].id, slide=position)
 
     def show(self, **change: Any) -> None:
         """Put another link into the address, which is what the screen is drawn from."""
@@ -209,7 +209,7 @@ def _head(lesson: Lesson, turn: _Turn) -> None:
         horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="slide-head"
     ):
         st.title(f"{LESSONS.index(lesson) + 1}. {lesson.title}", anchor=False)
-        st.caption(f"{turn.place + 1} of {turn.count}")
+        st.caption(f"{turn.position + 1} of {turn.count}")
 
 
 def _slide(lesson: Lesson, slide: Slide, values: Mapping[str, Any], panels: tuple[str, ...], room: Room | None) -> None:
@@ -240,9 +240,9 @@ def _predictions(lesson: Lesson, room: Room | None) -> None:
     revealed = bool(counts) and st.session_state.get(_REVEALED, False)
     total = sum(counts)
     rows = []
-    for place, choice in enumerate(lesson.prediction.choices):
-        share = 100 * counts[place] / total if revealed and total else 0
-        told = f"<b>{counts[place]}</b>" if revealed else ""
+    for position, choice in enumerate(lesson.prediction.choices):
+        share = 100 * counts[position] / total if revealed and total else 0
+        told = f"<b>{counts[position]}</b>" if revealed else ""
         rows.append(
             f'<li><span class="foam-choice">{escape(choice)}</span>{told}'
             f'<i class="foam-share" style="width:{share:.0f}%"></i></li>'
@@ -296,7 +296,7 @@ def _end(room: Room) -> None:
 
 def _foot(turn: _Turn, values: Mapping[str, Any], room: Room | None, over: str) -> None:
     controls = values["control"]
-    experiment = slides(turn.lesson)[turn.place]
+    experiment = slides(turn.lesson)[turn.position]
     with st.container(horizontal=True, vertical_alignment="center", key="presenter-foot"):
         if "turn" in controls:
             _button(turn, "Back", "back", "arrow_back")

@@ -205,7 +205,7 @@ class Room:
         """Return how many students have chosen each answer."""
         with self._lock:
             counted = Counter(self._predicted.get(lesson.id, {}).values())
-        return [counted[place] for place in range(len(lesson.prediction.choices))]
+        return [counted[position] for position in range(len(lesson.prediction.choices))]
 
     # --- what students found
 

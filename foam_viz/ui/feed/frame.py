@@ -160,8 +160,8 @@ class Content:
             have: Revision of each panel that the client holds; those are not sent again.
         """
         parts = [stored(_json(own)[:-1] + b","), self.head.part, stored(b',"panels":[')]
-        for place, spec in enumerate(self.moment.panels):
-            if place:
+        for position, spec in enumerate(self.moment.panels):
+            if position:
                 parts.append(_COMMA)
             panel = self.panels.get(spec.id)
             if panel is None:
@@ -201,8 +201,8 @@ def settled(look: Look, moment: Moment) -> Look:
     if lane is None or not moment.follows:
         return replace(look, factor=None)
     if look.factor is None:
-        place = moment.lanes.index(lane)
-        return replace(look, factor=moment.followed[place] if place < len(moment.followed) else None)
+        position = moment.lanes.index(lane)
+        return replace(look, factor=moment.followed[position] if position < len(moment.followed) else None)
     factors = len(lane.trace.manifest.factors)
     if look.factor >= factors:
         raise Refused(f"factor must be from 0 to {factors - 1:,}: the run has no other.")

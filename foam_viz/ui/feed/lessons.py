@@ -28,10 +28,10 @@ def source_of(hub: Hub, source: str) -> LiveSource:
     """
     try:
         _, lesson, stage, panels, view_id = source.split(":")
-        found, place = LESSONS[lesson], int(stage)
-        specs, labels = [PANELS[name] for name in panels.split("+")], found.stages[place].labels()
+        found, position = LESSONS[lesson], int(stage)
+        specs, labels = [PANELS[name] for name in panels.split("+")], found.stages[position].labels()
     except (ValueError, KeyError, IndexError):
         raise Gone("There is no such experiment.") from None
     if not store.is_identity(view_id):
         raise Gone("There is no such run.")
-    return LiveSource(hub, source, view_id=view_id, panels=specs, labels=labels, bands=measured.bands(found, place))
+    return LiveSource(hub, source, view_id=view_id, panels=specs, labels=labels, bands=measured.bands(found, position))

@@ -100,7 +100,7 @@ class LiveSource:
         own = run.experiment.labels()
         labels = (*self._labels, *own[len(self._labels) :])
         with run.lock:  # only while the lanes and the state are taken: the run goes on while they are drawn
-            lanes = [Lane(trace, labels[place], place) for place, trace in enumerate(run.traces)]
+            lanes = [Lane(trace, labels[position], position) for position, trace in enumerate(run.traces)]
             states, status, revision = run.header.get("lanes", ()), lab_head.status(run), run.revision
             outline, epoch, step = lab_head.outline(run), run.epoch, run.step
         if self._lane is not None:  # alone it stands first

@@ -29,7 +29,7 @@ def name_of(view_id: str) -> str:
 
 def recorded(source: str) -> RecordedSource:
     """Return the recording."""
-    lanes = [Lane(bundle.read(SAMPLE_RUNS / name), label, place) for place, (name, label) in enumerate(RECORDED)]
+    lanes = [Lane(bundle.read(SAMPLE_RUNS / name), label, position) for position, (name, label) in enumerate(RECORDED)]
     return RecordedSource(source, lanes, panels=_PANELS)
 
 

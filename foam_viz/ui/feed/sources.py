@@ -71,7 +71,7 @@ class Sources:
         if len(names) > _MOST_LANES or not all(name in samples() for name in names):
             raise Gone("There is no such sample.")
         traces = [_read(name) for name in names]
-        lanes = [Lane(trace, shortened(trace.manifest.name), place) for place, trace in enumerate(traces)]
+        lanes = [Lane(trace, shortened(trace.manifest.name), position) for position, trace in enumerate(traces)]
         return RecordedSource(source, lanes)
 
     def register(self, owner: str, make: Callable[[str], KeptSource]) -> str:

@@ -152,7 +152,7 @@ def _messages(state: Lab, run: LabRun | None, mine: bool) -> None:
 
 def queue_words(run: LabRun) -> str:
     """What a run in the queue waits for."""
-    before = f"{run.place} run{'s' if run.place != 1 else ''} before yours" if run.place else "yours is the next"
+    before = f"{run.ahead} run{'s' if run.ahead != 1 else ''} before yours" if run.ahead else "yours is the next"
     return f"This run waits for {run.room}: {before}. It starts by itself; Pause takes it out of the queue."
 
 

@@ -50,7 +50,7 @@ def outline(run: LabRun | None) -> str:
         return ""
     told = [
         run.notice,
-        [run.place, run.successor],
+        [run.ahead, run.successor],
         run.header.get("autosave_problem", ""),
         run.header.get("autosave_notice", ""),
         run.experiment.to_json(),

@@ -78,21 +78,21 @@ def _lesson(lesson: Lesson, values: dict[str, Any], led: student.Led | None) -> 
 
 
 def _head(lesson: Lesson, leads: bool) -> None:
-    place = LESSONS.index(lesson)
+    position = LESSONS.index(lesson)
     with st.container(horizontal=True, vertical_alignment="center", key="lesson-head"):
-        st.title(f"{place + 1}. {lesson.title}", anchor=False)
+        st.title(f"{position + 1}. {lesson.title}", anchor=False)
         if not leads:
-            _turn(place - 1, "Previous", "arrow_back")
+            _turn(position - 1, "Previous", "arrow_back")
             st.page_link("pages/lessons.py", label="Course", icon=":material/list:")
-            _turn(place + 1, "Next", "arrow_forward")
+            _turn(position + 1, "Next", "arrow_forward")
             presenter.door(lesson)
 
 
-def _turn(place: int, label: str, icon: str) -> None:
-    if 0 <= place < len(LESSONS):
+def _turn(position: int, label: str, icon: str) -> None:
+    if 0 <= position < len(LESSONS):
         st.page_link(
-            "pages/lessons.py", label=label, icon=f":material/{icon}:", query_params={KEY: LESSONS[place].id},
-            help=LESSONS[place].title,
+            "pages/lessons.py", label=label, icon=f":material/{icon}:", query_params={KEY: LESSONS[position].id},
+            help=LESSONS[position].title,
         )  # fmt: skip
 
 
@@ -121,7 +121,7 @@ def _choice(lesson: Lesson, stage: int) -> int:
         session.current().show(address.write(PAGE, values))
 
     shown = st.segmented_control(
-        "Experiment", range(len(lesson.stages)), format_func=lambda place: lesson.stages[place].title, key=key,
+        "Experiment", range(len(lesson.stages)), format_func=lambda position: lesson.stages[position].title, key=key,
         required=True, on_change=chosen, label_visibility="collapsed",
     )  # fmt: skip
     return stage if shown is None else shown

@@ -47,8 +47,8 @@ def prediction(lesson: Lesson, *, closed: bool = False, on_given: Callable[[int]
             )
             return
         chosen = st.radio(
-            "Your prediction", range(len(asked.choices)), format_func=lambda place: asked.choices[place], index=None,
-            key=f"prediction-{lesson.id}", label_visibility="collapsed",
+            "Your prediction", range(len(asked.choices)), format_func=lambda position: asked.choices[position],
+            index=None, key=f"prediction-{lesson.id}", label_visibility="collapsed",
         )  # fmt: skip
 
         def keep() -> None:
@@ -111,8 +111,10 @@ def experiment(
 
 def _source(identity: str, lesson: Lesson, stage: int, panels: Sequence[str]) -> RecordedSource:
     lanes = [
-        Lane(bundle.read(RECORDED / name), label, place)
-        for place, (name, label) in enumerate(zip(recorded(lesson, stage), lesson.stages[stage].labels(), strict=True))
+        Lane(bundle.read(RECORDED / name), label, position)
+        for position, (name, label) in enumerate(
+            zip(recorded(lesson, stage), lesson.stages[stage].labels(), strict=True)
+        )
     ]
     return RecordedSource(
         identity, lanes, panels=[PANELS[name] for name in panels], bands=measured.bands(lesson, stage)

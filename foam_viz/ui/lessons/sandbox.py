@@ -75,9 +75,9 @@ def _readings(readings: Readings) -> None:
 
 def _spectra(readings: Readings) -> None:
     rows = [
-        {"direction": place + 1, "eigenvalue": float(value), "factor": name}
+        {"direction": position + 1, "eigenvalue": float(value), "factor": name}
         for name, values in (("as decomposed", readings.stale_spectrum), ("now", readings.spectrum))
-        for place, value in enumerate(values)
+        for position, value in enumerate(values)
         if value > 0
     ]
     st.vega_lite_chart(

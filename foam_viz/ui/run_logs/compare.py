@@ -231,7 +231,7 @@ def _how(state: Logs, chosen: list[Run]) -> tuple[int | None, int | None]:
 def _marks(state: Logs, chosen: list[Run]) -> tuple[int | None, int | None]:
     _mark(state, chosen, "baseline", "Baseline", "Speed-ups to the target are against this run.")
     _mark(state, chosen, "front", "Bring forward", "Fades the other runs.")
-    places = {run.key: place for place, run in enumerate(chosen)}
+    places = {run.key: position for position, run in enumerate(chosen)}
     return places.get(state.baseline or ""), places.get(state.front or "")
 
 

@@ -40,8 +40,8 @@ def draw(
     Args:
         state: What is open and what the reader chose.
         runs: The runs compared.
-        baseline: Place of the run that speed-ups are against.
-        highlight: Place of the run brought forward.
+        baseline: Position of the run that speed-ups are against.
+        highlight: Position of the run brought forward.
         allowed: Whether runs may be ranked by time.
         found: What else differs between them.
     """
@@ -52,7 +52,7 @@ def draw(
     few = len(runs) <= _MOST_RUNS
 
     def lanes() -> list[Lane]:
-        return [Lane(run.trace, shortened(run.label), place) for run, place in zip(runs, places, strict=True)]
+        return [Lane(run.trace, shortened(run.label), position) for run, position in zip(runs, places, strict=True)]
 
     def head(shown: Sequence[Lane], at: int | None) -> tuple[list[LaneChip], list]:
         rows = table(view, shown, baseline)

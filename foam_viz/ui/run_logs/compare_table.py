@@ -142,22 +142,22 @@ def chips(
     first = {group.members[0]: group for group in groups}
     inside = {member for group in groups for member in group.members}
     single = {
-        place: LaneChip(
+        position: LaneChip(
             lane.position,
-            f"· {run.label}" if place in inside else run.label,
+            f"· {run.label}" if position in inside else run.label,
             [*cells(row, view, withheld), *([_source(run)] if several else [])],
             cast(LaneState, lane.trace.manifest.status),
         )
-        for place, (run, lane, row) in enumerate(zip(runs, lanes, rows, strict=True))
+        for position, (run, lane, row) in enumerate(zip(runs, lanes, rows, strict=True))
     }
     whole, brief = [], []
-    for place, chip in single.items():
-        group = first.get(place)
+    for position, chip in single.items():
+        group = first.get(position)
         if group is not None:
             head = _group_chip(group, lanes, rows, view, withheld, several)
             brief.append(head)
             whole += [head, *(single[member] for member in group.members)]
-        elif place not in inside:
+        elif position not in inside:
             brief.append(chip)
             whole.append(chip)
     return next((chosen for chosen in (whole, brief) if len(chosen) <= most), [])

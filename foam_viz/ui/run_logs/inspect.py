@@ -62,10 +62,10 @@ def _findings(state: Logs, run: Run) -> None:
         st.expander(words, icon=":material/troubleshoot:", expanded=True, key="findings"),
         st.container(height=min(26 + 34 * len(found), 190), border=False, key="findings-list", gap="xsmall"),
     ):
-        for place, finding in enumerate(found[:_KEPT_FINDINGS]):
+        for position, finding in enumerate(found[:_KEPT_FINDINGS]):
             st.button(
                 f"{_MARKS[finding.severity]} **step {finding.step:,}** {plain(finding.words, 260)}",
-                key=f"finding-{place}",
+                key=f"finding-{position}",
                 on_click=_look_at,
                 args=(state, run, finding),
                 type="tertiary",

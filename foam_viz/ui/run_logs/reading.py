@@ -119,9 +119,9 @@ def _with_correction(plain: Reading, again: Reading, shape: Shape) -> Reading:
     fixed = [trace for trace in again.traces if Shape.of(trace) == shape]
     if not fixed:
         return Reading(plain.traces, [*plain.problems, *(p for p in again.problems if p not in plain.problems)])
-    place = next(index for index, trace in enumerate(plain.traces) if Shape.of(trace) == shape)
-    before = plain.traces[:place]
-    after = [trace for trace in plain.traces[place:] if Shape.of(trace) != shape]
+    position = next(index for index, trace in enumerate(plain.traces) if Shape.of(trace) == shape)
+    before = plain.traces[:position]
+    after = [trace for trace in plain.traces[position:] if Shape.of(trace) != shape]
     new = [problem for problem in again.problems if problem not in plain.problems and _concerns(problem, fixed)]
     return Reading([*before, *fixed, *after], [*plain.problems, *new])
 

@@ -87,8 +87,8 @@ def start() -> None:
 def _presets() -> None:
     st.markdown("#### Begin with a comparison")
     columns = st.columns(len(PRESETS), border=True)
-    for place, (column, preset) in enumerate(zip(columns, PRESETS.values(), strict=True)):
-        with column.container(key=f"door-preset-{place}"):
+    for position, (column, preset) in enumerate(zip(columns, PRESETS.values(), strict=True)):
+        with column.container(key=f"door-preset-{position}"):
             st.page_link("pages/live_lab.py", label=f"**{preset.label}**", query_params=_pairs(preset.query))
             st.caption(preset.why)
 
