@@ -23,6 +23,7 @@ from foam_viz.ui.threshold import page as page_module
 from foam_viz.ui.threshold.source import ReplaySource
 from tests import streams
 from tests.engine.conftest import until
+from tests.logs.make_foam_artifact import make_foam_artifact, write_snapshot
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = "sample:digits-autoencoder-foam-factors"
@@ -242,7 +243,7 @@ def dropped(path: Path) -> AppTest:
 
 
 def choose(app: AppTest) -> AppTest:
-    key = next(run.key for run in state(app).choices() if run.origin == "upload")
+    key = next(run.key for run in state(app).choices() if run.key.startswith("upload:"))
     app.selectbox(key="threshold.run").set_value(key).run()
     return ready(app)
 
@@ -299,3 +300,43 @@ def test_a_factor_that_is_not_finite_is_told_and_the_others_are_replayed(
     moment = ReplaySource("set:x", bench).moment()
     for spec in moment.panels:  # every panel draws, whatever factor is followed
         spec.draw(Scene(moment.lanes, Look(factor=0, lane=1)))
+
+
+def artifact(folder: Path, *epochs: tuple[int, int]) -> Path:
+    """A zipped run directory of FOAM's artifact with snapshots of some epochs and steps."""
+    run = make_foam_artifact(folder) / "runs" / "tiny_foam"
+    for path in (run / "factor_snapshots").iterdir():
+        path.unlink()
+    for epoch, step in epochs:
+        write_snapshot(run / "factor_snapshots" / f"epoch_{epoch:03d}_rank_0000.pt", step)
+    place = folder / f"artifact-{len(epochs)}.zip"
+    with zipfile.ZipFile(place, "w") as archive:
+        for path in sorted(run.rglob("*")):
+            archive.write(path, f"tiny_foam/{path.relative_to(run)}")
+    return place
+
+
+def test_snapshots_of_the_artifact_are_replayed(tmp_path: Path) -> None:
+    app = choose(dropped(artifact(tmp_path, (1, 8), (2, 16), (3, 20))))
+    bench = state(app).bench
+    assert bench.run.origin == "snapshots" and not bench.problem and not app.error
+    shown = " ".join(caption.value.replace("\\", "") for caption in app.caption)
+    assert "The checks are the 3 factor snapshots, at steps 8, 16, 20" in shown
+    until(lambda: bench.study.what_if is not None, 300)
+    assert bench.study.what_if.open_loop and bench.study.what_if.checks == 6
+    assert "run" not in state(app).query()
+    moment = ReplaySource("set:x", bench).moment()
+    for spec in moment.panels:
+        spec.draw(Scene(moment.lanes, Look(factor=0, lane=1)))
+
+
+@pytest.mark.parametrize(
+    ("epochs", "told"),
+    [(((2, 16),), "snapshots are of step 16 alone"), ((), "it holds no factor snapshots")],
+)
+def test_snapshots_that_are_too_few_say_so(tmp_path: Path, epochs: tuple[tuple[int, int], ...], told: str) -> None:
+    app = dropped(artifact(tmp_path, *epochs))
+    assert [item.label for item in app.expander] == ["1 without factors"]
+    shown = " ".join(caption.value.replace("\\", "") for caption in app.caption)
+    assert told in shown and "factor_snapshot_interval: 1" in shown
+    assert not [run for run in state(app).choices() if run.key.startswith("upload:")]

@@ -21,7 +21,7 @@ from foam_viz.ui.style import heading
 from foam_viz.ui.text import plain
 from foam_viz.ui.threshold.calibration import calibrate
 from foam_viz.ui.threshold.controls import strip
-from foam_viz.ui.threshold.runs import StreamedRun, bare, without_factors
+from foam_viz.ui.threshold.runs import StreamedRun, bare, without_factors, without_snapshots
 from foam_viz.ui.threshold.source import ReplaySource
 from foam_viz.ui.threshold.sweeps import sweep
 from foam_viz.ui.threshold.taking import take_away
@@ -97,7 +97,7 @@ def _runs(state: Threshold, choices: list[StreamedRun]) -> None:
     if own is not None and state.changes:
         st.button("Back to the recorded setting", key="threshold.back", on_click=lambda: state.take(own),
                   icon=":material/undo:", width="stretch")  # fmt: skip
-    for note in bench.preparation.notes if bench else ():
+    for note in filter(None, (bench.run.remark, *bench.preparation.notes)) if bench else ():
         st.caption(plain(note))
 
 
@@ -105,7 +105,8 @@ def _bring(state: Threshold) -> None:
     """Take in a bundle; runs without factors lead to the live lab, where they are trained again with them."""
     count = st.session_state.setdefault("threshold.uploads", 0)
     file = st.file_uploader("Drop a run bundle (.zip)", type="zip", key=f"threshold.upload.{count}",
-                            help="One that foam_viz train --stream or a Writer with a stream has made.")  # fmt: skip
+                            help="One that foam_viz train --stream or a Writer with a stream has made; or a zipped run "
+                            "directory of FOAM's artifact with its factor_snapshots.")  # fmt: skip
     logs = state.session.browser.logs
     if file is not None:
         try:
@@ -119,9 +120,14 @@ def _bring(state: Threshold) -> None:
         _reading(state)
     lacking = [(run.name, run.saved.experiment) for run in without_factors(state.session.browser.id)]
     lacking += [(trace.manifest.name, config.from_manifest(trace.manifest.config)[0]) for trace in bare(logs)]
-    if not lacking:
+    sparse = without_snapshots(logs)
+    if not lacking and not sparse:
         return
-    with st.expander(f"{len(lacking)} without factors"):
+    with st.expander(f"{len(lacking) + len(sparse)} without factors"):
+        for name, words in sparse[:10]:
+            st.caption(plain(f"{name}: {words}", 600))
+        if not lacking:
+            return
         st.caption("These runs kept no factor stream, so there is nothing to replay. Trained again in the live lab, "
                    "small ones keep it by themselves.")  # fmt: skip
         for name, experiment in lacking[:10]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from foam_viz.engine import store
@@ -19,6 +19,7 @@ from foam_viz.trace.disk.bundle import BundleError
 from foam_viz.ui.server import hub
 from foam_viz.ui.session.logs import sample
 from foam_viz.ui.session.open_logs import OpenLogs, Source
+from foam_viz.ui.threshold import snapshots
 
 SAMPLE, UPLOAD = "sample:", "upload:"
 _MOST_OWN = 30
@@ -34,6 +35,9 @@ class StreamedRun:
         origin: Where it comes from, in a word or two.
         path: Its bundle.
         trace: Gives what was recorded beside the stream.
+        make: Makes the bundle where it is not there yet, given what says that nobody waits for it any more; returns why
+            it could not, empty where it could.
+        remark: What a reader should know of its replays.
     """
 
     key: str
@@ -41,6 +45,8 @@ class StreamedRun:
     origin: str
     path: Path
     trace: Callable[[], Trace]
+    make: Callable[[Callable[[], bool]], str] | None = None
+    remark: str = ""
 
     @property
     def shareable(self) -> bool:
@@ -117,10 +123,11 @@ def _lane(view_id: str, lane: int) -> StreamedRun | None:
 
 
 def uploaded(logs: OpenLogs) -> list[StreamedRun]:
-    """The bundles with a stream among what a browser has uploaded, as far as they were read."""
+    """The runs with factors among what a browser has uploaded, as far as they were read: bundles, and snapshots."""
     found = []
     for source in list(logs.sources):
         traces = source.found.traces
+        found += [made for place in range(len(traces)) if (made := _of_snapshots(source, place)) is not None]
         bundles = [path for given in source.paths if has_stream(given) for path in _lanes(source, given, len(traces))]
         for place, path in enumerate(bundles):
             if place < len(traces):
@@ -129,6 +136,28 @@ def uploaded(logs: OpenLogs) -> list[StreamedRun]:
                 key = f"{UPLOAD}{source.id}:{place}"
                 found.append(StreamedRun(key, label, "upload", path, lambda trace=trace: trace))
     return found
+
+
+def _of_snapshots(source: Source, place: int) -> StreamedRun | None:
+    trace = source.found.traces[place]
+    path = snapshots.target(source, trace)
+    if path is None or not snapshots.is_enough(trace):
+        return None
+    return StreamedRun(
+        f"{UPLOAD}{source.id}:snapshots-{place}",
+        trace.manifest.name or source.label,
+        "snapshots",
+        path,
+        lambda: trace,
+        make=partial(snapshots.make, source, path),
+        remark=snapshots.remark(trace),
+    )
+
+
+def without_snapshots(logs: OpenLogs) -> list[tuple[str, str]]:
+    """Name of each uploaded run of FOAM's artifact that cannot be replayed, and why, with what to do."""
+    traces = [trace for source in list(logs.sources) for trace in source.found.traces]
+    return [(trace.manifest.name, words) for trace in traces if (words := snapshots.why_not(trace))]
 
 
 def _lanes(source: Source, path: Path, count: int) -> list[Path]:

@@ -72,8 +72,24 @@ class Workbench:
         self.truths = truths
         truths.watch(self._touch)
         truths.learn(self._recorded.manifest, self._recorded)
-        self.preparation: Preparation = client.prepare(run.path)
+        self._left = threading.Event()
+        self.preparation = Preparation(str(run.path), words="reading the snapshots")
+        if run.make is None:
+            self._prepare()
+        else:
+            threading.Thread(target=self._make, args=(run.make,), daemon=True, name="threshold-make").start()
+
+    def _make(self, make: Callable[[Callable[[], bool]], str]) -> None:
+        if reason := make(self._left.is_set):
+            self._fail(reason)
+        else:
+            self._prepare()
+
+    def _prepare(self) -> None:
+        with self.lock:
+            self.preparation = self._client.prepare(self.run.path)
         self.preparation.ready.add_done_callback(self._prepared)
+        self._touch()
 
     # --- what is seen
 
@@ -170,10 +186,12 @@ class Workbench:
 
     def stop(self) -> None:
         """Stop preparing."""
+        self._left.set()
         self._client.stop(self.run.path)
 
     def leave(self) -> None:
         """Ask for nothing more: the page looks at another run."""
+        self._left.set()
         with self.lock:
             self._map_of = ()
             self.listeners.clear()
