@@ -38,7 +38,7 @@ class Led:
 
 
 def bar(code: str | None) -> Led | None:
-    """Draw the strip where this browser has joined a class, or comes by its link.
+    """Draw the strip where this browser has joined a class, comes by its link, or has opened one.
 
     Args:
         code: Of the class that the page's link names; None where it names none.
@@ -51,6 +51,8 @@ def bar(code: str | None) -> Led | None:
         here.browser.classroom = code
     code = here.browser.classroom
     if not code:
+        if (own := rooms.of(here.browser.id)) is not None:
+            _own(own)
         return None
     room = rooms.find(code)
     if room is None:
@@ -114,6 +116,6 @@ def _gone() -> None:
 def _own(room: Room) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="class-bar"):
         st.markdown(f":material/co_present: **Your class is open**, for {room.minutes_left} minutes more at most.")
-        query = {"lesson": room.shown.lesson, "present": "true"}
+        query = {"lesson": room.shown.lesson, "present": "true", "class": room.code}
         st.page_link("pages/lessons.py", label="Present", icon=":material/co_present:", query_params=query)
         st.button("End the class", key="class-end", on_click=rooms.end, args=(room,))

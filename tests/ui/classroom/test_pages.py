@@ -133,3 +133,13 @@ def test_the_owner_of_a_class_is_not_its_student() -> None:
     app.query_params["class"] = room.code
     app.run()
     assert "Your class is open" in words(app) and room.told_presenter()["joined"] == 0
+
+
+def test_who_has_left_the_presentation_is_told_that_the_class_is_open() -> None:
+    app = opened(lesson=LESSON.id)
+    assert "Your class is open" not in words(app)
+    room = rooms.open(app.session_state[session.KEY].browser.id, Shown(LESSON.id))
+    app.run()
+    assert "Your class is open" in words(app)
+    app.button("class-end").click().run()
+    assert room.ended and "Your class is open" not in words(app)
