@@ -127,7 +127,7 @@ def presenter(lesson: Lesson, values: dict[str, Any]) -> None:
     panels = tuple(values["panel"]) or _panels(lesson, slide)
     run = lesson_parts.live_run(lesson, slide.stage) if lesson.stages else ""
     if room is not None:
-        room.show(Shown(lesson.id, slide.stage, panels, slide.kind in ("answer", "why", "onward"), run))
+        room.show(_shown(lesson, slide, panels, run))
         _first(run)
     elif values["class"] and here.known:
         st.warning(
@@ -147,6 +147,12 @@ def presenter(lesson: Lesson, values: dict[str, Any]) -> None:
             else:
                 _slide(lesson, slide, values, panels, room)
     _foot(turn, values, room, over)
+
+
+def _shown(lesson: Lesson, slide: Slide, panels: tuple[str, ...] = (), run: str = "") -> Shown:
+    """What the class sees of a slide."""
+    answer, asks = slide.kind in ("answer", "why", "onward"), slide.kind in ("question", "prediction")
+    return Shown(lesson.id, slide.stage, panels, answer, run, experiment=not asks)
 
 
 def _first(run: str) -> None:
@@ -281,7 +287,7 @@ def _code(room: Room | None, lesson: Lesson, slide: Slide) -> None:
 def _open(lesson: Lesson, slide: Slide) -> None:
     here = session.current()
     try:
-        room = rooms.open(here.browser.id, Shown(lesson.id, slide.stage))
+        room = rooms.open(here.browser.id, _shown(lesson, slide))
     except LookupError as error:
         st.session_state["class-problem"] = str(error)
         return

@@ -38,6 +38,7 @@ class Shown:
         panels: Ids of the panels; empty for those of the experiment.
         answer: Whether the answer is revealed.
         run: View id of the presenter's live run; empty while the recording plays.
+        experiment: Whether the experiment is shown: who is asked to predict must not see how it ends.
     """
 
     lesson: str
@@ -45,12 +46,13 @@ class Shown:
     panels: tuple[str, ...] = ()
     answer: bool = False
     run: str = ""
+    experiment: bool = True
 
     @property
     def scene(self) -> str:
         """Stands for all of it: pages that were drawn for another one are drawn again."""
-        told = [self.lesson, str(self.stage), "+".join(self.panels), str(int(self.answer)), self.run]
-        return "|".join(told)
+        told = [self.lesson, self.stage, "+".join(self.panels), int(self.answer), self.run, int(self.experiment)]
+        return "|".join(map(str, told))
 
 
 @dataclass(frozen=True)

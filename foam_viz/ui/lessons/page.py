@@ -61,10 +61,13 @@ def _lesson(lesson: Lesson, values: dict[str, Any], led: student.Led | None) -> 
     _head(lesson, leads)
     st.markdown(whole(lesson.question))
     lesson_parts.prediction(lesson, closed=shown, on_given=led.predict(lesson) if led else None)
-    if lesson.stages:
-        _experiment(lesson, values, led)
-    if lesson.sandbox:
-        sandbox(lesson)
+    if led is not None and led.leads and not led.shown.experiment:
+        st.caption("The experiment appears here when the presenter shows it.")
+    else:
+        if lesson.stages:
+            _experiment(lesson, values, led)
+        if lesson.sandbox:
+            sandbox(lesson)
     given = lesson_parts.predicted(lesson)
     if not shown:
         shown = st.toggle(

@@ -143,3 +143,16 @@ def test_who_has_left_the_presentation_is_told_that_the_class_is_open() -> None:
     assert "Your class is open" in words(app)
     app.button("class-end").click().run()
     assert room.ended and "Your class is open" not in words(app)
+
+
+def test_who_is_asked_to_predict_does_not_see_how_it_ends() -> None:
+    teacher = opened(lesson=LESSON.id, present="true")
+    room = rooms.open(teacher.session_state[session.KEY].browser.id, Shown(LESSON.id))
+    for asks in (True, True, False):  # question, prediction, experiment
+        teacher.run()
+        assert room.shown.experiment is not asks
+        student = opened(**{"class": room.code})
+        assert ("appears here when the presenter shows it" in words(student)) is asks
+        assert any(button.key == "run-live" for button in student.button) is not asks
+        teacher.button("presenter-next").click()
+    rooms.end(room)
