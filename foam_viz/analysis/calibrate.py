@@ -127,7 +127,7 @@ def suggest(spectra: Spectra, own: Setting) -> Suggestion:
             f"a third of all recorded eigenvalues lie under {number(damped)}: damped with it, so many directions are "
             f"switched off. Mass M = {number(spectra.new_mass)} that is new between two checks lifts eps to alpha M / "
             f"(p tau) = {number(allowance)}, with alpha = {number(spectra.alpha)} and p = {spectra.root}; a smaller "
-            f"eps_max would decompose at about every check. The larger of the two is taken. {below:.0%} of the "
+            f"eps_max would decompose at about every check. The larger of the two is taken. {100 * below:.0f} % of the "
             "eigenvalues lie under it",
         ),
         (

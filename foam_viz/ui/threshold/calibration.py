@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,11 +10,14 @@ import streamlit as st
 
 from foam_viz.analysis.calibrate import scaled
 from foam_viz.analysis.replay import Setting
+from foam_viz.optim.refresh_fields import EPSILON, EPSILON_MAX, TAU
 from foam_viz.trace.numbers import number, setting
 from foam_viz.ui.session.threshold import Threshold
 from foam_viz.ui.text import plain
 
-_SYMBOLS = {"epsilon": "ε₀", "epsilon_max": "ε max", "tau": "τ", "unit": "median of trace/n"}
+_SYMBOLS = {"epsilon": EPSILON.symbol, "epsilon_max": EPSILON_MAX.symbol, "tau": TAU.symbol, "unit": "Unit"}
+_IN_TEXT = {"eps_max": EPSILON_MAX.symbol, "eps0": EPSILON.symbol, "eps": "ε", "tau": TAU.symbol, "alpha": "α"}
+_UNIT = "gradient²"
 
 
 def calibrate(state: Threshold) -> None:
@@ -26,14 +30,15 @@ def calibrate(state: Threshold) -> None:
     suggested = Setting.from_json(known["setting"])
     columns = st.columns(4)
     for column, name in zip(columns, ("tau", "epsilon", "epsilon_max"), strict=False):
-        column.metric(_SYMBOLS[name], number(suggested.values[name]), border=True)
-    columns[3].metric("Unit: median of trace/n", number(known["unit"], "gradient²"), border=True,
+        unit = "" if name == "tau" else f", {_UNIT}"
+        column.metric(f"{_SYMBOLS[name]}{unit}", number(suggested.values[name]), border=True)
+    columns[3].metric(f"Median of trace/n, {_UNIT}", number(known["unit"]), border=True,
                       help="The mean eigenvalue of a factor. Damping told as a multiple of it travels.")  # fmt: skip
     st.button("Try the suggestion", key="threshold.suggested", type="primary", icon=":material/tune:",
               on_click=lambda: _try(state, suggested))  # fmt: skip
     st.markdown("##### Why")
     for row in known["reasons"]:
-        st.markdown(f"**{_SYMBOLS[row['name']]} = {plain(row['value'])}.** {plain(row['reason'], 600)}.")
+        st.markdown(f"**{_SYMBOLS[row['name']]} = {plain(row['value'])}**: {plain(_with_symbols(row['reason']), 600)}.")
     _ageing(known)
     left, right = st.columns(2, gap="large")
     with left:
@@ -42,7 +47,7 @@ def calibrate(state: Threshold) -> None:
         st.markdown("##### Settings of the paper")
         st.dataframe(
             [{"experiment": row["experiment"], "f": row["period"], "τ": row["tau"], "ε₀": setting(row["epsilon"]),
-              "ε max": setting(row["epsilon_max"])} for row in known["paper"]],
+              EPSILON_MAX.symbol: setting(row["epsilon_max"])} for row in known["paper"]],
             hide_index=True,
         )  # fmt: skip
         st.caption("Nam and Ahn 2026, arXiv 2606.02365; p = 2, Adam grafting, gradients of their tasks.")
@@ -71,8 +76,8 @@ def _ageing(known: Mapping[str, Any]) -> None:
     rows = [
         {"step": row["step"], "value": row[name], "what": words}
         for row in known["ageing"]
-        for name, words in (("epsilon", "ε₀ suggested there"), ("epsilon_max", "ε max suggested there"),
-                            ("mean", "mean eigenvalue, trace/n"))
+        for name, words in (("epsilon", f"{EPSILON.symbol} suggested"),
+                            ("epsilon_max", f"{EPSILON_MAX.symbol} suggested"), ("mean", "mean eigenvalue"))
         if row[name] and row[name] > 0
     ]  # fmt: skip
     st.vega_lite_chart(
@@ -81,10 +86,11 @@ def _ageing(known: Mapping[str, Any]) -> None:
             "mark": {"type": "line", "strokeWidth": 2},
             "height": 240,
             "encoding": {
-                "x": {"field": "step", "type": "quantitative", "title": "Step", "axis": {"gridOpacity": 0.3}},
-                "y": {"field": "value", "type": "quantitative", "scale": {"type": "log"}, "title": "gradient²",
+                "x": {"field": "step", "type": "quantitative", "title": "Step",
+                      "axis": {"gridOpacity": 0.3, "tickCount": 6}},
+                "y": {"field": "value", "type": "quantitative", "scale": {"type": "log"}, "title": _UNIT,
                       "axis": {"tickCount": 5, "format": ".0e", "gridOpacity": 0.3}},
-                "color": {"field": "what", "type": "nominal", "legend": {"orient": "top", "title": None}},
+                "color": {"field": "what", "type": "nominal", "legend": {"orient": "top", "title": None, "columns": 2}},
                 "strokeDash": {"field": "what", "type": "nominal"},
             },
         },
@@ -93,11 +99,17 @@ def _ageing(known: Mapping[str, Any]) -> None:
     first, last = known["ageing"][0], known["ageing"][-1]
     if first["mean"] and last["mean"]:
         ratio = first["mean"] / last["mean"]
+        went, share = ("fell", "more") if ratio >= 1 else ("rose", "less")
         st.caption(
-            f"Gradients shrink while a model learns: trace/n fell by a factor of {number(ratio)} from step "
-            f"{first['step']:,.0f} to {last['step']:,.0f}. A damping that stays the same damps ever more of the "
-            "spectrum."
+            f"The mean eigenvalue, trace/n, {went} by a factor of {number(max(ratio, 1 / ratio))} from step "
+            f"{first['step']:,.0f} to {last['step']:,.0f}, as the gradients did: a damping that stays the same damped "
+            f"ever {share} of the spectrum."
         )
+
+
+def _with_symbols(text: str) -> str:
+    """The names that a shell shows, as the page writes them."""
+    return re.sub(r"\b(eps_max|eps0|eps|tau|alpha)\b", lambda name: _IN_TEXT[name[0]], text)
 
 
 def _travel(known: Mapping[str, Any]) -> None:

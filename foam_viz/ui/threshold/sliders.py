@@ -19,7 +19,7 @@ from foam_viz.ui.text import plain
 _MANTISSAS = (1.0, 1.25, 1.6, 2.0, 2.5, 3.0, 4.0, 5.0, 6.3, 8.0)
 _QUANTILES = ((0.05, "5 %"), (0.25, "25 %"), (0.5, "50 %"), (0.75, "75 %"), (0.95, "95 %"))
 _MOST_PERIODS = 200
-_NEAR = 0.08
+_NEAR = 0.13
 """Labels closer than this share of the slider would run into each other: the later one goes."""
 
 
