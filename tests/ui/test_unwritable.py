@@ -11,10 +11,11 @@ from streamlit.testing.v1 import AppTest
 
 from foam_viz.engine.server.hub import Hub
 from foam_viz.settings import Settings
-from foam_viz.ui import server
 from tests.engine.conftest import until
 from tests.engine.test_task_files import TABLE
-from tests.ui.test_pages import ROOT, lab, press, settle, state
+from tests.ui.pages import ROOT, lab, press, settle, state
+
+pytestmark = pytest.mark.usefixtures("one_hub")
 
 PAGES = ("start", "live_lab", "threshold_lab", "lessons", "paper_figures", "run_logs", "glossary", "your_runs")
 
@@ -25,16 +26,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def engines(folder: Path) -> Iterator[Hub]:
-    made = Hub(Settings(data_directory=folder, engines=1, device="cpu", runs_per_browser=50))
-    assert made.ready(180)
-    yield made
-    made.close()
-
-
-@pytest.fixture(autouse=True)
-def one_hub(engines: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_hub", engines)
+def hub_settings(folder: Path) -> Settings:
+    return Settings(data_directory=folder, engines=1, device="cpu", runs_per_browser=50)
 
 
 @pytest.fixture

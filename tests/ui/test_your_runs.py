@@ -17,22 +17,24 @@ from foam_viz.trace.disk import bundle
 from foam_viz.ui import take_away
 from foam_viz.ui.your_runs import zipped
 from tests.engine.conftest import until
-from tests.ui.test_pages import engines, lab, one_hub, press, settle, state  # noqa: F401 (fixtures)
+from tests.ui.pages import lab, press, settle, state
+
+pytestmark = pytest.mark.usefixtures("one_hub")
 
 
-def kept(engines: Hub, app: AppTest) -> list:  # noqa: F811
+def kept(engines: Hub, app: AppTest) -> list:
     return your_runs.all_of(engines, state(app).session.browser.id)
 
 
 @pytest.fixture
-def trained(engines: Hub) -> AppTest:  # noqa: F811
+def trained(engines: Hub) -> AppTest:
     app = press(lab(batch_size="16", lane=["foam", "adamw"]), "do-check")
     settle(app)
     until(lambda: [run.step for run in kept(engines, app)] == [10])
     return app
 
 
-def test_a_browser_finds_its_runs_and_opens_one_again(trained: AppTest, engines: Hub) -> None:  # noqa: F811
+def test_a_browser_finds_its_runs_and_opens_one_again(trained: AppTest, engines: Hub) -> None:
     app, view_id = trained, state(trained).view_id
     press(app, "do-reset")
     settle(app)
@@ -50,7 +52,7 @@ def test_a_browser_finds_its_runs_and_opens_one_again(trained: AppTest, engines:
     assert app.button(key="do-start").disabled is False  # it is this browser's
 
 
-def test_a_run_is_renamed_and_deleted(trained: AppTest, engines: Hub) -> None:  # noqa: F811
+def test_a_run_is_renamed_and_deleted(trained: AppTest, engines: Hub) -> None:
     app, view_id, owner = trained, state(trained).view_id, state(trained).session.browser.id
     app.switch_page("pages/your_runs.py").run()
     app.text_input(key=f"name-{view_id}").set_value("  before\nthe *shift* ").run()
@@ -72,7 +74,7 @@ def test_a_run_is_renamed_and_deleted(trained: AppTest, engines: Hub) -> None:  
     assert any("No run yet" in info.value for info in app.info)
 
 
-def test_a_run_that_trains_is_not_deleted(engines: Hub) -> None:  # noqa: F811
+def test_a_run_that_trains_is_not_deleted(engines: Hub) -> None:
     app = press(lab(batch_size="16", lane="adamw"), "do-start")
     until(lambda: kept(engines, app))
     view_id, owner = state(app).view_id, state(app).session.browser.id
@@ -80,7 +82,7 @@ def test_a_run_that_trains_is_not_deleted(engines: Hub) -> None:  # noqa: F811
     press(app, "do-pause")
 
 
-def test_a_download_holds_every_lane(trained: AppTest, engines: Hub, tmp_path: Path) -> None:  # noqa: F811
+def test_a_download_holds_every_lane(trained: AppTest, engines: Hub, tmp_path: Path) -> None:
     traces = your_runs.traces(engines, state(trained).view_id)
     with zipfile.ZipFile(io.BytesIO(zipped(traces))) as archive:
         archive.extractall(tmp_path)
@@ -89,7 +91,7 @@ def test_a_download_holds_every_lane(trained: AppTest, engines: Hub, tmp_path: P
     assert bundle.read(tmp_path / "one.zip").rows("steps") == 10
 
 
-def test_a_downloaded_bundle_holds_the_factors_and_is_replayed(engines: Hub, tmp_path: Path) -> None:  # noqa: F811
+def test_a_downloaded_bundle_holds_the_factors_and_is_replayed(engines: Hub, tmp_path: Path) -> None:
     app = press(lab(batch_size="16", lane=["foam", "shampoo"]), "do-refresh")
     settle(app)
     view_id = state(app).view_id

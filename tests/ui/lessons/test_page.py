@@ -15,7 +15,7 @@ from foam_viz.ui import server
 from foam_viz.ui.lessons import page
 from foam_viz.ui.lessons import parts as lesson_parts
 
-APP = Path(__file__).resolve().parents[2] / "app.py"
+APP = Path(__file__).resolve().parents[3] / "app.py"
 
 
 @pytest.fixture(autouse=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from foam_viz.engine.server.hub import Hub
 from foam_viz.engine.wire.commands import make
 from tests.engine.conftest import until
-from tests.ui.test_pages import engines, lab, next_run, one_hub, opened, press, settle, state, stepped  # noqa: F401 (fixtures)
+from tests.ui.pages import lab, next_run, opened, press, settle, state, stepped
+
+pytestmark = pytest.mark.usefixtures("one_hub")
 
 
 def key(app: AppTest, setting: str, place: int = 0) -> str:
@@ -88,7 +91,7 @@ def test_values_that_do_not_fit_each_other_are_refused() -> None:
     assert state(app).run().experiment.edits == ()
 
 
-def test_settings_of_the_next_run_leave_this_one_alone(engines: Hub) -> None:  # noqa: F811
+def test_settings_of_the_next_run_leave_this_one_alone(engines: Hub) -> None:
     app = stepped(lane="foam")
     old = state(app).view_id
     lane = state(app).lane_ids[0]
@@ -156,7 +159,7 @@ def test_who_watches_cannot_edit() -> None:
     assert state(owner).run().experiment.edits == ()
 
 
-def test_two_pages_that_edit_at_once_are_both_told(engines: Hub) -> None:  # noqa: F811
+def test_two_pages_that_edit_at_once_are_both_told(engines: Hub) -> None:
     app = stepped(lane="foam")
     other = lab(run=state(app).view_id, v="2", lane="foam", batch_size="16")
     state(other).take_control(state(app).view_id, state(app).control_key)
@@ -171,7 +174,7 @@ def test_two_pages_that_edit_at_once_are_both_told(engines: Hub) -> None:  # noq
         assert page.slider(key=key(page, "tau")).value == 0.2
 
 
-def test_a_foreign_command_is_refused(engines: Hub) -> None:  # noqa: F811
+def test_a_foreign_command_is_refused(engines: Hub) -> None:
     app = stepped(lane="foam")
     engines.command(state(app).view_id, state(app).control_key, make("undo"))
     settle(app)

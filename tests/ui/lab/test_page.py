@@ -2,78 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from foam_viz.engine.server.hub import Hub
-from foam_viz.settings import Settings
 from foam_viz.tasks.catalogue import TASKS
-from foam_viz.ui import server
 from foam_viz.ui.lab import board as lab_board
 from foam_viz.ui.lab import controls as lab_controls
 from foam_viz.ui.lab import head as lab_head
 from tests.engine.conftest import until
+from tests.ui.pages import ROOT, lab, next_run, opened, press, settle, state, stepped
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    made = Hub(Settings(data_directory=tmp_path_factory.mktemp("data"), engines=1, device="cpu", runs_per_browser=50))
-    assert made.ready(180)
-    yield made
-    made.close()
-
-
-@pytest.fixture(autouse=True)
-def one_hub(engines: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_hub", engines)
-
-
-def lab(**query: str | list[str]) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    for key, value in query.items():
-        app.query_params[key] = value
-    app.run()
-    app.switch_page("pages/live_lab.py").run()
-    assert not app.exception
-    return app
-
-
-def press(app: AppTest, key: str) -> AppTest:
-    app.button(key=key).click().run()
-    assert not app.exception
-    return app
-
-
-def state(app: AppTest):
-    return app.session_state["session"].lab
-
-
-def next_run(app: AppTest) -> None:
-    """Opens the tab of the next run's settings."""
-    app.session_state["whose-settings"] = "Next run"
-    app.run()
-    assert not app.exception
-
-
-def opened(app: AppTest, box: str) -> AppTest:
-    """Opens a popover or an expander: what is in it is drawn from then on."""
-    app.session_state[box] = True
-    app.run()
-    assert not app.exception
-    return app
-
-
-def settle(app: AppTest) -> None:
-    """Waits until the engine has answered the last click and reached its goal, then draws the page again."""
-    run = state(app).run()
-    run.wait(30)
-    until(lambda: not run.header.get("goal"))
-    app.run()
+pytestmark = pytest.mark.usefixtures("one_hub")
 
 
 def test_start_page_opens() -> None:
@@ -289,13 +229,6 @@ def test_a_preset_fills_the_page() -> None:
     app = lab(lane="adamw")
     app.selectbox(key="preset").select("how-stale").run()
     assert [lane.settings["period"] for lane in state(app).experiment.lanes] == [10, 50, 100, 200]
-
-
-def stepped(**query: str | list[str]) -> AppTest:
-    app = press(lab(v="2", batch_size="16", **query), "do-step")
-    settle(app)
-    assert state(app).run().step == 1
-    return app
 
 
 def test_changed_settings_are_trained_by_a_new_run_and_the_old_one_is_kept(engines: Hub) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.engine.conftest import until
-from tests.ui.test_pages import engines, lab, next_run, one_hub, opened, press, settle, state  # noqa: F401 (fixtures)
+from tests.ui.pages import lab, next_run, opened, press, settle, state
+
+pytestmark = pytest.mark.usefixtures("one_hub")
 
 
 def fork(app: AppTest, place: int = 0, setting: str = "", value: str = "") -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from foam_viz.tasks import uploads
 from tests.engine.test_task_files import TABLE
-from tests.ui.test_pages import engines, lab, one_hub, press, settle, state  # noqa: F401 (fixtures)
+from tests.ui.pages import lab, press, settle, state
+
+pytestmark = pytest.mark.usefixtures("one_hub")
 
 
 def test_a_table_is_uploaded_previewed_and_chosen_from() -> None:

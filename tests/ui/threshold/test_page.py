@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,33 +11,20 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import SelectSlider
 
 from foam_viz import cli
-from foam_viz.engine.server.hub import Hub
 from foam_viz.figures.look import Look
 from foam_viz.figures.scene import Scene
 from foam_viz.recording import stream
-from foam_viz.settings import Settings
-from foam_viz.ui import server
 from foam_viz.ui.session.threshold import Threshold
 from foam_viz.ui.threshold import page as page_module
 from foam_viz.ui.threshold.source import ReplaySource
 from tests import streams
 from tests.engine.conftest import until
 from tests.logs.make_foam_artifact import make_foam_artifact, write_snapshot
+from tests.ui.pages import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.usefixtures("one_hub")
+
 SAMPLE = "sample:digits-autoencoder-foam-factors"
-
-
-@pytest.fixture(scope="module")
-def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    made = Hub(Settings(data_directory=tmp_path_factory.mktemp("data"), engines=1, device="cpu", runs_per_browser=50))
-    yield made
-    made.close()
-
-
-@pytest.fixture(autouse=True)
-def one_hub(engines: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_hub", engines)
 
 
 def lab(**query: str) -> AppTest:

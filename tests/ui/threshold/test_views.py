@@ -14,7 +14,9 @@ from streamlit.testing.v1 import AppTest
 
 from foam_viz.ui.threshold import sweeping
 from tests.engine.conftest import until
-from tests.ui.test_threshold_page import engines, lab, one_hub, ready, slider, state  # noqa: F401 - fixtures
+from tests.ui.threshold.test_page import lab, ready, slider, state
+
+pytestmark = pytest.mark.usefixtures("one_hub")
 
 SMALL = """tasks: digits-autoencoder
 optimizers: [foam]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -16,28 +14,22 @@ from foam_viz.experiment import config, cost
 from foam_viz.logs.core.reader import ColumnRule
 from foam_viz.settings import Settings
 from foam_viz.trace import Manifest, Trace
-from foam_viz.ui import server
 from foam_viz.ui.run_logs import sources as logs_sources
 from foam_viz.ui.session.logs import OPENS_WITH, Logs
+from tests.ui.pages import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.usefixtures("one_hub")
+
 GOOD = b"iteration,train_loss,elapsed\n" + b"".join(b"%d,%.3f,%d\n" % (i, 5 / i, 100 * i) for i in range(1, 60))
 SPIKED = b"step,loss\n" + b"".join(b"%d,%s\n" % (i, b"nan" if i > 30 else b"%.3f" % (5 / i)) for i in range(1, 50))
 
 
 @pytest.fixture(scope="module")
-def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+def hub_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     folder = tmp_path_factory.mktemp("served")
     (folder / "watched.csv").write_bytes(GOOD)
     data = tmp_path_factory.mktemp("data")
-    made = Hub(Settings(data_directory=data, engines=1, device="cpu", log_folders=(folder,)))
-    yield made
-    made.close()
-
-
-@pytest.fixture(autouse=True)
-def one_hub(engines: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_hub", engines)
+    return Settings(data_directory=data, engines=1, device="cpu", log_folders=(folder,))
 
 
 def page(**query: str | list[str]) -> AppTest:

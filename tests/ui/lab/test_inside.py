@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from tests.ui.test_pages import engines, lab, one_hub, opened, press, settle, state  # noqa: F401 (fixtures)
+import pytest
+
+from tests.ui.pages import lab, opened, press, settle, state
+
+pytestmark = pytest.mark.usefixtures("one_hub")
 
 
 def test_one_press_for_each_phase_and_the_numbers_that_it_used() -> None:
