@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from foam_viz.analysis.replay import NoReplay, Setting, Summary, noted_setting, 
 from foam_viz.analysis.what_if import as_trace
 from foam_viz.engine.replay import plan as plans
 from foam_viz.engine.replay import recording
+from foam_viz.engine.replay.errors import ErrorMeter
 from foam_viz.engine.replay.plan import Plan, prepare_path
 from foam_viz.optim.fields import FieldError
 from foam_viz.optim.refresh import DiagonalizationResidual, EveryCheck, Foam, Policy
@@ -416,3 +418,33 @@ def test_what_a_writer_noted_is_text_that_nothing_runs() -> None:
     ):
         config = {"writer": {}, "optimizer_settings": {"refresh": told}}
         assert noted_setting(Manifest(run_id="x", name="x", config=config)) is None
+
+
+def test_totals_of_a_setting_are_remembered(foam: tuple[Plan, Trace], monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, _ = foam
+    settings = tau_and_cap(plan.own, [0.15, 0.45], [1e-5, 1e-4])
+    first = plan.summaries(settings, error_every=5)
+    walked: list[int] = []
+    walk = plan._walker.walk
+    monkeypatch.setattr(plan._walker, "walk", lambda asked: walked.append(len(asked)) or walk(asked))
+    other = plan.own.changed({"tau": 0.77})
+    assert plan.summaries([*settings, other, other], error_every=5)[:4] == first
+    assert walked == [1], "only what was not known is walked, and once"
+    assert plan.summaries(settings, error_every=1) != first, "errors at other checks are other numbers"
+
+
+def test_small_errors_survive_the_difference_of_large_sums() -> None:
+    """|| M o (b_j - a_i) || by its three sums against the difference itself, in float64."""
+    generator = np.random.default_rng(0)
+    bases = [np.linalg.qr(np.eye(40) + 1e-5 * generator.standard_normal((40, 40)))[0] for _ in range(2)]
+    spectrum = 10.0 ** np.linspace(-6, 0, 40)
+    overlap = ((bases[0].T @ bases[1]) ** 2).astype(np.float32)
+    used, fresh = ((spectrum * scale + 1e-6) ** -0.5 for scale in (1.0, 1 + 1e-4))
+    pairs = SimpleNamespace(overlaps=lambda *_: iter([overlap]))
+    stack = SimpleNamespace(release=lambda _: None)
+    zero = np.zeros(1, int)
+    ideal = np.stack([fresh, used])[None]
+    (found,) = ErrorMeter(stack, None, pairs)._squares(zero, zero, zero + 1, used[None], ideal)
+    for value, other in zip(found, (fresh, used), strict=True):
+        expected = (overlap.astype(float) * (other[None, :] - used[:, None]) ** 2).sum()
+        assert math.sqrt(value) == pytest.approx(math.sqrt(expected), abs=1e-7 * np.linalg.norm(fresh))

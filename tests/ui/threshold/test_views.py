@@ -9,10 +9,11 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from foam_viz.ui.threshold import sweeping
+from foam_viz.ui.threshold import sliders, sweeping
 from tests.engine.conftest import until
 from tests.ui.threshold.test_page import lab, ready, slider, state
 
@@ -39,6 +40,26 @@ def test_a_suggestion_is_explained_and_taken() -> None:
     assert not app.exception and app.select_slider
     suggested = state(app).bench.calibration["setting"]["values"]
     assert slider(app, "epsilon").value == suggested["epsilon"]
+
+
+def test_a_suggestion_is_written_in_symbols_with_units() -> None:
+    app = ready(lab(view="calibrate"))
+    reasons = [item.value.replace("\\", "") for item in app.markdown if item.value.startswith("**")]
+    assert len(reasons) == 4 and not any(name in text for name in ("eps", "tau", "alpha") for text in reasons)
+    assert any("α M / (p τ)" in text and "εₘₐₓ" in text for text in reasons)
+    units = [f"{name}, gradient²" for name in ("ε₀", "εₘₐₓ", "Median of trace/n")]
+    assert [one.label for one in app.metric] == ["τ", *units]
+    assert all(" " not in one.value for one in app.metric), "a number with its unit is cut off on a narrow card"
+
+
+def test_labels_under_a_slider_keep_apart() -> None:
+    values = [10.0 ** (place / 10 - 8) for place in range(81)]
+    quantiles = [10.0**exponent for exponent in np.linspace(-7, -1, 21)]
+    found = sliders.marks(values, quantiles, 1e-9)
+    places = [place for place, label, _ in found if label]
+    assert len(found) == 6 and len(places) >= 4
+    # On 215 pixels, as wide as a slider is in a window of 1280, "50 %" takes 25.
+    assert min(np.diff(places)) * 215 >= 27
 
 
 def _swept(app: AppTest, text: str) -> AppTest:
