@@ -1,8 +1,9 @@
 """The live view in headless Chromium while training: frames, re-mounts, bytes, server CPU, answers to clicks.
 
-Four updates a second: the charts that are in view at 1280 x 720, and nine charts on a high page. The frames of the page are compared with those of an empty page in the same browser
-while the same run keeps training; everything else is counted on the page itself. Each scenario is measured
-``ROUNDS`` times and the median taken, since these machines are shared.
+Four updates a second: the charts that are in view at 1280 x 720, and nine charts on a high page. The frames of the page
+are compared with those of an empty page in the same browser while the same run keeps training; everything else is
+counted on the page itself. Each scenario is measured ``ROUNDS`` times and the median taken, since these machines are
+shared.
 """
 
 from __future__ import annotations
