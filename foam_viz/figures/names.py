@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+_JOINTS = re.compile(r"([. ])")
 _LETTERS = (None, 6, 4, 3, 1)
 """What is tried, from the whole of each part of a path to its first letter."""
 
 
 def fitting(names: Sequence[str], most: int) -> list[str]:
-    """Names of at most so many letters: parts that all paths begin with are left out, others shortened as it takes.
+    """Names of at most so many letters: parts that all paths begin with are left out, words shortened as it takes.
 
     A name that does not fit even then, or would be that of another, keeps its end after an ellipsis.
 
@@ -36,11 +38,12 @@ def fitting(names: Sequence[str], most: int) -> list[str]:
 
 def _fitting(path: Sequence[str], side: str, most: int) -> str:
     """The longest of the ways to write a name that fits, or the shortest of all."""
-    ways = [" ".join(filter(None, [".".join(part[:letters] for part in path), side])) for letters in _LETTERS]
+    words = _JOINTS.split(".".join(path))
+    ways = [" ".join(filter(None, ["".join(word[:letters] for word in words), side])) for letters in _LETTERS]
     return next((way for way in ways if len(way) <= most), ways[-1])
 
 
 def _parts(name: str) -> tuple[list[str], str]:
     """The parts of a path, and the side after it."""
     path, _, side = name.rpartition(" ")
-    return (path.split("."), side) if "." in path else ([name], "")
+    return (path.split("."), side) if path else ([name], "")

@@ -101,7 +101,7 @@ FIGURES: tuple[PaperFigure, ...] = (
         "FOAM keeps the quality of frequent decomposition with more than 80 % fewer of them.",
         "FOAM leaves out as many, and pays with loss. A fixed period and taking turns with as many decompositions are "
         "a few percent ahead of it on this steady task.",
-        "agrees in part", f"{_SMALL} With a burst of drift FOAM is ahead of its count: lesson 11 and docs/findings.md.",
+        "agrees in part", f"{_SMALL} After a burst of drift FOAM is ahead of its fixed period: see lesson 11.",
         dots=(
             *_periods("fixed period"),
             Dot("same-budget", Place(0, 0), "FOAM", "FOAM"),

@@ -106,6 +106,14 @@ button[kind="primary"]:not(:disabled), button[kind="primary"]:not(:disabled) p {
   .st-key-strip > *, .st-key-look > * { flex: 1 1 30%; }
   .st-key-strip :is(.stButton, .stPopover) button { padding: 0.25rem 0.5rem; width: 100%; }
   .st-key-look > * { flex-basis: 45%; }
+  /* A run on a phone: its name, what is known of it in a line, its buttons in another. */
+  .st-key-your-runs-headings { display: none; }
+  [class*="st-key-your-run-"] { border-top: 1px solid color-mix(in srgb, currentColor 20%, transparent);
+    padding-top: 0.6rem; }
+  [class*="st-key-your-run-"] [data-testid="stHorizontalBlock"] { gap: 0.3rem 0.9rem; }
+  [class*="st-key-your-run-"] [data-testid="stColumn"] { flex: 0 0 auto; width: auto; min-width: 0; }
+  [class*="st-key-your-run-"] [data-testid="stColumn"]:first-child { flex-basis: 100%; font-weight: 600; }
+  [class*="st-key-your-run-"] [data-testid="stColumn"]:nth-child(3) p::before { content: "step "; }
 }
 """
 

@@ -33,9 +33,9 @@ def page() -> None:
     st.title("Your runs", anchor=False)
     settings = hub().settings
     st.caption(
-        f"Runs that were trained in this browser. Each is kept for {settings.keep_days:g} days after somebody looked "
-        f"at it last (keep_days), and all runs of this server together up to {settings.keep_gb:g} GiB (keep_gb). "
-        "Beyond that, the runs that nobody has looked at for longest are deleted first."
+        f"Runs that were trained in this browser. Each is kept until {settings.keep_days:g} days have passed since it "
+        f"was last looked at. All runs on this server share {settings.keep_gb:g} GiB; where that is full, those that "
+        "were not looked at for longest are deleted first."
     )
     owner = session.current().browser.id
     runs = your_runs.all_of(hub(), owner)
@@ -47,11 +47,13 @@ def page() -> None:
         st.info("No run yet: whatever you train in the live lab is listed here.")
     if not runs:
         return
-    for column, heading in zip(st.columns(_WIDTHS), _HEADINGS, strict=False):
-        column.markdown(f"**{heading}**")
+    with st.container(key="your-runs-headings"):
+        for column, heading in zip(st.columns(_WIDTHS), _HEADINGS, strict=False):
+            column.markdown(f"**{heading}**")
     everything = len(runs) <= _SHOWN or st.toggle(f"Show all {len(runs):,} runs", key="your-runs.all")
-    for run in runs if everything else runs[:_SHOWN]:
-        _row(run, owner)
+    for place, run in enumerate(runs if everything else runs[:_SHOWN]):
+        with st.container(key=f"your-run-{place}"):
+            _row(run, owner)
 
 
 def zipped(traces: list[Trace], lanes: Sequence[Path] = ()) -> bytes:

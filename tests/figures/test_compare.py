@@ -169,6 +169,8 @@ def test_the_target_is_a_line_with_its_value() -> None:
 def test_a_run_without_the_metric_is_named_with_the_reason() -> None:
     drawing = compare.draw(Scene([_lane(), _lane(1, tokens=np.arange(500.0))], _look(x="tokens")))
     assert "run 0 left out: the log has no token count" in drawing.reading
+    several = compare.draw(Scene([*map(_lane, range(4)), _lane(4, tokens=np.arange(500.0))], _look(x="tokens")))
+    assert "4 runs left out: the log has no token count" in several.reading
     nothing = compare.draw(Scene([_lane()], _look(metrics=("bleu",))))
     assert nothing.figure is None and "bleu" in nothing.empty
     assert compare.draw(Scene([], _look())).empty

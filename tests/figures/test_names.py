@@ -25,6 +25,11 @@ def test_factors_of_different_blocks_are_told_apart() -> None:
     assert len(set(shown)) == len(GPT) and max(map(len, shown)) <= 15
 
 
+def test_numbers_stay_whole_where_words_are_shortened() -> None:
+    shown = fitting([f"parameter {place} {side}" for place in (6, 10, 34) for side in ("left", "right")], 15)
+    assert shown[-2:] == ["parame 34 left", "parame 34 right"]
+
+
 @given(st.lists(st.text("ab. 01", min_size=1, max_size=30), max_size=8), st.integers(5, 20))
 def test_names_always_fit(names: list[str], most: int) -> None:
     shown = fitting(names, most)

@@ -180,7 +180,9 @@ def _axes(
     unit = curves[0].raw.unit
     title = encode.escape(f"{metric} ({unit})" if unit else metric)
     if look.log_y:
-        span = encode.log_range(low, high, per_decade=4) if np.isfinite([low, high]).all() else [-1.0, 1.0]
+        known = np.isfinite([low, high]).all() and low > 0
+        fine = 20 if known and high < 10 * low else 4  # within a decade a quarter of one would leave a third empty
+        span = encode.log_range(low, high, per_decade=fine) if known else [-1.0, 1.0]
         y_axis = encode.log_axis(title, range=span)
     else:
         low, high = (low, high) if np.isfinite([low, high]).all() else (0.0, 1.0)
@@ -249,8 +251,15 @@ def _reading(
         parts.append(f"{hidden:,} values at or below 0 have no place on a logarithmic axis")
     if look.x == "relative":
         parts += _some([f"{lanes[i].label}: {found.raw.notes[0]}" for i, found in there.items() if found.raw.notes])
-    parts += _some([f"{lane.label} left out: {reason}" for lane, reason in missing])
+    without: dict[str, list[str]] = {}
+    for lane, reason in missing:
+        without.setdefault(reason, []).append(lane.label)
+    parts += [f"{_whose(labels)} left out: {reason}" for reason, labels in without.items()]
     return "; ".join(parts)
+
+
+def _whose(labels: list[str]) -> str:
+    return " and ".join(labels) if len(labels) <= 2 else f"{len(labels):,} runs"
 
 
 def _some(words: list[str]) -> list[str]:

@@ -55,7 +55,7 @@ def _findings(state: Logs, run: Run) -> None:
         st.caption(broken[0])
         return
     if not found:
-        st.caption("No anomalies found: no spike, no value that is not finite, no factor left behind.")
+        st.caption("No anomalies found: no spikes, no NaN or infinity, no factor left behind.")
         return
     words = f"{len(found):,} finding{'s' if len(found) != 1 else ''}, the gravest first: each leads to its moment"
     with (
