@@ -192,8 +192,8 @@ PANELS: tuple[PanelSpec, ...] = (
         "raster",
         "Refresh raster",
         "A row is one factor, time runs to the right, a mark is one check. Faint: the basis was reused. Strong: it was "
-        "decomposed, coloured by the reason. Where a log counts intervals, a bar is an interval with its count. Click "
-        "a row to follow that factor.",
+        "decomposed, coloured by the reason. Where a log counts intervals, a bar is an interval, its strength the "
+        "share that decomposed. Click a row to follow that factor.",
         raster.draw,
         columns=8,
         height=350,

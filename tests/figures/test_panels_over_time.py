@@ -218,3 +218,15 @@ def test_bars_of_lanes_without_a_phase_stand_in_their_place(lanes: list[Lane]) -
     both = [_timed(**seconds, statistics_seconds=4.0, decomposition_seconds=3.0), lanes[3], _timed(**seconds)]
     bars = [entry for entry in cost.draw(Scene(both, Look())).figure["data"] if entry["type"] == "bar"]
     assert all(len(values(entry["x"])) == len(entry["y"]) == 3 for entry in bars)
+
+
+def test_cost_says_of_which_steps_it_is() -> None:
+    """A log whose first seconds are of a later step tells nothing of what was before."""
+    log = SyntheticRun("foam").trace
+    log.append("steps", record_batch("steps", {"step": [32, 60], "optimizer_seconds": [6.85, 11.5]}))
+    drawing = cost.draw(Scene([Lane(log, "FOAM", 0)], Look()))
+    assert drawing.moment == "steps 33 to 60" and drawing.reading.startswith("optimizer 4.65")
+    whole = SyntheticRun("foam").advance(100).trace
+    assert cost.draw(Scene([Lane(whole, "FOAM", 0)], Look())).moment == "steps to 100"
+    both = cost.draw(Scene([Lane(log, "FOAM", 0), Lane(whole, "other", 1)], Look()))
+    assert both.moment == "steps 1 to 100, not the same in every lane"

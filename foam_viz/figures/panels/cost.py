@@ -68,9 +68,18 @@ def draw(scene: Scene) -> Drawing:
         annotations=[] if alone else _key(drawn),
     )  # fmt: skip
     reading = _words(found[0][1]) if len(found) == 1 else _span(found)
-    last = {spent.last for _, spent in found}
-    moment = f"steps to {max(last):,}" if len(last) == 1 else f"steps to {min(last):,} and {max(last):,}"
-    return Drawing(figure={"data": data, "layout": layout}, reading=reading, moment=moment)
+    return Drawing(
+        figure={"data": data, "layout": layout}, reading=reading, moment=_moment([each for _, each in found])
+    )
+
+
+def _moment(found: list[Spending]) -> str:
+    """The steps whose cost is drawn: a log may tell seconds from a later step than the first on."""
+    first, last = {spent.first for spent in found}, {spent.last for spent in found}
+    if first == {1}:
+        return "steps to " + " and ".join(f"{step:,}" for step in sorted({min(last), max(last)}))
+    differ = "" if len(first) == len(last) == 1 else ", not the same in every lane"
+    return f"steps {min(first):,} to {max(last):,}{differ}"
 
 
 def _short(label: str) -> str:

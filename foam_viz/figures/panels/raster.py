@@ -313,7 +313,7 @@ def _reading(lane: Lane, rows: Checks, together: int) -> str:
     if cap:
         parts.append(f"{cap:,} by the cap")
     if rows.counted:
-        parts.append("the log counts by intervals: a bar is an interval, its strength the share decomposed")
+        parts.append("the log counts by intervals")
     elif together > 1:
         parts.append(f"a mark stands for {together:,} checks")
     return "; ".join(parts)

@@ -123,7 +123,7 @@ def _overview(state: Logs, runs: list[Run]) -> None:
                 format="localized", help="Rows of the table of checks: decisions of single factors, or their counts."
             ),
             "Factors": st.column_config.NumberColumn(help="Preconditioner factors that the log tells apart."),
-            "Steps": st.column_config.TextColumn(help="First and last step logged."),
+            "Steps": st.column_config.TextColumn(width=120, help="First and last step logged."),
             "Notes": st.column_config.NumberColumn(help="What was guessed, repaired, dropped or left."),
         },
         placeholder="–",
