@@ -192,6 +192,13 @@ def test_moments_of_lanes_that_differ_by_their_steps_are_one() -> None:
     assert multiples.draw(Scene(lanes, Look(side_by_side="raster"))).moment == "steps to 1,150–1,200"
 
 
+def test_what_each_lane_adds_to_its_moment_is_left_out_where_it_differs() -> None:
+    told = ["snapshot of step 1,060, before its check decided", "snapshot of step 1,060; last check 1,061"]
+    assert multiples._together(told) == "snapshot of step 1,060"
+    assert multiples._together([*told, "snapshot of step 1,040"]) == "snapshot of step 1,040–1,060"
+    assert multiples._together(["one", "another"]) == "one; another"
+
+
 def test_turns_of_all_lanes_lie_on_the_axis() -> None:
     """Each curve is drawn whole, not that of the followed lane alone."""
     calm, wild = SyntheticRun("foam", seed=1).advance(300).trace, SyntheticRun("shampoo", seed=2).advance(300).trace

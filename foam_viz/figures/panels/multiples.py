@@ -82,14 +82,19 @@ def draw(scene: Scene) -> Drawing:
 
 
 _NUMBER = re.compile(r"\d[\d,]*")
+_ADDED = re.compile(r"[;,] ")
 
 
 def _together(moments: list[str]) -> str:
-    """The moments of all lanes in one: where only their steps differ, the first and the last of each."""
+    """The moments of all lanes in one: where only their steps differ, the first and the last of each.
+
+    Where they differ in what each adds about its checks, the steps of what is drawn remain.
+    """
     moments = list(dict.fromkeys(moments))
     words = {tuple(_NUMBER.split(moment)) for moment in moments}
     if len(words) > 1:
-        return "; ".join(moments)
+        drawn = [_ADDED.split(moment)[0] for moment in moments]
+        return _together(drawn) if drawn != moments else "; ".join(moments)
     said = list(words.pop())
     steps = zip(*(map(_step, _NUMBER.findall(moment)) for moment in moments), strict=True)
     spans = [f"{min(each):,}" if min(each) == max(each) else f"{min(each):,}–{max(each):,}" for each in steps]
