@@ -69,8 +69,8 @@ def sentence(lesson: Lesson, claim: Claim, found: Results) -> str:
         where = f"{lesson.stages[claim.left.stage].title}: "
         names = [lesson.stages[place.stage].labels()[place.lane] for place in (claim.left, claim.right)]
     words = f"{where}{words}" if where else f"{words[0].upper()}{words[1:]}"
-    pair = f"{words}: {told[0]} for {names[0]}, {'' if other == MEASURES[claim.measure] else other + ': '}"
-    pair += f"{told[1]} for {names[1]}."
+    whose = "" if other == MEASURES[claim.measure] else f" ({other})"
+    pair = f"{words}: {told[0]} for {names[0]} against {told[1]}{whose} for {names[1]}."
     seeds = len(found[claim.left])
     if said == "no difference seen":
         return f"{pair} No difference seen: the {seeds} seeds disagree."

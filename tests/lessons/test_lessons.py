@@ -119,8 +119,8 @@ def test_a_sentence_says_what_was_measured_and_not_what_the_lesson_hopes() -> No
     claim = Claim(Place(0, 1), Place(0, 0), "loss", "more")
     assert measured.decide(claim, found) == ("less", pytest.approx(-1 / 3))
     assert measured.sentence(lesson, claim, found) == (
-        "Training loss, mean of the last 20 steps: 0.200 for f = 50, 0.300 for f = 10. That is 33\u202f% less on "
-        "average, and less on all 5 seeds."
+        "Training loss, mean of the last 20 steps: 0.200 for f = 50 against 0.300 for f = 10. That is 33\u202f% less "
+        "on average, and less on all 5 seeds."
     )
     found[Place(0, 1)][0] = {"loss": 0.4}
     assert measured.sentence(lesson, claim, found).endswith("No difference seen: the 5 seeds disagree.")

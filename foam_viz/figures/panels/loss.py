@@ -97,7 +97,7 @@ def draw(scene: Scene) -> Drawing:
     x_axis = horizontal(look, furthest, 0.16 if labelled else 0.02)
     top = (10.0 ** span[1] if log else span[1]) * (1 + 1e-6)
     data = _bands(scene)
-    words = "; shaded: range of other seeds" if data else ""
+    words = "; shaded: other seeds" if data else ""
     for curve in curves:
         if len(curve.x):
             data += _lines(curve, look)
