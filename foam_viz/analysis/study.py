@@ -101,8 +101,10 @@ def summary_of(replay: Replay) -> Summary:
 
 
 def difference(setting: Setting, own: Setting | None) -> str:
-    """A setting by what differs from the recorded one: ``τ = 0.3``, ``Shampoo, f = 50``."""
-    if own is None or setting == own:
+    """A setting by what differs from the recorded one: ``τ = 0.3``; all of it where that one is not known."""
+    if own is None:
+        return setting.label()
+    if setting == own:
         return "the recorded setting"
     moved = setting.optimizer != own.optimizer
     told = [setting.spec.label] if moved else []

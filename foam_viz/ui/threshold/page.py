@@ -95,7 +95,8 @@ def _runs(state: Threshold, choices: list[StreamedRun]) -> None:
         st.button("Stop preparing", key="threshold.stop", on_click=bench.stop)
     own = bench.own if bench is not None else None
     if own is not None and state.changes:
-        st.button("Back to the recorded setting", key="threshold.back", on_click=lambda: state.take(own),
+        words = "Back to the recorded setting" if bench.is_known else "Back to the first setting"
+        st.button(words, key="threshold.back", on_click=lambda: state.take(own),
                   icon=":material/undo:", width="stretch")  # fmt: skip
     for note in filter(None, (bench.run.remark, *bench.preparation.notes)) if bench else ():
         st.caption(plain(note))

@@ -117,7 +117,7 @@ class Workbench:
         """The recorded run, the what-if, and pinned settings."""
         with self.lock:
             own = self.own
-            name = own.label() if own and self._is_known else self._recorded.manifest.name
+            name = own.label() if own and self.is_known else self._recorded.manifest.name
             lanes = [Lane(self._recorded, f"recorded: {name}", OWN)]
             what_if = self._study.what_if
             lanes.append(self._awaited if what_if is None else self._lane(WHAT_IF, what_if, "what if: "))
@@ -131,7 +131,8 @@ class Workbench:
             return tuple(lanes)
 
     @property
-    def _is_known(self) -> bool:
+    def is_known(self) -> bool:
+        """Whether the setting that a move begins from is the one that the run was recorded under."""
         return self.preparation.grid is not None and self.preparation.grid.own is not None
 
     @property
@@ -142,7 +143,7 @@ class Workbench:
     def _lane(self, position: int, replay: Replay, words: str) -> Lane:
         known = self._traces.get(position)
         if known is None or known[0] is not replay:
-            label = words + difference(replay.setting, self.preparation.own)
+            label = words + difference(replay.setting, self.preparation.own if self.is_known else None)
             trace = as_trace(replay, self._recorded.manifest, self._recorded.view().last_step, label)
             known = self._traces[position] = replay, Lane(trace, label, position)
         return known[1]
@@ -239,7 +240,7 @@ class Workbench:
 
     def _replayed_own(self, future: Future[Replay]) -> None:
         with self.lock:
-            if _answered(future):
+            if _answered(future) and future.result().exact:  # of a run whose setting nobody knows it is another one's
                 self._change(own=future.result())
 
     def _calibrated(self, future: Future[Mapping[str, Any]]) -> None:
@@ -276,7 +277,7 @@ class Workbench:
     def _ask_updates(self, setting: Setting) -> None:
         if setting == self._study.setting:
             for asked, name in ((setting, "updates"), (None, "own_updates")):
-                if name == "updates" or self._study.own_updates is None:
+                if name == "updates" or (self._study.own is not None and self._study.own_updates is None):
                     future = self._client.run(self.run.path, asked, updates=True, asker=self._name)
                     future.add_done_callback(partial(self._updated, name))
 

@@ -310,6 +310,12 @@ def test_snapshots_of_the_artifact_are_replayed(tmp_path: Path) -> None:
     assert "The checks are the 3 factor snapshots, at steps 8, 16, 20" in shown
     until(lambda: bench.study.what_if is not None, 300)
     assert bench.study.what_if.open_loop and bench.study.what_if.checks == 6
+    # Nobody knows what its own setting would have left: nothing is told of it, and no what-if takes its name.
+    until(lambda: bench.study.updates is not None, 300)
+    assert bench.study.own is None and bench.study.own_updates is None
+    assert bench.lanes()[1].label.startswith("what if: FOAM f = 4")
+    chips, _ = (moment := ReplaySource("set:x", bench).moment()).head(moment.lanes, None)
+    assert dict(cell[:2] for cell in chips[0].cells)["Error left"] == "–"
     assert "run" not in state(app).query()
     moment = ReplaySource("set:x", bench).moment()
     for spec in moment.panels:
