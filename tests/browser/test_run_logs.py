@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.server import Server
-from tests.browser.test_live_lab import DRAWN, eventually, numbers
+from tests.browser.test_live_lab import DRAWN, address, eventually, numbers
 
 STEPS = 60_000
 
@@ -40,7 +40,7 @@ def test_samples_open_side_by_side_and_one_from_the_inside(page, server: Server)
     page.get_by_text("Inspect one", exact=True).click()
     for panel in ("loss", "damping", "spectrum", "overlap", "raster"):
         drawn(page, panel)
-    assert "tab=inspect" in eventually(lambda: "tab=" in page.url and page.url)
+    assert "tab=inspect" in eventually(lambda: "tab=" in address(page) and address(page))
 
 
 def test_an_upload_is_compared_and_a_zoom_loads_its_detail(page, server: Server, tmp_path: Path) -> None:

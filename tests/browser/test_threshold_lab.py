@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from benchmarks.server import Server
-from tests.browser.test_live_lab import eventually
+from tests.browser.test_live_lab import address, eventually
 
 RUN = "?run=sample:digits-autoencoder-foam-factors&truth=false"
 
@@ -37,7 +37,7 @@ def test_a_slider_changes_the_raster_and_a_click_on_the_map_takes_its_setting(pa
     eventually(lambda: decompositions(page) > before, 60)
     eventually(lambda: cells(page) not in ("", drawn), 60)
     assert "open loop" in page.locator(".fb-status").inner_text()
-    eventually(lambda: "tau=0.45" in page.url, 30)
+    eventually(lambda: "tau=0.45" in address(page), 30)
 
     surface = page.locator('[data-panel="threshold-map"]')
     surface.scroll_into_view_if_needed()
@@ -52,7 +52,7 @@ def test_a_slider_changes_the_raster_and_a_click_on_the_map_takes_its_setting(pa
         page.wait_for_timeout(500)
         page.mouse.click(*place)
         page.wait_for_timeout(3000)
-        return "tau=0.15" in page.url and "epsilon_max=" in page.url
+        return "tau=0.15" in address(page) and "epsilon_max=" in address(page)
 
     eventually(taken, 90)
     eventually(lambda: slider.get_attribute("aria-valuetext") == "0.15")
