@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
@@ -11,14 +12,19 @@ from tests.engine.conftest import until
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def lab(**query: str | list[str]) -> AppTest:
+def visited(page: str, query: Mapping[str, str | list[str]]) -> AppTest:
+    """A page, by the name of its file, as a link opens it."""
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     for key, value in query.items():
         app.query_params[key] = value
     app.run()
-    app.switch_page("pages/live_lab.py").run()
+    app.switch_page(f"pages/{page}.py").run()
     assert not app.exception
     return app
+
+
+def lab(**query: str | list[str]) -> AppTest:
+    return visited("live_lab", query)
 
 
 def press(app: AppTest, key: str) -> AppTest:

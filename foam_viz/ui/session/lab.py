@@ -335,8 +335,16 @@ class Lab:
         self.beyond = [] if self.refused else hub().review(self.experiment, self.device)
 
     def keep_typed(self) -> None:
-        """Keep what those widgets of the next run say that were not drawn."""
-        keep(*(str(key) for key in st.session_state if str(key).startswith("set.")))
+        """Keep what those widgets of the next run say that were not drawn.
+
+        Not those of an optimizer or a task that was left: whoever comes back has what was set meanwhile.
+        """
+        now = self.experiment
+        boxes = [f"set.task.{now.task}.", "set.run."]
+        for lane_id, lane in zip(self.lane_ids, now.lanes, strict=True):
+            boxes.append(f"set.lane.{lane_id}.{lane.optimizer}.")
+            keep(f"set.lane.{lane_id}.optimizer")
+        keep("set.task", *(str(key) for key in st.session_state if str(key).startswith(tuple(boxes))))
 
     def _file_errors(self, settings: Mapping[str, Any]) -> list[FieldError]:
         """What speaks against the file that the task is trained on; invalid, it must not become the task's own data."""

@@ -152,6 +152,16 @@ def test_what_was_typed_in_a_box_that_is_closed_again_is_kept_and_trained() -> N
     assert app.text_input(key=f"set.lane.{lane}.foam.weight_decay").value == "0.25"
 
 
+def test_who_comes_back_to_an_optimizer_has_what_was_set_meanwhile() -> None:
+    app = lab(v="2", lane="foam")
+    key = f"set.lane.{state(app).lane_ids[0]}"
+    app.selectbox(key=f"{key}.optimizer").select("shampoo").run()
+    app.text_input(key=f"{key}.shampoo.lr").input("0.02").run()
+    app.selectbox(key=f"{key}.optimizer").select("foam").run()
+    assert app.text_input(key=f"{key}.foam.lr").value == "0.02"
+    assert state(app).experiment.lanes[0].settings["lr"] == 0.02
+
+
 def test_values_of_a_link_that_do_not_fit_each_other_are_shown_as_they_are_and_not_trained() -> None:
     app = lab(v="2", lane="foam:epsilon=1e-3,epsilon_max=3e-7")
     lane = state(app).lane_ids[0]

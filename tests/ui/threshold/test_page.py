@@ -20,7 +20,7 @@ from foam_viz.ui.threshold.source import ReplaySource
 from tests import streams
 from tests.engine.conftest import until
 from tests.logs.make_foam_artifact import make_foam_artifact, write_snapshot
-from tests.ui.pages import ROOT
+from tests.ui.pages import visited
 
 pytestmark = pytest.mark.usefixtures("one_hub")
 
@@ -28,13 +28,7 @@ SAMPLE = "sample:digits-autoencoder-foam-factors"
 
 
 def lab(**query: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    for key, value in query.items():
-        app.query_params[key] = value
-    app.run()
-    app.switch_page("pages/threshold_lab.py").run()
-    assert not app.exception
-    return app
+    return visited("threshold_lab", query)
 
 
 def slider(app: AppTest, name: str) -> SelectSlider:
