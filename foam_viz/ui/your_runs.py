@@ -51,8 +51,8 @@ def page() -> None:
         for column, heading in zip(st.columns(_WIDTHS), _HEADINGS, strict=False):
             column.markdown(f"**{heading}**")
     everything = len(runs) <= _SHOWN or st.toggle(f"Show all {len(runs):,} runs", key="your-runs.all")
-    for place, run in enumerate(runs if everything else runs[:_SHOWN]):
-        with st.container(key=f"your-run-{place}"):
+    for position, run in enumerate(runs if everything else runs[:_SHOWN]):
+        with st.container(key=f"your-run-{position}"):
             _row(run, owner)
 
 

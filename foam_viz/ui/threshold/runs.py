@@ -127,7 +127,7 @@ def uploaded(logs: OpenLogs) -> list[StreamedRun]:
     found = []
     for source in list(logs.sources):
         traces = source.found.traces
-        found += [made for place in range(len(traces)) if (made := _of_snapshots(source, place)) is not None]
+        found += [made for position in range(len(traces)) if (made := _of_snapshots(source, position))]
         bundles = [path for given in source.paths if has_stream(given) for path in _lanes(source, given, len(traces))]
         for place, path in enumerate(bundles):
             if place < len(traces):
@@ -138,13 +138,13 @@ def uploaded(logs: OpenLogs) -> list[StreamedRun]:
     return found
 
 
-def _of_snapshots(source: Source, place: int) -> StreamedRun | None:
-    trace = source.found.traces[place]
+def _of_snapshots(source: Source, position: int) -> StreamedRun | None:
+    trace = source.found.traces[position]
     path = snapshots.target(source, trace)
     if path is None or not snapshots.is_enough(trace):
         return None
     return StreamedRun(
-        f"{UPLOAD}{source.id}:snapshots-{place}",
+        f"{UPLOAD}{source.id}:snapshots-{position}",
         trace.manifest.name or source.label,
         "snapshots",
         path,

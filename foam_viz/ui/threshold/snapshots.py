@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,14 +15,21 @@ from foam_viz.ui.session.open_logs import Source
 
 _FORMAT = "foam-artifact"
 _FOLDER = "streams"
+_IDENTITY = re.compile(r"[0-9a-f]{20}(-[0-9]+)?")
+"""As the reader of the artifact names runs."""
 _LEAST = 2
 """Snapshots that a replay needs: the first decomposes under every setting."""
 _REMEDY = "Let the artifact train for two epochs or more with factor_snapshot_interval: 1, and upload its directory."
 
 
+def _is_read(trace: Trace) -> bool:
+    """Whether our reader made the trace of an artifact's run: a bundle may call itself one, and name any path."""
+    return trace.manifest.format == _FORMAT and bool(_IDENTITY.fullmatch(trace.manifest.run_id))
+
+
 def steps_of(trace: Trace) -> list[int]:
     """The steps of the snapshots of an artifact's run, rising; none of other runs."""
-    if trace.manifest.format != _FORMAT or not trace.has("snapshots", "step"):
+    if not _is_read(trace) or not trace.has("snapshots", "step"):
         return []
     return sorted(set(trace.values("snapshots", "step").tolist()))
 
@@ -33,7 +41,7 @@ def is_enough(trace: Trace) -> bool:
 
 def why_not(trace: Trace) -> str:
     """Why the snapshots of an artifact's run are no use, and what to do; empty where they are, and for other runs."""
-    if trace.manifest.format != _FORMAT or is_enough(trace):
+    if not _is_read(trace) or is_enough(trace):
         return ""
     if not trace.manifest.factors:
         return "it has no factors: its optimizer decomposes nothing, or its diagnostics were not uploaded."

@@ -13,9 +13,12 @@ from streamlit.testing.v1.element_tree import SelectSlider
 from foam_viz import cli
 from foam_viz.figures.look import Look
 from foam_viz.figures.scene import Scene
+from foam_viz.files import SAMPLE_RUNS
 from foam_viz.recording import stream
+from foam_viz.trace.disk import bundle
 from foam_viz.ui.session.threshold import Threshold
 from foam_viz.ui.threshold import page as page_module
+from foam_viz.ui.threshold import snapshots
 from foam_viz.ui.threshold.source import ReplaySource
 from tests import streams
 from tests.engine.conftest import until
@@ -294,6 +297,18 @@ def artifact(folder: Path, *epochs: tuple[int, int]) -> Path:
         for path in sorted(run.rglob("*")):
             archive.write(path, f"tiny_foam/{path.relative_to(run)}")
     return place
+
+
+@pytest.mark.parametrize(("identity", "known"), [
+    ("0123456789abcdef0123", True), ("0123456789abcdef0123-2", True),
+    ("../../runs/0123456789abcdef0123456789abcdef/lane-0", False), ("/etc", False), ("", False),
+])  # fmt: skip
+def test_a_bundle_that_calls_itself_a_run_of_the_artifact_names_no_path(identity: str, known: bool) -> None:
+    trace = bundle.read(SAMPLE_RUNS / f"{SAMPLE.removeprefix('sample:')}.zip")
+    assert not snapshots.is_enough(trace)
+    trace.manifest = trace.manifest.with_(run_id=identity, format="foam-artifact")
+    assert snapshots.is_enough(trace) == known
+    assert snapshots.why_not(trace) == ""
 
 
 def test_snapshots_of_the_artifact_are_replayed(tmp_path: Path) -> None:
