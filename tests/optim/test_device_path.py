@@ -167,7 +167,7 @@ def test_a_small_model_is_treated_as_one_stack_with_the_same_numbers(
 ) -> None:
     shapes, results = [(4, 4), (4, 4), (4, 6), (5,), (2, 3, 4)], []
     for small in (0, 2**16):
-        monkeypatch.setattr("foam_viz.optim.group.SMALL", small)
+        monkeypatch.setattr("foam_viz.optim.batch.SMALL", small)
         weights = [torch.ones(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
         optimizer = OPTIMIZERS[name](weights)
         for number in range(1, 6):
