@@ -11,6 +11,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -358,6 +359,25 @@ def test_a_disk_that_stays_full_costs_no_checkpoint(tmp_path: Path, monkeypatch:
 
 
 # --- two writers
+
+
+def test_without_memory_for_a_thread_the_end_of_a_run_writes_what_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that finds none never says that it has started, and the engine would wait for it for ever."""
+
+    def none(size: int) -> None:
+        raise MemoryError(f"no {size:,} bytes")
+
+    monkeypatch.setattr(savers.memory, "require", none)
+    saver = Saver(tmp_path / "run", limit_mb=100)
+    with pytest.raises(MemoryError):
+        saver.open(Opening({"task": "none"}, manifests(), None))
+    with suppress(MemoryError):  # whether it asks for the thread depends on how much waits
+        saver.add(rows(range(1, 4)), 3)
+    saver.close()
+    assert saver.closed and saver._thread is None
+    assert bundle.read(lanes(tmp_path / "run")[0]).values("steps", "step").tolist() == [1, 2, 3]
 
 
 def test_a_second_writer_waits_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +32,19 @@ def limit(size: int) -> bool:
             resource.setrlimit(resource.RLIMIT_DATA, (int(now[1]) * 1024 + size, hard))
             return True
     return False
+
+
+def require(size: int) -> None:
+    """Ask for ``size`` bytes and give them back.
+
+    Raises:
+        MemoryError: They cannot be had now.
+    """
+    with suppress(ValueError, AttributeError):  # where private memory cannot be mapped, nothing is limited either
+        try:
+            mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+        except OSError as error:
+            raise MemoryError(f"no {size:,} bytes") from error
 
 
 def is_exhausted(error: BaseException) -> bool:

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from foam_viz.engine import store
 from foam_viz.engine.worker import lane_streams as streams
+from foam_viz.engine.worker import memory
 from foam_viz.engine.worker.lane_streams import LaneStreams, Samples, copy_stream
 from foam_viz.experiment.config import MAXIMUM_LANES, Parent
 from foam_viz.trace.disk import bundle
@@ -29,6 +30,8 @@ LAST_RETRY_SECONDS = 60.0
 _SIZE_SECONDS = 30.0
 _AFTER_THINNING = 0.8
 _DROP_SECONDS = 5.0
+_THREAD_BYTES = 16 * 2**20
+"""Stack and first objects of a thread."""
 CHECKPOINT_STEPS = 100
 """Steps between two checkpoints that stay, in a run that is short."""
 # What may wait in memory while nothing can be written; an hour and more of a fast run.
@@ -246,12 +249,17 @@ class Saver:
         with self._changed:
             self._closing = True
             self._asked = self._asked or bool(self._next.rows)
-            thread = self._thread
+            thread, alone = self._thread, False
             if thread is None and self._asked:
-                thread = self._start()
+                try:
+                    thread = self._start()
+                except (MemoryError, RuntimeError):  # no room for a thread: whoever ends the run writes
+                    alone = True
             self._changed.notify_all()
         if thread is not None:
             thread.join(seconds)
+        elif alone:
+            self._work()
         else:
             self._release()
 
@@ -264,9 +272,12 @@ class Saver:
         self._changed.notify_all()
 
     def _start(self) -> threading.Thread:
-        self._thread = threading.Thread(target=self._work, daemon=True, name="saver")
-        self._thread.start()
-        return self._thread
+        # A thread without memory for its first objects never says that it has started: who starts it waits for ever.
+        memory.require(_THREAD_BYTES)
+        thread = threading.Thread(target=self._work, daemon=True, name="saver")
+        thread.start()
+        self._thread = thread
+        return thread
 
     def _work(self) -> None:
         while True:

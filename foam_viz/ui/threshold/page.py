@@ -94,7 +94,7 @@ def _runs(state: Threshold, choices: list[StreamedRun]) -> None:
     if bench is not None and not bench.problem and bench.own is None:
         st.button("Stop preparing", key="threshold.stop", on_click=bench.stop)
     own = bench.own if bench is not None else None
-    if own is not None and state.changes:
+    if bench is not None and own is not None and state.changes:
         words = "Back to the recorded setting" if bench.is_known else "Back to the first setting"
         st.button(words, key="threshold.back", on_click=lambda: state.take(own),
                   icon=":material/undo:", width="stretch")  # fmt: skip
