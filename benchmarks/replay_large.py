@@ -15,7 +15,8 @@ import numpy as np
 from benchmarks.report import Report
 from foam_viz.analysis.replay import MAP_ERROR_EVERY
 from foam_viz.engine.replay.plan import prepare_path
-from foam_viz.recording.stream import Sample, StreamFile
+from foam_viz.recording.stream import Sample
+from foam_viz.recording.stream.writing import StreamFile
 from foam_viz.trace import Manifest, Trace
 from foam_viz.trace.disk import bundle
 from foam_viz.trace.manifest import FactorInfo

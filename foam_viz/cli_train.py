@@ -18,8 +18,8 @@ from foam_viz.engine.worker.stream_saver import StreamSaver
 from foam_viz.experiment import config, cost, edits
 from foam_viz.optim.catalogue import OPTIMIZERS
 from foam_viz.optim.fields import FieldError
-from foam_viz.recording import stream
-from foam_viz.recording.stream import RUN_BYTES
+from foam_viz.recording.stream import archives
+from foam_viz.recording.stream.writing import RUN_BYTES
 from foam_viz.trace.disk import bundle
 from foam_viz.trace.disk.autosave import Autosave, AutosaveError
 from foam_viz.trace.disk.bundle import BundleError
@@ -178,7 +178,7 @@ class Target:
                 if self.path.exists():
                     raise BundleError(self.path, "is there by now", "It is left as it is.")
                 bundle.write(self._trace, self.path)
-                stream.add_to(self.path, self.folder)
+                archives.add_to(self.path, self.folder)
             except BundleError as error:
                 self._say_saved(error, self.folder)
                 return self._trace, self.folder

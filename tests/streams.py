@@ -11,7 +11,8 @@ from itertools import groupby
 from pathlib import Path
 
 from foam_viz.recording import stream
-from foam_viz.recording.stream import STREAM_FOLDER, StreamFile
+from foam_viz.recording.stream.part import STREAM_FOLDER
+from foam_viz.recording.stream.writing import StreamFile
 
 
 def with_nan(source: Path, target: Path, *, step: int) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from foam_viz.experiment.config import Experiment, LaneConfig
 from foam_viz.optim.blocks import matrix_shape
 from foam_viz.optim.fields import Field, FieldError, format_number
-from foam_viz.recording.stream import RUN_BYTES
+from foam_viz.recording.stream.writing import RUN_BYTES
 from foam_viz.settings import Settings
 from foam_viz.tasks import catalogue as tasks
 from foam_viz.tasks.outline import Outline, Parameter

@@ -22,7 +22,8 @@ from functools import wraps
 from typing import Any, TypeVar
 
 from foam_viz.recording.observe.observe import Observer
-from foam_viz.recording.stream import Stream, StreamFile
+from foam_viz.recording.stream import Stream
+from foam_viz.recording.stream.writing import StreamFile
 from foam_viz.recording.writer_place import Place, describe
 from foam_viz.recording.writer_rows import Rows, StepRows
 from foam_viz.trace.disk.autosave import Autosave, AutosaveError

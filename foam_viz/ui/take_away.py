@@ -11,7 +11,7 @@ import streamlit as st
 
 from foam_viz.experiment import export
 from foam_viz.optim.fields import FieldError
-from foam_viz.recording import stream
+from foam_viz.recording.stream import archives
 from foam_viz.trace.disk import bundle
 from foam_viz.trace.model import Trace
 from foam_viz.ui.text import plain
@@ -96,5 +96,5 @@ def zipped(trace: Trace, kept: Path | None = None) -> bytes:
         path = Path(folder) / "run.zip"
         bundle.write(trace, path)
         if kept is not None:
-            stream.add_to(path, kept)
+            archives.add_to(path, kept)
         return path.read_bytes()

@@ -15,6 +15,7 @@ from foam_viz.engine.server import your_runs
 from foam_viz.engine.server.history import MAXIMUM_NAME, YourRun
 from foam_viz.engine.server.hub import ControlRefused
 from foam_viz.recording import stream
+from foam_viz.recording.stream import archives
 from foam_viz.tasks import catalogue as tasks
 from foam_viz.trace.disk import bundle
 from foam_viz.trace.model import Trace
@@ -68,7 +69,7 @@ def zipped(traces: list[Trace], lanes: Sequence[Path] = ()) -> bytes:
         if len(traces) == 1:
             bundle.write(traces[0], path)
             if lanes:
-                stream.add_to(path, lanes[0])
+                archives.add_to(path, lanes[0])
             return path.read_bytes()
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
             for lane, trace in enumerate(traces, 1):
@@ -77,7 +78,7 @@ def zipped(traces: list[Trace], lanes: Sequence[Path] = ()) -> bytes:
                 for file in sorted(found for found in home.rglob("*") if found.is_file()):
                     archive.write(file, file.relative_to(folder))
         for lane, kept in enumerate(lanes[: len(traces)], 1):
-            stream.add_to(path, kept, f"lane-{lane}/")
+            archives.add_to(path, kept, f"lane-{lane}/")
         return path.read_bytes()
 
 

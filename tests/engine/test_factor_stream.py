@@ -12,7 +12,8 @@ from foam_viz import cli
 from foam_viz.engine.worker.run import Run
 from foam_viz.experiment import config, cost
 from foam_viz.recording import stream
-from foam_viz.recording.stream import RUN_BYTES, Sample, StreamFile
+from foam_viz.recording.stream import Sample
+from foam_viz.recording.stream.writing import RUN_BYTES, StreamFile
 from foam_viz.trace.disk import bundle
 
 

@@ -96,7 +96,8 @@ def test_what_waits_is_written_or_stays(tmp_path: Path, monkeypatch: pytest.Monk
     sample = Sample(5, "factor", "0.block_0.0", np.eye(4, dtype=np.float32))
     with monkeypatch.context() as patch:
         patch.setattr(
-            "foam_viz.recording.stream.write_atomically", lambda *_, **__: (_ for _ in ()).throw(OSError("full"))
+            "foam_viz.recording.stream.writing.write_atomically",
+            lambda *_, **__: (_ for _ in ()).throw(OSError("full")),
         )
         with pytest.raises(OSError, match="full"):
             streams.write([[[[sample]]]])

@@ -17,7 +17,8 @@ import torch
 
 from foam_viz.optim.shampoo import Shampoo
 from foam_viz.recording import stream
-from foam_viz.recording.stream import Sample, StreamFile
+from foam_viz.recording.stream import Sample
+from foam_viz.recording.stream.writing import StreamFile
 from foam_viz.trace import AutosaveError, Stream, Writer, summarize
 from foam_viz.trace.disk import bundle
 

@@ -13,6 +13,7 @@ from foam_viz.engine.replay.plan import prepare_path
 from foam_viz.engine.server import your_runs
 from foam_viz.engine.server.hub import ControlRefused, Hub
 from foam_viz.recording import stream
+from foam_viz.recording.stream import archives
 from foam_viz.trace.disk import bundle
 from foam_viz.ui import take_away
 from foam_viz.ui.your_runs import zipped
@@ -101,10 +102,10 @@ def test_a_downloaded_bundle_holds_the_factors_and_is_replayed(engines: Hub, tmp
     traces = your_runs.traces(engines, view_id)
     both = tmp_path / "both.zip"
     both.write_bytes(zipped(traces, places))
-    assert stream.bundles_in(both) == ["lane-1/", "lane-2/"]
+    assert archives.bundles_in(both) == ["lane-1/", "lane-2/"]
     one = tmp_path / "one.zip"
     one.write_bytes(zipped(traces[:1], places[:1]))
-    stream.take_out(both, "lane-1/", tmp_path / "first.zip")
+    archives.take_out(both, "lane-1/", tmp_path / "first.zip")
     lab_one = tmp_path / "lab.zip"
     lab_one.write_bytes(take_away.zipped(traces[0], places[0]))
     for archive in (one, tmp_path / "first.zip", lab_one):

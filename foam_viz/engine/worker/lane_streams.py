@@ -6,7 +6,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from foam_viz.recording.stream import RUN_BYTES, STREAM_FOLDER, Sample, StreamFile
+from foam_viz.recording.stream import Sample
+from foam_viz.recording.stream.part import STREAM_FOLDER
+from foam_viz.recording.stream.writing import RUN_BYTES, StreamFile
 from foam_viz.trace.manifest import Manifest
 
 Samples = Sequence[Sequence[Sequence[Sample]]]

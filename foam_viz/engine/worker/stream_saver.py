@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from foam_viz.recording.stream import RUN_BYTES, Sample, StreamFile
+from foam_viz.recording.stream import Sample
+from foam_viz.recording.stream.writing import RUN_BYTES, StreamFile
 
 if TYPE_CHECKING:
     from foam_viz.engine.worker.run import Run

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from foam_viz.logs.core.reader import Group, LogFile, Options, Reader
-from foam_viz.recording.stream import STREAM_FOLDER
+from foam_viz.recording.stream.part import STREAM_FOLDER
 from foam_viz.trace import BundleError, FactorInfo, Trace
 from foam_viz.trace.disk import bundle
 from foam_viz.trace.disk.parts import MANIFEST_NAME, REWIND_NAME, TABLES_FOLDER

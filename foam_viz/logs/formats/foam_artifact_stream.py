@@ -12,7 +12,8 @@ import numpy as np
 
 from foam_viz.logs.core.reader import LogFile
 from foam_viz.logs.formats.foam_artifact_snapshots import entries
-from foam_viz.recording.stream import Sample, StreamFile
+from foam_viz.recording.stream import Sample
+from foam_viz.recording.stream.writing import StreamFile
 from foam_viz.trace import Trace
 from foam_viz.trace.disk import bundle
 

@@ -21,7 +21,8 @@ from foam_viz.recording.observe.project import read_project
 from foam_viz.recording.observe.pytorch_optimizer import read_pytorch_optimizer
 from foam_viz.recording.observe.soap import read_soap
 from foam_viz.recording.observe.views import FactorView, Matrices, Parameters, Reading, Source, precision, to_host
-from foam_viz.recording.stream import Sample, Stream, StreamFile
+from foam_viz.recording.stream import Sample, Stream
+from foam_viz.recording.stream.writing import StreamFile
 from foam_viz.recording.writer_rows import Rows
 from foam_viz.trace.manifest import FactorInfo
 

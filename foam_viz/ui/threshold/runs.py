@@ -12,8 +12,8 @@ from foam_viz.engine import store
 from foam_viz.engine.server import your_runs
 from foam_viz.engine.server.history import YourRun
 from foam_viz.files import SAMPLE_RUNS
-from foam_viz.recording import stream
-from foam_viz.recording.stream import STREAM_FOLDER
+from foam_viz.recording.stream import archives
+from foam_viz.recording.stream.part import STREAM_FOLDER
 from foam_viz.trace import Trace
 from foam_viz.trace.disk.bundle import BundleError
 from foam_viz.ui.server import hub
@@ -165,14 +165,14 @@ def _lanes(source: Source, path: Path, count: int) -> list[Path]:
     if path.is_dir() or source.folder is None or count < 2:
         return [path]
     try:
-        prefixes = stream.bundles_in(path)
+        prefixes = archives.bundles_in(path)
         if len(prefixes) != count:  # not every lane kept its factors: nobody knows which are whose
             return [path] if len(prefixes) == 1 else []
         taken = []
         for place, prefix in enumerate(prefixes):
             target = source.folder / f"{path.stem}.taken-out.{place}.zip"
             if not target.exists():
-                stream.take_out(path, prefix, target)
+                archives.take_out(path, prefix, target)
             taken.append(target)
     except (OSError, zipfile.BadZipFile, BundleError):
         return []
