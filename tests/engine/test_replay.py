@@ -22,7 +22,7 @@ from foam_viz.optim.fields import FieldError
 from foam_viz.optim.refresh import DiagonalizationResidual, EveryCheck, Foam, Policy
 from foam_viz.optim.shampoo import Shampoo
 from foam_viz.recording import stream
-from foam_viz.recording.stream import Record
+from foam_viz.recording.stream import Record, reading
 from foam_viz.trace import Manifest, Stream, Writer
 from foam_viz.trace.counts import refreshes
 from foam_viz.trace.disk import bundle
@@ -70,7 +70,7 @@ def test_a_stream_too_large_for_memory_lies_in_files_and_gives_the_same(
         source = tmp_path / "run.zip"
         stream.pack(place, source)
         assert stream.size_of(source) == stream.size_of(place)
-    monkeypatch.setattr(stream, "_assemble", lambda _: pytest.fail("the whole stream was read at once"))
+    monkeypatch.setattr(reading, "_assemble", lambda _: pytest.fail("the whole stream was read at once"))
     spilled = prepare_path(source, lambda _, words: told.append(words))
     try:
         assert spilled.recording.spill is not None and held.recording.spill is None
