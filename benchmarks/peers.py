@@ -69,9 +69,9 @@ class ForcedFoam(Foam):
         object.__setattr__(self, "_asked", self._asked + 1)
         phase = factor * 0.6180339887 % 1 + 1e-9
         if int((check + 1) * rate + phase) > int(check * rate + phase):
-            return Decision(True, self.epsilon, "cap", False, self, measure, epsilon)
+            return Decision(True, self.epsilon, "cap")
         damping = min(self.wanted(epsilon, measure), self.epsilon_max)
-        return Decision(False, damping, "reuse", False, self, measure, epsilon)
+        return Decision(False, damping, "reuse")
 
 
 def _forced(workload: str) -> Callable[..., Shampoo]:

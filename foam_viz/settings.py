@@ -57,9 +57,10 @@ class Settings:
         browser_seconds: How long uploads, selections and corrections of a browser outlive its last open page, in
             seconds.
         publish_seconds: Time between two publications of a training run, in seconds.
-        part_seconds: Time between two autosaved parts, in seconds.
+        part_seconds: Time between two autosaved parts, in seconds; longer where more than four runs share a training
+            process, in proportion.
         checkpoint_seconds: Time between two saves of weights and optimizer state, in seconds; large states are saved
-            less often.
+            less often, and all of them where more than four runs share a training process.
         keep_days: Saved runs that nobody watched for so long are deleted, in days.
         keep_gb: Disk space of all saved runs together, in GiB; beyond it the runs unwatched longest are deleted.
         run_mb: Disk space of one saved run, in MiB; beyond it its older rows are thinned.

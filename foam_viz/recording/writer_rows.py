@@ -35,7 +35,9 @@ class Rows:
         rows, self._rows = self._rows, []
         if not rows:
             return None
-        names = dict.fromkeys(name for row in rows for name in row if not name.startswith("_"))
+        names: dict[str, None] = {}
+        for keys in dict.fromkeys(map(tuple, rows)):  # most rows have the same names
+            names |= dict.fromkeys(name for name in keys if not name.startswith("_"))
         return record_batch(self._table, {name: [row.get(name) for row in rows] for name in names}, units)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from foam_viz.trace.schema import DECISION_TYPE, DECISIONS, Column, is_numeric, make_field, table_schema, unit_of
+
+_REAL = pa.float64()
 
 
 class SchemaError(ValueError):
@@ -34,14 +37,14 @@ def record_batch(table: str, columns: Mapping[str, object], units: Mapping[str, 
     """
     schema, units = table_schema(table), units or {}
     arrays: dict[str, pa.Array] = {}
-    extras: list[pa.Field] = []
+    extras: list[tuple[str, str]] = []
     for name, values in columns.items():
         column = schema.find(name)
         if column is not None:
             arrays[name] = _array(table, column, values)
         elif schema.open:
-            arrays[name] = _array(table, Column(name, pa.float64(), ""), values)
-            extras.append(make_field(name, pa.float64(), units.get(name, "")))
+            arrays[name] = _array(table, Column(name, _REAL, ""), values)
+            extras.append((name, units.get(name, "")))
         else:
             names = ", ".join(column.name for column in schema.columns)
             raise SchemaError(f"{table}: unknown column {name!r}; it has {names}")
@@ -49,12 +52,18 @@ def record_batch(table: str, columns: Mapping[str, object], units: Mapping[str, 
     if len(set(lengths.values())) > 1:
         raise SchemaError(f"{table}: columns of different lengths: {lengths}")
     rows = next(iter(lengths.values()), 0)
-    full = pa.schema([*schema.arrow(), *extras])
+    full = _with_extras(table, tuple(extras))
     batch = pa.RecordBatch.from_arrays(
         [arrays[field.name] if field.name in arrays else pa.nulls(rows, field.type) for field in full], schema=full
     )
     _require(table, batch)
     return batch
+
+
+@lru_cache(maxsize=256)
+def _with_extras(table: str, extras: tuple[tuple[str, str], ...]) -> pa.Schema:
+    """The schema of a table with further columns, name and unit each: a live run asks for the same one every time."""
+    return pa.schema([*table_schema(table).arrow(), *(make_field(name, _REAL, unit) for name, unit in extras)])
 
 
 def conform(table: str, data: pa.RecordBatch | pa.Table) -> pa.Table:
@@ -105,6 +114,8 @@ def _array(table: str, column: Column, values: Any) -> pa.Array:
             return _lists(values, column.type)
         if pa.types.is_binary(column.type) and not isinstance(values, pa.Array):
             return pa.array([_pixels(value) for value in values], column.type)
+        if column.type == _REAL and type(values) is list:
+            return pa.array(values, _REAL)
         # Inferred first and cast after: given a type, pyarrow truncates 3.5 to an integer without a word.
         array = values if isinstance(values, pa.Array) else pa.array(values)
         return array if array.type == column.type else array.cast(column.type)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -52,11 +52,6 @@ class Column:
         return make_field(self.name, self.type, self.unit)
 
 
-@cache
-def _arrow(columns: tuple[Column, ...]) -> pa.Schema:
-    return pa.schema([column.field() for column in columns])
-
-
 @dataclass(frozen=True)
 class TableSchema:
     """One table of a trace: its name, what a row is, and its columns in order.
@@ -69,13 +64,21 @@ class TableSchema:
     columns: tuple[Column, ...]
     open: bool = False
 
+    @cached_property
+    def _arrow(self) -> pa.Schema:
+        return pa.schema([column.field() for column in self.columns])
+
+    @cached_property
+    def _by_name(self) -> dict[str, Column]:
+        return {column.name: column for column in self.columns}
+
     def arrow(self) -> pa.Schema:
         """Return the Arrow schema of the columns defined here; built once."""
-        return _arrow(self.columns)
+        return self._arrow
 
     def find(self, name: str) -> Column | None:
         """Return the column called ``name``, or None when the schema does not define it."""
-        return next((column for column in self.columns if column.name == name), None)
+        return self._by_name.get(name)
 
     def column(self, name: str) -> Column:
         """Return the column called ``name``.

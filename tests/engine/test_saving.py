@@ -6,6 +6,7 @@ import builtins
 import errno
 import json
 import os
+import queue
 import re
 import shutil
 import threading
@@ -22,8 +23,9 @@ import torch
 from foam_viz import cli
 from foam_viz.engine import store
 from foam_viz.engine.server.hub import Hub
+from foam_viz.engine.wire.commands import Priority
 from foam_viz.engine.worker import saver as savers
-from foam_viz.engine.worker import states
+from foam_viz.engine.worker import states, worker
 from foam_viz.engine.worker.group import Group
 from foam_viz.engine.worker.saver import Opening, Saver, States
 from foam_viz.settings import Settings
@@ -472,6 +474,46 @@ def test_large_states_are_saved_less_often_and_too_large_ones_never(settings: Se
     assert group._states(now + 9, False, lambda: False) is None
     assert "38 MiB, are over the 16 MiB that a run may take (run_mb), so they are not saved" in group.autosave_notice
     group.close()
+
+
+def test_of_many_runs_each_is_saved_less_often(settings: Settings, folder: Path) -> None:
+    """Thirty runs would otherwise spend a third of their engine on being saved."""
+    group = Group(VIEW, experiment("adamw"), settings, "cpu")
+    group.open_autosave()
+    group.start()
+    now = time.monotonic()
+    group.save(now, everything=True)
+    for stretch, written in ((5.0, False), (1.0, True)):
+        advance(group, 1)
+        group.drain()
+        group.save(now + settings.part_seconds, stretch=stretch)
+        assert group._saver.wait()
+        assert (bundle.read(lane(settings)).rows("steps") > 0) == written
+    group.close()
+
+
+class _Asked:
+    """A group that tells what it was asked."""
+
+    view_id = VIEW
+
+    def __init__(self) -> None:
+        self.stretches: list[float] = []
+
+    def save(self, _now: float, *, stretch: float, **_others: object) -> None:
+        self.stretches.append(stretch)
+
+
+@pytest.mark.parametrize(("training", "stretch"), [(1, 1.0), (4, 1.0), (30, 7.5)])
+def test_how_much_less_often_grows_with_the_runs_that_train(
+    training: int, stretch: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker._Held, "trains", True)
+    mine = worker.Worker.__new__(worker.Worker)
+    mine._orders, mine._busy = queue.Queue(), None
+    mine._held = {f"{i}": worker._Held(_Asked(), Priority.WATCHED) for i in range(training)}
+    mine._save_due()
+    assert [held.group.stretches for held in mine._held.values()] == [[stretch]] * training
 
 
 def test_steps_made_one_after_another_do_not_wait_for_the_disk(

@@ -574,13 +574,21 @@ class Group:
         """Begins to autosave; where nothing can be written, training goes on and the problem is told."""
         self._saver.open(self._opening(None))
 
-    def save(self, now: float, *, everything: bool = False, interrupted: Callable[[], bool] = lambda: False) -> None:
+    def save(
+        self,
+        now: float,
+        *,
+        stretch: float = 1.0,
+        everything: bool = False,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Hands over what is due: rows about every second, a checkpoint about every ten; both where asked.
 
         A run that paused is checkpointed a moment later, so that steps made one after another do not wait for it.
 
         Args:
             now: Seconds of the monotonic clock.
+            stretch: By how much these times are longer.
             everything: Whether all of it is due.
             interrupted: Tells whether something more urgent has come: the checkpoint is then made another time.
         """
@@ -590,14 +598,14 @@ class Group:
         elif self._paused_since is None:
             self._paused_since = now
         settled = self._paused_since is not None and now - self._paused_since >= self._settled_seconds
-        due = now - self._checkpoint_handed >= self._checkpoint_seconds or self._due_by_steps(now)
+        due = now - self._checkpoint_handed >= stretch * self._checkpoint_seconds or self._due_by_steps(now)
         try:
             handed = self._states(now, everything, interrupted) if everything or due or settled else None
         except states.Interrupted:
             handed = None
         ended = [lane for lane, run in enumerate(self.lanes) if not run.live and lane not in self._closed_lanes]
         self._closed_lanes.update(ended)
-        if handed or ended or everything or not trains or now - self._part_handed >= self._part_seconds:
+        if handed or ended or everything or not trains or now - self._part_handed >= stretch * self._part_seconds:
             self._part_handed = now
             manifests = [self._manifest(lane) for lane in range(len(self.lanes))] if handed or ended else ()
             self._saver.write(handed, manifests)

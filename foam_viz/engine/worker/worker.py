@@ -24,8 +24,9 @@ from foam_viz.settings import Settings
 
 _ALIVE_SECONDS = 0.5
 _IDLE_SECONDS = 0.25
-# So many runs that train are published at the pace of the settings; more of them less often, each.
+# So many runs that train are published, and saved, at the pace of the settings; more of them less often, each.
 _PUBLISHED_AT_PACE = 8
+_SAVED_AT_PACE = 4
 _UNWATCHED_SECONDS = 1.0
 _SAVE_SECONDS = 0.1
 
@@ -303,11 +304,15 @@ class Worker:
 
     # --- what others see, and what is kept
 
+    @property
+    def _training(self) -> int:
+        """Runs that train."""
+        return sum(held.trains for held in self._held.values())
+
     def _publish_due(self) -> None:
         """Sends the rows of the one group that has waited longest beyond its time, so that commands come between."""
         now = time.monotonic()
-        training = sum(held.trains for held in self._held.values())
-        pace = self._settings.publish_seconds * max(1.0, training / _PUBLISHED_AT_PACE)
+        pace = self._settings.publish_seconds * max(1.0, self._training / _PUBLISHED_AT_PACE)
 
         def late(held: _Held) -> float:
             if held.trains:
@@ -342,7 +347,7 @@ class Worker:
         A checkpoint is made only here, after its rows were drained: a run that continues from it would lack rows that
         are still in the recorder.
         """
-        now = time.monotonic()
+        now, stretch = time.monotonic(), max(1.0, self._training / _SAVED_AT_PACE)
         for held in list(self._held.values()):
             if not self._orders.empty():
                 return
@@ -350,7 +355,7 @@ class Worker:
                 held.saved = now
                 with self._working(held.group.view_id):
                     try:
-                        held.group.save(now, interrupted=lambda: not self._orders.empty())
+                        held.group.save(now, stretch=stretch, interrupted=lambda: not self._orders.empty())
                     except Exception as error:
                         self._fail(held, error)
 
