@@ -1,8 +1,9 @@
 # The app as an ordinary user. What it writes goes to /data; everything else may be read-only (see compose.yaml).
 FROM python:3.12-slim
 ARG PIP_ARGUMENTS=""
+# Named by STREAMLIT_BROWSER_SERVER_ADDRESS, its address is not asked of a server elsewhere at every start.
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 OMP_NUM_THREADS=1 \
-    HOME=/data FOAM_VIZ_HOME=/data STREAMLIT_SERVER_ADDRESS=0.0.0.0
+    HOME=/data FOAM_VIZ_HOME=/data STREAMLIT_SERVER_ADDRESS=0.0.0.0 STREAMLIT_BROWSER_SERVER_ADDRESS=localhost
 WORKDIR /app
 COPY requirements.txt .
 RUN pip install --no-cache-dir ${PIP_ARGUMENTS} --requirement requirements.txt

@@ -23,12 +23,24 @@ _LEAST_MEMORY = 2**30
 _USUAL_MEMORY = 8 * 2**30
 
 
+_CONTAINER_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""Where a container finds its limit of memory: in the second and the first version of control groups."""
+
+
 def machine_memory() -> int:
-    """The machine's memory in bytes; 8 GiB where the system does not tell it."""
+    """Memory in bytes that the machine has, or that a container may use; 8 GiB where the system does not tell."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):  # Windows has no sysconf
-        return _USUAL_MEMORY
+        memory = _USUAL_MEMORY
+    return min(memory, *(_container_limit(path, memory) for path in _CONTAINER_LIMITS))
+
+
+def _container_limit(path: Path, otherwise: int) -> int:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):  # no container, or "max"
+        return otherwise
 
 
 def home(environment: Mapping[str, str] = os.environ) -> Path:

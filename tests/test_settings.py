@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from foam_viz.settings import Settings, SettingsError, load
+from foam_viz import settings as module
+from foam_viz.settings import Settings, SettingsError, load, machine_memory
 
 
 def test_defaults_lie_under_home(tmp_path: Path) -> None:
@@ -88,3 +89,14 @@ def test_variables_of_the_tests_and_of_others_are_no_settings(tmp_path: Path) ->
         "PATH": "/bin",
     }
     assert load({"FOAM_VIZ_HOME": str(tmp_path), **others}) == Settings(data_directory=tmp_path / "data")
+
+
+@pytest.mark.parametrize(("told", "expected"), [("268435456\n", 2**28), ("max\n", None), (f"{2**63 - 4096}\n", None)])
+def test_memory_is_what_a_container_may_use(
+    told: str, expected: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(module, "_CONTAINER_LIMITS", (limit, tmp_path / "absent"))
+    whole = machine_memory()
+    limit.write_text(told)
+    assert machine_memory() == (expected or whole)

@@ -71,17 +71,52 @@ def test_every_page_of_the_site_is_there_and_every_document_is_on_it() -> None:
     assert kept == named
 
 
+def _dockerfile() -> list[tuple[str, str]]:
+    """Instructions of the Dockerfile with their arguments, in order."""
+    text = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text())
+    return [tuple(line.split(" ", 1)) for line in text.splitlines() if line and not line.startswith("#")]  # type: ignore[misc]
+
+
+def _service() -> dict:
+    (service,) = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"].values()
+    return service
+
+
 def test_the_container_runs_as_an_ordinary_user_with_a_read_only_root() -> None:
-    lines = (ROOT / "Dockerfile").read_text().splitlines()
-    assert any(line.startswith("USER ") and line.split()[1] not in ("root", "0") for line in lines)
-    assert lines.index("USER viewer") < next(place for place, line in enumerate(lines) if line.startswith("CMD"))
-    (service,) = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"].values()
-    assert service["read_only"] is True and service["cap_drop"] == ["ALL"] and "data:/data" in service["volumes"]
+    instructions = _dockerfile()
+    names = [name for name, _ in instructions]
+    assert dict(instructions)["USER"] not in ("root", "0")
+    assert names.index("USER") < names.index("CMD") and "RUN" not in names[names.index("USER") :]
+    assert _service()["read_only"] is True and _service()["cap_drop"] == ["ALL"]
 
 
-def test_settings_that_the_compose_file_names_are_settings() -> None:
-    from foam_viz.settings import Settings
+def test_image_compose_file_and_documentation_name_the_same_folder_user_and_port() -> None:
+    image = dict(_dockerfile())
+    variables = dict(pair.split("=", 1) for pair in image["ENV"].split())
+    folder, user, port = image["VOLUME"], image["USER"], image["EXPOSE"]
+    assert variables["HOME"] == variables["FOAM_VIZ_HOME"] == folder
+    made = next(text for name, text in _dockerfile() if name == "RUN" and "useradd" in text)
+    assert made.endswith(f"mkdir {folder} && chown {user} {folder}") and f"--home-dir {folder} {user}" in made
+    assert f"--server.port={port}" in image["CMD"] and f":{port}/_stcore/health" in image["HEALTHCHECK"]
+    service = _service()
+    assert service["ports"] == [f"{port}:{port}"] and service["volumes"] == [f"data:{folder}"]
+    assert "/tmp" in service["tmpfs"]
+    hosting = (DOCS / "hosting.md").read_text()
+    number = re.search(r"--uid (\d+)", made)
+    assert number and f"ordinary user ({number[1]})" in hosting and f"mounted at `{folder}`" in hosting
 
-    (service,) = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"].values()
-    for name in service["environment"]:
-        assert name.removeprefix("FOAM_VIZ_").lower() in Settings.__dataclass_fields__, name
+
+def test_the_image_starts_what_it_copies() -> None:
+    """What the command and the steps of the Dockerfile need is not left out of what is sent to the build."""
+    left_out = (ROOT / ".dockerignore").read_text().split()
+    for name in ("requirements.txt", "app.py", "foam_viz", "pages", "sample_runs", ".streamlit"):
+        assert (ROOT / name).exists() and name not in left_out, name
+
+
+def test_the_compose_file_sets_what_the_table_for_a_class_says() -> None:
+    from foam_viz.settings import load
+
+    environment = {name: str(value) for name, value in _service()["environment"].items()}
+    load({**environment, "FOAM_VIZ_HOME": str(ROOT)})  # refuses what is no setting, and values out of range
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", (DOCS / "hosting.md").read_text(), re.MULTILINE)
+    assert {f"FOAM_VIZ_{name.upper()}": value for name, value in rows} == environment
