@@ -19,7 +19,7 @@ from benchmarks.report import Report
 from benchmarks.server import CHROMIUM_FLAGS, Server, chromium
 
 LIMIT_MS = 250
-EDITS, STEPS = 4, 3
+EDITS, STEPS, FORKS, PAGES = 4, 3, 2, 2
 LANES = "&".join(f"lane={lane}" for lane in ("foam", "shampoo", "dr-shampoo", "adamw"))
 PHASES = ("Gradient", "Statistics", "Check", "Update")
 
@@ -68,18 +68,20 @@ def _button(page: object, name: str, *, last: bool = False) -> Callable[[], None
     return (found.last if last else found.first).click
 
 
-def _steer(report: Report, page: object) -> None:
-    shown = "document.body.innerText"
+def _begin(page: object) -> None:
     begun = page.get_by_text("This run", exact=True)
     while not begun.is_visible():  # a press while the page is drawn anew may be lost
         page.get_by_role("button", name="To check", exact=True).click()
         page.wait_for_timeout(3000)
     page.wait_for_timeout(3000)
 
+
+def _steer(report: Report, page: object) -> None:
+    shown = "document.body.innerText"
     edits = []
-    for place in range(EDITS):
+    for n in range(EDITS):
         slider = page.get_by_role("slider", name=re.compile("Tolerance")).first
-        said = f"{shown}.includes('τ = {0.74 - place / 100:.2f}')"
+        said = f"{shown}.includes('τ = {0.74 - n / 100:.2f}')"
         edits.append(_timed(page, lambda slider=slider: slider.press("ArrowLeft"), said))
         page.wait_for_timeout(700)
     _report(report, "an edit", edits)
@@ -97,10 +99,19 @@ def _steer(report: Report, page: object) -> None:
         _report(report, f"phase {name.lower()}", spent[name])
     page.keyboard.press("Escape")
 
-    page.get_by_role("button", name="Fork", exact=True).first.click()
-    page.wait_for_timeout(1000)
-    rows = "document.querySelectorAll('.fb-runs tbody tr').length === 5"
-    _report(report, "a fork of now", [_timed(page, _button(page, "Fork", last=True), rows)])
+
+def _forks(page: object) -> list[tuple[float, float]]:
+    """Forks of now, until a run has as many lanes as it may have."""
+    spent = []
+    for lanes in range(5, 5 + FORKS):
+        page.get_by_role("button", name="Fork", exact=True).first.click()
+        page.wait_for_timeout(1000)
+        rows = f"document.querySelectorAll('.fb-runs tbody tr').length === {lanes}"
+        spent.append(_timed(page, _button(page, "Fork", last=True), rows))
+        page.wait_for_timeout(1500)
+        page.keyboard.press("Escape")
+        page.wait_for_timeout(500)
+    return spent
 
 
 def main() -> int:
@@ -119,13 +130,20 @@ def main() -> int:
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
-        page = browser.new_page(viewport={"width": 1280, "height": 1400})
-        page.add_init_script(LISTEN)
-        page.add_init_script('localStorage.setItem("foam_viz:tour", "seen")')
-        page.goto(f"{server.url}/live-lab?v=2&{LANES}&panel=inspect")
-        page.locator(".fb-card").first.wait_for(timeout=120_000)
-        page.wait_for_timeout(3000)
-        _steer(report, page)
+        forks = []
+        for first in (True, *[False] * (PAGES - 1)):
+            page = browser.new_page(viewport={"width": 1280, "height": 1400})  # another browser to the server
+            page.add_init_script(LISTEN)
+            page.add_init_script('localStorage.setItem("foam_viz:tour", "seen")')
+            page.goto(f"{server.url}/live-lab?v=2&{LANES}&panel=inspect")
+            page.locator(".fb-card").first.wait_for(timeout=120_000)
+            page.wait_for_timeout(3000)
+            _begin(page)
+            if first:
+                _steer(report, page)
+            forks += _forks(page)
+            page.close()
+        _report(report, "a fork of now", forks)
         browser.close()
     report.add("load of the machine over its cores after", os.getloadavg()[0] / (os.cpu_count() or 1))
     return report.finish()
