@@ -48,9 +48,9 @@ class Engines:
         self.placement.release(run)
         self._recovery.note(run.engine, None, 0.0)
 
-    def end(self, run: LabRun, message: str) -> None:
+    def end(self, run: LabRun, message: str, advice: str = "") -> None:
         """No engine holds the run any more; called under its lock."""
-        news.ended(run, message, self._directory(run))
+        news.ended(run, message, self._directory(run), advice)
 
     def _tick(self) -> None:
         self._recovery.free_held_up()
@@ -95,7 +95,7 @@ class Engines:
             if header["slow"] and run.running and not run.recovering:
                 self.placement.move(run)
         elif kind == "problem":
-            run.notice = header["message"]
+            run.say(header["message"])
         elif kind == "ended":
             self.end(run, header["message"])
         elif kind == "dropped":
@@ -105,9 +105,10 @@ class Engines:
         """Rows may be missing now: the engine begins again from what is saved. The page says it."""
         run.misread += 1
         if run.misread > _MISREAD:
-            self.end(run, "Messages of the training process cannot be read. Start tries again; Reset begins anew.")
+            advice = "Start tries again; Reset begins anew."
+            self.end(run, "Messages of the training process cannot be read.", advice)
             return
-        run.notice = "A message of the training process could not be read; the run was opened again."
+        run.say("A message of the training process could not be read; the run was opened again.")
         self.placement.take_over(run)
 
     def _mark_shared(self) -> None:

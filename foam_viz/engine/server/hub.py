@@ -105,9 +105,9 @@ class Hub:
             with run.lock:
                 if run.running:
                     hours = self.settings.idle_pause_seconds / 3600
-                    run.notice = (
-                        f"Paused: no page has shown this run for {hours:.3g} h (idle_pause_seconds). Press Start to "
-                        "go on."
+                    run.say(
+                        f"Paused: no page has shown this run for {hours:.3g} h (idle_pause_seconds).",
+                        "Press Start to go on.",
                     )
                     self._engines.placement.give(run, Pause())
 
@@ -319,10 +319,12 @@ class Hub:
             self._missing[view_id] = f"The run is saved, but it cannot be opened now. {full}"
             return None
         with run.lock:
-            run.notice = "Reopened from its autosave, paused. Press Start to continue."
+            run.say("Reopened from its autosave, paused.", "Press Start to continue.")
             if not self._engines.placement.open(run, queue=False):
                 self._engines.end(
-                    run, "Opened from its autosave, paused; there is no room to train it now. Start waits for it."
+                    run,
+                    "Opened from its autosave, paused; there is no room to train it now.",
+                    "Start waits for it.",
                 )
         return run
 
@@ -387,7 +389,8 @@ class Hub:
         if isinstance(command, Fork) and 1 <= command.lane <= len(run.experiment.lanes):
             self._engines.placement.require(run.experiment.forked(command.lane - 1, command.step or 0), run.device)
         with run.lock:  # the order of the numbers is the order of the commands
-            run.notice, run.misread = "", 0  # whoever steers has read it
+            run.say("")  # whoever steers has read it
+            run.misread = 0
             self._engines.placement.give(run, command)
 
     # --- what pages call: the runs of a browser

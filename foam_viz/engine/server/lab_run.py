@@ -31,7 +31,8 @@ class LabRun:
         name: What its owner calls it; empty for none.
         traces: One a lane, growing.
         header: The state of the controls, as the engine last told it.
-        notice: What the page must say (a crash, a problem); empty otherwise.
+        notice: Message of a crash or a problem, true for all who look; empty without one. :meth:`say` sets it.
+        advice: What who steers can do about it; nobody else is shown this.
         revision: Grows with everything that changes.
         steps_per_second: Measured over the last two seconds; 0 while paused.
         successor: View id of the run that its owner began in its place; empty while there is none.
@@ -64,6 +65,7 @@ class LabRun:
     traces: list[Trace] = field(default_factory=list)
     header: dict[str, Any] = field(default_factory=dict)
     notice: str = ""
+    advice: str = ""
     revision: int = 0
     steps_per_second: float = 0.0
     sent: int = 0
@@ -88,6 +90,10 @@ class LabRun:
 
     def __post_init__(self) -> None:
         self.changed = threading.Condition(self.lock)
+
+    def say(self, notice: str, advice: str = "") -> None:
+        """Put a message, and what who steers can do about it, in the place of the last one."""
+        self.notice, self.advice = notice, advice
 
     @property
     def running(self) -> bool:

@@ -34,7 +34,8 @@ def lanes(run: LabRun, header: dict[str, Any], directory: Path) -> None:
     run.saved = True
     if step is None:
         run.traces = [Trace.empty(manifest) for manifest in told]
-        run.notice, run.reached = "", 0
+        run.say("")
+        run.reached = 0
         return
     traces = []
     for lane, manifest in enumerate(told):
@@ -91,12 +92,13 @@ def _reconfigure(run: LabRun, experiment: Experiment) -> None:
         trace.manifest = trace.manifest.with_(name=experiment.label(lane), config=experiment.lane_config(lane))
 
 
-def ended(run: LabRun, message: str, directory: Path) -> None:
+def ended(run: LabRun, message: str, directory: Path, advice: str = "") -> None:
     """No engine holds the run any more; its rows stay, and the next command opens it again."""
     lanes = [{**lane, "status": "interrupted"} for lane in run.header.get("lanes", ())]
     run.header = {"step": 0, "goal": None, **run.header, "running": False, "lanes": lanes}
     run.answer_all()
-    run.notice, run.gone, run.recovering, run.moving = message, True, False, False
+    run.say(message, advice)
+    run.gone, run.recovering, run.moving = True, False, False
     if not run.traces and run.saved:  # what is on disk can still be looked at
         run.traces = saved_traces(directory, len(run.experiment.lanes))
     for trace in run.traces:

@@ -133,14 +133,14 @@ class Placement:
             if self._pool.own >= self.settings.own_engines:
                 run.header, run.reached = {**run.header, "running": False, "goal": None}, 0
                 run.answer_all()
-                run.notice = (
+                run.say(
                     f"Paused: the run needs a training process of its own, as {why}, and all "
-                    f"{self.settings.own_engines} for such runs (own_engines) are taken. A smaller model or batch "
-                    "makes shorter steps."
+                    f"{self.settings.own_engines} for such runs (own_engines) are taken.",
+                    "A smaller model or batch makes shorter steps.",
                 )
                 return False
             run.engine = self._pool.add()
-        run.notice = f"The run has a training process of its own now, as {why}."
+        run.say(f"The run has a training process of its own now, as {why}.")
         return True
 
     def release(self, run: LabRun) -> None:

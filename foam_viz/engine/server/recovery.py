@@ -51,7 +51,7 @@ class Recovery:
                     self._end(run, _hopeless(why, crashes, too_slow=alone and culprit))
                     run.touch()
                     continue
-                run.notice = (
+                run.say(
                     f"The training process {why} and was replaced. The run continues from its last autosave, and is "
                     f"trained again up to step {run.reached:,}."
                 )

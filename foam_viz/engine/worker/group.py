@@ -146,7 +146,9 @@ class Group:
 
     def _say_cap(self) -> None:
         if self.live and (cap := self.cap):
-            self.notice = f"Paused at step {self.step:,}: this installation ends runs at {cap}. Reset begins anew."
+            self.notice = (
+                f"Paused at step {self.step:,}: this installation ends runs at {cap}. A new run begins at step 0."
+            )
 
     def resume(self, controls: Mapping[str, Any], reached: int) -> None:
         """Takes over from an engine that was lost.

@@ -124,9 +124,10 @@ def _messages(state: Lab, run: LabRun | None, mine: bool) -> None:
     if run is None:
         return
     if run.queued:
-        st.info(plain(queue_words(run)), icon=":material/hourglass_top:")
+        st.info(plain(queue_words(run, mine)), icon=":material/hourglass_top:")
     if run.notice:
-        st.warning(plain(run.notice), icon=":material/info:")
+        advice = f" {run.advice}" if mine and run.advice else ""
+        st.warning(plain(run.notice + advice), icon=":material/info:")
     if problem := run.header.get("autosave_problem"):
         st.warning(plain(problem, 600), icon=":material/cloud_off:")
     if notice := run.header.get("autosave_notice"):
@@ -150,10 +151,11 @@ def _messages(state: Lab, run: LabRun | None, mine: bool) -> None:
             st.button("Take this run's settings", on_click=state.use_own, key="use-own")
 
 
-def queue_words(run: LabRun) -> str:
-    """What a run in the queue waits for."""
-    before = f"{run.ahead} run{'s' if run.ahead != 1 else ''} before yours" if run.ahead else "yours is the next"
-    return f"This run waits for {run.room}: {before}. It starts by itself; Pause takes it out of the queue."
+def queue_words(run: LabRun, mine: bool) -> str:
+    """What a run in the queue waits for; and for who steers it, how it leaves the queue."""
+    before = f"{run.ahead} run{'s' if run.ahead != 1 else ''} before it" if run.ahead else "it is the next"
+    leave = "; Pause takes it out of the queue" if mine else ""
+    return f"This run waits for {run.room}: {before}. It starts by itself{leave}."
 
 
 def followed(state: Lab, run: LabRun | None) -> int | None:

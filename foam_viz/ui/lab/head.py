@@ -49,7 +49,7 @@ def outline(run: LabRun | None) -> str:
     if run is None:
         return ""
     told = [
-        run.notice,
+        [run.notice, run.advice],
         [run.ahead, run.successor],
         run.header.get("autosave_problem", ""),
         run.header.get("autosave_notice", ""),

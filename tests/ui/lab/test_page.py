@@ -363,6 +363,25 @@ def test_another_link_is_opened_in_a_tab_that_has_a_run_already() -> None:
     assert state(app).view_id is None and old not in str(dict(app.query_params))
 
 
+def test_advice_about_buttons_is_for_who_steers_and_the_facts_are_for_all(engines: Hub) -> None:
+    owner = press(lab(batch_size="16", lane="foam"), "do-step")
+    settle(owner)
+    run = state(owner).run()
+    guest = lab(run=run.view_id, lane="foam", batch_size="16")
+    guest.session_state["session"].recognise("2" * 32)
+    with run.lock:
+        run.say("Reopened from its autosave, paused.", "Press Start to continue.")
+        run.room, run.ahead, run.queued = "memory", 1, True
+    try:
+        for page, advised in ((owner.run(), True), (guest.run(), False)):
+            said = " ".join(one.value.replace("\\", "") for one in (*page.warning, *page.info))
+            assert "Reopened from its autosave, paused." in said
+            assert ("Press Start" in said, "takes it out of the queue" in said) == (advised, advised)
+            assert "1 run before it" in said and "before yours" not in said
+    finally:
+        run.queued = False
+
+
 def test_a_run_of_somebody_else_is_watched(engines: Hub) -> None:
     owner = press(lab(batch_size="16", lane="foam"), "do-step")
     settle(owner)
@@ -422,7 +441,7 @@ def test_a_run_that_waits_says_how_many_wait_before_it(engines: Hub) -> None:
     run.queued, run.ahead, run.room = True, 3, "its share of the training process"
     try:
         app.run()
-        assert any("3 runs before yours. It starts by itself" in info.value.replace("\\", "") for info in app.info)
+        assert any("3 runs before it. It starts by itself" in info.value.replace("\\", "") for info in app.info)
         assert not app.button(key="do-pause").disabled
     finally:
         run.queued, run.ahead = False, None
