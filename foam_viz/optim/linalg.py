@@ -214,16 +214,22 @@ def proxy(
 
 def diagonalization_residual(rotated: Tensor) -> Tensor:
     """r = || B - diag(diag B) ||_F / || B ||_F, (...), in [0, 1]; 0 for B = 0 (Eschenhagen et al. 2025)."""
-    off_diagonal = rotated.clone()
-    off_diagonal.diagonal(dim1=-2, dim2=-1).zero_()
-    return _norm(off_diagonal) / _norm(rotated).clamp_min_(torch.finfo(rotated.dtype).tiny)
+    scaled = rotated / _largest(rotated)[..., None, None]
+    whole = torch.linalg.matrix_norm(scaled)
+    scaled.diagonal(dim1=-2, dim2=-1).zero_()
+    return torch.linalg.matrix_norm(scaled) / whole.clamp_min_(torch.finfo(rotated.dtype).tiny)
 
 
 def _norm(matrices: Tensor) -> Tensor:
     """Frobenius norm of matrices (..., n, n), (...), scaled: squares of tiny and huge entries would leave float32."""
-    # A sixth of the time of vector_norm with infinity, to the same bits.
-    largest = matrices.abs().amax((-2, -1)).clamp_min_(torch.finfo(matrices.dtype).tiny)
+    largest = _largest(matrices)
     return torch.linalg.matrix_norm(matrices / largest[..., None, None]).mul_(largest)
+
+
+def _largest(matrices: Tensor) -> Tensor:
+    """Largest size of an entry, (...), positive."""
+    # A sixth of the time of vector_norm with infinity, to the same bits.
+    return matrices.abs().amax((-2, -1)).clamp_min_(torch.finfo(matrices.dtype).tiny)
 
 
 def operator_error(
@@ -248,10 +254,16 @@ def operator_error(
         epsilon: Damping of both.
         root: p.
     """
+    return error_of_mixing(stale_basis.mT @ fresh_basis, stale_eigenvalues, fresh_eigenvalues, epsilon, root)
+
+
+def error_of_mixing(
+    mixed: Tensor, stale_eigenvalues: Tensor, fresh_eigenvalues: Tensor, epsilon: float | Tensor, root: int
+) -> Tensor:
+    """``operator_error`` of a known M = Q_s^T U, (..., n, n), rows and columns in the order of the eigenvalues."""
     stale = damped(stale_eigenvalues, epsilon).pow_(-1.0 / root)
     fresh = damped(fresh_eigenvalues, epsilon).pow_(-1.0 / root)
-    mixed = stale_basis.mT @ fresh_basis
-    difference = mixed.mul_(fresh.unsqueeze(-2) - stale.unsqueeze(-1))
+    difference = mixed * (fresh.unsqueeze(-2) - stale.unsqueeze(-1))
     return torch.linalg.matrix_norm(difference) / torch.linalg.vector_norm(stale, dim=-1)
 
 

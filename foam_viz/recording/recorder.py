@@ -225,11 +225,14 @@ class Recorder:
         failed = {i for i, outcome in enumerate(outcomes) if outcome == "failed"}
         true_values, eigenvalues = linalg.floored(true_values, floor), linalg.floored(eigenvalues, floor)
         damping = torch.tensor(epsilon, dtype=eigenvalues.dtype, device=eigenvalues.device)
-        error = linalg.operator_error(basis, eigenvalues, true_basis, true_values, damping, root)
         mixed = linalg.mixing(basis, eigenvalues, true_basis, true_values)
-        mixed = mixed.cpu().numpy()
-        spectra = true_values.sort(-1, descending=True).values.float().cpu().numpy()
-        old_spectra = eigenvalues.sort(-1, descending=True).values.float().cpu().numpy()
+        falling, old_falling = (v.sort(-1, descending=True).values for v in (true_values, eigenvalues))
+        error = linalg.error_of_mixing(mixed, old_falling, falling, damping, root)
+        mixed, spectra, old_spectra = (
+            mixed.cpu().numpy(),
+            falling.float().cpu().numpy(),
+            old_falling.float().cpu().numpy(),
+        )
         errors = error.tolist()
         for i, position in enumerate(positions):
             if i in failed:
