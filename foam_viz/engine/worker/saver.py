@@ -266,8 +266,10 @@ class Saver:
     # --- the thread
 
     def _ask(self, asked: bool) -> None:
-        self._asked = self._asked or asked
-        if self._asked and self._thread is None and not self._closing:
+        if not asked and not self._asked:
+            return  # a paused run has nothing to write, many times a second
+        self._asked = True
+        if self._thread is None and not self._closing:
             self._start()
         self._changed.notify_all()
 
