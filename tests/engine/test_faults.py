@@ -128,7 +128,7 @@ def test_a_cap_pauses_for_good_and_is_named(settings: Settings, change: dict, wo
     from foam_viz.engine.worker.group import Group
 
     group = Group("a" * 32, experiment("adamw"), Settings(**{**vars(settings), **change}), "cpu")
-    group.trained_seconds = 3.6 if "hours" in words else 0.0
+    group.lockstep.trained_seconds = 3.6 if "hours" in words else 0.0
     group.start()
     for _ in range(20):
         if group.running:

@@ -206,7 +206,7 @@ def test_random_edits_and_forks_are_the_run_of_their_link(seed: int, settings: S
             save(group)
         if rng.random() < 0.3:
             reached, told = group.step, group.experiment
-            assert group._saver.wait()
+            assert group.saving.saver.wait()
             killed(group)
             group = Group(VIEW, told, settings, "cpu")
             group.restore()
@@ -241,9 +241,9 @@ def test_a_run_keeps_checkpoints_every_hundred_steps(settings: Settings) -> None
             group.advance(time.monotonic())
         group.drain()
         now += 2.0
-        group._checkpoint_seconds = 1e9  # by the clock none is due
+        group.saving._checkpoint_seconds = 1e9  # by the clock none is due
         group.save(now)
-        assert group._saver.wait()
+        assert group.saving.saver.wait()
     assert saved_steps(settings) == list(range(100, 1501, 100))
 
 

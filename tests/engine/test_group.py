@@ -33,12 +33,12 @@ def advance(group: Group, steps: int) -> None:
 def save(group: Group) -> None:
     """Everything is on the disk afterwards."""
     group.save(time.monotonic(), everything=True)
-    assert group._saver.wait()
+    assert group.saving.saver.wait()
 
 
 def killed(group: Group) -> None:
     """What the system does for an engine that dies; the objects are forgotten."""
-    group._saver._release()
+    group.saving.saver._release()
 
 
 def saved_steps(settings: Settings, number: int = 0) -> list[int]:
@@ -110,4 +110,4 @@ def test_a_torn_checkpoint_gives_way_to_an_older_one(group: Group, settings: Set
     again = Group(VIEW, experiment("foam", "adamw"), settings, "cpu")
     again.restore()
     assert again.step == 10
-    assert "(lane 1, step 20: CheckpointError): training goes on from step 10" in again.autosave_notice
+    assert "(lane 1, step 20: CheckpointError): training goes on from step 10" in again.saving.notice

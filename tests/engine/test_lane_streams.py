@@ -37,7 +37,7 @@ def advance(made: Group, steps: int) -> None:
         made.advance(time.monotonic())
     made.drain()
     made.save(time.monotonic(), everything=True)
-    assert made._saver.wait()
+    assert made.saving.saver.wait()
 
 
 def lane(tmp_path: Path, number: int) -> Path:
@@ -58,7 +58,7 @@ def test_a_run_that_goes_on_elsewhere_goes_on_with_its_stream(tmp_path: Path) ->
     made.open_autosave()
     advance(made, 20)
     made.advance(time.monotonic())  # not saved: the next engine makes it again
-    made._saver.close()
+    made.saving.saver.close()
     again = group(tmp_path)
     again.restore()
     assert again.step == 20

@@ -109,7 +109,7 @@ def test_nothing_is_saved_within_a_step_and_closing_ends_it(group: Group, settin
     group.next_phase()
     group.next_phase()
     group.save(time.monotonic(), everything=True)
-    group._saver.wait()
+    group.saving.saver.wait()
     assert saved_steps(settings) == []
     group.close()
     assert saved_steps(settings) == [6]

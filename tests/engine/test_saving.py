@@ -144,9 +144,9 @@ def test_one_lane_without_a_readable_checkpoint_costs_no_rows(
     for checkpoint in usable(lanes(folder)[1]):
         damage(checkpoint.path)
     again = reopened(settings)
-    told = again.autosave_notice
+    told = again.saving.notice
     assert again.step == 0
-    assert "training goes on from step 0" in again.autosave_notice
+    assert "training goes on from step 0" in again.saving.notice
     assert steps_of(folder) == [list(range(1, 21))] * 2
     advance(again, 3)
     again.close()
@@ -164,14 +164,14 @@ def test_one_lane_without_a_readable_checkpoint_costs_no_rows(
     assert capsys.readouterr().out.count("there is no branch 7; this is the newest, 1") == 2
     # And again from the newest of the new branch: the checkpoints that lane 1 had at steps 10 and 20 are of the old.
     once_more = reopened(settings)
-    assert (once_more.step, once_more.autosave_notice) == (3, "")
+    assert (once_more.step, once_more.saving.notice) == (3, "")
 
 
 def test_the_newest_step_that_every_lane_has_is_taken(group: Group, settings: Settings, folder: Path) -> None:
     usable(lanes(folder)[1])[0].path.unlink()
     again = reopened(settings)
     assert again.step == 10
-    assert "training goes on from step 10" in again.autosave_notice
+    assert "training goes on from step 10" in again.saving.notice
     advance(again, 5)
     again.close()
     assert steps_of(folder) == [list(range(1, 16))] * 2
@@ -187,7 +187,7 @@ def test_what_is_missing_of_a_lane_is_made_again(group: Group, settings: Setting
     again = reopened(settings)
     advance(again, 4)
     again.close()
-    assert again.autosave_problem == ""
+    assert again.saving.problem == ""
     step = again.step
     assert steps_of(folder)[1] == list(range(1, step + 1))
 
@@ -204,13 +204,13 @@ def test_a_folder_that_cannot_be_written_to_is_read_all_the_same(
     monkeypatch.setattr(Path, "unlink", refuse)
     monkeypatch.setattr(Path, "mkdir", refuse)
     again = reopened(settings)
-    assert (again.step, again.autosave_problem) == (20, "")
+    assert (again.step, again.saving.problem) == (20, "")
     advance(again, 2)
     again.drain()
     again.save(time.monotonic(), everything=True)
-    until(lambda: again.autosave_problem)
-    assert "Autosave is off since step 22: Read-only file system" in again.autosave_problem
-    assert str(settings.data_directory) not in again.autosave_problem
+    until(lambda: again.saving.problem)
+    assert "Autosave is off since step 22: Read-only file system" in again.saving.problem
+    assert str(settings.data_directory) not in again.saving.problem
 
 
 # --- a kill, a full disk
@@ -463,16 +463,16 @@ def test_large_states_are_saved_less_often_and_too_large_ones_never(settings: Se
         run.state = lambda: {"weights": torch.zeros(10_000_000)}  # 40 MB: two seconds at 20 MB/s
     now = time.monotonic()
     group.save(now + 1.5)
-    assert group._saver.wait()
-    assert "takes 38 MiB: one is saved about every 2 s" in group.autosave_notice
+    assert group.saving.saver.wait()
+    assert "takes 38 MiB: one is saved about every 2 s" in group.saving.notice
     advance(group, 1)
     group.drain()
-    assert group._states(now + 3, False, lambda: False) is not None
-    group._settings = Settings(data_directory=settings.data_directory, run_mb=16)
+    assert group.saving.checkpoint(now + 3, False, lambda: False) is not None
+    group.saving._settings = Settings(data_directory=settings.data_directory, run_mb=16)
     advance(group, 1)
     group.drain()
-    assert group._states(now + 9, False, lambda: False) is None
-    assert "38 MiB, are over the 16 MiB that a run may take (run_mb), so they are not saved" in group.autosave_notice
+    assert group.saving.checkpoint(now + 9, False, lambda: False) is None
+    assert "38 MiB, are over the 16 MiB that a run may take (run_mb), so they are not saved" in group.saving.notice
     group.close()
 
 
@@ -487,7 +487,7 @@ def test_of_many_runs_each_is_saved_less_often(settings: Settings, folder: Path)
         advance(group, 1)
         group.drain()
         group.save(now + settings.part_seconds, stretch=stretch)
-        assert group._saver.wait()
+        assert group.saving.saver.wait()
         assert (bundle.read(lane(settings)).rows("steps") > 0) == written
     group.close()
 
@@ -539,7 +539,7 @@ def test_steps_made_one_after_another_do_not_wait_for_the_disk(
         group.drain()
         group.save(now)  # however long the steps really took: the clock stands still
         assert group.step == step
-    assert not group._saver.wait(0)
+    assert not group.saving.saver.wait(0)
     assert not list(lane(settings).rglob("*.arrow"))
     monkeypatch.undo()
     stuck.set()

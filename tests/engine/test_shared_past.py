@@ -85,9 +85,9 @@ def test_an_engine_that_is_lost_goes_on_wherever_it_was(lost_at: int, tmp_path: 
     group.open_autosave()
     _advance(group, lost_at)
     group.save(time.monotonic(), everything=True)
-    assert group._saver.wait()
+    assert group.saving.saver.wait()
     _advance(group, 3)  # not saved
-    group._saver.close()
+    group.saving.saver.close()
     again = Group(VIEW, experiment, _settings(tmp_path), "cpu")
     again.restore()
     assert again.step == lost_at
