@@ -20,6 +20,7 @@ from foam_viz.tasks import catalogue as tasks
 from foam_viz.trace.disk import bundle
 from foam_viz.trace.model import Trace
 from foam_viz.ui import session
+from foam_viz.ui.saving_notice import saving_notice
 from foam_viz.ui.server import hub
 from foam_viz.ui.text import plain
 
@@ -44,7 +45,9 @@ def page() -> None:
         st.error(plain(problem))
     if problem := hub().data.problem():
         st.warning(plain(f"Nothing is kept now: {problem}.", 600), icon=":material/cloud_off:")
-    elif not runs:
+    for run in your_runs.open_now(hub(), owner):
+        saving_notice(run, run.name or " · ".join(run.experiment.labels()))
+    if not runs and not problem:
         st.info("No run yet: whatever you train in the live lab is listed here.")
     if not runs:
         return

@@ -13,7 +13,7 @@ from foam_viz.engine.server.hub import Hub
 from foam_viz.settings import Settings
 from tests.engine.conftest import until
 from tests.engine.test_task_files import TABLE
-from tests.ui.pages import ROOT, lab, press, settle, state
+from tests.ui.pages import ROOT, lab, press, settle, state, visited
 
 pytestmark = pytest.mark.usefixtures("one_hub")
 
@@ -63,6 +63,20 @@ def test_a_run_says_that_it_is_not_kept(blocked: Path) -> None:
     app.run()
     assert names_the_remedy(app) and "Autosave is off" in told(app)
     assert names_the_remedy(page(app, "your_runs")) and "No run yet" not in told(app)
+
+
+@pytest.mark.parametrize(
+    ("name", "query", "button"),
+    [("start", {}, "run-recorded"), ("lessons", {"lesson": "how-stale"}, "run-live")],
+)
+def test_a_run_of_another_page_says_that_it_is_not_kept(
+    blocked: Path, engines: Hub, name: str, query: dict[str, str], button: str
+) -> None:
+    app = press(visited(name, query), button)
+    (run,) = engines.held()[-1:]
+    until(lambda: run.header.get("autosave_problem"), 60)
+    app.run()
+    assert names_the_remedy(app) and "Autosave is off" in told(app)
 
 
 def test_an_upload_says_that_it_is_not_kept(blocked: Path) -> None:
@@ -117,3 +131,20 @@ def test_a_directory_that_is_deleted_while_the_app_runs(engines: Hub, folder: Pa
     settle(app)
     until(lambda: len(engines.history.of(state(app).run().owner)) == 1, 30)  # a new run is kept again
     assert "Nothing is kept" not in told(page(app, "your_runs"))
+
+
+def test_the_threshold_lab_and_your_runs_say_which_run_is_not_kept(engines: Hub, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    app = press(lab(batch_size="16", lane="foam"), "do-refresh")
+    settle(app)
+    run = state(app).run()
+    until(lambda: list((folder / "runs" / run.view_id).rglob("stream.*.arrow")), 60)
+    page(app, "threshold_lab")
+    app.selectbox(key="threshold.run").set_value(f"{run.view_id}:0").run()
+    assert not app.exception and "Autosave" not in told(app)
+    with run.lock:
+        run.header["autosave_problem"] = "Autosave is off since step 10: Read-only file system."
+    app.run()
+    assert "Autosave is off since step 10" in told(app)
+    listed = told(page(app, "your_runs"))
+    assert "Autosave is off since step 10" in listed and listed.startswith("FOAM ")

@@ -9,6 +9,7 @@ from foam_viz.engine import store
 from foam_viz.engine.server import news
 from foam_viz.engine.server.history import SavedRun, YourRun
 from foam_viz.engine.server.hub import ControlRefused, Hub
+from foam_viz.engine.server.lab_run import LabRun
 from foam_viz.trace.model import Trace
 
 # How long a run that is deleted may take to be written to its end.
@@ -23,6 +24,16 @@ def all_of(hub: Hub, owner: str) -> list[YourRun]:
         owner: The secret of the browser.
     """
     return hub.history.of(store.fingerprint(owner))
+
+
+def open_now(hub: Hub, owner: str) -> list[LabRun]:
+    """The runs of a browser that are open now, whether or not they are saved.
+
+    Args:
+        hub: Of the server.
+        owner: The secret of the browser.
+    """
+    return [run for run in hub.held() if hub.controls(run.view_id, None, owner)]
 
 
 def rename(hub: Hub, view_id: str, owner: str, name: str) -> None:

@@ -11,6 +11,7 @@ from foam_viz.engine.server import your_runs
 from foam_viz.engine.server.lab_run import LabRun
 from foam_viz.ui.lab import inside
 from foam_viz.ui.refusals import refusals
+from foam_viz.ui.saving_notice import saving_notice
 from foam_viz.ui.server import hub
 from foam_viz.ui.session.lab import Lab, begun
 from foam_viz.ui.take_away import take_away
@@ -128,10 +129,7 @@ def _messages(state: Lab, run: LabRun | None, mine: bool) -> None:
     if run.notice:
         advice = f" {run.advice}" if mine and run.advice else ""
         st.warning(plain(run.notice + advice), icon=":material/info:")
-    if problem := run.header.get("autosave_problem"):
-        st.warning(plain(problem, 600), icon=":material/cloud_off:")
-    if notice := run.header.get("autosave_notice"):
-        st.info(plain(notice), icon=":material/cloud_done:")
+    saving_notice(run)
     if not mine and not state.session.known:
         return  # whose tab this is will be known in a moment
     if not mine:

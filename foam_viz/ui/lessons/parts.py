@@ -17,6 +17,7 @@ from foam_viz.ui.board.board import board
 from foam_viz.ui.feed import lessons as live_lessons
 from foam_viz.ui.feed.recorded import RecordedSource
 from foam_viz.ui.lab import head as lab_head
+from foam_viz.ui.saving_notice import saving_notice
 from foam_viz.ui.server import feed, hub
 from foam_viz.ui.text import whole
 
@@ -96,6 +97,7 @@ def experiment(
         found = hub().find(run, session=session.current().tab, owner=session.current().browser.id)
         source, outline = live_lessons.name_of(lesson.id, stage, chosen, run), lab_head.outline(found)
         steers = own_run.control(found) if found and run == live_run(lesson, stage) else None
+        saving_notice(found)
     elif recorded(lesson, stage):
         name = f"lesson-{lesson.id}-{stage}-{'+'.join(chosen)}"
         source = feed.sources.share(name, lambda identity: _source(identity, lesson, stage, chosen))

@@ -16,6 +16,7 @@ from foam_viz.ui import own_run, session
 from foam_viz.ui.board.board import board
 from foam_viz.ui.feed import opening
 from foam_viz.ui.lab import head as lab_head
+from foam_viz.ui.saving_notice import saving_notice
 from foam_viz.ui.server import feed, hub
 from foam_viz.ui.text import plain
 
@@ -71,6 +72,7 @@ def start() -> None:
                 query_params=[("run", run.view_id)], help="With every setting to change.",
             )  # fmt: skip
     own_run.problem()
+    saving_notice(run)
     board(
         key="recording-board", look={"factor": 0}, plays=run is None, goes_on=True,
         source=opening.name_of(run.view_id) if run else feed.sources.share("start", opening.recorded),

@@ -15,6 +15,7 @@ from foam_viz.optim.fields import FieldError
 from foam_viz.ui import address, session
 from foam_viz.ui.board.board import board
 from foam_viz.ui.run_logs.own_sources import own_source
+from foam_viz.ui.saving_notice import saving_notice
 from foam_viz.ui.server import hub
 from foam_viz.ui.session.threshold import Threshold
 from foam_viz.ui.style import heading
@@ -44,6 +45,7 @@ def page() -> None:
         _truth(state)
         _pins(state)
         take_away(state)
+    saving_notice(hub().opened(state.bench.run.view_id) if state.bench else None)
     for error in state.rejected:
         st.warning(plain(str(error)))
     if state.bench is None:

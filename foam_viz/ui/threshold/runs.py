@@ -49,6 +49,12 @@ class StreamedRun:
     remark: str = ""
 
     @property
+    def view_id(self) -> str:
+        """View id of the run of this server that it is a lane of; empty where it is none."""
+        view_id = self.key.partition(":")[0]
+        return view_id if store.is_identity(view_id) else ""
+
+    @property
     def shareable(self) -> bool:
         """Whether its key means the same in another browser."""
         return not self.key.startswith(UPLOAD)
