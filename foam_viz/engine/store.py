@@ -17,11 +17,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from foam_viz.trace.disk.lock import LockHeld
 from foam_viz.trace.disk.parts import write_atomically
 
 EXPERIMENT = "experiment.json"
 CONTROL = "control.json"
 WRITER_LOCK = "writer.lock"
+SERVER_LOCK = "server.lock"
+SERVER = "server.id"
+"""Names the server that holds the data directory: its engines begin to write a run only while it does."""
 
 ANOTHER_DIRECTORY = "give the server another one: data_directory in config.toml, or FOAM_VIZ_DATA_DIRECTORY"
 """The remedy where nothing can be written."""
@@ -65,10 +69,44 @@ def lane_directory(directory: Path, lane: int) -> Path:
     return directory / f"lane-{lane + 1}"
 
 
+_server = ""
+
+
+def belong_to(server: str) -> None:
+    """Let this process begin to write runs only while a server, named by its identity, holds the data directory."""
+    global _server  # noqa: PLW0603 (a process is the engine of one server)
+    _server = server
+
+
+def require_held(directory: Path) -> None:
+    """Refuse to write into a run's folder where the server of this process does not hold the data directory.
+
+    Args:
+        directory: Of the run.
+
+    Raises:
+        OSError: Another server holds it, or none does yet.
+    """
+    if not _server:
+        return
+    try:
+        holder = (directory.parent.parent / SERVER).read_text(encoding="ascii")
+    except (FileNotFoundError, NotADirectoryError):
+        holder = ""
+    if holder != _server:
+        reason = "another server works in the data directory" if holder else "the data directory is not in use yet"
+        raise OSError(errno.EBUSY, reason)
+
+
 def unwritable(error: Exception) -> str:
     """Why nothing can be kept in the data directory, and the remedy: a clause that follows a colon. Names no path."""
     if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk is full. Make room, or {ANOTHER_DIRECTORY}"
+    if isinstance(error, LockHeld):
+        return (
+            "another server works in the data directory, and two would write over each other's runs. End that server, "
+            f"or {ANOTHER_DIRECTORY}"
+        )
     reason = getattr(error, "strerror", None) or str(error)
     return f"the data directory cannot be written to ({reason}). Make it writable, or {ANOTHER_DIRECTORY}"
 

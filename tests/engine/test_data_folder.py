@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,12 @@ import pytest
 
 from foam_viz.engine import store
 from foam_viz.engine.server.data_folder import DataFolder, DataFolderInUse
+from foam_viz.engine.server.hub import Hub
+from foam_viz.engine.wire import commands
+from foam_viz.experiment import config
 from foam_viz.settings import Settings
-from foam_viz.trace.disk.lock import FileLock
+from foam_viz.trace.disk.lock import FileLock, LockHeld
+from tests.engine.conftest import until
 
 NOW = 2_000_000_000.0
 DAY = 86_400.0
@@ -113,6 +118,88 @@ def test_a_second_server_is_refused_and_a_dead_one_leaves_no_lock(tmp_path: Path
         server.stdout.close()
     folder(tmp_path).close()
     folder(tmp_path).close()
+
+
+def test_a_folder_that_becomes_writable_is_held_by_the_first_that_writes(tmp_path: Path) -> None:
+    where = tmp_path / "data"
+    where.write_text("in the way")
+    first, second = folder(where), folder(where)
+    assert "cannot be written to" in first.problem() and "cannot be written to" in second.problem()
+    where.unlink()
+    first.hold()
+    first.hold()  # by then it is
+    with pytest.raises(LockHeld):
+        second.hold()
+    assert first.problem() == ""
+    assert second.problem().startswith("another server works in the data directory")
+    assert "FOAM_VIZ_DATA_DIRECTORY" in second.problem()
+    with pytest.raises(DataFolderInUse):
+        folder(where)
+    saved(where, 0, 20.0)
+    second.mark_seen(run_id(0))
+    assert second.sweep(NOW) == [] and not (where / "seen").exists()
+    first.close()
+    second.hold()
+    assert second.problem() == ""
+
+
+def test_a_folder_that_was_deleted_is_held_anew(tmp_path: Path) -> None:
+    where = tmp_path / "data"
+    first = folder(where)
+    shutil.rmtree(where)
+    first.hold()
+    with pytest.raises(DataFolderInUse):
+        folder(where)
+    shutil.rmtree(where)
+    second = folder(where)  # another server came first
+    with pytest.raises(LockHeld):
+        first.hold()
+    second.close()
+
+
+@pytest.mark.parametrize("holder", ["", "mine", "another"])
+def test_an_engine_begins_to_write_only_where_its_server_holds_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, holder: str
+) -> None:
+    monkeypatch.setattr(store, "_server", "")
+    run = store.run_directory(tmp_path, run_id(0))
+    store.require_held(run)  # it belongs to no server
+    store.belong_to("mine")
+    if holder:
+        (tmp_path / store.SERVER).write_text(holder)
+    if holder == "mine":
+        store.require_held(run)
+        return
+    with pytest.raises(OSError, match="another server works in the data dir" if holder else "not in use yet"):
+        store.require_held(run)
+
+
+def test_of_two_servers_that_could_not_write_one_keeps_its_runs_and_the_other_says_why_not(tmp_path: Path) -> None:
+    where = tmp_path / "data"
+    where.write_text("in the way")
+    hubs = [Hub(Settings(data_directory=where, engines=1, device="cpu")) for _ in range(2)]
+    try:
+        runs = []
+        for hub in hubs:
+            assert hub.ready(120)
+            experiment, _ = config.build(task_settings={"width": 16}, lanes=[("adamw", {})])
+            run, key = hub.create(experiment, session="page")
+            hub.command(run.view_id, key, commands.make("start"))
+            runs.append(run)
+        for run in runs:
+            until(lambda run=run: "Autosave is off" in run.header.get("autosave_problem", ""), 60)
+        where.unlink()
+        problem = "another server works in the data directory"
+        until(lambda: any(problem in run.header["autosave_problem"] for run in runs), 90)
+        until(lambda: any("Autosave is on again" in run.header["autosave_notice"] for run in runs), 90)
+        kept = [run for run in runs if not run.header["autosave_problem"]]
+        assert [path.name for path in (where / "runs").iterdir()] == [run.view_id for run in kept]
+        assert sorted(problem in hub.data.problem() for hub in hubs) == [False, True]
+        hub = hubs[runs.index(kept[0])]
+        assert [run.saved.view_id for run in hub.history.of(kept[0].owner)] == [kept[0].view_id]
+    finally:
+        for hub in hubs:
+            hub.close()
 
 
 def test_a_folder_that_cannot_be_written_to_is_not_held(tmp_path: Path) -> None:

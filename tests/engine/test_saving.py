@@ -446,7 +446,7 @@ def test_a_run_over_its_limit_loses_old_branches_then_every_second_old_row(
 
 def test_thinning_is_an_event_of_every_lane(group: Group, settings: Settings, folder: Path) -> None:
     again = reopened(settings)
-    again._saver._tell_thinned("The saved rows up to step 10 were thinned.")
+    again.saving.saver._tell_thinned("The saved rows up to step 10 were thinned.")
     advance(again, 1)
     again.close()
     for path in lanes(folder):

@@ -117,6 +117,7 @@ def test_a_directory_that_is_deleted_while_the_app_runs(engines: Hub, folder: Pa
     page(app, "run_logs")
     app.get("file_uploader")[0].upload("a.csv", b"step,loss\n1,2\n2,1\n")
     app.run()
+    until(lambda: list((folder / "runs" / state(app).view_id).rglob("steps.*")))
     shutil.rmtree(folder)
     for name in PAGES:
         page(app, name)

@@ -80,6 +80,7 @@ def test_a_run_that_trains_is_not_deleted(engines: Hub) -> None:
     until(lambda: kept(engines, app))
     view_id, owner = state(app).view_id, state(app).session.browser.id
     assert "pause it first" in your_runs.delete(engines, view_id, owner)
+    app.run()
     press(app, "do-pause")
 
 

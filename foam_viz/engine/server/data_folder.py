@@ -16,6 +16,7 @@ from pathlib import Path
 from foam_viz.engine import store
 from foam_viz.settings import Settings
 from foam_viz.trace.disk.lock import FileLock, LockHeld
+from foam_viz.trace.disk.parts import write_atomically
 
 SWEEP_SECONDS = 600.0
 _DAY = 86_400.0
@@ -47,12 +48,17 @@ class _Saved:
 class DataFolder:
     """Holds the data directory for one server and deletes saved runs that are past ``keep_days`` or ``keep_gb``.
 
-    Where nothing can be written there, nothing is held and nothing deleted: runs say that autosave is off.
+    Where nothing can be written there, nothing is held and nothing deleted: runs say that autosave is off. It is taken
+    as soon as something can be, and anew where it was deleted meanwhile; whoever writes calls :meth:`hold` first.
 
     Args:
         settings: Of the installation.
         open_runs: Returns the view ids of the runs that are open now; they are never deleted.
         start: Whether to look through the directory now and then, in a thread; otherwise call :meth:`sweep`.
+
+    Attributes:
+        identity: Stands in the directory while this server holds it.
+        taken: How often it was taken: what was written before it was taken last may be missing.
 
     Raises:
         DataFolderInUse: Another server holds the directory.
@@ -64,10 +70,13 @@ class DataFolder:
         self._runs = settings.data_directory / "runs"
         self._seen = settings.data_directory / "seen"
         self._ending = threading.Event()
+        self.identity = store.new_identity()
+        self.taken = 0
         self._lock: FileLock | None = None
+        self._taking = threading.Lock()
+        self._sweeps = not start
         try:
-            settings.data_directory.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(settings.data_directory / "server.lock")
+            self.hold()
         except LockHeld:
             raise DataFolderInUse(
                 f"data_directory = {settings.data_directory}: another server works in this folder, and two would "
@@ -79,13 +88,37 @@ class DataFolder:
                 "data_directory = %s: runs train and are not kept, as %s.",
                 settings.data_directory, store.unwritable(error),
             )  # fmt: skip
-        if start and self._lock is not None:
-            threading.Thread(target=self._sweep_now_and_then, daemon=True, name="data-folder").start()
+
+    def hold(self) -> None:
+        """Take the directory, where this server does not hold it yet, or no more.
+
+        Raises:
+            LockHeld: Another server holds it.
+            OSError: Nothing can be written there.
+        """
+        with self._taking:
+            if self._ending.is_set() or (self._lock is not None and self._lock.stands()):
+                return
+            if self._lock is not None:  # deleted, with all that was in the directory
+                self._lock.release()
+                self._lock = None
+            self._settings.data_directory.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self._settings.data_directory / store.SERVER_LOCK)
+            try:
+                write_atomically(self._settings.data_directory / store.SERVER, self.identity.encode(), durable=False)
+            except OSError:
+                lock.release()
+                raise
+            self._lock = lock
+            self.taken += 1
+            if not self._sweeps:
+                self._sweeps = True
+                threading.Thread(target=self._sweep_now_and_then, daemon=True, name="data-folder").start()
 
     def problem(self) -> str:
         """Why nothing can be kept now, and what to do; empty where runs are kept. Tries it."""
         try:
-            self._settings.data_directory.mkdir(parents=True, exist_ok=True)
+            self.hold()
             with tempfile.TemporaryFile(dir=self._settings.data_directory):
                 return ""
         except OSError as error:
@@ -134,9 +167,10 @@ class DataFolder:
 
     def close(self) -> None:
         """Give the directory back."""
-        self._ending.set()
-        if self._lock is not None:
-            self._lock.release()
+        with self._taking:
+            self._ending.set()
+            if self._lock is not None:
+                self._lock.release()
 
     def _sweep_now_and_then(self) -> None:
         while True:

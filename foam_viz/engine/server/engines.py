@@ -29,6 +29,7 @@ class Engines:
         settings: Of the installation.
         runs: All runs of the hub by view id.
         on_tick: Called about twice a second, after the engines were looked after.
+        server: Identity of the server, as it holds the data directory.
 
     Attributes:
         pool: The processes.
@@ -36,10 +37,10 @@ class Engines:
         ready: Set when the first engine is warm.
     """
 
-    def __init__(self, settings: Settings, runs: dict[str, LabRun], on_tick: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, runs: dict[str, LabRun], on_tick: Callable[[], None], server: str) -> None:
         self._settings, self._runs, self._on_tick = settings, runs, on_tick
         self.ready = threading.Event()
-        self.pool = EnginePool(settings, self.on_message, self._on_lost, self._tick)
+        self.pool = EnginePool(settings, self.on_message, self._on_lost, self._tick, server)
         self.placement = Placement(settings, self.pool, runs)
         self._recovery = Recovery(self.pool, self.placement, runs, self.end)
 

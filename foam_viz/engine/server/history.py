@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -80,10 +80,11 @@ class History:
 
     Args:
         data_directory: Of the installation.
+        hold: Called before something is written; raises OSError where this server must not.
     """
 
-    def __init__(self, data_directory: Path) -> None:
-        self._root = data_directory
+    def __init__(self, data_directory: Path, hold: Callable[[], None]) -> None:
+        self._root, self._hold = data_directory, hold
         self._owners = data_directory / "owners"
 
     def note(self, run: LabRun) -> None:
@@ -96,12 +97,19 @@ class History:
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         with suppress(OSError):
+            self._hold()
             folder = self._folder(run.view_id)
             folder.mkdir(parents=True, exist_ok=True)
             store.write_json(folder / store.CONTROL, control)
             mark = self._owners / run.owner / run.view_id
             mark.parent.mkdir(parents=True, exist_ok=True)
             mark.touch()
+
+    def note_missing(self, runs: Iterable[LabRun]) -> None:
+        """Writes down whose runs are that were made while nothing could be written, or whose folders were deleted."""
+        for run in runs:
+            if not (self._folder(run.view_id) / store.CONTROL).exists():
+                self.note(run)
 
     def find(self, view_id: str) -> SavedRun | None:
         """A saved run; None where there is none, or none that can be read."""
@@ -156,6 +164,7 @@ class History:
             self._change(view_id, successor=successor)
 
     def _change(self, view_id: str, **values: str) -> None:
+        self._hold()
         path = self._folder(view_id) / store.CONTROL
         if (known := store.read_json(path)) is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
@@ -164,6 +173,7 @@ class History:
     def forget(self, owner: str, view_id: str) -> None:
         """Takes a run from the list of its owner."""
         with suppress(OSError):
+            self._hold()
             (self._owners / owner / view_id).unlink()
 
     def _marks(self, owner: str) -> list[str]:

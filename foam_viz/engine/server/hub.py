@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from foam_viz.engine import store
@@ -66,8 +67,9 @@ class Hub:
         self._lock = threading.RLock()
         self._viewers = Viewers(is_active)
         self.data = DataFolder(settings, lambda: list(self._runs))
-        self.history = History(settings.data_directory)
-        self._engines = Engines(settings, self._runs, self._tick)
+        self._noted = self.data.taken
+        self.history = History(settings.data_directory, self.data.hold)
+        self._engines = Engines(settings, self._runs, self._tick, self.data.identity)
 
     @property
     def task_files(self) -> Path:
@@ -77,8 +79,16 @@ class Hub:
     # --- what time causes
 
     def _tick(self) -> None:
-        """Twice a second: ends runs that nobody watches, pauses those that nobody has seen for long."""
+        """Twice a second: ends runs that nobody watches, pauses those that nobody has seen for long.
+
+        The data directory is taken as soon as it can be, before an engine writes to it.
+        """
         now = time.monotonic()
+        with suppress(OSError):  # pages say it
+            self.data.hold()
+        if self.data.taken != self._noted:
+            self._noted = self.data.taken
+            self.history.note_missing(list(self._runs.values()))
         for run in list(self._runs.values()):
             self._viewers.look(run.view_id, now)
             self._prioritize(run, now)

@@ -84,6 +84,8 @@ class EnginePool:
         on_lost: Called with (engine, crashes within a minute, why) after an engine was lost; what is sent to that
             engine from then on is for the process in its place.
         on_tick: Called about twice a second.
+        server: Identity of the server: engines begin to write a run only while it holds the data directory. Empty
+            where nobody holds one.
     """
 
     def __init__(
@@ -92,8 +94,9 @@ class EnginePool:
         on_message: Callable[[int, dict[str, Any], dict[str, Any]], None],
         on_lost: Callable[[int, int, str], None],
         on_tick: Callable[[], None],
+        server: str = "",
     ) -> None:
-        self._settings = settings
+        self._settings, self._server = settings, server
         self._on_message, self._on_lost, self._on_tick = on_message, on_lost, on_tick
         self._lock = threading.RLock()
         self._closing = threading.Event()
@@ -190,6 +193,7 @@ class EnginePool:
             "port": self.port,
             "identity": engine.identity.hex(),
             "key": engine.key.hex(),
+            "server": self._server,
             # Engines do not open logs, and a path is not valid JSON.
             "settings": {
                 **asdict(self._settings),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ class TaskFile:
         return self.found.get("names", ())
 
 
-def take(folder: Path, field: str, name: str, content: bytes) -> TaskFile:
+def take(folder: Path, field: str, name: str, content: bytes, hold: Callable[[], None]) -> TaskFile:
     """Keep a file, and look into it.
 
     Args:
@@ -48,6 +48,7 @@ def take(folder: Path, field: str, name: str, content: bytes) -> TaskFile:
         field: The setting that will name it: ``table`` or ``text``.
         name: As the browser called it; only for messages.
         content: Its bytes.
+        hold: Called before it is written; raises OSError where this server must not.
 
     Raises:
         FieldError: It is too large or cannot be used; it says where and what would help. Nothing is kept then.
@@ -56,6 +57,7 @@ def take(folder: Path, field: str, name: str, content: bytes) -> TaskFile:
         allowed = f"a file of at most {MOST_BYTES // 1_000_000} MB, this one has {len(content) / 1e6:,.1f}: cut it"
         raise FieldError(field, name, allowed)
     try:
+        hold()
         value = uploads.keep(folder, content)
     except OSError as error:
         raise FieldError(field, name, "a file that can be kept", store.unwritable(error)) from None

@@ -1,6 +1,6 @@
 """The engine process: ``python -m foam_viz.engine.worker.process``, started by the hub, never by a person.
 
-It reads one JSON line from standard input (port, identity, key, settings), connects to the hub, and then trains
+It reads one JSON line from standard input (port, identity, key, server, settings), connects to the hub, and then trains
 the groups it is told to. When the hub is gone it saves and ends.
 """
 
@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from foam_viz import device
+from foam_viz.engine import store
 from foam_viz.engine.wire import protocol
 from foam_viz.engine.worker import memory
 from foam_viz.engine.worker.run import Run
@@ -47,6 +48,7 @@ def main() -> None:
     if "data_directory" in given:
         given["data_directory"] = Path(given["data_directory"])
     settings = Settings(**given)
+    store.belong_to(start["server"])
     _warm_up()
     connection = _connect(start["port"], bytes.fromhex(start["identity"]), bytes.fromhex(start["key"]))
     if device.available()[0].name == "cpu":  # drivers of other devices reserve far more than they use

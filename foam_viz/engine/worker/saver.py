@@ -364,6 +364,7 @@ class Saver:
         return autosave
 
     def _open(self, opening: Opening) -> None:
+        store.require_held(self._directory)
         self._directory.mkdir(parents=True, exist_ok=True)
         if self._lock is None:
             self._lock = FileLock(self._directory / store.WRITER_LOCK)

@@ -45,6 +45,15 @@ class FileLock:
             self._file.close()
             raise LockHeld(error.errno, "is locked by another process", os.fspath(path)) from error
 
+    def stands(self) -> bool:
+        """Whether the file that is locked still lies at its path; where it was deleted, others may lock a new one."""
+        if self._file is None:
+            return False
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), os.stat(self.path))
+        except OSError:
+            return False
+
     def release(self) -> None:
         """Give the lock back; a second call does nothing."""
         if self._file is None:

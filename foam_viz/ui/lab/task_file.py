@@ -41,7 +41,7 @@ def _upload(state: Lab, task: str, field: FileField) -> None:
             state.use_file(task, None)
             return
         try:
-            taken = task_files.take(hub().task_files, field.name, file.name, file.getvalue())
+            taken = task_files.take(hub().task_files, field.name, file.name, file.getvalue(), hub().data.hold)
         except FieldError as error:
             state.file_problem = error
             return

@@ -11,7 +11,8 @@ import re
 import secrets
 import shutil
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"|?*\u202a-\u202e\u2066-\u2069]')
@@ -46,15 +47,18 @@ class Uploads:
 
     Args:
         root: Folder that holds them; made when first needed.
+        hold: Called before something is written or deleted; raises OSError where this server must not.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, hold: Callable[[], None]) -> None:
+        self._root, self._hold = root, hold
         self._kept: set[Path] = set()
         self._lock = threading.Lock()
-        for folder in root.glob("*"):  # of a server that died
-            if re.fullmatch("[0-9a-f]{32}", folder.name):
-                shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            hold()
+            for folder in root.glob("*"):  # of a server that died
+                if re.fullmatch("[0-9a-f]{32}", folder.name):
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def keep(self, files: Iterable[tuple[str, bytes | memoryview]]) -> Path:
         """Write files into a new folder and return it.
@@ -63,8 +67,10 @@ class Uploads:
             files: Names as the browser sent them, and contents. Of two with one name the second gets a number.
 
         Raises:
-            OSError: The disk is full or the data directory cannot be written; nothing is left behind.
+            OSError: The disk is full or the data directory cannot be written, or another server holds it; nothing is
+                left behind.
         """
+        self._hold()
         folder = self._root / secrets.token_hex(16)
         with self._lock:
             self._kept.add(folder)

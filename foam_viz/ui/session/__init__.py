@@ -36,7 +36,7 @@ def browsers() -> Browsers:
     with _lock:
         if (found := _browsers.get(settings.data_directory)) is None:
             services = LogServices(
-                Uploads(settings.data_directory / "uploads"),
+                Uploads(settings.data_directory / "uploads", hub().data.hold),
                 Kept(settings.log_kept_mb * MEBIBYTE, settings.log_kept_total_mb * MEBIBYTE),
                 logs_reading.limits_of(settings),
             )

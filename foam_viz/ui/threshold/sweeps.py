@@ -43,6 +43,7 @@ def sweep(state: Threshold) -> None:
     where = f"by a Dask cluster at {settings.scheduler}" if settings.scheduler else "by processes of this machine"
     if st.button(f"Train them, {where}", key="threshold.sweep.start", type="primary", icon=":material/play_arrow:"):
         try:
+            hub().data.hold()
             made = sweeping.begin(settings, owner, text)
         except (FieldError, SweepRefused) as error:
             st.error(plain(str(error), 600))
@@ -116,6 +117,7 @@ def _progress(one: PageSweep) -> None:
             help="Trains what is not there yet; runs that finished stay.",
         ):  # fmt: skip
             try:
+                hub().data.hold()
                 one.start()
             except SweepRefused as error:
                 st.error(plain(str(error)))

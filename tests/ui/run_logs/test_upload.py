@@ -46,7 +46,7 @@ def test_a_long_name_keeps_its_suffix() -> None:
 
 
 def uploads(tmp_path: Path) -> Uploads:
-    return Uploads(tmp_path / "uploads")
+    return Uploads(tmp_path / "uploads", lambda: None)
 
 
 def test_files_lie_in_a_folder_of_their_own_and_go_with_it(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ RULES = {"waited": ColumnRule(target="optimizer_seconds", unit="s", scale=0.001)
 
 
 def known(tmp_path: Path, active: Callable[[str], bool] = lambda tab: True, unseen: float = 3600.0) -> Browsers:
-    services = LogServices(Uploads(tmp_path / "uploads"), Kept(2**30, 2**30), Limits())
+    services = LogServices(Uploads(tmp_path / "uploads", lambda: None), Kept(2**30, 2**30), Limits())
     return Browsers(services, active, unseen)
 
 
