@@ -1,8 +1,8 @@
 """What the default recording costs: seconds of a step with recorder and factor stream on and off, interleaved.
 
-Shampoo f = 10 with the floor on the digits autoencoder, one thread. Blocks of 100 steps (one whole recording cycle) alternate
-between a run that records and one that does not; the figure is the median over blocks of the ratio of their CPU
-seconds, so that a noisy machine disturbs both alike.
+Shampoo f = 10 with the floor on the digits autoencoder, one thread. Blocks of 100 steps (one whole recording cycle)
+alternate between a run that records and one that does not; the figure is the median over blocks of the ratio of their
+CPU seconds, so that a noisy machine disturbs both alike.
 """
 
 from __future__ import annotations
