@@ -8,10 +8,21 @@ const WAIT_MS = 350;
 const SCAN_MS = 500;
 const MOST = 400;
 const words = new Map();
+// A fixed phrase that holds a term's word and means something else stands for no term: as the longer one it is found first.
+for (const term of TERMS) for (const phrase of term.not_in) words.set(phrase.toLocaleLowerCase(), null);
 for (const term of TERMS) for (const word of [term.name, ...term.also]) words.set(word.toLocaleLowerCase(), term);
-const letters = [...words.keys()].sort((one, other) => other.length - one.length).map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-// A single letter counts only beside a sign or a space, and never as part of a word.
-const FIND = new RegExp(`(?<![\\p{L}\\p{N}_-])(?:${letters.join("|")})(?![\\p{L}\\p{N}_-])`, "giu");
+const letters = [...words.keys()].sort((one, other) => other.length - one.length)
+  .map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&").replace(/ /g, "\\s+"));
+// A term is no part of a word, and after a number a single letter is a unit: 4 h are hours.
+const FIND = new RegExp(`(?<![\\p{L}\\p{N}\\p{M}_-])(?!(?<=\\p{N}\\s*)\\p{L}(?![\\p{L}\\p{N}]))(?:${letters.join("|")})(?![\\p{L}\\p{N}\\p{M}_-])`, "giu");
+
+// The terms in a text: each with its place, and the word that stands there.
+export function found(text) {
+  return [...text.matchAll(FIND)].flatMap(({ 0: word, index }) => {
+    const term = words.get(word.toLocaleLowerCase().replace(/\s+/g, " "));
+    return term && rightCase(word, term) ? [{ term, word, index }] : [];
+  });
+}
 
 export function explain() {
   if (window.__foamTerms) return;
@@ -49,13 +60,12 @@ class Terms {
       const seen = new Set();
       const walker = document.createTreeWalker(place, NodeFilter.SHOW_TEXT, (node) => (node.parentElement.closest(SKIP) ? NodeFilter.FILTER_REJECT : NodeFilter.FILTER_ACCEPT));
       for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-        for (const match of node.data.matchAll(FIND)) {
-          const term = words.get(match[0].toLocaleLowerCase());
-          if (!term || seen.has(term) || !rightCase(match[0], term)) continue;
+        for (const { term, word, index } of found(node.data)) {
+          if (seen.has(term)) continue;
           seen.add(term);
           const range = new Range();
-          range.setStart(node, match.index);
-          range.setEnd(node, match.index + match[0].length);
+          range.setStart(node, index);
+          range.setEnd(node, index + word.length);
           this.ranges.push({ range, term });
         }
       }
@@ -118,6 +128,8 @@ class Terms {
 
 // h is the drift, H is a letter; FOAM is a method, foam is not.
 function rightCase(found, term) {
-  if (found.length <= 2) return [term.name, ...term.also].includes(found);
-  return found === found.toLocaleUpperCase() ? [term.name, ...term.also].some((word) => word === found) : true;
+  const written = [term.name, ...term.also];
+  if (written.includes(found)) return true;
+  const upper = (word) => word === word.toLocaleUpperCase();
+  return found.length > 2 && !upper(found) && written.some((word) => !upper(word) && word.toLocaleLowerCase() === found.toLocaleLowerCase().replace(/\s+/g, " "));
 }
