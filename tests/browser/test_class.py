@@ -75,6 +75,15 @@ def test_a_class_from_the_code_to_the_answer(pages) -> None:
     student.get_by_role("button", name="Follow", exact=True).click()
     student.get_by_role("heading", name="The answer").wait_for()
 
+    student.wait_for_timeout(3_000)  # a link that was left just before counts as late, see Session.link
+    student.go_back()  # to the lesson where the student looked around
+    student.get_by_text("You look around on your own").wait_for()
+    student.get_by_role("heading", name="The answer").wait_for(state="detached")
+    assert "lesson=how-stale" in student.url
+    student.go_forward()
+    student.get_by_text("You follow the class").wait_for()
+    student.get_by_role("heading", name="The answer").wait_for()
+
     teacher.keyboard.press("q")
     teacher.get_by_role("button", name="End the class").click()
     student.get_by_text("This class is not open").wait_for()

@@ -14,6 +14,8 @@ from foam_viz.ui.classroom.room import Room, Shown, rooms
 from foam_viz.ui.classroom.socket import GONE
 
 KEY = "class-connection"
+_PLACE = "class-place"
+"""Class and lesson that the page's link named when it was last drawn."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +39,17 @@ class Led:
         return lambda choice: self.room.predict(self.student, lesson.id, choice)
 
 
-def bar(code: str | None) -> Led | None:
+def bar(code: str | None, lesson: str | None = None) -> Led | None:
     """Draw the strip where this browser has joined a class, comes by its link, or has opened one.
 
     Args:
         code: Of the class that the page's link names; None where it names none.
+        lesson: Id of the lesson that the link names, if any.
 
     Returns:
         None outside of a class.
     """
-    here = session.current()
+    here, asked = session.current(), code
     if code:
         here.browser.classroom = code
     code = here.browser.classroom
@@ -62,13 +65,28 @@ def bar(code: str | None) -> Led | None:
         _own(room)
         return None
     if not here.known:
-        return Led(room, "", room.shown, True)  # whose tab this is will be known in a moment
+        return Led(room, "", room.shown, not lesson)  # whose tab this is will be known in a moment
     try:
         student = room.join(here.browser.id)
     except LookupError as error:
         st.warning(str(error))
         return None
+    _go(room, student, code if asked else None, lesson)
     return _follow(room, student)
+
+
+def _go(room: Room, student: str, code: str | None, lesson: str | None) -> None:
+    """Let a link be followed that the student went to: one with a lesson lets go, that of the class follows it.
+
+    Back and forward in the browser, a lesson's door and the code scanned again all come as another link.
+    """
+    place = (room.code, code, lesson)
+    if st.session_state.get(_PLACE) == place:
+        return
+    st.session_state[_PLACE] = place
+    wanted = False if lesson else True if code else room.follows(student)
+    if wanted != room.follows(student):
+        room.follow(student, wanted)
 
 
 def _follow(room: Room, student: str) -> Led:
@@ -92,13 +110,11 @@ def _follow(room: Room, student: str) -> Led:
 
 
 def _turn(room: Room, student: str, on: bool) -> None:
+    values = {**address.defaults("lessons"), "class": room.code}
     if not on:  # the page stays where it is
         shown = room.shown
-        values = {
-            **address.defaults("lessons"), "lesson": shown.lesson, "stage": shown.stage, "panel": shown.panels,
-            "class": room.code,
-        }  # fmt: skip
-        session.current().show(address.write("lessons", values))
+        values |= {"lesson": shown.lesson, "stage": shown.stage, "panel": shown.panels}
+    session.current().show(address.write("lessons", values))
     room.follow(student, on)
 
 

@@ -30,7 +30,7 @@ def lessons() -> None:
     if values["present"] and lesson is not None:
         presenter.presenter(lesson, values)
         return
-    led = student.bar(values["class"])
+    led = student.bar(values["class"], values["lesson"])
     if led is not None and led.leads:
         lesson, values = BY_ID[led.shown.lesson], {**values, "stage": led.shown.stage, "panel": led.shown.panels}
     if lesson is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -13,13 +14,16 @@ from foam_viz.trace.disk import strict_json
 from foam_viz.ui.run_logs import columns as logs_columns
 from foam_viz.ui.run_logs import pattern as logs_pattern
 from foam_viz.ui.run_logs.loss_choice import loss_choice
+from foam_viz.ui.run_logs.origins import listed, origin_of
 from foam_viz.ui.run_logs.runs_table import holds_runs, runs_table
 from foam_viz.ui.session.logs import Logs, Run
 from foam_viz.ui.text import plain
 
-_MOST_PROBLEMS, _MOST_NOTES, _MOST_FILES = 40, 60, 6
+_MOST_PROBLEMS, _MOST_NOTES, _MOST_FILES = 40, 60, 60
 _OWN = "Run bundle of this app"
 _MOST_ROWS, _LONG_TABLE = 12, 460
+_LETTER, _PADDING = 7, 24
+"""Pixels of a letter, and of what is beside the words of a cell: a column as wide as its longest words cuts none."""
 
 
 @lru_cache(maxsize=64)
@@ -91,7 +95,7 @@ def _overview(state: Logs, runs: list[Run]) -> None:
         {
             "Run": run.label,
             "Format": format_label(run.trace.manifest.format),
-            "From": run.origin,
+            "From": origin_of(run)[0],
             "Rows": run.trace.rows("steps") or None,
             "Steps": steps_of(run),
             "Factors": len(run.trace.manifest.factors) or None,
@@ -116,8 +120,10 @@ def _overview(state: Logs, runs: list[Run]) -> None:
         height="auto" if len(rows) <= _MOST_ROWS else _LONG_TABLE,
         column_config={
             "Run": st.column_config.TextColumn(width="medium", help="A double click shows all of a name that is cut."),
-            "Format": st.column_config.TextColumn(width="medium"),
-            "From": st.column_config.TextColumn(width="small"),
+            "Format": st.column_config.TextColumn(width=_width(row["Format"] for row in rows)),
+            "From": st.column_config.TextColumn(
+                width=_width(row["From"] for row in rows), help="Choose a row: the card below lists all its files."
+            ),
             "Rows": st.column_config.NumberColumn(format="localized", help="Rows of the table of steps."),
             "Checks": st.column_config.NumberColumn(
                 format="localized", help="Rows of the table of checks: decisions of single factors, or their counts."
@@ -129,6 +135,10 @@ def _overview(state: Logs, runs: list[Run]) -> None:
         placeholder="–",
         alt="All runs that are open",
     )
+
+
+def _width(texts: Iterable[str]) -> int:
+    return _PADDING + _LETTER * max(map(len, texts))
 
 
 def choose(state: Logs, key: str) -> None:
@@ -168,10 +178,7 @@ def _card(state: Logs, runs: list[Run]) -> None:
         st.markdown(" · ".join(f":gray[{label}] {plain(value)}" for label, value in facts))
         loss_choice(state, run, "logs.loss")
         if manifest.files:
-            shown = ", ".join(manifest.files[:6]) + (
-                f" and {len(manifest.files) - 6:,} more" if manifest.files[6:] else ""
-            )
-            st.markdown(f":gray[Files] {plain(shown, 900)}")
+            st.markdown(f":gray[Files] {plain(listed(manifest.files, _MOST_FILES), 3000)}")
         for note in manifest.notes[:_MOST_NOTES]:
             st.markdown(f"- {plain(note, 600)}")
         if holds_runs(run):

@@ -16,6 +16,7 @@ from foam_viz.figures.scene import Lane
 from foam_viz.figures.theme import number
 from foam_viz.trace.visible import shortened
 from foam_viz.ui.board.board import LaneChip, LaneState
+from foam_viz.ui.run_logs.origins import origin_of, origin_of_group
 from foam_viz.ui.session.logs import Run
 
 _WITHHELD = "withheld"
@@ -137,7 +138,7 @@ def chips(
         withheld: Whether times are withheld.
         most: Rows at most: beyond, groups stand without their runs; without groups to fall back on there are none.
     """
-    several = len({run.origin for run in runs}) > 1
+    several = len({origin_of(run) for run in runs}) > 1
     groups = grouped(view, lanes)
     first = {group.members[0]: group for group in groups}
     inside = {member for group in groups for member in group.members}
@@ -145,7 +146,7 @@ def chips(
         position: LaneChip(
             lane.position,
             f"· {run.label}" if position in inside else run.label,
-            [*cells(row, view, withheld), *([_source(run)] if several else [])],
+            [*cells(row, view, withheld), *([("From", *origin_of(run))] if several else [])],
             cast(LaneState, lane.trace.manifest.status),
         )
         for position, (run, lane, row) in enumerate(zip(runs, lanes, rows, strict=True))
@@ -154,7 +155,7 @@ def chips(
     for position, chip in single.items():
         group = first.get(position)
         if group is not None:
-            head = _group_chip(group, lanes, rows, view, withheld, several)
+            head = _group_chip(group, runs if several else (), lanes, rows, view, withheld)
             brief.append(head)
             whole += [head, *(single[member] for member in group.members)]
         elif position not in inside:
@@ -164,19 +165,22 @@ def chips(
 
 
 def _group_chip(
-    group: Group, lanes: Sequence[Lane], rows: Sequence[Row], view: Mapping[str, Any], withheld: bool, several: bool
+    group: Group,
+    runs: Sequence[Run],
+    lanes: Sequence[Lane],
+    rows: Sequence[Row],
+    view: Mapping[str, Any],
+    withheld: bool,
 ) -> LaneChip:
+    """The row of a group; its origin is told where ``runs`` are given."""
     states = {lanes[member].trace.manifest.status for member in group.members}
     found = group_cells([rows[member] for member in group.members], view, withheld)
+    if runs:
+        name, all_of_it = origin_of_group([runs[member] for member in group.members])
+        found.append(("From", name, f"{group.reason}. {all_of_it}"))
     return LaneChip(
         lanes[group.members[0]].position,
         f"{shortened(group.label)}, {len(group.members)} seeds",
-        [*found, *([("From", "–", f"{group.reason}.")] if several else [])],
+        found,
         cast(LaneState, states.pop() if len(states) == 1 else "mixed"),
     )
-
-
-def _source(run: Run) -> tuple[str, str, str]:
-    """The cell that says where a run is from; its files stand in the explanation."""
-    files = ", ".join(run.trace.manifest.files[:6])
-    return "From", shortened(run.origin), f"Read from {files}." if files else "Where the run is from."

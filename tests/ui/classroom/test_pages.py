@@ -122,6 +122,34 @@ def test_a_page_follows_predicts_and_lets_go() -> None:
     assert "on your own" not in words(app) and not app.session_state[session.KEY].browser.classroom
 
 
+def test_back_and_forward_go_where_the_link_says() -> None:
+    """A lesson in the link is one's own choice; the link of the class follows it."""
+    room = rooms.open("teacher", Shown("which-alarm"))
+    app = opened(lesson="can-h-miss")
+
+    def goes_to(shown: str, follows: bool, **query: str) -> None:
+        if query:
+            app.query_params.clear()
+            app.query_params.update(query)
+        app.run()
+        (student,) = room._students
+        assert BY_ID[shown].question in words(app) and room.follows(student) is follows
+        assert ("You follow the class" in words(app)) is follows
+
+    goes_to("which-alarm", True, **{"class": room.code})
+    goes_to("can-h-miss", False, lesson="can-h-miss")  # back
+    goes_to("which-alarm", True, **{"class": room.code})  # forward
+    app.button("class-follow").click().run()  # lets go
+    assert app.query_params["lesson"] in ("which-alarm", ["which-alarm"])
+    room.show(Shown("how-stale"))
+    goes_to("which-alarm", False)
+    app.button("class-follow").click().run()
+    assert "lesson" not in app.query_params
+    goes_to("how-stale", True)
+    room.show(Shown("can-h-miss"))
+    goes_to("can-h-miss", True)
+
+
 def test_a_link_to_a_class_that_is_gone_says_so() -> None:
     app = opened(**{"class": "0" * 12})
     assert not app.exception and "This class is not open" in words(app) and app.title[0].value == "Lessons"

@@ -59,6 +59,19 @@ def test_a_group_of_seeds_has_a_row_with_mean_deviation_and_the_swatch_of_its_cu
     assert dict(cell[:2] for cell in target[1].cells)["Steps to target"] == "50.0 ± 0 (2 of 3)"
 
 
+def test_each_run_and_each_group_names_the_files_it_is_from() -> None:
+    runs = _runs(1.0, 2.0)
+    other = _runs(3.0, name="soap", lr=0.3)
+    assert all(cell[0] != "From" for row in _rows(runs) for cell in row.cells), "one file is no news"
+    for run, name in zip([*runs, *other], ("a/one.csv", "a/two.csv", "b/three.csv"), strict=True):
+        run.trace.manifest = run.trace.manifest.with_(files=(name,))
+    other[0].trace.manifest = other[0].trace.manifest.with_(files=tuple(f"b/{n}.csv" for n in range(9)))
+    told = [row.cells[-1] for row in _rows([*runs, *other])]
+    assert [name for label, name, _ in told if label == "From"] == ["one.csv + 1", "one.csv", "two.csv", "0.csv + 8"]
+    assert "a/one.csv, a/two.csv" in told[0][2] and told[1][2] == "Read from a/one.csv; opened as a.zip."
+    assert "b/5.csv and 3 more" in told[3][2]
+
+
 def test_groups_stand_alone_where_there_are_too_many_runs() -> None:
     runs = _runs(*np.linspace(1, 2, 30))
     assert [row.label for row in _rows(runs, most=12)] == ["foam, 30 seeds"]
