@@ -22,7 +22,7 @@ from foam_viz.ui.text import plain
 _MOST_PROBLEMS, _MOST_NOTES, _MOST_FILES = 40, 60, 60
 _OWN = "Run bundle of this app"
 _MOST_ROWS, _LONG_TABLE = 12, 460
-_LETTER, _PADDING = 7, 24
+_LETTER, _PADDING = 6, 22
 """Pixels of a letter, and of what is beside the words of a cell: a column as wide as its longest words cuts none."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import streamlit as st
@@ -93,7 +94,7 @@ def _by_name(state: Logs, runs: list[Run]) -> None:
         if found:
             state.chosen = found
         else:
-            state.pattern_problem = "No run has this in its name or source."
+            state.pattern_problem = "No run has this in its name, source or file."
 
     st.text_input(
         "By name",
@@ -101,7 +102,7 @@ def _by_name(state: Logs, runs: list[Run]) -> None:
         on_change=typed,
         placeholder="part of a name, or a regular expression",
         width=270,
-        help="Chooses every run whose name or source has this text, or fits the regular expression (RE2), such as "
+        help="Chooses every run whose name, source or file has this text, or fits the regular expression (RE2), such as "
         "foam.*seed=[0-4]. Empty goes back to the first choice.",
     )
     if state.pattern_problem:
@@ -109,7 +110,7 @@ def _by_name(state: Logs, runs: list[Run]) -> None:
 
 
 def matching(runs: list[Run], text: str) -> list[str]:
-    """Keys of the runs whose name or source has a text, or fits a regular expression.
+    """Keys of the runs whose name, source or files have a text, or fit a regular expression.
 
     Raises:
         PatternError: It is no regular expression.
@@ -117,22 +118,28 @@ def matching(runs: list[Run], text: str) -> list[str]:
     try:
         pattern = Pattern(f"(?i){text}")
     except PatternError:
-        plainly = [run.key for run in runs if text.lower() in f"{run.label}\n{run.origin}".lower()]
+        plainly = [run.key for run in runs if text.lower() in "\n".join(_words(run)).lower()]
         if plainly:
             return plainly
         raise
-    return [run.key for run in runs if pattern.search(run.label) or pattern.search(run.origin)]
+    return [run.key for run in runs if any(map(pattern.search, _words(run)))]
+
+
+def _words(run: Run) -> tuple[str, ...]:
+    return (run.label, run.origin, *run.trace.manifest.files)
 
 
 def at_first(runs: list[Run]) -> list[str]:
     """Keys of the runs that are compared before anybody chose: those of one kind, and what trains here.
 
     Samples stand for what a reader could bring: once there are files or a live run, they are left out. Of the others,
-    runs of one task belong together, or of one format where the logs tell no task: those that come first.
+    runs of one task belong together, or of one format where the logs tell no task: the kind that most of them are of,
+    of two as frequent the first.
     """
     brought = [run for run in runs if not run.key.startswith("sample/")] or runs
     logs = [run for run in brought if not run.key.startswith("live/")]
-    kind = _kind(logs[0]) if logs else None
+    kinds = Counter(map(_kind, logs))
+    kind = max(kinds, key=kinds.__getitem__, default=None)
     return [run.key for run in brought if run not in logs or _kind(run) == kind][:_AT_FIRST]
 
 

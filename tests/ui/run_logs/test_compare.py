@@ -23,6 +23,9 @@ def test_without_files_samples_of_one_task_are_compared() -> None:
 def test_files_take_the_place_of_samples_and_runs_of_one_kind_stand_together() -> None:
     files = [_run("f/1", format="wandb"), _run("f/2", format="csv"), _run("f/3", format="wandb")]
     assert at_first([*files, *SAMPLES]) == ["f/1", "f/3"]
+    odd = _run("f/0", format="huggingface")
+    assert at_first([odd, *files]) == ["f/1", "f/3"], "the kind of most, not of the first"
+    assert at_first([odd, files[1]]) == ["f/0"]
 
 
 def test_a_live_run_stands_beside_the_logs() -> None:
@@ -42,3 +45,8 @@ def test_never_more_than_a_dozen_stand_there_unasked() -> None:
 def test_runs_are_chosen_by_a_part_of_their_name_or_source_or_an_expression(text: str, found: list[str]) -> None:
     runs = [_run("a", "FOAM seed=0"), _run("b", "FOAM seed=12"), _run("c", "x", "second.zip"), _run("d", "odd [b name")]
     assert matching(runs, text) == found
+
+
+def test_runs_are_chosen_by_a_file_that_they_were_read_from() -> None:
+    runs = [_run("a"), Run("b", "b", Trace.empty(Manifest(run_id="b", name="b", files=("x/log_7.csv",))), "2 files")]
+    assert matching(runs, r"log_\d") == matching(runs, "x/log") == ["b"]
