@@ -102,8 +102,8 @@ def _by_name(state: Logs, runs: list[Run]) -> None:
         on_change=typed,
         placeholder="part of a name, or a regular expression",
         width=270,
-        help="Chooses every run whose name, source or file has this text, or fits the regular expression (RE2), such as "
-        "foam.*seed=[0-4]. Empty goes back to the first choice.",
+        help="Chooses every run whose name, source or file has this text, or fits the regular expression (RE2), such "
+        "as foam.*seed=[0-4]. Empty goes back to the first choice.",
     )
     if state.pattern_problem:
         st.caption(f":red[{plain(state.pattern_problem)}]")
