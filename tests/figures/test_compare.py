@@ -149,14 +149,21 @@ def test_groups_are_a_mean_with_a_band() -> None:
     (mean,) = traces(figure, "mean")
     expected = np.mean([lane.trace.values("steps", "loss") for lane in lanes[:3]], axis=0)
     np.testing.assert_allclose(values(mean["y"]), expected[values(mean["x"]) - 1], rtol=1e-5)
-    assert mean["name"] == "a_seed0, mean of 3" and values(mean["customdata"]).tolist() == [3] * len(values(mean["x"]))
+    assert mean["name"] == "a, mean of 3" and values(mean["customdata"]).tolist() == [3] * len(values(mean["x"]))
     band = trace(figure, "band")
     assert band["fill"] == "toself" and len(values(band["x"])) == 2 * len(values(mean["x"]))
     highest = max(lane.trace.values("steps", "loss").max() for lane in lanes[:3])
     assert values(band["y"]).max() == pytest.approx(highest, rel=1e-5)
     assert [drawn["meta"]["lane"] for drawn in traces(figure, "curve")] == [3]
-    assert "3 runs, band: smallest to largest" in drawing.reading
+    assert "a: 3 runs, band: smallest to largest" in drawing.reading
     assert {drawn["meta"]["lane"] for drawn in traces(figure, "raw")} == {0, 1, 2}
+
+
+def test_a_run_of_one_row_is_in_the_range_although_it_is_early_and_high() -> None:
+    lone = Trace.empty(Manifest(run_id="lone", name="lone", format="test"))
+    lone.append("steps", record_batch("steps", {"step": [1], "loss": [50.0]}))
+    layout = _checked(compare.draw(Scene([_lane(), Lane(lone, "lone", 1)], _look())))["layout"]
+    assert layout["yaxis"]["range"][1] >= np.log10(50.0)
 
 
 def test_the_target_is_a_line_with_its_value() -> None:

@@ -18,6 +18,7 @@ from foam_viz.figures.compare.curves import Curve, curve
 from foam_viz.figures.look import Look
 from foam_viz.figures.panel import Drawing
 from foam_viz.figures.scene import Lane, Reference, Scene
+from foam_viz.trace.visible import shortened
 
 _POINTS, _POINTS_ZOOMED = 2, 6
 """Points of a curve, as multiples of the look's: these panels are large and seldom drawn; a zoom asks for detail."""
@@ -49,7 +50,7 @@ def draw(scene: Scene, position: int = 0) -> Drawing:
     if not there:
         why = f": {missing[0][1]}" if missing else ""
         return Drawing(empty=f"The {metric} of each run appears here once one has it{why}.")
-    groups = [group.members for group in group_runs([lane.trace for lane in lanes])] if look.seeds else ()
+    groups = group_runs([lane.trace for lane in lanes]) if look.seeds else ()
     held = [Reference(metric, look.target, "target")] if position == 0 and look.target is not None else []
     held += [reference for reference in scene.references if reference.metric == metric]
     wanted = look.max_points * (_POINTS_ZOOMED if look.window else _POINTS)
@@ -59,12 +60,13 @@ def draw(scene: Scene, position: int = 0) -> Drawing:
     data: list[tuple[int, dict[str, Any]]] = []
     grouped: set[int] = set()
     notes: list[str] = []
-    for members in groups:
-        present = [index for index in members if index in there]
+    for group in groups:
+        present = [index for index in group.members if index in there]
         if len(present) < 2:
             continue
         grouped |= set(present)
-        lane = lanes[present[0]]
+        first = lanes[present[0]]
+        lane = Lane(first.trace, shortened(group.label), first.position)
         whole = band([_usable(there[index], look) for index in present], limit)
         notes.append(f"{lane.label}: {whole.note}")
         data += _ranked(marks.band(lane, whole, look.highlight, look.log_y), lane, look)
@@ -200,8 +202,9 @@ def _later(curves: list[Curve], look: Look) -> float | None:
     for found in curves:
         values = found.raw.y if look.raw else found.smooth
         first, last = float(found.raw.x.min()), float(found.raw.x.max())
+        late = (found.raw.x > first + _FIRST * (last - first)) | (found.raw.x == last)  # all of a run of one row
         seen = extent(
-            values[found.raw.x > first + _FIRST * (last - first)],
+            values[late],
             log=look.log_y,
             diverged=found.raw.diverged_step is not None,
         )
