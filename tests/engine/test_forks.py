@@ -15,7 +15,7 @@ from foam_viz.engine.server.hub import ControlRefused, Hub
 from foam_viz.engine.wire.commands import Change, make
 from foam_viz.engine.worker.group import Group
 from foam_viz.engine.worker.run import Run
-from foam_viz.engine.worker.saver import kept_steps
+from foam_viz.engine.worker.to_save import kept_steps
 from foam_viz.experiment import config, links
 from foam_viz.experiment.config import Parent
 from foam_viz.experiment.cost import TooCostly

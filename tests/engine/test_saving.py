@@ -27,7 +27,8 @@ from foam_viz.engine.wire.commands import Priority
 from foam_viz.engine.worker import saver as savers
 from foam_viz.engine.worker import states, worker
 from foam_viz.engine.worker.group import Group
-from foam_viz.engine.worker.saver import Opening, Saver, States
+from foam_viz.engine.worker.saver import Saver
+from foam_viz.engine.worker.to_save import Opening, States
 from foam_viz.settings import Settings
 from foam_viz.trace import Manifest, record_batch
 from foam_viz.trace.disk import autosave, bundle, parts
@@ -600,7 +601,7 @@ def test_what_waits_for_a_full_disk_has_a_limit_and_totals_stay(
 
     def within_limit() -> bool:
         with saver._changed:
-            return not saver._next.rows and savers._bytes(saver._now.rows) <= 0.25 * 2**20
+            return not saver._next.rows and saver._now.row_bytes <= 0.25 * 2**20
 
     while not ("were thinned" in saver.problem and within_limit()):
         assert time.monotonic() < end, saver.problem

@@ -6,10 +6,9 @@ import shutil
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pyarrow as pa
 
@@ -17,11 +16,11 @@ from foam_viz.engine import store
 from foam_viz.engine.worker import lane_streams as streams
 from foam_viz.engine.worker import memory
 from foam_viz.engine.worker.lane_streams import LaneStreams, Samples, copy_stream
+from foam_viz.engine.worker.to_save import Forked, Opening, States, Work, kept_steps
 from foam_viz.experiment.config import MAXIMUM_LANES, Parent
 from foam_viz.trace.disk import bundle
 from foam_viz.trace.disk.autosave import Autosave, AutosaveError
 from foam_viz.trace.disk.lock import FileLock, LockHeld
-from foam_viz.trace.disk.thin import thinned
 from foam_viz.trace.manifest import Manifest
 from foam_viz.trace.schema import TABLES
 
@@ -32,108 +31,11 @@ _AFTER_THINNING = 0.8
 _DROP_SECONDS = 5.0
 _THREAD_BYTES = 16 * 2**20
 """Stack and first objects of a thread."""
-CHECKPOINT_STEPS = 100
-"""Steps between two checkpoints that stay, in a run that is short."""
-# What may wait in memory while nothing can be written; an hour and more of a fast run.
 _WAITING_MIB = 64
+"""What may wait in memory while nothing can be written; an hour and more of a fast run."""
 _MIB = 2**20
 # Of the runs of an engine one is written at a time: thirty writers would take the interpreter from training.
 _ONE_WRITES = threading.Lock()
-
-
-@dataclass(frozen=True)
-class Opening:
-    """What a run's folder begins with, or goes on from.
-
-    Attributes:
-        experiment: Of :meth:`Experiment.to_json`.
-        manifests: One a lane.
-        step: Go on from here, in a new branch where rows lie beyond; None begins anew, and what was there is deleted.
-        parents: Of each lane, where some are forks.
-    """
-
-    experiment: Mapping[str, Any]
-    manifests: Sequence[Manifest]
-    step: int | None
-    parents: Sequence[Parent | None] = ()
-
-
-@dataclass(frozen=True)
-class Forked:
-    """A lane that is added.
-
-    Attributes:
-        parent: Whose past it has.
-        manifest: Its own.
-    """
-
-    parent: Parent
-    manifest: Manifest
-
-
-@dataclass(frozen=True)
-class States:
-    """One checkpoint.
-
-    Attributes:
-        step: The last step in it.
-        lanes: One function a lane, which writes the lane's state into a file.
-        size: Of all states, in bytes.
-        keep: How many of the newest checkpoints stay on the disk.
-        most: How many stay in all, spread over the steps: a fork of an earlier step begins at one of them.
-            No more than the newest where it is smaller.
-    """
-
-    step: int
-    lanes: Sequence[Callable[[BinaryIO], object]]
-    size: int
-    keep: int
-    most: int = 0
-
-
-def kept_steps(steps: Sequence[int], newest: int, most: int) -> frozenset[int]:
-    """Which checkpoints stay: the newest, and of the others the first of each stretch of steps, all of one length.
-
-    Args:
-        steps: Of the checkpoints there are, ascending.
-        newest: How many of the newest stay whatever else.
-        most: How many stay in all.
-    """
-    last, earlier = steps[-newest:], steps[:-newest]
-    stretch = CHECKPOINT_STEPS
-    while True:
-        first = {step // stretch: step for step in reversed(earlier)}
-        if len(first) <= max(most - len(last), 0) or stretch > (steps[-1] if steps else 0):
-            return frozenset([*last, *(first.values() if most > len(last) else ())])
-        stretch *= 2
-
-
-@dataclass
-class _Work:
-    """What waits to be written, in the order in which it is written."""
-
-    opening: Opening | None = None
-    rows: list[Sequence[Mapping[str, pa.Table]]] = field(default_factory=list)
-    samples: list[Samples] = field(default_factory=list)
-    forks: list[Forked] = field(default_factory=list)
-    experiment: Mapping[str, Any] | None = None
-    states: States | None = None
-    manifests: Sequence[Manifest] = ()
-
-    def __bool__(self) -> bool:
-        rows = self.rows or self.samples or self.forks
-        return bool(self.opening or rows or self.experiment or self.states or self.manifests)
-
-    def absorb(self, later: _Work) -> None:
-        if later.opening is not None:  # nothing from before it counts any more
-            self.opening, self.rows, self.samples, self.forks = later.opening, [], [], []
-            self.experiment, self.states, self.manifests = None, None, ()
-        self.rows += later.rows
-        self.samples += later.samples
-        self.forks += later.forks
-        self.experiment = later.experiment or self.experiment
-        self.states = later.states or self.states
-        self.manifests = later.manifests or self.manifests
 
 
 class Saver:
@@ -152,7 +54,7 @@ class Saver:
         self._directory = directory
         self._limit = limit_mb * _MIB
         self._changed = threading.Condition()
-        self._next, self._now = _Work(), _Work()
+        self._next, self._now = Work(), Work()
         self._asked = self._writing = self._closing = False
         self._thread: threading.Thread | None = None
         self._autosaves: list[Autosave] = []
@@ -174,7 +76,7 @@ class Saver:
     def open(self, opening: Opening) -> None:
         """Begin anew, at once, or go on, with the first rows."""
         with self._changed:
-            self._next.absorb(_Work(opening=opening))
+            self._next.absorb(Work(opening=opening))
             self._step, self._failed_step, self._retry_at = opening.step or 0, None, 0.0
             self._waiting_thinned = 0
             self.problem = self.notice = ""
@@ -288,7 +190,7 @@ class Saver:
                     self._changed.wait(max(0.0, self._retry_at - time.monotonic()) if self._asked else None)
                 last = self._closing
                 self._now.absorb(self._next)
-                self._next = _Work()
+                self._next = Work()
                 self._asked, self._writing = False, True
             try:
                 if self._now:
@@ -457,16 +359,7 @@ class Saver:
         if streams.size(self._now.samples) > _WAITING_MIB * _MIB:
             self._now.samples = []
             self._thinned.append((self._step, "stream-gap", f"Factors up to step {self._step:,} could not be written."))
-        while len(self._now.rows) and _bytes(self._now.rows) > _WAITING_MIB * _MIB:
-            before = _bytes(self._now.rows)
-            lanes: list[dict[str, pa.Table]] = []
-            for lane in range(len(self._now.rows[0])):
-                names = {name: None for entry in self._now.rows for name in entry[lane]}
-                joined = {n: pa.concat_tables(e[lane][n] for e in self._now.rows if n in e[lane]) for n in names}
-                lanes.append({name: thinned(name, rows) for name, rows in joined.items()})
-            self._now.rows = [lanes]
-            if _bytes(self._now.rows) >= before:
-                return
+        if self._now.thin_rows(_WAITING_MIB * _MIB):
             self._waiting_thinned = self._step
 
     def _succeeded(self) -> None:
@@ -490,7 +383,3 @@ class Saver:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
-
-
-def _bytes(waiting: Sequence[Sequence[Mapping[str, pa.Table]]]) -> int:
-    return sum(rows.nbytes for lanes in waiting for tables in lanes for rows in tables.values())

@@ -12,7 +12,8 @@ import pyarrow as pa
 from foam_viz.engine import store
 from foam_viz.engine.worker import states
 from foam_viz.engine.worker.lockstep import Lockstep
-from foam_viz.engine.worker.saver import CHECKPOINT_STEPS, Opening, Saver, States
+from foam_viz.engine.worker.saver import Saver
+from foam_viz.engine.worker.to_save import CHECKPOINT_STEPS, Opening, States
 from foam_viz.recording.stream import Sample
 from foam_viz.settings import Settings
 from foam_viz.trace.manifest import Manifest
