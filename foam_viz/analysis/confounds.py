@@ -215,11 +215,11 @@ def _compare(field: _Field, traces: Sequence[Trace | TraceView]) -> Confound | N
     if len(told) > 1:
         words = f"{field.label} differs ({_list(told)}): {field.why}"
         if unknown:
-            words += f"; {unknown} of {len(values)} logs do not tell"
+            words += f"; {unknown} of {len(values)} logs leave it out"
         return Confound(field.name, field.label, values, field.spoils, True, words)
     if unknown and (told or field.needed):
         known = f"the others say {told[0]}" if told else "no log tells it"
-        who = f"{unknown} of {len(values)} logs do not tell" if told else "unknown"
+        who = f"{unknown} of {len(values)} logs leave it out" if told else "unknown"
         words = f"{field.label}: {who} ({known}); if it differs, {field.why}"
         return Confound(field.name, field.label, values, field.spoils, False, words)
     return None

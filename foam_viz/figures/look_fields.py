@@ -135,7 +135,7 @@ FIELDS: tuple[Field, ...] = (
         kind="choice",
         default=("loss",),
         label="Metrics",
-        help="A panel each, up to four; the table and the target are of the first.",
+        help="One panel for each metric, up to four. The table and the target use the first.",
     ),
     Field(
         name="x",

@@ -28,8 +28,8 @@ LESSON = Lesson(
         "Here both sides are decomposed about equally often: over five seeds no difference is seen. Single layers "
         "differ more than the sides do, as the raster shows.",
         "At scale, notes on the paper report a clear order: about 10 % of the fixed period's decompositions remain on "
-        "the left, about 5 % on the right. A model of two layers and 300 steps does not show that, and says nothing "
-        "against it.",
+        "the left, about 5 % on the right. A model of two layers and 300 steps does not show that, and does "
+        "not contradict it.",
     ),
     claims=(
         Claim(Place(0, 0), Place(0, 0), "left", "no difference seen", against="right"),

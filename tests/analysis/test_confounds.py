@@ -68,7 +68,7 @@ def test_unknown_is_unknown_and_not_equal() -> None:
     assert {name: confound.certain for name, confound in found.items()} == {
         "hardware": False, "world_size": False, "task": False,
     }  # fmt: skip
-    assert found["hardware"].values == ("A100", None) and "1 of 2 logs do not tell" in found["hardware"].words
+    assert found["hardware"].values == ("A100", None) and "1 of 2 logs leave it out" in found["hardware"].words
     assert not time_ranking_allowed(found.values()), "without the hardware nothing can be said of time"
     batch_unknown = _found({}, {"config": {"steps_planned": 1000}})
     assert list(batch_unknown) == ["batch_size"] and time_ranking_allowed(batch_unknown.values())

@@ -83,7 +83,7 @@ def test_an_upload_says_that_it_is_not_kept(blocked: Path) -> None:
     app = page(lab(), "run_logs")
     app.get("file_uploader")[0].upload("a.csv", b"step,loss\n1,2\n2,1\n")
     app.run()
-    assert names_the_remedy(app) and "Nothing of the upload is open" in told(app)
+    assert names_the_remedy(app) and "The upload was not opened" in told(app)
     page(app, "threshold_lab")
     app.get("file_uploader")[0].upload("a.zip", b"PK")
     app.run()

@@ -87,7 +87,7 @@ def door(lesson: Lesson) -> None:
     with st.popover("Present", icon=":material/co_present:", help="Shows this lesson to a class, large."):
         chosen = st.multiselect(
             "On the screen", list(address.CONTROLS), default=list(_default("control")), key="present-controls",
-            format_func=address.CONTROLS.__getitem__, help="All of them have keys, too.",
+            format_func=address.CONTROLS.__getitem__, help="Each also has a key.",
         )  # fmt: skip
         panels = st.multiselect(
             "Panels", list(PANELS), default=[], key="present-panels", format_func=lambda name: PANELS[name].title,
@@ -131,8 +131,8 @@ def presenter(lesson: Lesson, values: dict[str, Any]) -> None:
         _first(run)
     elif values["class"] and here.known:
         st.warning(
-            "Your class is not open any more: it has ended, or the server was started again. Open it anew (Q), and "
-            "give the students the new link."
+            "Your class is closed: it has ended, or the server was started again. Open a new one (Q) and give the "
+            "students its link."
         )
     st.html(_STYLE)
     turn = _Turn(lesson, values, position, len(parts))
@@ -255,7 +255,7 @@ def _predictions(lesson: Lesson, room: Room | None) -> None:
         )
     st.html(f'<ol class="foam-choices" type="A">{"".join(rows)}</ol>')
     if room is not None:
-        words = f"{total} predicted." if total else "Nobody has predicted yet."
+        words = f"{total} predicted." if total else "No predictions yet."
         st.caption(f"{words} Press R to show their choices." if total and not revealed else words)
 
 

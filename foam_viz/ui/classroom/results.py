@@ -64,6 +64,6 @@ def results(room: Room, lesson: Lesson, stage: int) -> None:
     )
     other, diverged = len(told) - len(shown), len(points) - len(told)
     notes = [f"{len(shown)} lanes of {steps:,} steps."]
-    notes += [f"Left out, as losses of other lengths do not compare: {other}."] if other else []
+    notes += [f"Left out, because their runs have other lengths: {other}."] if other else []
     notes += [f"Diverged, and not drawn: {diverged}."] if diverged else []
     st.caption(" ".join(notes))

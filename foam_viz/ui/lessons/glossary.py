@@ -22,7 +22,7 @@ def glossary() -> None:
     entries = [*_terms(), *_settings()]
     found = [(name, text) for name, text in entries if sought in f"{name} {text}".casefold()]
     if not found:
-        st.info("No entry has these letters.")
+        st.info("No entry contains this text.")
         return
     st.html('<dl class="foam-glossary">' + "".join(text for _, text in found) + "</dl>")
 

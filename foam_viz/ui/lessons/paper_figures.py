@@ -30,8 +30,7 @@ def paper_figures() -> None:
     hub()
     st.title("Paper figures, in small", anchor=False)
     st.markdown(
-        "What the papers found, beside what was measured here on models that train in seconds. Where the two differ, "
-        "it is said."
+        "What the papers found, beside what was measured here on models that train in seconds. Differences are stated."
     )
     for figure in FIGURES:
         with st.container(border=True, key=f"figure-{figure.id}"):

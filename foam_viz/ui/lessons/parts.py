@@ -143,7 +143,7 @@ def run_buttons(lesson: Lesson, stage: int, *, in_lab: bool = True) -> None:
             "Run this yourself", icon=":material/play_arrow:", key="run-live",
             type="primary" if in_lab else "secondary",
             on_click=lambda: own_run.start(name, experiment.experiment()),
-            help="Trains it here and now. Where seeds were measured, their band stays behind the curves.",
+            help="Trains the experiment here. The band of the recorded seeds, where there is one, stays in sight.",
         )  # fmt: skip
     else:
         own_run.steer(run)
@@ -155,7 +155,7 @@ def run_buttons(lesson: Lesson, stage: int, *, in_lab: bool = True) -> None:
         query = [*pairs(experiment), *([("run", run.view_id)] if run else [])]
         st.page_link(
             "pages/live_lab.py", label="Open in the live lab", icon=":material/science:", query_params=query,
-            help="With every setting to change.",
+            help="There you can change every setting.",
         )  # fmt: skip
     own_run.problem()
 

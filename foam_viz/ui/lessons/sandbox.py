@@ -33,7 +33,7 @@ _READINGS = (
 
 def sandbox(lesson: Lesson) -> None:
     """Draw the controls, what every measure says, and the two spectra."""
-    st.markdown("### Sandbox\nBuild a factor, change it after it was decomposed, and see who notices.")
+    st.markdown("### Sandbox\nBuild a factor, change it after it was decomposed, and see which alarm notices.")
     controls, shown = st.columns([2, 3], gap="large")
     with controls:
         setting = {}

@@ -62,7 +62,7 @@ def nothing(state: Logs) -> None:
         border=True, key="logs-empty", horizontal_alignment="center", vertical_alignment="center", height=260
     ):
         if state.open.pending:
-            st.markdown(":gray[Being read. The runs appear here as soon as that is done.]", width="content")
+            st.markdown(":gray[Reading the logs. Their runs appear here when that is done.]", width="content")
         else:
             st.markdown(
                 ":gray[Nothing is open. Drop logs in the sidebar, files or a whole folder, or choose recorded samples "
@@ -130,7 +130,7 @@ def _overview(state: Logs, runs: list[Run]) -> None:
             ),
             "Factors": st.column_config.NumberColumn(help="Preconditioner factors that the log tells apart."),
             "Steps": st.column_config.TextColumn(width=120, help="First and last step logged."),
-            "Notes": st.column_config.NumberColumn(help="What was guessed, repaired, dropped or left."),
+            "Notes": st.column_config.NumberColumn(help="What was guessed, repaired, dropped or left out."),
         },
         placeholder="–",
         alt="All runs that are open",

@@ -203,7 +203,7 @@ def _what(state: Logs, chosen: list[Run]) -> None:
             select_all=False,
             placeholder="Choose metrics",
             width=225,
-            help="A panel each, up to four; the table and the target are of the first.",
+            help="One panel for each metric, up to four. The table and the target use the first.",
         )
         _choice(state, "x", {axis.id: _capital(axis.title) for axis in BY_ID.values()}, 165)
         _choice(state, "smoothing", _SMOOTHINGS, 160)
@@ -273,7 +273,7 @@ def _confounds(state: Logs, found: list[Confound]) -> bool:
     certain = sum(confound.certain for confound in found)
     unknown = len(found) - certain
     words_of = [f"{_things(certain)} differ{'s' if certain == 1 else ''} besides the optimizer"] if certain else []
-    words_of += [f"{_things(unknown)} the logs do not tell"] if unknown else []
+    words_of += [f"{_things(unknown)} the logs leave out"] if unknown else []
     title = "; ".join(words_of)
     withheld = by_time and not time_ranking_allowed(found)
     with st.expander(title, icon=":material/balance:", expanded=withheld, key="confounds"):
@@ -292,11 +292,11 @@ def _confounds(state: Logs, found: list[Confound]) -> bool:
         state.browser.confirmed = words if st.session_state["logs.confirmed"] else frozenset()
 
     return st.checkbox(
-        "I know that they differ: rank them by time all the same",
+        "I know that they differ: rank them by time anyway",
         key="logs.confirmed",
         on_change=confirmed,
-        help="Until then times to the target and speed-ups are withheld. It holds for what is listed above, and is "
-        "asked again when something else differs.",
+        help="Until you confirm, times to the target and speed-ups are withheld. The confirmation covers the "
+        "differences listed above; a new one is asked about again.",
     )
 
 

@@ -61,7 +61,7 @@ def cells(row: Row, view: Mapping[str, Any], withheld: bool) -> Cells:
     else:
         found = [_value("Best", row.best, "Best value logged"), _value("Last", row.last, "Last value")]
     if view["at"] is not None:
-        found.append(_value(_at(view), row.at, "Value there, or the last one before"))
+        found.append(_value(_at(view), row.at, "Value at that step, or the last one before it"))
     if view["target"] is None:
         return found
     reach = row.reach
@@ -97,14 +97,14 @@ def group_cells(rows: Sequence[Row], view: Mapping[str, Any], withheld: bool) ->
 
     found = [cell("Best", both.best, "Best value of each run"), cell("Last", both.last, "Last value of each run")]
     if view["at"] is not None:
-        found.append(cell(_at(view), both.at, "Value of each run there, or the last one before"))
+        found.append(cell(_at(view), both.at, "Value of each run at that step, or the last one before it"))
     if view["target"] is None:
         return found
-    found.append(cell("Steps to target", both.steps, "Only of the runs that reached it"))
+    found.append(cell("Steps to target", both.steps, "Over the runs that reached it"))
     if BY_ID[view["x"]].id != "step":
         one = (_to_target(view), _WITHHELD, _CONFIRM)
-        found.append(one if withheld else cell(_to_target(view), both.x, "Only of the runs that reached it"))
-    found.append(("Speed-up", "–", "Speed-ups are those of single runs."))
+        found.append(one if withheld else cell(_to_target(view), both.x, "Over the runs that reached it"))
+    found.append(("Speed-up", "–", "Speed-ups are computed for single runs only."))
     return found
 
 

@@ -57,7 +57,9 @@ def _findings(state: Logs, run: Run) -> None:
     if not found:
         st.caption("No anomalies found: no spikes, no NaN or infinity, no factor left behind.")
         return
-    words = f"{len(found):,} finding{'s' if len(found) != 1 else ''}, the gravest first: each leads to its moment"
+    words = (
+        f"{len(found):,} finding{'s' if len(found) != 1 else ''}, the most serious first: press one to go to its step"
+    )
     with (
         st.expander(words, icon=":material/troubleshoot:", expanded=True, key="findings"),
         st.container(height=min(26 + 34 * len(found), 190), border=False, key="findings-list", gap="xsmall"),

@@ -160,7 +160,7 @@ def _preview(source: Source, pattern: str) -> None:
             st.markdown("  \n".join(_highlighted(match) for match in matches[:_SHOWN] if isinstance(match, Mapping)))
         st.dataframe(_first_rows(trace), hide_index=True, alt="The first rows that the pattern takes")
     if not traces:
-        st.warning("No line of any text log is taken.")
+        st.warning("The pattern matches no line of any text log.")
     for problem in problems[:5]:
         st.markdown(f":gray[{plain(problem, 400)}]")
 

@@ -57,7 +57,7 @@ def _upload(state: Logs) -> None:
     try:
         state.show(state.open.upload(name, [(file.name, file.getbuffer()) for file in files], size))
     except OSError as error:
-        state.notice = f"Nothing of the upload is open: {store.unwritable(error)}."
+        state.notice = f"The upload was not opened: {store.unwritable(error)}."
     st.session_state["logs.uploads"] = count + 1  # another uploader: what was taken in need not stay in memory twice
     st.rerun()
 
@@ -140,7 +140,7 @@ def _open(state: Logs) -> None:
                     "Watch",
                     value=source.watch,
                     key=f"watch-{source.id}",
-                    help="Looks every few seconds and reads again when something in the folder has changed.",
+                    help="Checks the folder every few seconds, and reads it again after a change.",
                 )
     st.button(
         "Forget my files",

@@ -69,7 +69,7 @@ def start() -> None:
             own_run.steer(run)
             st.page_link(
                 "pages/live_lab.py", label="Open in the live lab", icon=":material/science:",
-                query_params=[("run", run.view_id)], help="With every setting to change.",
+                query_params=[("run", run.view_id)], help="There you can change every setting.",
             )  # fmt: skip
     own_run.problem()
     saving_notice(run)

@@ -115,7 +115,7 @@ def _bring(state: Threshold) -> None:
         try:
             logs.upload(file.name, [(file.name, file.getbuffer())], file.size)
         except OSError as error:
-            st.error(plain(f"Nothing of the upload is open: {store.unwritable(error)}.", 600))
+            st.error(plain(f"The upload was not opened: {store.unwritable(error)}.", 600))
             return
         st.session_state["threshold.uploads"] = count + 1
         st.rerun()
