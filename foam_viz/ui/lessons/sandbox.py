@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import floor, log10
 from typing import Any
 
 import streamlit as st
@@ -17,7 +18,7 @@ _CHANGES = {
     "turn-bottom": "Turn two small directions",
     "swap-bottom": "Swap two small eigenvalues",
     "scale": "Scale the factor",
-    "add-mass": "Add mass to the smallest direction",
+    "add-mass": "Add mass to the smallest",
     "none": "Change nothing",
 }
 _DECADES = [10.0**power for power in range(-14, 10)]
@@ -62,8 +63,10 @@ def _control(lesson: Lesson, field: Field) -> Any:
     assert field.low is not None and field.high is not None  # every number of the sandbox has a range
     if field.kind == "integer":
         return st.number_input(field.label, int(field.low), int(field.high), int(default), key=key, help=field.help)
+    decade = 10.0 ** floor(log10(default)) if default > 0 else 1.0  # one press changes the first digit
     return st.number_input(
-        field.label, float(field.low), float(field.high), float(default), format="%g", key=key, help=field.help,
+        field.label, float(field.low), float(field.high), float(default), decade,
+        format="%e" if decade < 1e-3 else "%g", key=key, help=field.help,
     )  # fmt: skip
 
 

@@ -21,7 +21,9 @@ LESSON = BY_ID["how-stale"]
 
 @pytest.fixture(autouse=True)
 def no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(server, "_hub", SimpleNamespace(settings=Settings(data_directory=tmp_path)))
+    settings = Settings(data_directory=tmp_path)
+    data = SimpleNamespace(hold=lambda: None, problem=lambda: "")
+    monkeypatch.setattr(server, "_hub", SimpleNamespace(settings=settings, data=data))
     yield
     rooms._rooms.clear()
 

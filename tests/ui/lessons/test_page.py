@@ -20,7 +20,9 @@ APP = Path(__file__).resolve().parents[3] / "app.py"
 
 @pytest.fixture(autouse=True)
 def no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_hub", SimpleNamespace(settings=Settings(data_directory=tmp_path)))
+    settings = Settings(data_directory=tmp_path)
+    data = SimpleNamespace(hold=lambda: None, problem=lambda: "")
+    monkeypatch.setattr(server, "_hub", SimpleNamespace(settings=settings, data=data))
 
 
 def opened(lesson: str = "") -> AppTest:
@@ -75,6 +77,15 @@ def test_the_sandbox_reads_what_is_set() -> None:
     assert shown["h"] == "0.621" and shown["Error of the inverse root"] == "0.259"
     app.selectbox(f"sandbox-{lesson.id}-change").set_value("none").run()
     assert {metric.label: metric.value for metric in app.metric}["h"] in ("0", "0.000")
+
+
+def test_a_press_in_the_sandbox_changes_the_first_digit_of_a_number() -> None:
+    lesson = next(lesson for lesson in LESSONS if lesson.id == "which-alarm")
+    app = opened(lesson.id)
+    for name, expected in (("epsilon", 2e-9), ("smallest", 2e-6), ("amount", 55.0), ("tau", 0.85)):
+        box = app.number_input(f"sandbox-{lesson.id}-{name}").increment().run()
+        assert not box.exception
+        assert app.number_input(f"sandbox-{lesson.id}-{name}").value == pytest.approx(expected), name
 
 
 def test_a_recorded_lesson_has_a_source_that_a_board_can_ask_for() -> None:
