@@ -12,9 +12,11 @@ r the diagonalization residual. eps has the unit of gradient^2; tau, h and r hav
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
 
 from foam_viz.optim.fields import Constraint, Field, FieldError, require, unknown_key
 from foam_viz.optim.refresh_fields import DAMPING_ORDER, EPSILON, EPSILON_MAX, PERIOD, STAGGER, START, TAU
@@ -59,6 +61,7 @@ class Policy:
 
     measures: ClassVar[Measure | None] = None
     refreshes_eigenvalues: ClassVar[bool] = False
+    renewal: ClassVar[Reason] = "threshold"
     fields: ClassVar[tuple[Field, ...]] = (PERIOD, START, EPSILON)
     constraints: ClassVar[tuple[Constraint, ...]] = ()
 
@@ -97,11 +100,35 @@ class Policy:
         return self._decide(epsilon, measure)
 
     def _decide(self, epsilon: float, measure: Any) -> Decision:
+        decompose, damping = self.judge(epsilon, measure)
+        if decompose:
+            return Decision(True, self.epsilon, self.renewal)
+        return Decision(False, float(damping), "reuse", self.refreshes_eigenvalues)
+
+    def judge(self, epsilon: Any, measure: Any) -> tuple[Any, Any]:
+        """The rule: whether to decompose, at eps0, and the damping after a reuse.
+
+        Args:
+            epsilon: Damping in force before the check: a number, or an array of many checks.
+            measure: What ``measures`` names, never NaN: a number, or an array.
+        """
         raise NotImplementedError
 
-    def threshold_share(self, epsilon: float, measure: float) -> float | None:
-        """The number that decides as a multiple of its threshold; None where none decides."""
+    def threshold_share(self, epsilon: Any, measure: Any) -> Any:
+        """The number that decides as a multiple of its threshold, of numbers or arrays; None where none decides."""
         return None
+
+    @classmethod
+    def together(cls, policies: Sequence[Policy]) -> Self:
+        """Several policies of this class as one, whose settings are columns (N, 1): ``judge`` decides for all at once.
+
+        Args:
+            policies: The policies, N.
+        """
+        joined = object.__new__(cls)
+        for one in cls.fields:
+            object.__setattr__(joined, one.name, np.array([[getattr(policy, one.name)] for policy in policies]))
+        return joined
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +145,7 @@ class EveryCheck(Policy):
 
     stagger: bool = STAGGER.default
 
+    renewal: ClassVar[Reason] = "cadence"
     fields: ClassVar[tuple[Field, ...]] = (PERIOD, START, EPSILON, STAGGER)
 
     def is_check(self, step: int) -> bool:
@@ -130,8 +158,9 @@ class EveryCheck(Policy):
             return self.is_check(step)
         return step % self.period == position * self.period // count
 
-    def _decide(self, epsilon: float, measure: Any) -> Decision:
-        return Decision(True, self.epsilon, "cadence")
+    def judge(self, epsilon: Any, measure: Any) -> tuple[Any, Any]:
+        """Decompose, whatever is measured."""
+        return True, self.epsilon
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,22 +178,22 @@ class Foam(Policy):
     epsilon_max: float = EPSILON_MAX.default
 
     measures: ClassVar[Measure | None] = "proxy"
+    renewal: ClassVar[Reason] = "cap"
     fields: ClassVar[tuple[Field, ...]] = (PERIOD, START, TAU, EPSILON, EPSILON_MAX)
     constraints: ClassVar[tuple[Constraint, ...]] = (DAMPING_ORDER,)
 
-    def wanted(self, epsilon: float, measure: float) -> float:
-        """The damping e' that the measured staleness asks for."""
-        return max(self.epsilon, epsilon * measure / self.tau)
+    def wanted(self, epsilon: Any, measure: Any) -> Any:
+        """The damping e' that the measured staleness asks for, of numbers or arrays."""
+        return np.maximum(self.epsilon, epsilon * measure / self.tau)
 
-    def threshold_share(self, epsilon: float, measure: float) -> float | None:
+    def threshold_share(self, epsilon: Any, measure: Any) -> Any:
         """e' / eps_max."""
         return self.wanted(epsilon, measure) / self.epsilon_max
 
-    def _decide(self, epsilon: float, measure: Any) -> Decision:
+    def judge(self, epsilon: Any, measure: Any) -> tuple[Any, Any]:
+        """Decompose where e' > eps_max; otherwise damp with e'."""
         wanted = self.wanted(epsilon, measure)
-        if wanted > self.epsilon_max:
-            return Decision(True, self.epsilon, "cap")
-        return Decision(False, wanted, "reuse")
+        return wanted > self.epsilon_max, wanted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,21 +206,18 @@ class FoamFreshEigenvalues(Foam):
 
     refreshes_eigenvalues: ClassVar[bool] = True
 
-    def _decide(self, epsilon: float, measure: Any) -> Decision:
-        decision = super()._decide(epsilon, measure)
-        return decision if decision.decompose else replace(decision, refresh_eigenvalues=True)
-
 
 @dataclass(frozen=True, kw_only=True)
 class FoamNoRefresh(Foam):
     """FOAM without refresh (ablation): eps' clamped to [eps0, eps_max], the first basis is kept for ever."""
 
-    def threshold_share(self, epsilon: float, measure: float) -> float | None:
+    def threshold_share(self, epsilon: Any, measure: Any) -> Any:
         """None: a clamp is no decision."""
         return None
 
-    def _decide(self, epsilon: float, measure: Any) -> Decision:
-        return Decision(False, min(self.wanted(epsilon, measure), self.epsilon_max), "reuse")
+    def judge(self, epsilon: Any, measure: Any) -> tuple[Any, Any]:
+        """Damp with e', at most with eps_max."""
+        return False, np.minimum(self.wanted(epsilon, measure), self.epsilon_max)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,13 +233,13 @@ class FoamFixedDamping(Policy):
     measures: ClassVar[Measure | None] = "proxy"
     fields: ClassVar[tuple[Field, ...]] = (PERIOD, START, TAU, EPSILON)
 
-    def threshold_share(self, epsilon: float, measure: float) -> float | None:
+    def threshold_share(self, epsilon: Any, measure: Any) -> Any:
         """h / tau."""
         return measure / self.tau
 
-    def _decide(self, epsilon: float, measure: Any) -> Decision:
-        stale = measure > self.tau
-        return Decision(stale, self.epsilon, "threshold" if stale else "reuse")
+    def judge(self, epsilon: Any, measure: Any) -> tuple[Any, Any]:
+        """Decompose where h > tau; the damping stays eps0."""
+        return measure > self.tau, self.epsilon
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,14 +256,13 @@ class DiagonalizationResidual(Policy):
     refreshes_eigenvalues: ClassVar[bool] = True
     fields: ClassVar[tuple[Field, ...]] = (PERIOD, START, TAU, EPSILON)
 
-    def threshold_share(self, epsilon: float, measure: float) -> float | None:
+    def threshold_share(self, epsilon: Any, measure: Any) -> Any:
         """r / tau."""
         return measure / self.tau
 
-    def _decide(self, epsilon: float, measure: Any) -> Decision:
-        if measure > self.tau:
-            return Decision(True, self.epsilon, "threshold")
-        return Decision(False, self.epsilon, "reuse", True)
+    def judge(self, epsilon: Any, measure: Any) -> tuple[Any, Any]:
+        """Decompose where r > tau; the damping stays eps0."""
+        return measure > self.tau, self.epsilon
 
 
 POLICIES: dict[str, type[Policy]] = {

@@ -203,6 +203,40 @@ def test_many_settings_in_one_walk_are_the_same_as_one_by_one(foam: tuple[Plan, 
     assert plan.summaries(settings[:1], error_every=0)[0].to_json()["error_left"] is None
 
 
+def test_every_check_of_a_map_is_decided_as_training_decides(foam: tuple[Plan, Trace], tmp_path: Path) -> None:
+    plan, _ = foam
+    broken = stream.read(train(tmp_path / "broken", "foam", "tau=0.3"))
+    names = {plan.recording.factors[0].info.id, plan.recording.factors[3].info.id}
+    samples = [
+        replace(sample, values=np.full_like(sample.values, np.nan))
+        if sample.id in names and sample.step > 40
+        else sample
+        for sample in broken.samples
+    ]
+    manifest = bundle.read(tmp_path / "broken").manifest
+    for some in (plan, Plan.prepare(manifest, replace(broken, samples=tuple(samples)))):
+        settings = tau_and_cap(some.own, [0.05, 0.2, 0.5, 0.9], [1e-5, 1e-4])
+        settings += [some.own.changed({"optimizer": name}) for name in SETTINGS]
+        seen: set[str] = set()
+        for setting, replay in zip(settings, some.run_many(settings), strict=True):
+            epsilon, began = {}, set()
+            for row in replay.table.to_pylist():
+                factor = row["factor"]
+                assert row["epsilon_before"] == epsilon.get(factor, setting.policy.epsilon)
+                decision = setting.policy.decide(
+                    epsilon=row["epsilon_before"], measure=row["measure"], has_basis=factor in began
+                )
+                if row["decision"] == "failure":
+                    assert some is not plan and row["epsilon"] == row["epsilon_before"]
+                else:
+                    assert (row["decision"], row["epsilon"]) == (decision.reason, decision.epsilon)
+                assert (row["last_decomposition_step"] == row["step"]) == (row["decision"] not in ("reuse", "failure"))
+                epsilon[factor] = row["epsilon"]
+                began |= {factor} if row["last_decomposition_step"] is not None else set()
+                seen.add(row["decision"])
+        assert seen == {"first", "reuse", "cadence", "cap", "threshold"} | ({"failure"} if some is not plan else set())
+
+
 def test_fixed_periods_and_turns_come_from_the_recorded_checks(foam: tuple[Plan, Trace]) -> None:
     plan, trace = foam
     shampoo = plan.own.changed({"optimizer": "shampoo", "period": 20})
@@ -440,7 +474,7 @@ def test_small_errors_survive_the_difference_of_large_sums() -> None:
     spectrum = 10.0 ** np.linspace(-6, 0, 40)
     overlap = ((bases[0].T @ bases[1]) ** 2).astype(np.float32)
     used, fresh = ((spectrum * scale + 1e-6) ** -0.5 for scale in (1.0, 1 + 1e-4))
-    pairs = SimpleNamespace(overlaps=lambda *_: iter([overlap]))
+    pairs = SimpleNamespace(overlaps=lambda *_: overlap[None].astype(float))
     stack = SimpleNamespace(release=lambda _: None)
     zero = np.zeros(1, int)
     ideal = np.stack([fresh, used])[None]

@@ -204,3 +204,29 @@ def test_bad_policies_name_field_and_range(build, words: str) -> None:
 def test_whole_floats_become_integers() -> None:
     assert EveryCheck(period=10.0) == EveryCheck(period=10)
     assert isinstance(EveryCheck(period=10.0).period, int)
+
+
+@given(
+    eps0=st.lists(positive, min_size=2, max_size=6),
+    spread=factor,
+    tau=tau,
+    asked=st.lists(st.tuples(factor, measures | st.just(math.inf)), min_size=1, max_size=8),
+)
+@pytest.mark.parametrize("policy", POLICIES.values(), ids=lambda p: p.__name__)
+def test_many_are_judged_together_as_one_by_one(
+    policy: type[Policy], eps0: list[float], spread: float, tau: float, asked: list[tuple[float, float]]
+) -> None:
+    known = {one.name for one in policy.fields}
+    given = [{"epsilon": e, "epsilon_max": e * spread, "tau": tau * 0.9**i} for i, e in enumerate(eps0)]
+    policies = [policy(**{name: value for name, value in one.items() if name in known}) for one in given]
+    damping = np.array([[e * ratio for ratio, _ in asked] for e in eps0])
+    measure = np.array([h for _, h in asked])
+    with np.errstate(all="ignore"):
+        found, after = policy.together(policies).judge(damping, np.broadcast_to(measure, damping.shape))
+    found, after = (np.broadcast_to(one, damping.shape) for one in (found, after))
+    for i, one in enumerate(policies):
+        for j, h in enumerate(measure.tolist()):
+            decision = one.decide(epsilon=float(damping[i, j]), measure=h, has_basis=True)
+            assert type(decision.decompose) is bool and type(decision.epsilon) is float
+            assert decision.decompose == found[i, j]
+            assert decision.epsilon == (one.epsilon if found[i, j] else after[i, j])

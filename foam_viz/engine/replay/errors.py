@@ -7,9 +7,7 @@ parts are summed in float64: the rounding of their difference is below 1e-7 of |
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
-from itertools import pairwise
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,11 +15,11 @@ import torch
 from foam_viz.engine.replay.measuring import Measures
 from foam_viz.engine.replay.pairs import Pairs
 from foam_viz.engine.replay.recording import RecordedStack
-from foam_viz.engine.replay.walk import Row
+from foam_viz.engine.replay.tracks import Tracks
 from foam_viz.optim import linalg
 
-_ENTRIES = 2**19
-"""Of eigenvalues that are treated together."""
+_ENTRIES, _OVERLAP_ENTRIES = 2**19, 2**17
+"""Of eigenvalues, and of overlaps, that are treated together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,14 +30,18 @@ class Held:
     so that a long period, looked at where it checks, would seem to leave no error.
 
     Attributes:
+        setting: Number of the setting, rising, (N,).
+        column: Place of the recorded check among those of the stack, rising for each setting, (N,).
         row: Place of the factor in its stack, (N,).
-        check: Number of the recorded check, k, rising for each factor, (N,).
+        check: Number of the recorded check, k, (N,).
         decomposed: Check of the decomposition; -1 where there is none, (N,).
         refreshed: Check of the eigenvalues, (N,).
         epsilon: Damping, (N,).
         fresh: eps0 at the step of the check, (N,).
     """
 
+    setting: np.ndarray
+    column: np.ndarray
     row: np.ndarray
     check: np.ndarray
     decomposed: np.ndarray
@@ -48,38 +50,22 @@ class Held:
     fresh: np.ndarray
 
     @classmethod
-    def of(
-        cls, stack: RecordedStack, tracks: Sequence[Sequence[Row]], fresh: Callable[[int], float], every: int = 1
-    ) -> Held:
+    def of(cls, stack: RecordedStack, tracks: Tracks, every: int = 1) -> Held:
         """What is in force after one recorded check of so many, from the first one of a setting on.
 
         Args:
             stack: The factors.
-            tracks: By factor: its checks under a setting.
-            fresh: eps0 at a step.
+            tracks: What settings did at the checks of the stack.
             every: Of so many recorded checks of each factor one is taken.
         """
-        parts = []
-        for row, (factor, track) in enumerate(zip(stack.factors, tracks, strict=True)):
-            if not track:
-                continue
-            check, _, _, epsilon, _, decomposed, refreshed = zip(*track, strict=True)
-            recorded = np.arange(check[0], len(factor.steps), every)
-            last = np.searchsorted(check, recorded, "right") - 1
-            parts.append(
-                (
-                    np.full(len(recorded), row),
-                    recorded,
-                    *(np.array(one)[last] for one in (decomposed, refreshed, epsilon)),
-                    np.array([fresh(factor.steps[k]) for k in recorded.tolist()]),
-                )
-            )
-        return cls(*map(np.concatenate, zip(*parts, strict=True))) if parts else cls(*[np.zeros(0, int)] * 6)
-
-    @classmethod
-    def joined(cls, several: Sequence[Held]) -> Held:
-        """What several settings hold, one after the other."""
-        return cls(*(np.concatenate([getattr(one, part.name) for one in several]) for part in fields(cls)))
+        row, check = stack.rows, stack.numbers
+        never = len(check)
+        first = np.minimum.reduceat(np.where(tracks.made, check, never), stack.starts, axis=1)
+        since = check - first[:, row]
+        chosen = (since >= 0) & (since % every == 0)
+        setting, column = np.nonzero(chosen)
+        told = (one[chosen] for one in (tracks.decomposed, tracks.refreshed, tracks.epsilon, tracks.fresh))
+        return cls(setting, column, row[column], check[column], *told)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,9 +100,7 @@ class ErrorMeter:
             held: What is in force.
             rule: What becomes of the smallest eigenvalues.
         """
-        factors = self._stack.factors
-        failed = [factors[row].failed[k] for row, k in zip(held.row.tolist(), held.check.tolist(), strict=True)]
-        known = (held.decomposed >= 0) & ~np.array(failed, bool)
+        known = (held.decomposed >= 0) & ~self._stack.failed[held.column]
         values = np.full((len(known), 4), np.nan)
         # By pair of checks, so that its overlap is read once for all that hold it.
         order = np.lexsort((held.check, held.decomposed, held.row))
@@ -130,9 +114,8 @@ class ErrorMeter:
     def _measure(self, held: Held, chosen: np.ndarray, rule: str) -> np.ndarray:
         root = self._stack.root
         row, k, s, refreshed = (one[chosen] for one in (held.row, held.check, held.decomposed, held.refreshed))
-        rows, checks = row.tolist(), k.tolist()
-        used = self._measures.eigenvalues_of(rows, s.tolist(), refreshed.tolist(), rule)
-        now = self._measures.eigenvalues_of(rows, checks, checks, rule)
+        used = self._measures.eigenvalues_of(row, s, refreshed, rule)
+        now = self._measures.eigenvalues_of(row, k, k, rule)
         epsilon, fresh = (torch.from_numpy(one[chosen]).to(used.dtype) for one in (held.epsilon, held.fresh))
         stale = linalg.damped(used, epsilon).pow_(-1.0 / root)
         # Fresh at eps0 and at eps, (N, 2, n): the distances to both are taken together.
@@ -154,21 +137,21 @@ class ErrorMeter:
         Rows, bases and checks rise, in this order.
         """
         powers = np.stack([stale, stale**2, np.ones_like(stale)], 1)
-        summed = np.empty_like(powers)
-        size, read = stale.shape[-1], 0
-        for bases in _runs(row * (s.max() + 1) + s):
-            first = bases.start
-            checks = [slice(first + one.start, first + one.stop) for one in _runs(k[bases])]
-            overlaps = self._pairs.overlaps(int(row[first]), int(s[first]), [int(k[one.start]) for one in checks])
-            for mine, overlap in zip(checks, overlaps, strict=True):
-                self._stack.release(read := read + 1)
-                matrices = powers[mine].reshape(-1, size), overlap.astype(np.float64)
-                np.matmul(*matrices, out=summed[mine].reshape(-1, size))
+        summed, size = np.empty_like(powers), stale.shape[-1]
+        # Who holds the same pair of checks comes one after the other, and shares its overlap.
+        pairs = np.flatnonzero(np.diff(row, prepend=-1) | np.diff(s, prepend=-1) | np.diff(k, prepend=-1))
+        ends, portion = np.append(pairs[1:], len(k)), max(_OVERLAP_ENTRIES // size**2, 1)
+        for number, first in enumerate(range(0, len(pairs), portion)):
+            self._stack.release(number)
+            mine, last = pairs[first : first + portion], ends[first : first + portion]
+            holders = last - mine
+            everyone = slice(mine[0], last[-1])
+            pair = np.repeat(np.arange(len(mine)), holders)
+            place = np.arange(len(pair)) - (mine - mine[0])[pair]
+            padded = np.zeros((len(mine), holders.max(), 3, size))
+            padded[pair, place] = powers[everyone]
+            overlaps = self._pairs.overlaps(row[mine], s[mine], k[mine])
+            product = padded.reshape(len(mine), -1, size) @ overlaps
+            summed[everyone] = product.reshape(padded.shape)[pair, place]
         products, squares, ones = (one[:, None] for one in summed.swapaxes(0, 1))
         return np.maximum((squares + ideal * (ones * ideal - 2 * products)).sum(-1), 0)
-
-
-def _runs(values: np.ndarray) -> list[slice]:
-    """The places of equal neighbours."""
-    starts = [0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)]
-    return [slice(first, last) for first, last in pairwise(starts)]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from itertools import accumulate
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -84,7 +84,6 @@ class Measures:
         self._known: dict[tuple[object, ...], float] = {}
         self._diagonals: dict[tuple[str, int, int, int], Tensor] = {}
         self._used: dict[str, Tensor] = {}
-        self._starts = list(accumulate((len(factor.steps) for factor in stack.factors), initial=0))
 
     def trim(self) -> None:
         """Forget what was measured, where that is much."""
@@ -129,16 +128,13 @@ class Measures:
             return self._stack.factors[row].used(rule)[decomposed]
         return linalg.floored(self._diagonals[rule, row, decomposed, refreshed], self._floor(rule))
 
-    def eigenvalues_of(
-        self, rows: Sequence[int], decomposed: Sequence[int], refreshed: Sequence[int], rule: str
-    ) -> Tensor:
+    def eigenvalues_of(self, rows: np.ndarray, decomposed: np.ndarray, refreshed: np.ndarray, rule: str) -> Tensor:
         """``eigenvalues`` of many, (N, n)."""
         if rule not in self._used:
             self._used[rule] = torch.cat([factor.used(rule) for factor in self._stack.factors])
-        found = self._used[rule][[self._starts[row] + s for row, s in zip(rows, decomposed, strict=True)]]
-        for place, (row, s, k) in enumerate(zip(rows, decomposed, refreshed, strict=True)):
-            if k != s:
-                found[place] = self.eigenvalues(row, s, k, rule)
+        found = self._used[rule][torch.from_numpy(self._stack.starts[rows] + decomposed)]
+        for place in np.flatnonzero(refreshed != decomposed).tolist():
+            found[place] = self.eigenvalues(int(rows[place]), int(decomposed[place]), int(refreshed[place]), rule)
         return found
 
     def _measure(self, chosen: list[Standing], kind: str, rule: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -23,8 +23,8 @@ _CURVE_BYTES = 100_000_000
 _WEIGHT_BYTES = 60_000_000
 """Of weights that are kept for one stack of factors; beyond it they are computed again."""
 _BLOCK_ENTRIES, _SHORTEST, _LONGEST = 2**15, 4, 32
-_OVERLAP_ENTRIES = 2**20
-"""Of overlaps that are computed together."""
+_DRIFT_ENTRIES = 2**20
+"""Of drifts that are computed together."""
 _STEP = math.log(10) / PER_DECADE
 # Lagrange's weights of equidistant nodes: w_j = (-1)^j binomial(nodes - 1, j).
 _BARYCENTRIC = np.array([(-1) ** j * math.comb(_NODES - 1, j) for j in range(_NODES)], float)
@@ -105,85 +105,137 @@ class Pairs:
     def __init__(self, stack: RecordedStack, curves: Curves, overlaps: Overlaps) -> None:
         self._stack, self._curves, self._overlaps = stack, curves, overlaps
         self.block = min(max(_BLOCK_ENTRIES // stack.size**2, _SHORTEST), _LONGEST)
-        self._corrections = [np.array(factor.corrections) for factor in stack.factors]
+        self._corrections = np.concatenate([factor.corrections for factor in stack.factors])
+        traces = np.concatenate([factor.traces for factor in stack.factors])
+        self._traces = np.where(np.isfinite(traces), traces, 0.0)
+        self._spectra: dict[str, tuple[Tensor, np.ndarray]] = {}
         self._known: dict[tuple[str, int, int, int], int] = {}
         self._weights: dict[tuple[str, int, int], tuple[Tensor, np.ndarray]] = {}
         self._clearings = curves.clearings
 
-    def curve(self, rule: str, row: int, s: int, k: int) -> int:
-        """The number of the curve of h; NaN everywhere where the factor of check k is not finite.
+    def blocks(self, rule: str, rows: np.ndarray, s: np.ndarray, k: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where h of each pair and of those that follow is read: see Returns; missing curves are computed.
+
+        A curve is NaN everywhere where the factor of its check is not finite.
 
         Args:
             rule: What becomes of the smallest eigenvalues.
-            row: The factor.
-            s: Check of the basis.
-            k: Check of the factor, later than s.
+            rows: The factors, (N,).
+            s: Checks of the bases, (N,).
+            k: Checks of the factors, each later than its s, (N,).
+
+        Returns:
+            The check that ends the block of each pair, and what is added to a check of the block to give the number
+            of its curve, both (N,).
         """
         if self._clearings != self._curves.clearings:
             self._known.clear()
             self._clearings = self._curves.clearings
-        found = self._known.get((rule, row, s, k))
-        if found is None:
-            first = k - (k - s - 1) % self.block
-            last = min(first + self.block, len(self._stack.factors[row].steps))
-            for one, number in enumerate(self._curves.keep(self._compute(rule, row, s, first, last)), first):
-                self._known[rule, row, s, one] = number
-            found = self._known[rule, row, s, k]
+        first = k - (k - s - 1) % self.block
+        keys = [(rule, *one) for one in zip(rows.tolist(), s.tolist(), first.tolist(), strict=True)]
+        missing = [key[1:] for key in dict.fromkeys(keys) if key not in self._known]
+        # Blocks of one length are computed together; those at the end of a run are shorter.
+        lengths = [min(self.block, len(self._stack.factors[row].steps) - begin) for row, _, begin in missing]
+        portion = max(_DRIFT_ENTRIES // (self.block * self._stack.size**2), 1)
+        for length in dict.fromkeys(lengths):
+            chosen = [one for one, mine in zip(missing, lengths, strict=True) if mine == length]
+            for begin in range(0, len(chosen), portion):
+                some = chosen[begin : begin + portion]
+                numbers = self._curves.keep(self._compute(rule, some, length))
+                self._known.update(zip([(rule, *one) for one in some], numbers[::length], strict=True))
+        return first + self.block, np.array([self._known[key] for key in keys]) - first
+
+    def overlaps(self, rows: np.ndarray, s: np.ndarray, k: np.ndarray) -> np.ndarray:
+        """Overlaps of the bases of checks s with those of checks k, (N, n, n), in float64.
+
+        Args:
+            rows: The factors, (N,).
+            s: Checks of the bases in force, (N,).
+            k: Checks of the factors, (N,).
+        """
+        numbers = [factor.number for factor in self._stack.factors]
+        keys = [(numbers[row], row, *one) for row, *one in zip(rows.tolist(), s.tolist(), k.tolist(), strict=True)]
+        found = np.empty((len(keys), self._stack.size, self._stack.size))
+        missing: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        for place, (number, row, basis, check) in enumerate(keys):
+            if (overlap := self._overlaps.find((number, basis, check))) is not None:
+                found[place] = overlap
+            else:
+                missing.setdefault((row, basis), []).append((place, check))
+        for (row, basis), some in missing.items():
+            bases = self._stack.factors[row].basis
+            checks = [check for _, check in some]
+            neighbours = checks[-1] - checks[0] + 1 == len(checks)
+            chosen = bases[checks[0] : checks[-1] + 1] if neighbours else bases[checks]
+            computed = (bases[basis].mT @ chosen).square_().numpy()
+            for (place, check), overlap in zip(some, computed, strict=True):
+                found[place] = overlap
+                self._overlaps.keep((numbers[row], basis, check), overlap.copy())  # no view of the whole stack
         return found
 
-    def overlaps(self, row: int, s: int, checks: Sequence[int]) -> Iterator[np.ndarray]:
-        """The overlaps of the basis of check s with those of some checks, rising, one after the other, (n, n) each."""
-        factor = self._stack.factors[row]
-        portion = max(_OVERLAP_ENTRIES // self._stack.size**2, 1)
-        for first in range(0, len(checks), portion):
-            chosen = checks[first : first + portion]
-            known = {k: self._overlaps.find((factor.number, s, k)) for k in chosen}
-            found = {k: overlap for k, overlap in known.items() if overlap is not None}
-            if missing := [k for k in chosen if k not in found]:
-                start, stop = missing[0], missing[-1] + 1
-                bases = factor.basis[start:stop] if stop - start == len(missing) else factor.basis[missing]
-                for k, overlap in zip(missing, (factor.basis[s].mT @ bases).square_().numpy(), strict=True):
-                    found[k] = overlap.copy()  # a view would keep its whole stack in memory
-                    self._overlaps.keep((factor.number, s, k), found[k])
-            for k in chosen:
-                yield found[k]
-
-    def _compute(self, rule: str, row: int, s: int, first: int, last: int) -> np.ndarray:
-        """Logarithms of h of the checks from ``first`` to before ``last``, (last - first, G)."""
-        factor, size = self._stack.factors[row], self._stack.size
-        corrections, basis, spectrum = self._corrections[row][first:last], factor.basis[s], factor.spectrum(rule)[s]
-        # A power of 2 that leaves nothing larger than about 1, so that no square leaves the range of the dtype.
-        largest = [float(spectrum[-1]) * corrections.max(), *factor.traces[first:last]]
-        largest = max(filter(math.isfinite, largest), default=0.0)
-        scale = 2.0 ** -round(math.log2(largest) / 2) if largest > 0 else 1.0
-        scaled = basis * scale
-        # The matrices of a block lie below each other: one product serves all of them.
-        image = (factor.statistics[first:last].view(-1, size) @ scaled).view(-1, size, size)
-        drift = scaled.mT @ image
-        units = corrections * scale**2
-        drift.diagonal(dim1=-2, dim2=-1).sub_(torch.from_numpy(units).to(drift.dtype).unsqueeze(-1) * spectrum)
-        shares, known = self._weights_of(rule, row, s)
+    def _compute(self, rule: str, blocks: Sequence[tuple[int, int, int]], length: int) -> np.ndarray:
+        """Logarithms of h, (blocks * length, G): of ``length`` checks of each block, (row, s, first check)."""
+        size, stack = self._stack.size, self._stack
+        rows, bases, firsts = np.array(blocks).T
+        starts = stack.starts[rows]
+        checks = (starts + firsts)[:, None] + np.arange(length)
+        scales = self._scales(rule, starts + bases, checks)
+        drift = torch.empty(len(blocks), length, size, size, dtype=stack.dtype)
+        for mine, (row, s, first), scale in zip(drift, blocks, scales.tolist(), strict=True):
+            scaled = stack.factors[row].basis[s] * scale
+            # The matrices of a block lie below each other: one product serves all of them.
+            image = stack.factors[row].statistics[first : first + length].view(-1, size) @ scaled
+            torch.matmul(scaled.mT, image.view(-1, size, size), out=mine)
+        units = self._corrections[checks] * np.square(scales)[:, None]
+        unit = torch.from_numpy(units).to(drift.dtype).unsqueeze(-1)
+        drift.diagonal(dim1=-2, dim2=-1).sub_(unit * self._spectrum(rule)[0][starts + bases].unsqueeze(1))
+        shares, known = self._weights_of(rule, [(row, s) for row, s, _ in blocks])
         # The drift is symmetric: with its matrices side by side one product serves here too.
-        whitened = (shares @ drift.square_().view(-1, size).mT).view(len(shares), -1, size)
-        squares = whitened.mul_(shares.unsqueeze(1)).sum(-1).clamp_min_(0).double()  # (G, last - first)
-        logarithms = squares.log_().mul_(0.5).numpy().T - np.log(units)[:, None] + known
-        logarithms[factor.failed[first:last]] = np.nan
-        return np.maximum(logarithms, -700.0)
+        whitened = torch.empty(len(blocks), shares.shape[1], length * size, dtype=drift.dtype)
+        for mine, share, moved in zip(whitened, shares, drift.square_(), strict=True):
+            torch.mm(share, moved.view(-1, size).mT, out=mine)
+        whitened = whitened.view(len(blocks), -1, length, size).mul_(shares.unsqueeze(2))
+        squares = whitened.sum(-1).clamp_min_(0).double()  # (blocks, G, length)
+        logarithms = squares.log_().mul_(0.5).transpose(1, 2).numpy() - np.log(units)[:, :, None] + known[:, None]
+        logarithms[stack.failed[checks]] = np.nan
+        return np.maximum(logarithms, -700.0).reshape(-1, logarithms.shape[-1])
 
-    def _weights_of(self, rule: str, row: int, s: int) -> tuple[Tensor, np.ndarray]:
-        """u = s_min / s at each damping, (G, n), and the logarithm of alpha / (p s_min), (G,)."""
-        found = self._weights.get((rule, row, s))
-        if found is None:
-            if self.bytes > _WEIGHT_BYTES:
-                self._weights.clear()
-            used, root = self._stack.factors[row].used(rule)[s], self._stack.root
+    def _scales(self, rule: str, bases: np.ndarray, checks: np.ndarray) -> np.ndarray:
+        """Powers of 2 that leave nothing larger than about 1, so that no square leaves the range of the dtype, (N,).
+
+        Args:
+            rule: What becomes of the smallest eigenvalues.
+            bases: Checks of bases among those of all factors, (N,).
+            checks: Of each block among those of all factors, (N, length).
+        """
+        largest = self._spectrum(rule)[1][bases] * self._corrections[checks].max(1)
+        most = np.maximum(largest, self._traces[checks].max(1))
+        return 2.0 ** -np.round(np.log2(np.where(most > 0, most, 1.0)) / 2)
+
+    def _spectrum(self, rule: str) -> tuple[Tensor, np.ndarray]:
+        """D of each recorded check of all factors, (T, n), and the largest of each, (T,), 0 where it is not finite."""
+        if rule not in self._spectra:
+            found = torch.cat([factor.spectrum(rule) for factor in self._stack.factors])
+            self._spectra[rule] = found, np.nan_to_num(found[:, -1].double().numpy(), posinf=0.0)
+        return self._spectra[rule]
+
+    def _weights_of(self, rule: str, bases: Sequence[tuple[int, int]]) -> tuple[Tensor, np.ndarray]:
+        """u = s_min / s at each damping, (N, G, n), and the logarithm of alpha / (p s_min), (N, G), of (row, s)."""
+        if self.bytes > _WEIGHT_BYTES:
+            self._weights.clear()
+        if missing := [one for one in dict.fromkeys(bases) if (rule, *one) not in self._weights]:
+            root = self._stack.root
+            used = torch.stack([self._stack.factors[row].used(rule)[s] for row, s in missing]).unsqueeze(1)
             damped = used + torch.from_numpy(self._curves.epsilon).to(used.dtype).unsqueeze(-1)
             least = damped.amin(-1, keepdim=True)
             shares = least / damped
             alpha = torch.linalg.vector_norm(shares ** (1 / root), dim=-1, dtype=torch.float64).reciprocal_()
             known = (alpha / root / least.squeeze(-1).double()).log_().numpy()
-            found = self._weights[rule, row, s] = shares, known
-        return found
+            self._weights.update(zip([(rule, *one) for one in missing], zip(shares, known, strict=True), strict=True))
+        found = [self._weights[rule, *one] for one in bases]
+        if len(found) == 1:  # as it is, not copied
+            return found[0][0].unsqueeze(0), found[0][1][None]
+        return torch.stack([shares for shares, _ in found]), np.stack([known for _, known in found])
 
     @property
     def bytes(self) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import islice
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,9 @@ from foam_viz.engine.replay.measuring import Measures, PairStore
 from foam_viz.engine.replay.pairs import Curves, Overlaps, Pairs
 from foam_viz.engine.replay.recording import TELL_SECONDS, Progress, Recording, build
 from foam_viz.engine.replay.spectra import read_spectra
+from foam_viz.engine.replay.tracks import Tracks
 from foam_viz.engine.replay.updates import update_errors
-from foam_viz.engine.replay.walk import Row, Walker
+from foam_viz.engine.replay.walk import Walker
 from foam_viz.optim import check, linalg
 from foam_viz.optim.precision import full_precision
 from foam_viz.recording import stream
@@ -122,15 +124,14 @@ class Plan:
         grid = self.recording.grid
         if grid.own is None or not grid.is_own(self.own):
             return self
-        (tracks,) = self._walker.walk([self.own])
-        recorded = zip(self._walker.factors, tracks, strict=True)
-        pairs = [(f.epsilon[row.check] or row.epsilon, row.epsilon) for f, track in recorded for row in track]
-        apart = [abs(replayed / known - 1) for known, replayed in pairs if replayed != known]
+        track = self._walker.walk([self.own])[0]
+        known = np.array([one or math.nan for factor in self._walker.factors for one in factor.epsilon])
+        moved = track.made & np.isfinite(known) & (track.epsilon != known)
+        apart = np.abs(track.epsilon[moved] / known[moved] - 1).tolist()
         if not apart:
             return self
-        told = (
-            f"of {len(pairs):,} checks {len(apart):,} were damped otherwise than the setting noted by the Writer says"
-        )
+        counts = f"of {track.made.sum():,} checks {len(apart):,}"
+        told = f"{counts} were damped otherwise than the setting noted by the Writer says"
         if max(apart) <= _ROUNDING:
             self.recording.notes.append(f"{told}, by at most {max(apart):.1g}: another machine rounds otherwise")
             return self
@@ -209,7 +210,7 @@ class Plan:
             self.recording.grid.require(setting)
         with torch.no_grad(), full_precision():
             walked = self._walker.walk(settings)
-            return [self._replay(*one, updates) for one in zip(settings, walked, strict=True)]
+            return [self._replay(setting, walked[i : i + 1], updates) for i, setting in enumerate(settings)]
 
     def summaries(self, settings: Sequence[Setting], *, error_every: int = 1) -> list[Summary]:
         """The totals of several settings in one walk, without a row for each check.
@@ -229,7 +230,7 @@ class Plan:
         with torch.no_grad(), full_precision():
             walked = self._walker.walk(missing)
             errors = self._errors(missing, walked, error_every)
-            found = {one[0]: self._summary(*one) for one in zip(missing, walked, errors, strict=True)}
+            found = {one: self._summary(one, walked[i], errors[i]) for i, one in enumerate(missing)}
         told = [found[one] if one in found else known[one, error_every] for one in settings]
         for summary in told:
             known[summary.setting, error_every] = summary
@@ -238,78 +239,71 @@ class Plan:
             known.popitem(last=False)
         return told
 
-    def _of_stacks(self, tracks: list[list[Row]]) -> list[list[list[Row]]]:
-        """The checks of all factors, by stack."""
-        remaining = iter(tracks)
-        return [list(islice(remaining, len(stack.factors))) for stack in self.recording.stacks]
+    def _of_stacks(self, tracks: Tracks) -> list[Tracks]:
+        """The recorded checks of each stack."""
+        ends = np.cumsum([0, *(len(stack.steps) for stack in self.recording.stacks)])
+        return [tracks[..., first:last] for first, last in pairwise(ends.tolist())]
 
-    def _errors(self, settings: Sequence[Setting], walked: list[list[list[Row]]], every: int) -> list[np.ndarray]:
+    def _errors(self, settings: Sequence[Setting], walked: Tracks, every: int) -> list[np.ndarray]:
         """Errors of each setting at one check of so many, (N, 4)."""
         found: list[list[np.ndarray]] = [[np.empty((0, 4))] for _ in settings]
-        if not every:
-            return [one for (one,) in found]
-        tracks = [self._of_stacks(one) for one in walked]
-        for number, (stack, meter) in enumerate(zip(self.recording.stacks, self._meters, strict=True)):
+        parts = zip(self.recording.stacks, self._meters, self._of_stacks(walked), strict=True)
+        for stack, meter, part in parts if every else ():
             for rule in dict.fromkeys(setting.rule for setting in settings):
                 places = [i for i, setting in enumerate(settings) if setting.rule == rule]
-                held = [Held.of(stack, tracks[i][number], _fresh(settings[i]), every) for i in places]
-                values = meter.errors(Held.joined(held), rule).values
-                ends = np.cumsum([len(one.row) for one in held])
-                for i, mine in zip(places, np.split(values, ends[:-1]), strict=True):
+                held = Held.of(stack, part[places], every)
+                ends = np.searchsorted(held.setting, range(1, len(places)))
+                for i, mine in zip(places, np.split(meter.errors(held, rule).values, ends), strict=True):
                     found[i].append(mine)
         return [np.concatenate(mine) for mine in found]
 
-    def _summary(self, setting: Setting, tracks: list[list[Row]], errors: np.ndarray) -> Summary:
-        counts = Counter(row.reason for track in tracks for row in track)
+    def _summary(self, setting: Setting, track: Tracks, errors: np.ndarray) -> Summary:
         finite = errors[np.isfinite(errors[:, 0])]
         means = finite.mean(0) if len(finite) else np.full(4, np.nan)
         error, staleness, damping, damped = means.tolist()
-        checks = counts.total()
+        checks = int(track.made.sum())
         return Summary(
             setting=setting,
             exact=self.recording.grid.is_own(setting),
             checks=checks,
-            decompositions=checks - counts["reuse"] - counts["failure"],
-            cap_refreshes=counts["cap"],
+            decompositions=checks - track.count("reuse", "failure"),
+            cap_refreshes=track.count("cap"),
             error_left=error,
             staleness_error=staleness,
             damping_error=damping,
             directions_damped=damped,
-            kernel_seconds=self._kernel_seconds(tracks),
+            kernel_seconds=self._kernel_seconds(track),
         )
 
-    def _kernel_seconds(self, tracks: list[list[Row]]) -> float:
+    def _kernel_seconds(self, track: Tracks) -> float:
         """Seconds of the decompositions, measures and rebuilds of inverse roots, as timed on this machine."""
         seconds = 0.0
-        for stack, mine in zip(self.recording.stacks, self._of_stacks(tracks), strict=True):
-            measured = decomposed = rebuilt = 0
-            for track in mine:
-                for k, _, before, epsilon, measure, s, refreshed in track:
-                    measured += measure is not None
-                    decomposed += s == k
-                    rebuilt += s == k or refreshed == k or epsilon != before
-            eigh, judge, rebuild = self._kernels.get(stack.size, (0.0, 0.0, 0.0))
-            seconds += measured * judge + decomposed * eigh + rebuilt * rebuild
+        for stack, mine in zip(self.recording.stacks, self._of_stacks(track), strict=True):
+            decomposed = mine.made & (mine.decomposed == stack.numbers)
+            rebuilt = decomposed | mine.made & ((mine.refreshed == stack.numbers) | (mine.epsilon != mine.before))
+            times = self._kernels.get(stack.size, (0.0, 0.0, 0.0))
+            counts = decomposed.sum(), (mine.made & mine.measured).sum(), rebuilt.sum()
+            seconds += sum(int(count) * time_ for count, time_ in zip(counts, times, strict=True))
         return seconds
 
-    def _replay(self, setting: Setting, tracks: list[list[Row]], updates: bool) -> Replay:
-        rows, course = [], []
-        for stack, meter, mine in zip(self.recording.stacks, self._meters, self._of_stacks(tracks), strict=True):
-            held = Held.of(stack, mine, _fresh(setting))
+    def _replay(self, setting: Setting, tracks: Tracks, updates: bool) -> Replay:
+        rows, course, parts = [], [], self._of_stacks(tracks)
+        for stack, meter, mine in zip(self.recording.stacks, self._meters, parts, strict=True):
+            held = Held.of(stack, mine)
             errors = meter.errors(held, setting.rule)
             rows.append(tables.checks(stack, mine, held, errors))
             course.append(tables.course(stack, held, errors))
         found: tuple[dict[str, Any], ...] = ()
         if updates:
-            found = update_errors(self.recording, self._measures, tracks, setting)
+            found = update_errors(self.recording, self._measures, [part[0] for part in parts], setting)
         return Replay(
             setting=setting,
             exact=self.recording.grid.is_own(setting),
             table=tables.in_order(rows),
             course=tables.in_order(course),
             factors=tuple(info.id for info in self.recording.manifest.factors),
-            near_ties=tables.near_ties(setting, self._walker.factors, tracks),
-            kernel_seconds=self._kernel_seconds(tracks),
+            near_ties=tables.near_ties(setting, tracks[0], self._walker.steps),
+            kernel_seconds=self._kernel_seconds(tracks[0]),
             updates=found,
             notes=tuple(self.recording.notes),
         )
@@ -326,9 +320,9 @@ class Plan:
                     if self._curves.is_full():
                         return
                     with torch.no_grad(), full_precision():
-                        for row, factor in enumerate(stack.factors):
-                            if s + apart + 1 < len(factor.steps):
-                                pairs.curve(rule, row, s, s + apart + 1)
+                        lengths = np.array([len(factor.steps) for factor in stack.factors])
+                        rows = np.flatnonzero(s + apart + 1 < lengths)
+                        pairs.blocks(rule, rows, np.full(len(rows), s), np.full(len(rows), s + apart + 1))
                     yield
 
     def map(self, setting: Setting, taus: Sequence[float], caps: Sequence[float]) -> list[Summary]:
@@ -353,14 +347,6 @@ class Plan:
     def spectra(self) -> Spectra:
         """What calibration reads: see ``analysis.calibrate``."""
         return read_spectra(self.recording, self.own.policy.epsilon)
-
-
-def _fresh(setting: Setting) -> Callable[[int], float]:
-    """eps0 at a step."""
-    if not setting.edits:
-        epsilon = setting.policy.epsilon
-        return lambda _: epsilon
-    return lambda step: setting.at(step).policy.epsilon
 
 
 def _seconds(work: Callable[..., object], *arguments: object) -> float:

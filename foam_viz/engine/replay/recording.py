@@ -9,6 +9,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +101,31 @@ class RecordedStack:
         """Let go of what was read from files, once in a while: ``count`` rises with what was read."""
         if self.spill is not None and count % RELEASE_EVERY == 0:
             self.spill.release()
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """Where the recorded checks of each factor begin among those of all, one factor after the other, (R,)."""
+        return np.array([0, *accumulate(len(factor.steps) for factor in self.factors)])[:-1]
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """The factor of each recorded check, (T,)."""
+        return np.repeat(np.arange(len(self.factors)), [len(factor.steps) for factor in self.factors])
+
+    @cached_property
+    def numbers(self) -> np.ndarray:
+        """k: the number of each recorded check among those of its factor, (T,)."""
+        return np.arange(len(self.rows)) - self.starts[self.rows]
+
+    @cached_property
+    def steps(self) -> np.ndarray:
+        """The step of each recorded check, (T,)."""
+        return np.concatenate([factor.steps for factor in self.factors])
+
+    @cached_property
+    def failed(self) -> np.ndarray:
+        """Whether each recorded factor could not be decomposed, (T,), once decomposed."""
+        return np.concatenate([np.array(factor.failed, bool) for factor in self.factors])
 
     @property
     def size(self) -> int:

@@ -9,46 +9,41 @@ import pyarrow as pa
 
 from foam_viz.analysis.replay import COURSE, ERRORS, NEAR, TABLE, Setting
 from foam_viz.engine.replay.errors import Errors, Held
-from foam_viz.engine.replay.recording import RecordedFactor, RecordedStack
-from foam_viz.engine.replay.walk import Row
+from foam_viz.engine.replay.recording import RecordedStack
+from foam_viz.engine.replay.tracks import REASONS, Tracks
 
 
 def course(stack: RecordedStack, held: Held, errors: Errors) -> pa.Table:
     """Rows of ``analysis.replay.COURSE`` of one stack: what is held where its errors are known."""
     known = errors.known
-    step, factor = _steps(stack)[held.row, held.check], _numbers(stack)[held.row]
-    columns = [step[known], factor[known], *errors.values[known].T]
+    columns = [stack.steps[held.column[known]], _numbers(stack)[held.row[known]], *errors.values[known].T]
     return pa.table([_array(*one) for one in zip(columns, COURSE, strict=True)], schema=COURSE)
 
 
-def checks(stack: RecordedStack, tracks: Sequence[Sequence[Row]], held: Held, errors: Errors) -> pa.Table:
+def checks(stack: RecordedStack, track: Tracks, held: Held, errors: Errors) -> pa.Table:
     """Rows of ``analysis.replay.TABLE`` of one stack.
 
     Args:
         stack: The factors.
-        tracks: By factor: its checks.
+        track: What one setting did at the checks of the stack, (1, T).
         held: After every recorded check.
         errors: Of what is held.
     """
-    rows = [row for track in tracks for row in track]
-    columns = list(zip(*rows, strict=True)) or [()] * len(Row._fields)
-    check, reason, before, epsilon, measure, decomposed, _ = columns
-    row = np.repeat(np.arange(len(tracks)), [len(track) for track in tracks])
-    check, decomposed = np.array(check, int), np.array(decomposed, int)
-    # What is held of a factor begins at its first check and leaves none out.
-    place = np.searchsorted(held.row, row) + check
-    if len(row):
-        place -= np.array([track[0].check if track else 0 for track in tracks])[row]
-    steps, unknown = _steps(stack), ~errors.known[place]
+    mine = track[0]
+    columns = np.flatnonzero(mine.made)
+    mine, row = mine[columns], stack.rows[columns]
+    place = np.searchsorted(held.column, columns)
+    decomposed = stack.steps[stack.starts[row] + np.maximum(mine.decomposed, 0)]
+    unknown = ~errors.known[place]
     of_errors = zip(errors.values[place].T, ERRORS, strict=True)
     told = [
-        pa.array(steps[row, check]),
+        pa.array(stack.steps[columns]),
         pa.array(_numbers(stack)[row]),
-        pa.array(reason, pa.string()),
-        pa.array(before, pa.float64()),
-        pa.array(epsilon, pa.float64()),
-        pa.array(measure, pa.float64()),
-        pa.array(steps[row, decomposed], mask=decomposed < 0),
+        pa.DictionaryArray.from_arrays(mine.reason, pa.array(REASONS)),
+        pa.array(mine.before),
+        pa.array(mine.epsilon),
+        pa.array(mine.measure, mask=~mine.measured),
+        pa.array(decomposed, mask=mine.decomposed < 0),
         *(_array(values, TABLE.field(name), unknown) for values, name in of_errors),
     ]
     return pa.table([one.cast(field.type) for one, field in zip(told, TABLE, strict=True)], schema=TABLE)
@@ -60,18 +55,24 @@ def in_order(tables: Sequence[pa.Table]) -> pa.Table:
     return table.take(np.lexsort((table["factor"].to_numpy(), table["step"].to_numpy()))).combine_chunks()
 
 
-def near_ties(setting: Setting, factors: Sequence[RecordedFactor], tracks: Sequence[Sequence[Row]]) -> int:
-    """How many decisions hung on a number within ``analysis.replay.NEAR`` of its threshold."""
-    near = 0
-    for factor, track in zip(factors, tracks, strict=True):
-        policy = setting.policy
-        for row in track:
-            if row.measure is not None:
-                if setting.edits:
-                    policy = setting.at(factor.steps[row.check]).policy
-                share = policy.threshold_share(row.epsilon_before, row.measure)
-                near += share is not None and abs(share - 1) <= NEAR
-    return near
+def near_ties(setting: Setting, track: Tracks, steps: np.ndarray) -> int:
+    """How many decisions hung on a number within ``analysis.replay.NEAR`` of its threshold.
+
+    Args:
+        setting: The setting.
+        track: What it did, (T,).
+        steps: Of the recorded checks, (T,).
+    """
+    mine = np.flatnonzero(track.made & track.measured)
+    found = 0
+    due = np.searchsorted([step for step, _, _ in setting.edits], steps[mine], "right")
+    for edits in np.unique(due):
+        chosen = mine[due == edits]
+        policy = setting.at(int(steps[chosen[0]])).policy
+        with np.errstate(all="ignore"):
+            share = policy.threshold_share(track.before[chosen], track.measure[chosen])
+        found += 0 if share is None else int((np.abs(share - 1) <= NEAR).sum())
+    return found
 
 
 def _array(values: np.ndarray, field: pa.Field, unknown: np.ndarray | None = None) -> pa.Array:
@@ -80,12 +81,6 @@ def _array(values: np.ndarray, field: pa.Field, unknown: np.ndarray | None = Non
     if pa.types.is_integer(field.type):
         values = values.astype(np.int64)
     return pa.array(values, mask=unknown).cast(field.type)
-
-
-def _steps(stack: RecordedStack) -> np.ndarray:
-    """The step of each check of each factor, (factors, most checks)."""
-    most = max(len(factor.steps) for factor in stack.factors)
-    return np.array([factor.steps + [0] * (most - len(factor.steps)) for factor in stack.factors])
 
 
 def _numbers(stack: RecordedStack) -> np.ndarray:

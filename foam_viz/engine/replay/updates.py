@@ -5,7 +5,8 @@ A stream keeps no momentum, so the gradient stands for it.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,27 +14,38 @@ from torch import Tensor
 from foam_viz.analysis.replay import Setting
 from foam_viz.engine.replay.measuring import Measures
 from foam_viz.engine.replay.recording import RecordedFactor, Recording
-from foam_viz.engine.replay.walk import Row
+from foam_viz.engine.replay.tracks import Tracks
 from foam_viz.optim import linalg, measures
 
 
+class _Held(NamedTuple):
+    """What is in force after a check."""
+
+    check: int
+    decomposed: int
+    refreshed: int
+    epsilon: float
+
+
 def update_errors(
-    recording: Recording, in_force: list[Measures], tracks: list[list[Row]], setting: Setting
+    recording: Recording, in_force: Sequence[Measures], parts: Sequence[Tracks], setting: Setting
 ) -> tuple[dict[str, Any], ...]:
     """Rows of step, parameter, error, grafted_error and cosine; parameters that are cut into blocks are left out.
 
     Args:
         recording: The recorded factors.
         in_force: One a stack: knows eigenvalues.
-        tracks: Every check, by factor of one stack after the other.
+        parts: Of each stack: what the setting did at its checks, (T,).
         setting: The setting.
     """
-    parameters: dict[str, dict[int, tuple[RecordedFactor, Measures, int, dict[int, Row]]]] = {}
-    remaining = iter(tracks)
-    for stack, known in zip(recording.stacks, in_force, strict=True):
+    parameters: dict[str, dict[int, tuple[RecordedFactor, Measures, int, dict[int, _Held]]]] = {}
+    for stack, known, track in zip(recording.stacks, in_force, parts, strict=True):
         for number, factor in enumerate(stack.factors):
-            track = next(remaining)
-            by_step = {factor.steps[row.check]: row for row in track}
+            by_step = {
+                step: _Held(k, int(track.decomposed[i]), int(track.refreshed[i]), float(track.epsilon[i]))
+                for i, (k, step) in enumerate(enumerate(factor.steps), int(stack.starts[number]))
+                if step in recording.gradients and track.made[i]
+            }
             dims = parameters.setdefault(factor.info.parameter, {})
             dims[factor.info.dim if factor.info.block == 0 else -1] = (factor, known, number, by_step)
     found = []
@@ -53,7 +65,7 @@ def update_errors(
     return tuple(found)
 
 
-def _roots(factor: RecordedFactor, known: Measures, number: int, row: Row, setting: Setting) -> tuple[Tensor, Tensor]:
+def _roots(factor: RecordedFactor, known: Measures, number: int, row: _Held, setting: Setting) -> tuple[Tensor, Tensor]:
     """X used after a check, and X fresh at eps0, each (n, n)."""
     used = known.eigenvalues(number, row.decomposed, row.refreshed, setting.rule)
     now = known.eigenvalues(number, row.check, row.check, setting.rule)

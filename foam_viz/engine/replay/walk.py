@@ -2,14 +2,15 @@
 
 The run's own setting, and policies that refresh eigenvalues, are measured by the functions and in the portions of
 training, so that every bit comes back. Any other setting is measured from what its pairs of checks keep: see ``pairs``.
+Settings of one policy are judged together, by the rule that training asks for one check: ``Policy.judge``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -17,49 +18,78 @@ from foam_viz.analysis.replay import Setting
 from foam_viz.engine.replay.measuring import Measures, Standing
 from foam_viz.engine.replay.pairs import Curves, Pairs
 from foam_viz.engine.replay.recording import RELEASE_EVERY, RecordedFactor, Recording
+from foam_viz.engine.replay.tracks import REASONS, Tracks
 from foam_viz.optim import check
-from foam_viz.optim.refresh import Reason
+from foam_viz.optim.refresh import Policy
+
+_REUSE = REASONS.index("reuse")
+_PAST = -1
 
 
-class Row(NamedTuple):
-    """One check of one factor under one setting, after its decision.
+@dataclass(eq=False)
+class _State:
+    """Of each factor under each setting, (S, P): what is in force, and the block of curves that h is read from.
 
     Attributes:
-        check: Number of the recorded check, k.
-        reason: Of what was carried out.
-        epsilon_before: Damping before.
-        epsilon: Damping after.
-        measure: h or r; None where nothing was measured.
-        decomposed: Check of the decomposition in force, s; -1 where there is none.
-        refreshed: Check of the eigenvalues in force; s, or later where they were refreshed since.
+        epsilon: Damping.
+        decomposed: Check of the decomposition, s.
+        refreshed: Check of the eigenvalues.
+        until: The check that ends the block; in the past where there is none.
+        offset: Number of the curve of check k, less k.
     """
 
-    check: int
-    reason: Reason
-    epsilon_before: float
-    epsilon: float
-    measure: float | None
-    decomposed: int
-    refreshed: int
+    epsilon: np.ndarray
+    decomposed: np.ndarray
+    refreshed: np.ndarray
+    until: np.ndarray
+    offset: np.ndarray
+
+    @classmethod
+    def begin(cls, settings: Sequence[Setting], factors: int) -> _State:
+        """Before the first check."""
+        whole = [np.full((len(settings), factors), value) for value in (-1, -1, _PAST, 0)]
+        epsilon = np.array([setting.policy.epsilon for setting in settings])
+        return cls(np.tile(epsilon[:, None], factors), *whole)
 
 
-@dataclass(slots=True)
-class _State:
-    """Of one factor under one setting: the basis, eigenvalues and damping in force."""
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Settings that are checked together: of one policy, at the same recorded checks, measured in one way.
 
-    epsilon: float
-    decomposed: int = -1
-    refreshed: int = -1
-    rows: list[Row] = field(default_factory=list)
+    Attributes:
+        rows: Their numbers, (G, 1).
+        policies: Of each.
+        policy: All as one: see ``Policy.together``.
+        rule: What becomes of the smallest eigenvalues.
+        as_trained: Whether they are measured as training does.
+        made: Whether each recorded check is one of theirs, (T,).
+    """
+
+    rows: np.ndarray
+    policies: Sequence[Policy]
+    policy: Policy
+    rule: str
+    as_trained: bool
+    made: np.ndarray
 
 
-class _Due(NamedTuple):
-    """A check whose measure comes from what pairs keep."""
+@dataclass(frozen=True, eq=False)
+class _Due:
+    """What is checked at one step, (m,).
 
-    state: _State
-    place: int
-    check: int
-    setting: Setting
+    Attributes:
+        columns: Place of the recorded check among those of all factors.
+        places: The factor.
+        checks: k.
+    """
+
+    columns: np.ndarray
+    places: np.ndarray
+    checks: np.ndarray
+
+    def only(self, chosen: np.ndarray) -> _Due:
+        """Some of them."""
+        return self if chosen.all() else _Due(self.columns[chosen], self.places[chosen], self.checks[chosen])
 
 
 class Walker:
@@ -73,6 +103,7 @@ class Walker:
 
     Attributes:
         factors: By place.
+        steps: Of the recorded checks of all factors, (T,).
         tick: Called at every step; what it raises ends the walk.
     """
 
@@ -83,99 +114,161 @@ class Walker:
         self._measures, self._pairs, self._curves = measures, pairs, curves
         self.tick: Callable[[], None] = lambda: None
         self.factors = [factor for stack in recording.stacks for factor in stack.factors]
-        self._rows = [
-            (number, row) for number, stack in enumerate(recording.stacks) for row in range(len(stack.factors))
-        ]
-        steps: dict[int, list[tuple[int, int]]] = {}
-        for place, factor in enumerate(self.factors):
-            for k, step in enumerate(factor.steps):
-                steps.setdefault(step, []).append((place, k))
-        self._steps = dict(sorted(steps.items()))
-        self._due: dict[tuple[object, ...], list[list[tuple[int, int]]]] = {}
+        lengths = [len(stack.factors) for stack in recording.stacks]
+        self._stack = np.repeat(np.arange(len(lengths)), lengths)
+        self._row = np.concatenate([np.arange(length) for length in lengths])
+        self.steps = np.concatenate([stack.steps for stack in recording.stacks])
+        self._traces = np.concatenate([factor.traces for factor in self.factors])
+        checks = np.concatenate([stack.numbers for stack in recording.stacks])
+        places = np.repeat(np.arange(len(self.factors)), [len(factor.steps) for factor in self.factors])
+        order = np.argsort(self.steps, kind="stable")
+        _, begins = np.unique(self.steps[order], return_index=True)
+        self._steps = [_Due(one, places[one], checks[one]) for one in np.split(order, begins[1:])]
+        self._made: dict[tuple[object, ...], np.ndarray] = {}
 
-    def walk(self, settings: Sequence[Setting]) -> list[list[list[Row]]]:
-        """Every check of every factor: by setting, by place, in order."""
+    @cached_property
+    def _failed(self) -> np.ndarray:
+        return np.concatenate([stack.failed for stack in self._recording.stacks])
+
+    def walk(self, settings: Sequence[Setting]) -> Tracks:
+        """Every recorded check of every factor under every setting."""
         for measures in self._measures:
             measures.trim()
-        as_trained = [self._needs_training(setting) for setting in settings]
-        due = [self._checks(setting) for setting in settings]
-        states = [[_State(setting.policy.epsilon) for _ in self.factors] for setting in settings]
-        for number, step in enumerate(self._steps):
+        made = [self._checks(setting) for setting in settings]
+        tracks = Tracks.begin(settings, np.array(made).reshape(len(settings), len(self.steps)), self.steps)
+        state = _State.begin(settings, len(self.factors))
+        edited = any(setting.edits for setting in settings)
+        groups = self._groups(settings, made, 0)
+        for number, due in enumerate(self._steps):
             self.tick()
             if number % RELEASE_EVERY == 0:
                 self._recording.release()
             if self._curves.is_full():
                 self._curves.clear()
-            quick: list[_Due] = []
-            measured: dict[tuple[int, str, str], list[_Due]] = {}
-            for i, setting in enumerate(settings):
-                now, mine = setting.at(step), states[i]
-                kind = now.policy.measures
-                for place, k in due[i][number]:
-                    one = _Due(mine[place], place, k, now)
-                    if kind is None or one.state.decomposed < 0:
-                        self._decide(one, None)
-                    elif kind == "proxy" and not as_trained[i]:
-                        quick.append(one)
-                    else:
-                        measured.setdefault((self._rows[place][0], kind, setting.rule), []).append(one)
-            if quick:
-                self._decide_quickly(quick)
-            for (stack, kind, rule), chosen in measured.items():
-                standing = [self._standing(one) for one in chosen]
-                for one, value in zip(chosen, self._measures[stack].of(kind, rule, standing), strict=True):
-                    self._decide(one, value)
-        return [[state.rows for state in mine] for mine in states]
+                state.until[:] = _PAST
+            if edited:
+                groups = self._groups(settings, made, int(self.steps[due.columns[0]]))
+            for group in groups:
+                mine = due.only(group.made[due.columns])
+                if len(mine.columns):
+                    self._check(group, mine, state, tracks)
+            for name in ("epsilon", "decomposed", "refreshed"):
+                getattr(tracks, name)[:, due.columns] = getattr(state, name)[:, due.places]
+        return tracks
+
+    def _groups(self, settings: Sequence[Setting], made: Sequence[np.ndarray], step: int) -> list[_Group]:
+        """The settings by what is done for them together, as they are at a step."""
+        now = [setting.at(step) for setting in settings]
+        found: dict[tuple[object, ...], list[int]] = {}
+        for i, (setting, current) in enumerate(zip(settings, now, strict=True)):
+            key = type(current.policy), current.rule, self._needs_training(setting), id(made[i])
+            found.setdefault(key, []).append(i)
+        groups = []
+        for rows in found.values():
+            policies = [now[i].policy for i in rows]
+            together = type(policies[0]).together(policies)
+            as_trained = self._needs_training(settings[rows[0]])
+            groups.append(
+                _Group(np.array(rows)[:, None], policies, together, now[rows[0]].rule, as_trained, made[rows[0]])
+            )
+        return groups
 
     def _needs_training(self, setting: Setting) -> bool:
         """Whether a setting is measured as training measures it: the own one, and one that changes D between."""
         return setting == self._grid.own or setting.policy.refreshes_eigenvalues
 
-    def _standing(self, one: _Due) -> Standing:
-        state = one.state
-        return Standing(self._rows[one.place][1], one.check, state.decomposed, state.refreshed, state.epsilon)
+    def _check(self, group: _Group, due: _Due, state: _State, tracks: Tracks) -> None:
+        """One check of some factors under the settings of a group; arrays are (G, m)."""
+        policy, k = group.policy, due.checks
+        here, column = (group.rows, due.places), (group.rows, due.columns)
+        before, decomposed = state.epsilon[here], state.decomposed[here]
+        measured = (decomposed >= 0) & (policy.measures is not None)
+        measure = np.full(before.shape, np.nan)
+        measure[measured] = self._measure(group, due, state, measured)
+        # Whatever is not judged by numbers, and what fails, is decided one by one.
+        finite = np.isfinite(self._traces[due.columns])
+        judged = (decomposed >= 0) & finite & ~(measured & np.isnan(measure))
+        with np.errstate(all="ignore"):
+            renew, damping = policy.judge(before, measure)
+        renew = judged & renew
+        refresh = judged & ~renew & policy.refreshes_eigenvalues
+        epsilon = np.where(renew, policy.epsilon, damping)
+        reason = np.where(renew, REASONS.index(policy.renewal), _REUSE)
+        failed = self._failed[due.columns]
+        for i, j in zip(*np.nonzero(~judged | (renew & failed)), strict=True):
+            factor = self.factors[due.places[j]]
+            decision = check.decide(
+                group.policies[i],
+                epsilon=float(before[i, j]),
+                measured=float(measure[i, j]) if measured[i, j] else None,
+                trace=factor.traces[k[j]],
+                can_judge=bool(decomposed[i, j] >= 0),
+            )
+            if decision.decompose and failed[j]:
+                decision = check.after_failure(decision, float(before[i, j]))
+            renew[i, j], refresh[i, j] = decision.decompose, decision.refresh_eigenvalues
+            epsilon[i, j], reason[i, j] = decision.epsilon, REASONS.index(decision.reason)
+        for i, j in zip(*np.nonzero(refresh), strict=True):
+            place = due.places[j]
+            self._measures[self._stack[place]].note_refreshed(
+                int(self._row[place]), int(decomposed[i, j]), int(k[j]), group.rule
+            )
+        state.epsilon[here] = epsilon
+        state.decomposed[here] = np.where(renew, k, decomposed)
+        state.refreshed[here] = np.where(renew | refresh, k, state.refreshed[here])
+        state.until[here] = np.where(renew, _PAST, state.until[here])
+        for found, value in (("before", before), ("measure", measure), ("measured", measured), ("reason", reason)):
+            getattr(tracks, found)[column] = value
 
-    def _decide_quickly(self, chosen: list[_Due]) -> None:
-        """Decide from what pairs keep, all at once; with a damping that they do not cover, h is measured by itself."""
-        curves = []
-        for state, place, k, setting in chosen:
-            stack, row = self._rows[place]
-            curves.append(self._pairs[stack].curve(setting.rule, row, state.decomposed, k))
-        epsilon = np.array([one.state.epsilon for one in chosen])
-        found, covered = self._curves.read(curves, epsilon)
-        measured = found.tolist()
-        for place in np.flatnonzero(~covered).tolist():
-            one = chosen[place]
-            measured[place] = self._measures[self._rows[one.place][0]].alone(self._standing(one), one.setting.rule)
-        for one, h in zip(chosen, measured, strict=True):
-            self._decide(one, h)
+    def _measure(self, group: _Group, due: _Due, state: _State, wanted: np.ndarray) -> np.ndarray:
+        """h or r of the checks of a group that ``wanted``, (G, m), chooses, in their order."""
+        setting, place = np.nonzero(wanted)
+        setting, place, k = group.rows[setting, 0], due.places[place], due.checks[place]
+        if not len(setting):
+            return np.empty(0)
+        if not group.as_trained and group.policy.measures == "proxy":
+            return self._read(group, state, setting, place, k)
+        found = np.empty(len(setting))
+        for stack, mine in self._by_stack(place):
+            chosen = [self._standing(state, *one) for one in zip(setting[mine], place[mine], k[mine], strict=True)]
+            found[mine] = self._measures[stack].of(str(group.policy.measures), group.rule, chosen)
+        return found
 
-    def _decide(self, due: _Due, measured: float | None) -> None:
-        state, place, k, setting = due
-        factor, policy, before = self.factors[place], setting.policy, state.epsilon
-        decision = check.decide(
-            policy, epsilon=before, measured=measured, trace=factor.traces[k], can_judge=state.decomposed >= 0
-        )
-        if decision.decompose and factor.failed[k]:
-            decision = check.after_failure(decision, before)
-        if decision.decompose:
-            state.decomposed = state.refreshed = k
-        elif decision.refresh_eigenvalues:
-            state.refreshed = k
-            stack, row = self._rows[place]
-            self._measures[stack].note_refreshed(row, state.decomposed, k, setting.rule)
-        state.epsilon = decision.epsilon
-        state.rows.append(
-            Row(k, decision.reason, before, decision.epsilon, measured, state.decomposed, state.refreshed)
-        )
+    def _standing(self, state: _State, setting: int, place: int, k: int) -> Standing:
+        in_force = state.decomposed[setting, place], state.refreshed[setting, place]
+        return Standing(int(self._row[place]), int(k), *map(int, in_force), float(state.epsilon[setting, place]))
 
-    def _checks(self, setting: Setting) -> list[list[tuple[int, int]]]:
-        """The place and number of each recorded check that is one under a setting, by step."""
-        key = (setting == self._grid.own, setting.policy, setting.edits)
-        if key not in self._due:
-            turns = [self._turns(factor, setting) for factor in self.factors]
-            self._due[key] = [[(place, k) for place, k in one if turns[place][k]] for one in self._steps.values()]
-        return self._due[key]
+    def _read(self, group: _Group, state: _State, setting: np.ndarray, place: np.ndarray, k: np.ndarray) -> np.ndarray:
+        """h from what pairs keep, (N,); with a damping that they do not cover, it is measured by itself."""
+        wanted = np.flatnonzero(k >= state.until[setting, place])
+        for stack, mine in self._by_stack(place[wanted]):
+            chosen = wanted[mine]
+            here = setting[chosen], place[chosen]
+            blocks = self._pairs[stack].blocks(group.rule, self._row[here[1]], state.decomposed[here], k[chosen])
+            state.until[here], state.offset[here] = blocks
+        here = setting, place
+        found, covered = self._curves.read(state.offset[here] + k, state.epsilon[here])
+        for one in np.flatnonzero(~covered).tolist():
+            standing = self._standing(state, setting[one], place[one], k[one])
+            found[one] = self._measures[self._stack[place[one]]].alone(standing, group.rule)
+        return found
+
+    def _by_stack(self, places: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """Each stack of some factors, with where they are among them."""
+        stacks = self._stack[places]
+        for stack in range(len(self._pairs)):
+            mine = np.flatnonzero(stacks == stack)
+            if len(mine):
+                yield stack, mine
+
+    def _checks(self, setting: Setting) -> np.ndarray:
+        """Whether each recorded check of all factors is one under a setting, (T,); the same array for the same."""
+        policy = setting.policy
+        when = policy.period, policy.first_check, getattr(policy, "stagger", False)
+        key = (*when, self._grid.is_own(setting), any(name == "period" for _, name, _ in setting.edits))
+        if key not in self._made:
+            self._made[key] = np.array([turn for factor in self.factors for turn in self._turns(factor, setting)], bool)
+        return self._made[key]
 
     def _turns(self, factor: RecordedFactor, setting: Setting) -> list[bool]:
         """Whether each recorded check of a factor is one under a setting."""
