@@ -39,7 +39,7 @@ TERMS: tuple[Term, ...] = (
     Term("Shampoo", "Preconditions a gradient matrix G from both sides by inverse roots of two factors.",
          "update = L^(-1/p) G R^(-1/p)", source=_SHAMPOO),
     Term("FOAM", "A refresh policy for Shampoo: while the basis ages it raises the damping, and decomposes only when "
-         "the damping would pass its cap.", "ε ← max(ε₀, ε h / τ); decompose where that exceeds ε_max", source=_FOAM),
+         "the damping would pass its cap.", "ε ← max(ε₀, ε h / τ); decompose where that exceeds εₘₐₓ", source=_FOAM),
     Term("SOAP", "Adam in the eigenbasis of Shampoo's factors; the basis is renewed every f steps.", source=_SOAP),
     Term("preconditioner", "A matrix that the gradient is multiplied by, so that steep directions take short steps and "
          "flat ones long steps."),
@@ -75,7 +75,7 @@ TERMS: tuple[Term, ...] = (
     Term("damping", "A number added to every eigenvalue before the inverse root: directions far below it are hardly "
          "amplified. Its unit is gradient².", "(D_i + ε)^(-1/p)", ("ε", "epsilon", "damped")),
     Term("least damping", "The damping right after a decomposition.", "ε₀", ("ε₀", "eps0")),
-    Term("cap", "The largest damping that FOAM allows: beyond it a factor is decomposed.", "ε_max",
+    Term("cap", "The largest damping that FOAM allows: beyond it a factor is decomposed.", "εₘₐₓ",
          ("ε_max", "εₘₐₓ", "eps_max", "by cap")),
     Term("threshold", "How much staleness a policy tolerates: it acts where its measure exceeds this.", "τ",
          ("τ", "tau", "by threshold")),

@@ -217,7 +217,7 @@ THRESHOLD: tuple[Item, ...] = (
     *(Item(replace(one, default=None, optional=True)) for one in _TRIED.values()),
     Item(Field(name="color", kind="choice", default="decompositions",
                choices=("decompositions", "error_left", "directions_damped"), label="Map shows",
-               help="What colours the map of tau and eps_max.")),
+               help="What colours the map of τ and εₘₐₓ.")),
     Item(Field(name="work", kind="choice", default="decompositions", choices=("decompositions", "kernel_seconds"),
                label="Front against", help="What is paid for the error left.")),
     Item(Field(name="view", kind="choice", default="what-if", choices=tuple(VIEWS), label="View",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -84,6 +86,34 @@ def test_a_stream_too_large_for_memory_lies_in_files_and_gives_the_same(
     finally:
         spilled.close()
         held.close()
+
+
+def test_the_time_that_a_preparation_takes_is_estimated_anew_as_it_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = train(tmp_path / "run", "foam", "tau=0.3")
+    monkeypatch.setattr(recording, "TELL_SECONDS", -1.0)
+    monkeypatch.setattr(recording, "MEASURED_SECONDS", 0.0)
+    monkeypatch.setattr(recording, "_LONG_SECONDS", -1.0)
+    monkeypatch.setattr(plans, "TELL_SECONDS", -1.0)
+    slow, eigh = [0.2], recording.linalg.eigh_robust
+
+    def later(*given: object, **more: object) -> object:
+        time.sleep(slow[0])
+        return eigh(*given, **more)
+
+    def progress(_: float, words: str) -> None:
+        told.append(words)
+        if words.startswith("it takes"):
+            slow[0] = 0.0  # the first portion was slow, the others are not
+
+    told: list[str] = []
+    monkeypatch.setattr(recording.linalg, "eigh_robust", later)
+    prepare_path(place, progress)
+    seconds = [int(found[1].replace(",", "")) for words in told if (found := re.search(r"about ([\d,]+) s", words))]
+    assert seconds[0] >= 40 > 20 > seconds[-1], "an estimate that was wrong is mended while it goes"
+    assert any("replaying the run's own setting: 1 of" in words for words in told)
+    assert any("measuring its errors" in words for words in told), "what is told, and can be stopped, to the end"
 
 
 def test_temporary_files_that_the_disk_has_no_room_for_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

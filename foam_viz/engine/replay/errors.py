@@ -7,6 +7,7 @@ parts are summed in float64: the rounding of their difference is below 1e-7 of |
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,10 +89,14 @@ class ErrorMeter:
         stack: The factors.
         measures: Knows the eigenvalues in force.
         pairs: Knows the overlaps of bases.
+
+    Attributes:
+        tick: Called before every portion; what it raises ends the work.
     """
 
     def __init__(self, stack: RecordedStack, measures: Measures, pairs: Pairs) -> None:
         self._stack, self._measures, self._pairs = stack, measures, pairs
+        self.tick: Callable[[], None] = lambda: None
 
     def errors(self, held: Held, rule: str) -> Errors:
         """Errors of all that is held.
@@ -143,6 +148,7 @@ class ErrorMeter:
         ends, portion = np.append(pairs[1:], len(k)), max(_OVERLAP_ENTRIES // size**2, 1)
         for number, first in enumerate(range(0, len(pairs), portion)):
             self._stack.release(number)
+            self.tick()
             mine, last = pairs[first : first + portion], ends[first : first + portion]
             holders = last - mine
             everyone = slice(mine[0], last[-1])

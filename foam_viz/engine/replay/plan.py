@@ -148,19 +148,24 @@ class Plan:
     @contextmanager
     def _telling(self, progress: Progress) -> Iterator[None]:
         """Say that the own setting is replayed: of a large run that takes long, and can be stopped."""
-        told = time.perf_counter()
+        told, done, total = time.perf_counter(), 0, len(set(self._walker.steps.tolist()))
 
         def tick() -> None:
-            nonlocal told
+            nonlocal told, done
             if time.perf_counter() - told > TELL_SECONDS:
                 told = time.perf_counter()
-                progress(1.0 - 1e-6, "replaying the run's own setting")
+                doing = f"{done:,} of {total:,} checks" if done < total else "measuring its errors"
+                progress(1.0 - 1e-6, f"replaying the run's own setting: {doing}")
+            done += 1
 
-        self._walker.tick = tick
+        ticking = (self._walker, *self._meters)
+        for one in ticking:
+            one.tick = tick
         try:
             yield
         finally:
-            self._walker.tick = lambda: None
+            for one in ticking:
+                one.tick = lambda: None
 
     def _curves_around_own(self) -> Curves:
         """Over the damping that moves are likely to ask for."""

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -29,7 +29,7 @@ _PAIR_BYTES = 460_000_000
 """What is kept of pairs of checks at most, beside the matrices."""
 RELEASE_EVERY = 32
 """Steps, or matrices read, after which what lies in files is let go of."""
-_LONG_SECONDS, TELL_SECONDS = 5.0, 0.2
+_LONG_SECONDS, TELL_SECONDS, MEASURED_SECONDS = 5.0, 0.2, 1.0
 
 Progress = Callable[[float, str], None]
 """Called with the share that is done, 0 to 1, and what is being done; raises to stop."""
@@ -153,7 +153,7 @@ class Estimate:
     """What it takes to prepare a run.
 
     Attributes:
-        seconds: Of decompositions.
+        seconds: Of decompositions and of a replay of the run's own setting, about.
         memory: Bytes in memory.
         disk: Bytes in a temporary file; 0 where everything fits into memory.
     """
@@ -260,32 +260,47 @@ class Recording:
 
     def decompose(self, progress: Progress) -> None:
         """Decomposes every recorded factor once, which everything else is made of."""
-        estimate = self.estimate()
+        estimate, each = self.estimate()
+        whole = estimate.seconds
         progress(0.0, estimate.words)
-        done, total, told = 0, self.decompositions, time.perf_counter()
-        for stack in self.stacks:
-            began, count = time.perf_counter(), 0
+        done, spent, total, began = 0, 0.0, self.decompositions, time.perf_counter()
+        told = began
+        for stack, expected in zip(self.stacks, each, strict=True):
+            began_stack, count = time.perf_counter(), 0
             for factor in stack.factors:
                 for _ in self._decompose(factor):
-                    done, count = done + 1, count + 1
+                    done, count, spent = done + 1, count + 1, spent + expected
                     if (now := time.perf_counter()) - told > TELL_SECONDS or done == total:
                         told = now
                         self.release()
+                        if now - began > MEASURED_SECONDS and spent:
+                            estimate = replace(estimate, seconds=(now - began) / spent * whole)
                         words = f"decomposing {done:,} of {total:,} recorded factors"
                         progress(done / total, f"{words}; {estimate.words}" if estimate.is_large else words)
-            self.eigh_seconds[stack.size] = (time.perf_counter() - began) / max(count, 1)
+            self.eigh_seconds[stack.size] = (time.perf_counter() - began_stack) / max(count, 1)
 
-    def estimate(self) -> Estimate:
-        """What the preparation will take, from one decomposition of each size."""
-        seconds = 0.0
+    def estimate(self) -> tuple[Estimate, list[float]]:
+        """What the preparation will take, from one check of each stack, and the seconds of one check of each.
+
+        The last check is taken: the first ones, of few gradients, are of low rank, and decomposed sooner than most.
+        A check is decomposed, and measured once for the run's own setting.
+        """
+        each = []
         for stack in self.stacks:
-            factor = next((one for one in stack.factors if math.isfinite(one.traces[0])), None)
+            found = ((one, k) for one in stack.factors for k, trace in enumerate(one.traces) if math.isfinite(trace))
+            factor, k = max(found, key=lambda pair: pair[1], default=(None, 0))
+            began = time.perf_counter()
             if factor is not None:
-                began = time.perf_counter()
-                linalg.eigh_robust(gram.complete(factor.statistics[:1].clone()), [0.0], shift=False)
-                seconds += (time.perf_counter() - began) * sum(len(one.steps) for one in stack.factors)
+                matrix = gram.complete(factor.statistics[k : k + 1].clone())
+                values, basis, _ = linalg.eigh_robust(matrix, [0.0], shift=False)
+                in_force = values.clamp(min=0), torch.ones(1, dtype=values.dtype)
+                check.measure(check.rotate(matrix, basis, 1.0), in_force, stack.root, None)
+                (basis.mT @ basis).square_().double()  # an overlap, of which its errors are made
+            each.append(time.perf_counter() - began)
+        counts = [sum(len(one.steps) for one in stack.factors) for stack in self.stacks]
+        seconds = sum(one * count for one, count in zip(each, counts, strict=True))
         disk = self.spill.bytes if self.spill is not None else 0
-        return Estimate(seconds, (0 if disk else self.bytes) + _PAIR_BYTES, disk)
+        return Estimate(seconds, (0 if disk else self.bytes) + _PAIR_BYTES, disk), each
 
     def release(self) -> None:
         """Let go of what lies in files and was read: it is read again when it is asked for."""

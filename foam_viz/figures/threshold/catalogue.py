@@ -63,7 +63,7 @@ STUDY_PANELS: tuple[StudyPanel, ...] = (
     ),
     StudyPanel(
         "threshold-trained",
-        "Refreshes, really trained",
+        "Refreshes, as trained",
         "What the chosen setting did when it was trained with the recorded seed: the truth that the what-if foretold.",
         refreshes.draw_trained,
         columns=6,
@@ -93,8 +93,8 @@ STUDY_PANELS: tuple[StudyPanel, ...] = (
     ),
     StudyPanel(
         "threshold-map",
-        "Map of τ and ε max",
-        "Each cell is a replay under its τ and ε max, all else as chosen; arrows point at the chosen one. Errors "
+        "Map of τ and εₘₐₓ",
+        "Each cell is a replay under its τ and εₘₐₓ, all else as chosen; arrows point at the chosen one. Errors "
         "here are means over every fifth check. Click a cell to take its setting.",
         surface.draw,
         columns=5,

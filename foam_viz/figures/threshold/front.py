@@ -129,14 +129,14 @@ def _truths(study: Study) -> list[dict[str, Any]]:
         {
             "type": "scatter",
             "mode": "markers",
-            "name": "really trained",
+            "name": "trained",
             "meta": {"series": "truth"},
             "x": encode.typed(np.array(x), "f8"),
             "y": np.array([t.error_left for t in known]),
             "marker": {"symbol": "star", "size": 12, "color": theme.VERMILION},
             "customdata": [told(t.setting) for t in known],
             "hovertext": [
-                f"{encode.escape(t.setting.label())}<br>really trained, seed {t.seed}: {t.decompositions:,} "
+                f"{encode.escape(t.setting.label())}<br>trained, seed {t.seed}: {t.decompositions:,} "
                 f"decompositions, loss {theme.number(t.loss)}"
                 for t in known
             ],

@@ -30,7 +30,7 @@ def told(setting: Setting) -> str:
 def draw(scene: Scene, study: Study) -> Drawing:
     """A cell a setting, with its number; arrows at the edges point at the chosen setting."""
     if not study.points:
-        return Drawing(empty="Settings of τ and ε max appear here once the run is prepared.")
+        return Drawing(empty="Settings of τ and εₘₐₓ appear here once the run is prepared.")
     rows, columns = len(study.caps), len(study.taus)
     values = np.array([getattr(point, study.color) for point in study.points], float).reshape(rows, columns)
     good = values[np.isfinite(values)]
@@ -87,7 +87,7 @@ def _whole(value: float, color: str) -> float | int | None:
 
 def _where(point: Summary) -> str:
     values = point.setting.values
-    return f"τ = {theme.setting(values['tau'])}, ε max = {theme.number(values['epsilon_max'])}"
+    return f"τ = {theme.setting(values['tau'])}, εₘₐₓ = {theme.number(values['epsilon_max'])}"
 
 
 def _words(point: Summary) -> str:

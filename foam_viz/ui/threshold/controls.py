@@ -61,7 +61,7 @@ def _controls(state: Threshold, bench: Workbench, own: Setting, chosen: Setting 
         labels = sliders.policies()
         _show("optimizer", name)
         st.selectbox("Policy", list(labels), key=WIDGETS + "optimizer", format_func=labels.__getitem__,
-                     help="When to decompose. Under FOAM, ε rises with staleness up to ε max.")  # fmt: skip
+                     help="When to decompose. Under FOAM, ε rises with staleness up to εₘₐₓ.")  # fmt: skip
     offered = {field.name: field for field in fields_of(chosen.spec if chosen else own.spec)}
     values = {field: _value(state, own, chosen, field) for field in ("period", "tau", "epsilon", "epsilon_max")}
     with columns[1]:
@@ -75,7 +75,7 @@ def _controls(state: Threshold, bench: Workbench, own: Setting, chosen: Setting 
     for column, field in ((columns[3], "epsilon"), (columns[4], "epsilon_max")):
         with column:
             if field not in offered:
-                st.caption("This policy has no ε max: ε stays at ε₀.")
+                st.caption("This policy has no εₘₐₓ: ε stays at ε₀.")
                 continue
             steps = sliders.damping_values(own, quantiles, values[field])
             _slider(offered[field], steps, values[field])

@@ -89,8 +89,8 @@ def _runs(state: Threshold, choices: list[StreamedRun]) -> None:
     st.selectbox(
         "Run", list(known), key="threshold.run", on_change=choose,
         format_func=lambda key: f"{known[key].label} ({known[key].origin})",
-        help="Runs whose factors were recorded: yours (small runs of the live lab keep them by themselves), bundles "
-        "that you dropped on Run logs, and samples.",
+        help="Runs whose factors were recorded: your own (small runs of the live lab keep their factors), bundles "
+        "that you opened in Run logs, and samples.",
     )  # fmt: skip
     bench = state.bench
     if bench is not None and not bench.problem and bench.own is None:
@@ -102,6 +102,10 @@ def _runs(state: Threshold, choices: list[StreamedRun]) -> None:
                   icon=":material/undo:", width="stretch")  # fmt: skip
     for note in filter(None, (bench.run.remark, *bench.preparation.notes)) if bench else ():
         st.caption(plain(note))
+
+
+def _without(count: int) -> str:
+    return f"{count} {'run' if count == 1 else 'runs'} without factors"
 
 
 def _bring(state: Threshold) -> None:
@@ -126,13 +130,13 @@ def _bring(state: Threshold) -> None:
     sparse = without_snapshots(logs)
     if not lacking and not sparse:
         return
-    with st.expander(f"{len(lacking) + len(sparse)} without factors"):
+    with st.expander(_without(len(lacking) + len(sparse))):
         for name, words in sparse[:10]:
             st.caption(plain(f"{name}: {words}", 600))
         if not lacking:
             return
-        st.caption("These runs kept no factor stream, so there is nothing to replay. Trained again in the live lab, "
-                   "small ones keep it by themselves.")  # fmt: skip
+        st.caption("These runs kept no factor stream, so they cannot be replayed. Train one again in the live lab: "
+                   "small runs keep their factors.")  # fmt: skip
         for name, experiment in lacking[:10]:
             query = [(key, text) for key, texts in links.to_query(experiment).items()
                      for text in (texts if isinstance(texts, list) else [texts])]  # fmt: skip
@@ -177,7 +181,7 @@ def _pins(state: Threshold) -> None:
         return
     with st.container(horizontal=True):
         st.button("Pin this setting", key="threshold.pin", on_click=bench.pin, icon=":material/keep:",
-                  help="Keeps it beside later ones: on every panel, up to three.")  # fmt: skip
+                  help="Keep this setting on every panel, up to three.")  # fmt: skip
         if bench.study.pins:
             st.button("Unpin all", key="threshold.unpin", on_click=bench.unpin)
 

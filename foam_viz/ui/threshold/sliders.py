@@ -57,7 +57,7 @@ def place_of(value: float, values: Sequence[float]) -> float:
 
 def marks(values: Sequence[float], quantiles: Sequence[float], smallest: float) -> list[tuple[float, str, str]]:
     """Marks under a slider of damping: place from 0 to 1, label and explanation; of labels too close one is empty."""
-    known = [(smallest, "λ min", "the smallest eigenvalue above 0 of all factors and checks")]
+    known = [(smallest, "λₘᵢₙ", "the smallest eigenvalue above 0 of all factors and checks")]
     shares = np.linspace(0, 1, len(quantiles))
     for share, label in _QUANTILES:
         known.append((float(np.interp(share, shares, quantiles)), label,

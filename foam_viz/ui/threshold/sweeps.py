@@ -21,6 +21,8 @@ from foam_viz.ui.text import plain
 from foam_viz.ui.threshold import sweeping, taking
 from foam_viz.ui.threshold.engine import replays
 from foam_viz.ui.threshold.sweeping import PageSweep, SweepRefused
+from foam_viz.ui.threshold.truths import configured
+from foam_viz.ui.threshold.workbench import Workbench
 
 _PLAIN = """tasks: digits-autoencoder
 optimizers: [foam]
@@ -29,6 +31,13 @@ steps: 600
 settings:
   tau: [0.3, 0.75]
 """
+_COMPARED = ("task_settings", "run_settings", "optimizer_settings")
+_PREDICTED = (
+    "Decompositions predicted, in open loop, by a replay of the run chosen at the left. Only for runs that "
+    "differ from it in thresholds and seed alone."
+)
+_OFF = "By how much more, or fewer, decompositions were predicted than the trained run made."
+_HOVER = ("optimizer", "tau", "epsilon_max", "period", "seed", "loss", "decompositions", "predicted")
 _LOOK_SECONDS = 1.0
 _PREDICT_SECONDS = 20.0
 
@@ -37,11 +46,14 @@ def sweep(state: Threshold) -> None:
     """Draw the form, and below it the sweep that is looked at."""
     owner = state.session.browser.id
     settings = hub().settings
-    st.markdown("Chosen settings × seeds × tasks, really trained. A list of values is swept; runs are ordinary ones.")
+    st.markdown(
+        "Train every combination of settings, seeds and tasks, each as an ordinary run. List several values to try "
+        "each of them."
+    )
     st.session_state.setdefault("threshold.sweep.text", _begins_with(state))
     text = st.text_area("Sweep", key="threshold.sweep.text", height=260, label_visibility="collapsed")
-    where = f"by a Dask cluster at {settings.scheduler}" if settings.scheduler else "by processes of this machine"
-    if st.button(f"Train them, {where}", key="threshold.sweep.start", type="primary", icon=":material/play_arrow:"):
+    where = f"on the Dask cluster at {settings.scheduler}" if settings.scheduler else "on this machine"
+    if st.button(f"Train them {where}", key="threshold.sweep.start", type="primary", icon=":material/play_arrow:"):
         try:
             hub().data.hold()
             made = sweeping.begin(settings, owner, text)
@@ -108,13 +120,13 @@ def _progress(one: PageSweep) -> None:
         st.error(plain(problem, 600))
     if counted["failed"] and not one.trains:
         runs = "1 run" if counted["failed"] == 1 else f"{counted['failed']:,} runs"
-        st.warning(f"{runs} failed; the column message says why. Resume trains them again, those that finished stay.")
+        st.warning(f"{runs} failed; the message column says why. Resume trains them again and keeps the finished runs.")
     with st.container(horizontal=True):
         if one.trains:
             st.button("Stop", key="threshold.sweep.stop", icon=":material/stop:", on_click=one.stop)
         elif (trained < total or not total) and st.button(
             "Resume", key="threshold.sweep.resume", icon=":material/play_arrow:",
-            help="Trains what is not there yet; runs that finished stay.",
+            help="Train the missing runs and keep the finished ones.",
         ):  # fmt: skip
             try:
                 hub().data.hold()
@@ -130,35 +142,42 @@ def _progress(one: PageSweep) -> None:
 
 
 def _results(state: Threshold, one: PageSweep, rows: list[dict[str, Any]]) -> None:
-    predicted = _predictions(state, rows)
+    record = store.read_json(one.folder / "runs" / RECORD) or {}
+    configs = {run["name"]: run["config"] for run in record.get("runs", ())}
+    predicted = _predictions(state, rows, configs)
     shown = []
     for row, foretold in zip(rows, predicted, strict=True):
         told = {"status": row["status"], "task": row["task"], "optimizer": row["optimizer"], "seed": row["seed"]}
         told |= {name: row.get(name) for name in SETTINGS[1:5]}
-        told |= {"loss": row.get("loss"), "decompositions": row.get("decompositions"), "predicted": foretold}
+        count = row.get("decompositions")
+        told |= {"loss": row.get("loss"), "decompositions": count}
+        if any(one is not None for one in predicted):
+            off = foretold / count - 1 if foretold is not None and count else None
+            told |= {"predicted": foretold, "prediction off": off}
         told |= {"optimizer s": row.get("optimizer_seconds"), "message": row["message"]}
         shown.append(told)
     st.dataframe(
         shown, hide_index=True, width="stretch",
         column_config={
-            "predicted": st.column_config.NumberColumn(help="Decompositions that a replay of the run on the bench "
-                                                            "foretells, in open loop."),
+            "predicted": st.column_config.NumberColumn(help=_PREDICTED),
             "loss": st.column_config.NumberColumn(format="%.4g", help="Training loss, mean of the last 20 steps."),
             "optimizer s": st.column_config.NumberColumn(format="%.3g", help="Seconds charged to training alone."),
-            **{name: st.column_config.NumberColumn(format="%.3g") for name in ("tau", "epsilon", "epsilon_max")},
+            "tau": st.column_config.NumberColumn(format="%.3g"),
+            "prediction off": st.column_config.NumberColumn(format="percent", help=_OFF),
+            **{name: st.column_config.NumberColumn(format="scientific") for name in ("epsilon", "epsilon_max")},
         },
     )  # fmt: skip
+    if all(one is None for one in predicted):
+        st.caption("No predictions: they need a chosen run that these runs differ from in thresholds and seed alone.")
     _front(shown)
     with st.container(horizontal=True):
         st.download_button("Results as CSV", data=lambda: results.to_csv(rows), file_name="foam-viz-sweep.csv",
                            mime="text/csv", on_click="ignore", key="threshold.sweep.csv")  # fmt: skip
     found = results.best(rows)
     if found is not None:
-        st.markdown(f"**Least loss: {found['loss']:.4g}** by {plain(_named(found))}. The setting, to take out:")
-        record = store.read_json(one.folder / "runs" / RECORD) or {}
-        config = next((run["config"] for run in record.get("runs", ()) if run["name"] == found["name"]), None)
-        if config is not None:
-            taking.forms(config)
+        st.markdown(f"**Lowest loss: {found['loss']:.4g}**, with {plain(_named(found))}. Export this setting:")
+        if found["name"] in configs:
+            taking.forms(configs[found["name"]])
 
 
 def _named(row: Mapping[str, Any]) -> str:
@@ -176,38 +195,29 @@ def _front(shown: Sequence[Mapping[str, Any]]) -> None:
             "mark": {"type": "point", "filled": True, "size": 70},
             "height": 280,
             "encoding": {
-                "x": {"field": "decompositions", "type": "quantitative", "scale": {"type": "log"},
+                "x": {"field": "decompositions", "type": "quantitative",
+                      "scale": {"type": "log", "nice": False, "padding": 24},
                       "title": "Decompositions of all factors", "axis": {"gridOpacity": 0.3, "tickCount": 6}},
                 "y": {"field": "loss", "type": "quantitative", "scale": {"zero": False},
                       "title": "Training loss, mean of the last 20 steps", "axis": {"gridOpacity": 0.3}},
                 "color": {"field": "optimizer", "type": "nominal", "legend": {"orient": "top", "title": None}},
                 "shape": {"field": "optimizer", "type": "nominal"},
-                "tooltip": [{"field": name} for name in ("optimizer", "tau", "epsilon_max", "period", "seed", "loss",
-                                                         "decompositions", "predicted")],
+                "tooltip": [{"field": name} for name in _HOVER if name in points[0]],
             },
         },
         width="stretch",
     )  # fmt: skip
 
 
-def _predictions(state: Threshold, rows: Sequence[Mapping[str, Any]]) -> list[int | None]:
-    """Decompositions that the run on the bench foretells for runs of its task; None for others."""
+def _predictions(
+    state: Threshold, rows: Sequence[Mapping[str, Any]], configs: Mapping[str, Mapping[str, Any]]
+) -> list[int | None]:
+    """Decompositions predicted by a replay of the chosen run, for runs that differ in thresholds and seed alone."""
     bench = state.bench
     found: list[int | None] = [None] * len(rows)
-    if bench is None or bench.own is None or bench.truths.base is None or bench.preparation.grid is None:
+    wanted = predicted_settings(bench, rows, configs) if bench is not None else {}
+    if bench is None or not wanted:
         return found
-    own, base, grid = bench.own, bench.truths.base, bench.preparation.grid
-    wanted: dict[int, Setting] = {}
-    for place, row in enumerate(rows):
-        if row["task"] != base["task"]:
-            continue
-        values = {name: row[name] for name in SETTINGS[1:] if row.get(name) is not None}
-        try:
-            made = own.changed({"optimizer": row["optimizer"], **values})
-            grid.require(made)
-        except (FieldError, AttributeError):
-            continue
-        wanted[place] = made
     known = st.session_state.setdefault("threshold.predicted", {})
     missing = [one for one in dict.fromkeys(wanted.values()) if (bench.run.key, one.key) not in known]
     if missing:
@@ -218,4 +228,28 @@ def _predictions(state: Threshold, rows: Sequence[Mapping[str, Any]]) -> list[in
         known |= {(bench.run.key, point.setting.key): point.decompositions for point in answered}
     for place, one in wanted.items():
         found[place] = known.get((bench.run.key, one.key))
+    return found
+
+
+def predicted_settings(
+    bench: Workbench, rows: Sequence[Mapping[str, Any]], configs: Mapping[str, Mapping[str, Any]]
+) -> dict[int, Setting]:
+    """The setting to replay for each run, by place, that differs from the chosen run in thresholds and seed alone."""
+    own, base, grid = bench.own, bench.truths.base, bench.preparation.grid
+    found: dict[int, Setting] = {}
+    if own is None or base is None or grid is None:
+        return found
+    for place, row in enumerate(rows):
+        config = configs.get(row["name"])
+        if config is None or row["task"] != base["task"]:
+            continue
+        values = {name: row[name] for name in SETTINGS[1:] if row.get(name) is not None}
+        try:
+            made = own.changed({"optimizer": row["optimizer"], **values})
+            grid.require(made)
+            alike = configured(base, made, row["seed"])
+        except FieldError:
+            continue
+        if all(alike[part] == config[part] for part in _COMPARED):  # else its factors are others
+            found[place] = made
     return found

@@ -32,7 +32,7 @@ def take_away(state: Threshold) -> None:
             )  # fmt: skip
     if bench.truths.base is None or bench.study.setting is None:
         return
-    with st.popover("Take this setting out", icon=":material/output:", width="stretch"):
+    with st.popover("Export this setting", icon=":material/output:", width="stretch"):
         try:
             told = configured(bench.truths.base, bench.study.setting, int(bench.truths.base["run_settings"]["seed"]))
         except FieldError as error:
@@ -49,7 +49,7 @@ def forms(told: Mapping[str, Any]) -> None:
             try:
                 st.code(export.FORMS[form](told), language=shown.language)
             except FieldError as error:
-                st.info(plain(f"It has no such form: {error}"))
+                st.info(plain(f"This form is not available: {error}"))
     experiment, errors = config.from_manifest(told)
     if not errors:
         query = [(name, text) for name, texts in links.to_query(experiment).items()

@@ -19,7 +19,7 @@ from foam_viz.trace.final import final_of
 
 REST_SECONDS = 0.5
 LONGEST_SECONDS = 10.0
-"""Runs that took longer are not trained again unasked."""
+"""Runs that took longer are not trained again automatically."""
 MOST_LIVE = 4
 """While more runs than these train on the server, no truth is."""
 SEEDS = 3
@@ -80,8 +80,8 @@ def trainable(manifest: Manifest, trace: Trace) -> tuple[dict[str, Any] | None, 
     seconds = view.values("steps", "total_seconds") if view.has("steps", "total_seconds") else np.empty(0)
     took = float(np.nanmax(seconds)) if np.isfinite(seconds).any() else 0.0
     if took > LONGEST_SECONDS:
-        words = f"it trained for {took:,.0f} s; only runs of up to {LONGEST_SECONDS:.0f} s are trained again unasked"
-        return None, words
+        most = f"{LONGEST_SECONDS:.0f} s"
+        return None, f"it trained for {took:,.0f} s; only runs of up to {most} are trained again automatically"
     told = experiment.lane_config(0)
     told.pop("edits", None)
     told.pop("parent", None)

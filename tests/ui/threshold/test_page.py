@@ -192,7 +192,7 @@ def test_a_setting_that_rests_is_really_trained_and_joins_the_front() -> None:
     assert chips[2].state == "trained" and "predicted" in chips[2].cells[0][1]
     drawn = {spec.id: spec.draw(Scene(moment.lanes, Look(factor=0, lane=1))) for spec in moment.panels}
     assert drawn["threshold-trained"].figure is not None
-    assert any(trace["name"] == "really trained" for trace in drawn["threshold-front"].figure["data"])
+    assert any(trace["name"] == "trained" for trace in drawn["threshold-front"].figure["data"])
     app.toggle(key="threshold.truth").set_value(False).run()
     slider(app, "tau").set_value(0.7).run()
     until(lambda: bench.study.what_if.setting.values["tau"] == 0.7, 300)
@@ -256,7 +256,7 @@ def test_the_lanes_of_one_bundle_are_runs_of_their_own(trained: dict[str, Path],
 
 def test_a_bundle_without_factors_leads_to_training_it_again(trained: dict[str, Path]) -> None:
     app = dropped(trained["bare"])
-    assert [item.label for item in app.expander] == ["1 without factors"]
+    assert [item.label for item in app.expander] == ["1 run without factors"]
     assert not [run for run in state(app).choices() if run.origin == "upload"]
 
 
@@ -337,7 +337,7 @@ def test_snapshots_of_the_artifact_are_replayed(tmp_path: Path) -> None:
 )
 def test_snapshots_that_are_too_few_say_so(tmp_path: Path, epochs: tuple[tuple[int, int], ...], told: str) -> None:
     app = dropped(artifact(tmp_path, *epochs))
-    assert [item.label for item in app.expander] == ["1 without factors"]
+    assert [item.label for item in app.expander] == ["1 run without factors"]
     shown = " ".join(caption.value.replace("\\", "") for caption in app.caption)
     assert told in shown and "factor_snapshot_interval: 1" in shown
     assert not [run for run in state(app).choices() if run.key.startswith("upload:")]

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from foam_viz.ui.threshold import sliders, sweeping
+from foam_viz.engine.sweep import spec
+from foam_viz.ui.threshold import sliders, sweeping, sweeps
 from tests.engine.conftest import until
 from tests.ui.threshold.test_page import lab, ready, slider, state
 
@@ -108,11 +109,31 @@ def test_a_sweep_trains_stops_resumes_and_tells_its_best() -> None:
     app.run()
     assert not app.exception
     (table,) = app.dataframe
-    assert list(table.value["status"]) == ["finished", "finished"] and (table.value["predicted"] > 0).all()
-    assert any("Least loss" in item.value for item in app.markdown)
+    assert list(table.value["status"]) == ["finished", "finished"]
+    assert "predicted" not in table.value, "runs of another width and length have other factors"
+    assert any("No predictions" in one.value for one in app.caption)
+    assert any("Lowest loss" in item.value for item in app.markdown)
     assert any("foam_viz train" in code.value for code in app.code)
     app.button(key="threshold.sweep.delete").click().run()
     assert not sweeping.known(state_settings(), state(app).session.browser.id)
+
+
+def test_a_replay_predicts_runs_that_differ_in_thresholds_and_seed_alone() -> None:
+    app = ready(lab(view="sweep"))
+    bench = state(app).bench
+    base = bench.truths.base
+    given = {"tasks": base["task"], "steps": base["run_settings"]["steps"], "seeds": [0, 5]}
+    numbers = {key: value for key, value in base["task_settings"].items() if isinstance(value, int)}
+    own = {name: bench.own.values[name] for name in ("epsilon", "epsilon_max")}
+    for changes, foretold in (({}, True), ({"width": 16}, False), ({"lr": 0.02}, False), ({"period": 20}, True)):
+        runs = spec.build({**given, "settings": {**numbers, **own, "tau": 0.4, **changes}}).runs
+        rows = [
+            {"name": run.name, "task": base["task"], "optimizer": "foam", "seed": run.config["run_settings"]["seed"],
+             **run.config["optimizer_settings"]}
+            for run in runs
+        ]  # fmt: skip
+        found = sweeps.predicted_settings(bench, rows, {run.name: run.config for run in runs})
+        assert len(found) == (2 if foretold else 0), changes
 
 
 def _ended(app: AppTest) -> sweeping.PageSweep:
