@@ -210,6 +210,16 @@ def test_nan_in_a_link_is_named_and_the_rest_is_kept(page, server: Server) -> No
     assert page.get_by_role("spinbutton", name="Seed").input_value() == "5"
 
 
+def test_the_mark_of_the_followed_run_is_whole_on_a_phone(page, server: Server) -> None:
+    page.set_viewport_size({"width": 400, "height": 800})
+    open_lab(page, server, "?v=2&lane=foam:tau=0.5,epsilon_max=1e-3&lane=foam:tau=0.5,epsilon_max=1e-4&panel=loss")
+    click(page, "Step")
+    followed = page.locator(".fb-focus .fb-run")
+    followed.wait_for()
+    assert followed.evaluate("cell => getComputedStyle(cell, '::after').content") == '"followed"'
+    assert followed.evaluate("cell => cell.scrollWidth <= cell.clientWidth")
+
+
 def test_both_themes_draw_in_their_own_colours(browser, server: Server) -> None:
     shades = {}
     for scheme in ("light", "dark"):
