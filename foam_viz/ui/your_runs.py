@@ -97,7 +97,7 @@ def _row(run: YourRun, owner: str) -> None:
         "", icon=":material/play_circle:", key=f"open-{view_id}", help="Opens it in the live lab, where it was."
     ):
         lab = session.lab()
-        lab.use(run.saved.experiment)
+        lab.next.use(run.saved.experiment)
         lab.view_id = view_id
         st.switch_page("pages/live_lab.py")
     with rename.popover("", icon=":material/edit:", help="Renames it."):

@@ -114,7 +114,7 @@ def _messages(state: Lab, run: LabRun | None, mine: bool) -> None:
     refusals(state.rejected)
     if state.problem:
         st.error(plain(state.problem))
-    elif state.refused:
+    elif state.next.refused:
         what = "The next run cannot be started" if begun(run) else "Nothing can be started"
         st.error(f"{what} until this is mended. {plain(state.stopped_by(None))}")
     for refusal in state.unedited.values():

@@ -27,7 +27,7 @@ _SCHEDULE_FIELDS = {"warmup_steps": "warm-up", "decay_steps": "linear-decay"}
 
 def sidebar(state: Lab) -> None:
     """Draws the sidebar and brings the configuration up to what its widgets say."""
-    state.take_in()
+    state.next.take_in()
     run = state.run()
     with st.sidebar:
         _presets(state)
@@ -43,7 +43,7 @@ def sidebar(state: Lab) -> None:
                     _next_run(state, run)
         else:
             _next_run(state, None)
-    state.keep_typed()
+    state.next.keep_typed()
 
 
 def _next_run(state: Lab, run: LabRun | None) -> None:
@@ -55,14 +55,14 @@ def _next_run(state: Lab, run: LabRun | None) -> None:
         st.button(
             "Add optimizer",
             icon=":material/add:",
-            on_click=state.add_lane,
+            on_click=state.next.add_lane,
             key="add-lane",
             width="stretch",
             help="Trains beside the others: same initial weights, same batches, in lockstep.",
         )
     _edits(state, run)
     _device(state)
-    for error in state.beyond:
+    for error in state.next.beyond:
         st.error(plain(error))
 
 
@@ -105,7 +105,7 @@ def _presets(state: Lab) -> None:
 def _fields(state: Lab, fields: tuple[Field, ...], prefix: str, settings: dict[str, Any]) -> None:
     for field in fields:
         key = f"{prefix}.{field.name}"
-        field_widget(field, key, settings[field.name], state.errors.get(key))
+        field_widget(field, key, settings[field.name], state.next.errors.get(key))
 
 
 def _task(state: Lab) -> None:
@@ -118,7 +118,7 @@ def _task(state: Lab) -> None:
             "Task",
             list(tasks.TASKS),
             key=key,
-            on_change=lambda: state.use_task(st.session_state[key]),
+            on_change=lambda: state.next.use_task(st.session_state[key]),
             format_func=lambda name: tasks.TASKS[name].label,
             label_visibility="collapsed",
         )
@@ -133,14 +133,14 @@ def _task(state: Lab) -> None:
 
 
 def _lane(state: Lab, place: int, lane: LaneConfig, label: str) -> None:
-    lane_id = state.lane_ids[place]
+    lane_id = state.next.lane_ids[place]
     box = f"lane-{lane_id}"
     opened: dict[int, bool] = st.session_state.setdefault("lanes-open", {})
 
     def toggled() -> None:
         opened[lane_id] = bool(st.session_state[box])
 
-    if any(key.startswith(f"set.lane.{lane_id}.") for key in state.errors):
+    if any(key.startswith(f"set.lane.{lane_id}.") for key in state.next.errors):
         opened.setdefault(lane_id, True)  # what cannot be is said beside its box
     # A change of its name would close it: whether it is open is kept here.
     title = f"{place + 1} · {plain(label)}"
@@ -191,8 +191,8 @@ def _optimizer_label(name: str) -> str:
 def _device(state: Lab) -> None:
     labels = {"auto": "Automatic", **dict(hub().devices)}
     if "device" not in st.session_state:
-        st.session_state["device"] = state.device if state.device in labels else "auto"
-    state.device = st.selectbox(
+        st.session_state["device"] = state.next.device if state.next.device in labels else "auto"
+    state.next.device = st.selectbox(
         "Device",
         list(labels),
         key="device",

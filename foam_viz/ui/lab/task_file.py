@@ -38,19 +38,19 @@ def _upload(state: Lab, task: str, field: FileField) -> None:
     def given() -> None:
         file = st.session_state.get(key)
         if file is None:
-            state.use_file(task, None)
+            state.next.use_file(task, None)
             return
         try:
             taken = task_files.take(hub().task_files, field.name, file.name, file.getvalue(), hub().data.hold)
         except FieldError as error:
-            state.file_problem = error
+            state.next.file_problem = error
             return
         st.session_state[_FOUND] = taken
-        state.use_file(task, {field.name: taken.value})
+        state.next.use_file(task, {field.name: taken.value})
 
     def dropped() -> None:
         st.session_state["task file count"] = count + 1  # an uploader is emptied by a new one
-        state.use_file(task, None)
+        state.next.use_file(task, None)
 
     st.file_uploader(
         f"{field.label} of your own",
@@ -61,8 +61,8 @@ def _upload(state: Lab, task: str, field: FileField) -> None:
         help=f"In UTF-8, at most {_MEGABYTES} MB: cut a larger file. Without one the task takes its own data. It is "
         "kept on this server for the run; whoever has the run's link can train on it here.",
     )
-    if state.file_problem is not None:
-        st.caption(f":red[{plain(state.file_problem, 500)}]")
+    if state.next.file_problem is not None:
+        st.caption(f":red[{plain(state.next.file_problem, 500)}]")
     if value is None or not uploads.is_upload(value):
         return
     try:
@@ -115,7 +115,7 @@ def _preview(state: Lab, task: str, file: task_files.TaskFile) -> None:
         every = not inputs or set(inputs) | {wanted} == set(names)
         if target != wanted and len(chosen) == len(names) - 1:  # all others were chosen: they are again
             every = True
-        state.use_file(task, {**_files(settings), "target": wanted, "columns": None if every else joined(inputs)})
+        state.next.use_file(task, {**_files(settings), "target": wanted, "columns": None if every else joined(inputs)})
 
     st.selectbox("Target", names, key=f"{key}.target", on_change=changed, help="The column to predict.")
     st.multiselect(

@@ -46,13 +46,13 @@ def draw(
         found: What else differs between them.
     """
     view = {**state.view, "metric": tuple(st.session_state["logs.metric"])}
-    places = state.places([run.key for run in runs])
-    front = None if highlight is None else places[highlight]
+    positions = state.positions([run.key for run in runs])
+    front = None if highlight is None else positions[highlight]
     withheld = BY_ID[view["x"]].measure == "time" and not allowed
     few = len(runs) <= _MOST_RUNS
 
     def lanes() -> list[Lane]:
-        return [Lane(run.trace, shortened(run.label), position) for run, position in zip(runs, places, strict=True)]
+        return [Lane(run.trace, shortened(run.label), position) for run, position in zip(runs, positions, strict=True)]
 
     def head(shown: Sequence[Lane], at: int | None) -> tuple[list[LaneChip], list]:
         rows = table(view, shown, baseline)
@@ -66,7 +66,7 @@ def draw(
         )
 
     chosen = look(view, front)
-    question = (tuple((run.trace, run.label, run.live) for run in runs), tuple(places), baseline, withheld)
+    question = (tuple((run.trace, run.label, run.live) for run in runs), tuple(positions), baseline, withheld)
     board(
         key="logs-compare-board",
         source=own_source("logs-compare-board", (question, tuple(view.items())), make),

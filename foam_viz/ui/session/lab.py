@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import streamlit as st
@@ -13,18 +12,14 @@ from foam_viz.engine.server.lab_run import LabRun
 from foam_viz.engine.store import is_identity
 from foam_viz.engine.wire import commands
 from foam_viz.engine.wire.commands import Change
-from foam_viz.experiment import config, edits, links, releases
-from foam_viz.experiment.config import Experiment, LaneConfig
+from foam_viz.experiment import config, links
+from foam_viz.experiment.config import Experiment
 from foam_viz.experiment.edits import Edit
 from foam_viz.figures.look_fields import BY_NAME
-from foam_viz.optim import catalogue as optimizers
-from foam_viz.optim.fields import Field, FieldError
-from foam_viz.tasks import catalogue as tasks
-from foam_viz.tasks import uploads
-from foam_viz.tasks.shared_fields import require_precision
+from foam_viz.optim.fields import FieldError
 from foam_viz.ui import address
 from foam_viz.ui.server import hub
-from foam_viz.ui.widgets import keep, read_fields
+from foam_viz.ui.session.next_run import NextRun
 
 if TYPE_CHECKING:
     from foam_viz.ui.session import Session
@@ -44,14 +39,10 @@ class Lab:
 
     Attributes:
         session: Of the tab.
-        experiment: The configuration on the page, as its widgets show it; complete.
-        lane_ids: One identity a lane, so that a lane's widgets stay its own when another lane goes.
+        next: The configuration on the page.
         rejected: What a link asked for and could not have.
-        refused: Settings that cannot be trained, each with the place of its lane; None for the task and the run.
-        errors: The same by key of the widget.
         unedited: Edits of the run that could not be, by key of the widget, in words.
         shown: What the widgets of the run's settings showed last, by key.
-        beyond: In what the configuration goes beyond what this installation allows.
         view_id: The run on the page, or None.
         factor: Followed factor, or None for the run's own choice.
         lane: Lane whose factor is followed.
@@ -59,21 +50,15 @@ class Lab:
         cards: Cards that are shown; all where none is named.
         moment: Step that is shown; None for the newest.
         speed: Steps a second at most of the next run; None for as many as the machine can.
-        device: Where the next run trains.
         seen: View id of the run whose settings were compared with those of the link.
         problem: What the last command could not do.
-        file_problem: Why the file that was given last to train on cannot be used.
     """
 
     session: Session
-    experiment: Experiment
-    lane_ids: list[int]
+    next: NextRun
     rejected: list[FieldError] = field(default_factory=list)
-    refused: list[tuple[int | None, FieldError]] = field(default_factory=list)
-    errors: dict[str, FieldError] = field(default_factory=dict)
     unedited: dict[str, str] = field(default_factory=dict)
     shown: dict[str, Any] = field(default_factory=dict)
-    beyond: list[FieldError] = field(default_factory=list)
     view_id: str | None = None
     factor: int | None = None
     lane: int = 0
@@ -81,11 +66,13 @@ class Lab:
     cards: tuple[str, ...] = ()
     moment: int | None = None
     speed: float | None = None
-    device: str = "auto"
     seen: str = ""
     problem: str = ""
-    file_problem: FieldError | None = None
-    next_lane_id: int = 0
+
+    @property
+    def experiment(self) -> Experiment:
+        """The configuration on the page."""
+        return self.next.experiment
 
     # --- the run
 
@@ -109,7 +96,7 @@ class Lab:
             return
         self.seen = run.view_id
         if not self.may_control(run) and self.changed_since(run):
-            self.use(run.experiment)
+            self.next.use(run.experiment)
 
     def changed_since(self, run: LabRun | None) -> bool:
         """True where the configuration of the next run is not what the run began with."""
@@ -121,8 +108,8 @@ class Lab:
         Args:
             run: The run that would train on; it has settings of its own once it has begun. None asks of a new one.
         """
-        if self.refused and not begun(run):
-            return " ".join(f"{whose(self.experiment, place)}{error}." for place, error in self.refused)
+        if self.next.refused and not begun(run):
+            return " ".join(f"{whose(self.experiment, position)}{error}." for position, error in self.next.refused)
         return ""
 
     def command(self, name: str, **arguments: object) -> None:
@@ -130,7 +117,7 @@ class Lab:
         self.problem = ""
         if name not in ("edit", "fork"):
             self.unedited.clear()
-        self.take_in()  # what was typed a moment before the click
+        self.next.take_in()  # what was typed a moment before the click
         run = self.run()
         if (name in _TRAINS and (why := self.stopped_by(run))) or (name == "reset" and (why := self.stopped_by(None))):
             self.problem = f"Nothing was started. {why}"
@@ -138,7 +125,7 @@ class Lab:
         try:
             if run is None:
                 run = self._created(
-                    *hub().create(self.experiment, **self._whose(), device=self.device, speed=self.speed)
+                    *hub().create(self.experiment, **self._whose(), device=self.next.device, speed=self.speed)
                 )
             elif name == "reset" or (not begun(run) and run.experiment != self.experiment):
                 run = self._renew(run)
@@ -208,17 +195,17 @@ class Lab:
     def repeat_edits(self) -> None:
         """Let the next run have the edits and forks of this one, too."""
         if (run := self.run()) is not None:
-            self.use(run.experiment)
+            self.next.use(run.experiment)
 
     def forget_edits(self) -> None:
         """Let the next run begin as this page says and stay so."""
-        self.take_in()
-        self.use(self.experiment.plain())
+        self.next.take_in()
+        self.next.use(self.experiment.plain())
 
     def begin(self, experiment: Experiment) -> None:
         """Put another configuration on the page. Over a run it makes a new one; the old one is paused and kept."""
         self.problem = ""
-        self.use(experiment)
+        self.next.use(experiment)
         run = self.run()
         if run is not None and self.may_control(run):
             self._replace(run)
@@ -234,7 +221,7 @@ class Lab:
 
     def _renew(self, old: LabRun) -> LabRun:
         """A new run in the place of another, which is paused and kept."""
-        speed, device = self.speed_of(old), self.device
+        speed, device = self.speed_of(old), self.next.device
         return self._created(
             *hub().renew(old.view_id, self.control_key, self.experiment, **self._whose(), device=device, speed=speed)
         )
@@ -258,7 +245,7 @@ class Lab:
     def take_copy(self) -> None:
         """A run of one's own under the configuration of the one watched."""
         if (run := self.run()) is not None:
-            self.use(run.experiment)
+            self.next.use(run.experiment)
             self.speed = self.speed_of(run)
         self.view_id = None
 
@@ -266,147 +253,24 @@ class Lab:
         """The page shows another run, as it is configured."""
         self.view_id = view_id
         if (run := self.run()) is not None:
-            self.use(run.experiment)
+            self.next.use(run.experiment)
 
     def use_own(self) -> None:
         """Show the settings of the run again."""
         if (run := self.run()) is not None:
-            self.use(run.experiment)
+            self.next.use(run.experiment)
 
     def take_control(self, view_id: str, control_key: str) -> None:
         """Accept the control key that a reloaded tab remembers."""
         if view_id == self.view_id and is_identity(control_key) and hub().controls(view_id, control_key):
             self.session.browser.control_keys[view_id] = control_key
 
-    # --- the configuration
-
-    def take_in(self) -> None:
-        """Bring the configuration up to what the widgets say, and find what cannot be trained.
-
-        A value that cannot be is kept where it was typed; until it is mended, nothing can be started.
-        """
-        now = self.experiment
-        errors: dict[str, FieldError] = {}
-        self.refused = []
-
-        def read(
-            fields: Sequence[Field], prefix: str, settings: Mapping[str, Any], place: int | None
-        ) -> dict[str, Any]:
-            values, refused = read_fields(fields, prefix, settings)
-            errors.update({f"{prefix}.{name}": error for name, error in refused.items()})
-            self.refused += [(place, error) for error in refused.values()]
-            return {**settings, **values}
-
-        task_settings = read(tasks.find(now.task).fields, f"set.task.{now.task}", now.task_settings, None)
-        run_settings = read(config.RUN_FIELDS, "set.run", now.run_settings, None)
-        lanes = []
-        for place, (lane_id, lane) in enumerate(zip(self.lane_ids, now.lanes, strict=True)):
-            if lane.parent is not None:
-                lanes.append(replace(lanes[lane.parent.lane - 1], parent=lane.parent))
-                continue
-            key = f"set.lane.{lane_id}"
-            name = st.session_state.get(f"{key}.optimizer", lane.optimizer)
-            settings = lane.settings
-            if name != lane.optimizer:
-                settings = lane.becoming(name, now.task)[1]
-            lane = LaneConfig(name, settings, now.task)
-            lanes.append(LaneConfig(name, read(lane.spec.all_fields, f"{key}.{name}", settings, place), now.task))
-        self.experiment = Experiment(now.task, task_settings, run_settings, tuple(lanes), now.edits)
-        wrong = {place for place, _ in self.refused}
-        for place, error in self.experiment.misfits():
-            if place in wrong:
-                continue  # what was typed there is not what would not fit
-            prefix = f"set.task.{now.task}"
-            if place is not None:
-                prefix = f"set.lane.{self.lane_ids[place]}.{lanes[place].optimizer}"
-            errors.setdefault(f"{prefix}.{error.field}", error)
-            self.refused.append((place, error))
-        if not self.refused:
-            misfits = edits.check(self.experiment.lanes, run_settings, now.edits)[1]
-            self.refused += [(None, error) for error in misfits]
-        self.device = st.session_state.get("device", self.device)
-        try:
-            require_precision(run_settings["precision"], hub().device(self.device))
-        except FieldError as error:
-            errors["set.run.precision"] = error
-            self.refused.append((None, error))
-        self.refused += [(None, error) for error in self._file_errors(task_settings)]
-        self.errors = errors
-        self.beyond = [] if self.refused else hub().review(self.experiment, self.device)
-
-    def keep_typed(self) -> None:
-        """Keep what those widgets of the next run say that were not drawn.
-
-        Not those of an optimizer or a task that was left: whoever comes back has what was set meanwhile.
-        """
-        now = self.experiment
-        boxes = [f"set.task.{now.task}.", "set.run."]
-        for lane_id, lane in zip(self.lane_ids, now.lanes, strict=True):
-            boxes.append(f"set.lane.{lane_id}.{lane.optimizer}.")
-            keep(f"set.lane.{lane_id}.optimizer")
-        keep("set.task", *(str(key) for key in st.session_state if str(key).startswith(tuple(boxes))))
-
-    def _file_errors(self, settings: Mapping[str, Any]) -> list[FieldError]:
-        """What speaks against the file that the task is trained on; invalid, it must not become the task's own data."""
-        found = [] if self.file_problem is None else [self.file_problem]
-        for name, value in settings.items():
-            if uploads.is_upload(value):
-                try:
-                    uploads.path_of(name, value)
-                except FieldError as error:
-                    found.append(error)
-        return found
-
-    def use_file(self, task: str, settings: Mapping[str, Any] | None) -> None:
-        """Train on an upload, or with None on the task's own data; a page that shows another task stays as it is."""
-        self.file_problem = None
-        if self.experiment.task == task:
-            own = {field.name: field.default for field in tasks.find(task).local_fields}
-            changed = {**self.experiment.task_settings, **own, **(settings or {})}
-            self.experiment = replace(self.experiment, task_settings=changed)
-
-    def use(self, experiment: Experiment) -> None:
-        """Puts another configuration on the page; its widgets begin anew."""
-        self.experiment = experiment
-        self.lane_ids = self._new_ids(len(experiment.lanes))
-        for key in [key for key in st.session_state if str(key).startswith("set.")]:
-            del st.session_state[key]
-
-    def _new_ids(self, count: int) -> list[int]:
-        first = self.next_lane_id
-        self.next_lane_id += count
-        return list(range(first, first + count))
-
-    def use_task(self, task: str) -> None:
-        """Another task on the page: settings that were at the old task's defaults go to the new one's."""
-        self.file_problem = None
-        roots = [place for place, lane in enumerate(self.experiment.lanes) if lane.parent is None]
-        self.lane_ids = [self.lane_ids[place] for place in roots]
-        own = [self.experiment.lanes[place] for place in roots]
-        lanes = [(lane.optimizer, lane.becoming(lane.optimizer, task)[1]) for lane in own]
-        self.experiment = config.build(task, {}, self.experiment.run_settings, lanes, relations=False)[0]
-        for key in [key for key in st.session_state if str(key).startswith("set.lane.")]:
-            if not key.endswith(".optimizer"):
-                del st.session_state[key]
-
-    def add_lane(self) -> None:
-        """Another optimizer: the first of the catalogue that is not there yet."""
-        self.take_in()
-        present = {lane.optimizer for lane in self.experiment.lanes}
-        name = next((name for name in optimizers.OPTIMIZERS if name not in present), "shampoo")
-        added = LaneConfig(name, releases.optimizer(name, self.experiment.task).review({})[0], self.experiment.task)
-        self.experiment = replace(self.experiment, lanes=(*self.experiment.lanes, added))
-        self.lane_ids += self._new_ids(1)
-
     def remove_lane(self, lane_id: int) -> None:
-        """Take a lane out of the experiment. Over a run that has made steps it makes a new one without the lane."""
-        self.take_in()
-        place = self.lane_ids.index(lane_id)
-        self.experiment = self.experiment.without(place)
-        self.lane_ids.remove(lane_id)
+        """Take a lane out of the next run. Over a run that has made steps it makes a new one without the lane."""
+        self.next.remove_lane(lane_id)
         self.lane = 0
         run = self.run()
-        if run is not None and run.step > 0 and self.may_control(run) and not self.refused:
+        if run is not None and run.step > 0 and self.may_control(run) and not self.next.refused:
             self._replace(run)
 
     # --- the link
@@ -414,7 +278,7 @@ class Lab:
     @classmethod
     def opened(cls, session: Session) -> Lab:
         """Return what the link asks for."""
-        made = cls(session, config.build()[0], [])
+        made = cls(session, NextRun(config.build()[0]))
         made.follow(address.shown())
         return made
 
@@ -423,17 +287,17 @@ class Lab:
         values, refused, rest = address.read(PAGE, query)
         experiment, unusable = links.from_query(rest, relations=False)
         self.rejected = [*refused, *unusable]
-        self.use(experiment)
+        self.next.use(experiment)
         self.view_id = values["run"]
         self.factor, self.lane = values["factor"], values["followed_lane"]
         self.look = {name: values[name] for name in ON_CARDS}
         self.cards, self.moment = values["panel"], values["moment"]
         self.speed = address.SPEEDS[values["steps_per_second"]]
-        self.device = values["device"]
+        self.next.device = values["device"]
         known = ["auto", *(name for name, _ in hub().devices)]
-        if self.device not in known:
-            self.rejected.append(FieldError("device", self.device, f"one of {', '.join(known)} on this server"))
-            self.device = "auto"
+        if self.next.device not in known:
+            self.rejected.append(FieldError("device", self.next.device, f"one of {', '.join(known)} on this server"))
+            self.next.device = "auto"
         st.session_state.pop("device", None)
 
     def query(self) -> address.Query:
@@ -448,7 +312,7 @@ class Lab:
             "moment": self.moment,
             "panel": self.cards,
             "steps_per_second": speeds.get(self.speed_of(run), "full"),
-            "device": self.device,
+            "device": self.next.device,
         }
         # The link of a run that has begun is the run: its edits and forks are in it.
         shown = run.experiment if run is not None and begun(run) and not self.changed_since(run) else self.experiment
@@ -466,6 +330,6 @@ def begun(run: LabRun | None) -> TypeGuard[LabRun]:
     return run is not None and (run.step > 0 or run.running)
 
 
-def whose(experiment: Experiment, place: int | None) -> str:
+def whose(experiment: Experiment, position: int | None) -> str:
     """Whose setting it is, before the setting."""
-    return "" if place is None else f"Lane {place + 1} ({experiment.lanes[place].spec.label}): "
+    return "" if position is None else f"Lane {position + 1} ({experiment.lanes[position].spec.label}): "

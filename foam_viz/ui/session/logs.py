@@ -133,7 +133,7 @@ class Logs:
     followed: address.Query = field(default_factory=dict)
     asked: set[str] = field(default_factory=set)
     awaited: set[str] = field(default_factory=set)
-    _places: dict[str, int] = field(default_factory=dict)
+    _positions: dict[str, int] = field(default_factory=dict)
 
     # --- what the browser has open
 
@@ -220,8 +220,8 @@ class Logs:
         run = self.live_run() if self.with_live else None
         if run is None:
             return
-        for place, (lane, trace) in enumerate(zip(run.experiment.lanes, run.traces, strict=False)):
-            yield Run(f"live/{run.view_id}/{place}", f"live: {lane.label()}", trace, "live lab", live=run.running)
+        for position, (lane, trace) in enumerate(zip(run.experiment.lanes, run.traces, strict=False)):
+            yield Run(f"live/{run.view_id}/{position}", f"live: {lane.label()}", trace, "live lab", live=run.running)
 
     def live_run(self) -> LabRun | None:
         """The live run of the link, or else of this tab's live lab; None where there is none."""
@@ -245,15 +245,15 @@ class Logs:
             trace = sample(name)
             yield Run(f"sample/{name}", trace.manifest.name or name, trace, "recorded sample")
 
-    def places(self, keys: Sequence[str]) -> list[int]:
+    def positions(self, keys: Sequence[str]) -> list[int]:
         """Positions that fix how runs look: each keeps its own while it is shown, a new one takes the lowest free."""
-        for gone in self._places.keys() - set(keys):
-            del self._places[gone]
+        for gone in self._positions.keys() - set(keys):
+            del self._positions[gone]
         for key in keys:
-            if key not in self._places:
-                taken = set(self._places.values())
-                self._places[key] = next(place for place in range(len(taken) + 1) if place not in taken)
-        return [self._places[key] for key in keys]
+            if key not in self._positions:
+                taken = set(self._positions.values())
+                self._positions[key] = next(position for position in range(len(taken) + 1) if position not in taken)
+        return [self._positions[key] for key in keys]
 
     # --- the link
 

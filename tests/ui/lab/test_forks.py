@@ -76,8 +76,8 @@ def test_removing_a_lane_keeps_what_was_forked_from_it() -> None:
     fork(app, 0, "tau", "0.3")
     next_run(app)
     press(app, "repeat-edits")
-    assert len(state(app).lane_ids) == 3
-    press(app, f"remove-{state(app).lane_ids[0]}")
+    assert len(state(app).next.lane_ids) == 3
+    press(app, f"remove-{state(app).next.lane_ids[0]}")
     settle(app)
     new = state(app).run()
     assert [lane.optimizer for lane in new.experiment.lanes] == ["adamw", "foam"]

@@ -116,7 +116,7 @@ def test_markup_in_a_link_is_text() -> None:
 def test_an_invalid_setting_stops_start_and_is_named_beside_its_box_with_its_lane(field, typed, allowed) -> None:
     """Whether it is out of its range or does not fit another one: what is shown and what is trained never differ."""
     app = lab(v="2", lane=["adamw", "foam"])
-    lane = state(app).lane_ids[1]
+    lane = state(app).next.lane_ids[1]
     opened(app, f"lane-{lane}")
     app.text_input(key=f"set.lane.{lane}.foam.{field}").input(typed).run()
     assert not app.exception
@@ -127,7 +127,7 @@ def test_an_invalid_setting_stops_start_and_is_named_beside_its_box_with_its_lan
     assert app.text_input(key=f"set.lane.{lane}.foam.{field}").value == typed
     for button in ("start", "step", "check", "refresh"):
         assert app.button(key=f"do-{button}").disabled
-    assert len(state(app).refused) == 1
+    assert len(state(app).next.refused) == 1
     assert state(app).view_id is None
     app.text_input(key=f"set.lane.{lane}.foam.{field}").input("0.5" if field == "tau" else "1e-5").run()
     assert not app.button(key="do-start").disabled
@@ -135,7 +135,7 @@ def test_an_invalid_setting_stops_start_and_is_named_beside_its_box_with_its_lan
 
 def test_what_was_typed_in_a_box_that_is_closed_again_is_kept_and_trained() -> None:
     app = lab(v="2", lane=["adamw", "foam"])
-    lane = state(app).lane_ids[1]
+    lane = state(app).next.lane_ids[1]
     app.session_state["lanes-open"] = {lane: True}  # as a press on its name does
     opened(opened(app, f"lane-{lane}"), f"more-{lane}")
     app.text_input(key=f"set.lane.{lane}.foam.weight_decay").input("0.25").run()
@@ -154,7 +154,7 @@ def test_what_was_typed_in_a_box_that_is_closed_again_is_kept_and_trained() -> N
 
 def test_who_comes_back_to_an_optimizer_has_what_was_set_meanwhile() -> None:
     app = lab(v="2", lane="foam")
-    key = f"set.lane.{state(app).lane_ids[0]}"
+    key = f"set.lane.{state(app).next.lane_ids[0]}"
     app.selectbox(key=f"{key}.optimizer").select("shampoo").run()
     app.text_input(key=f"{key}.shampoo.lr").input("0.02").run()
     app.selectbox(key=f"{key}.optimizer").select("foam").run()
@@ -164,7 +164,7 @@ def test_who_comes_back_to_an_optimizer_has_what_was_set_meanwhile() -> None:
 
 def test_values_of_a_link_that_do_not_fit_each_other_are_shown_as_they_are_and_not_trained() -> None:
     app = lab(v="2", lane="foam:epsilon=1e-3,epsilon_max=3e-7")
-    lane = state(app).lane_ids[0]
+    lane = state(app).next.lane_ids[0]
     assert app.text_input(key=f"set.lane.{lane}.foam.epsilon").value == "0.001"
     assert app.text_input(key=f"set.lane.{lane}.foam.epsilon_max").value == "3e-7"
     assert app.button(key="do-start").disabled
@@ -173,7 +173,7 @@ def test_values_of_a_link_that_do_not_fit_each_other_are_shown_as_they_are_and_n
 
 def test_what_is_typed_a_moment_before_a_click_is_what_is_trained() -> None:
     app = lab(v="2", batch_size="16", lane="foam")
-    lane = state(app).lane_ids[0]
+    lane = state(app).next.lane_ids[0]
     app.number_input(key=f"set.lane.{lane}.foam.period").set_value(20)
     press(app, "do-step")  # one message of the browser holds both
     settle(app)
@@ -202,7 +202,7 @@ def test_a_device_without_float64_is_named_on_the_page(engines: Hub, monkeypatch
 
 def test_another_task_brings_its_own_defaults_and_keeps_what_was_set() -> None:
     app = lab(v="2", lane="foam:tau=0.5")
-    lane = state(app).lane_ids[0]
+    lane = state(app).next.lane_ids[0]
     own = dict(TASKS["digits-autoencoder"].optimizer_defaults)
     assert state(app).experiment.lanes[0].settings["epsilon_max"] == own["epsilon_max"]
     app.selectbox(key="set.task").select("spirals").run()
@@ -213,7 +213,7 @@ def test_another_task_brings_its_own_defaults_and_keeps_what_was_set() -> None:
 
 def test_lanes_come_and_go_and_keep_their_own_settings() -> None:
     app = lab(lane=["foam:tau=0.5", "shampoo:period=50"])
-    first, second = state(app).lane_ids
+    first, second = state(app).next.lane_ids
     press(app, "add-lane")
     assert len(state(app).experiment.lanes) == 3
     press(app, f"remove-{first}")
@@ -229,7 +229,7 @@ def test_lanes_come_and_go_and_keep_their_own_settings() -> None:
 
 def test_another_optimizer_keeps_what_both_know() -> None:
     app = lab(lane="foam:lr=0.003,period=20")
-    lane = state(app).lane_ids[0]
+    lane = state(app).next.lane_ids[0]
     app.selectbox(key=f"set.lane.{lane}.optimizer").select("dr-shampoo").run()
     settings = state(app).experiment.lanes[0].settings
     assert (settings["lr"], settings["period"]) == (0.003, 20)
@@ -244,15 +244,15 @@ def test_a_preset_fills_the_page() -> None:
 def test_changed_settings_are_trained_by_a_new_run_and_the_old_one_is_kept(engines: Hub) -> None:
     app = stepped(lane="foam")
     old = state(app).view_id
-    lane = state(app).lane_ids[0]
+    lane = state(app).next.lane_ids[0]
     next_run(app)
     app.number_input(key=f"set.lane.{lane}.foam.period").set_value(20).run()
     assert any("Reset" in info.value for info in app.info)
     assert not app.button(key="do-start").disabled  # this run trains on with its own settings
     press(app, "use-own")
-    assert app.number_input(key=f"set.lane.{state(app).lane_ids[0]}.foam.period").value == 10
+    assert app.number_input(key=f"set.lane.{state(app).next.lane_ids[0]}.foam.period").value == 10
     assert not app.button(key="do-start").disabled
-    app.number_input(key=f"set.lane.{state(app).lane_ids[0]}.foam.period").set_value(20).run()
+    app.number_input(key=f"set.lane.{state(app).next.lane_ids[0]}.foam.period").set_value(20).run()
     press(app, "do-reset")
     settle(app)
     new = state(app).run()
@@ -266,7 +266,7 @@ def test_changed_settings_are_trained_by_a_new_run_and_the_old_one_is_kept(engin
 
 def test_what_was_typed_for_the_next_run_is_there_when_its_tab_opens_again(engines: Hub) -> None:
     app = stepped(lane="foam")
-    key = f"set.lane.{state(app).lane_ids[0]}.foam.epsilon"
+    key = f"set.lane.{state(app).next.lane_ids[0]}.foam.epsilon"
     next_run(app)
     app.text_input(key=key).input("minus one").run()
     app.session_state["whose-settings"] = "This run"
@@ -303,7 +303,7 @@ def test_removing_a_lane_of_a_run_makes_a_new_one(engines: Hub) -> None:
     app = stepped(lane=["foam", "adamw"])
     old = state(app).view_id
     next_run(app)
-    press(app, f"remove-{state(app).lane_ids[0]}")
+    press(app, f"remove-{state(app).next.lane_ids[0]}")
     new = state(app).run()
     assert new.view_id != old and [lane.optimizer for lane in new.experiment.lanes] == ["adamw"]
     assert len(engines.find(old, session="another tab").experiment.lanes) == 2

@@ -38,7 +38,7 @@ def test_a_table_that_cannot_be_used_stops_start_and_says_why() -> None:
     words = " ".join(caption.value for caption in app.caption)
     assert "table \\= mine" in words or "table = mine" in words
     assert "add rows" in words
-    assert any("at least 20 rows" in str(error) for _, error in state(app).refused)
+    assert any("at least 20 rows" in str(error) for _, error in state(app).next.refused)
     assert app.button(key="do-start").disabled or "table" in press(app, "do-start").error[0].value
 
 

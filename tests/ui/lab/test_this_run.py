@@ -94,7 +94,7 @@ def test_values_that_do_not_fit_each_other_are_refused() -> None:
 def test_settings_of_the_next_run_leave_this_one_alone(engines: Hub) -> None:
     app = stepped(lane="foam")
     old = state(app).view_id
-    lane = state(app).lane_ids[0]
+    lane = state(app).next.lane_ids[0]
     next_run(app)
     app.number_input(key=f"set.lane.{lane}.foam.period").set_value(20).run()
     assert not app.button(key="do-start").disabled  # it trains on with its own
