@@ -27,7 +27,9 @@ TORCH_FREE_ENGINE = {
         "worker.scheduling",
     )
 }
-TORCH_FREE_RECORDING = {"foam_viz.recording." + name for name in ("stream", "writer", "writer_place", "writer_rows")}
+TORCH_FREE_RECORDING = {
+    "foam_viz.recording." + name for name in ("stream", "writer", "writer_destination", "writer_rows")
+}
 
 # What a package may import of foam_viz, besides itself. A name covers everything below it.
 ALLOWED = {

@@ -134,9 +134,3 @@ def alpha(colour: str, opacity: float) -> str:
     """`colour` (#RRGGBB) with an opacity, in the one spelling that the browser recognises."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity:g})"
-
-
-def blend(colour: str, paper: str, share: float) -> str:
-    """`share` of `colour` on `paper`, opaque, as #RRGGBB."""
-    mixed = (round(int(colour[i : i + 2], 16) * share + int(paper[i : i + 2], 16) * (1 - share)) for i in (1, 3, 5))
-    return "#{:02X}{:02X}{:02X}".format(*mixed)

@@ -170,10 +170,6 @@ class Trace:
         """See :meth:`TraceView.factor_numbers`."""
         return self.view().factor_numbers(name, factor)
 
-    def factor_rows(self, name: str, factor: int | None) -> pa.Table:
-        """See :meth:`TraceView.factor_rows`."""
-        return self.view().factor_rows(name, factor)
-
     def latest_snapshot(self, factor: int) -> Snapshot | None:
         """See :meth:`TraceView.latest_snapshot`."""
         return self.view().latest_snapshot(factor)

@@ -227,18 +227,6 @@ class TraceView:
             numbers = self._stores[name].factor_index(factor)
         return numbers[: int(np.searchsorted(numbers, rows))]
 
-    def factor_rows(self, name: str, factor: int | None) -> pa.Table:
-        """Return the rows of one factor in order of arrival; None asks for the rows of all factors together.
-
-        Raises:
-            KeyError: There is no such table, or it has no column ``factor``.
-        """
-        rows, table = self.factor_numbers(name, factor), self.table(name)
-        if not len(rows):
-            return table.slice(0, 0)
-        first = int(rows[0])
-        return table.slice(first).take(pa.array(rows - first)).combine_chunks()
-
     def latest_snapshot(self, factor: int) -> Snapshot | None:
         """Return the newest snapshot of a factor, or None while there is none."""
         rows = self.factor_numbers("snapshots", factor)

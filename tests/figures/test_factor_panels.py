@@ -15,6 +15,7 @@ from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import Manifest, Trace, record_batch
 from foam_viz.trace.numbers import percent
 from tests.figures.reading import trace, traces, values
+from tests.rows import factor_rows
 from tests.synthetic import SyntheticRun, factor_infos
 
 
@@ -67,7 +68,7 @@ def test_other_lanes_are_thin_lines_of_the_same_factor(lanes: list[Lane]) -> Non
 
 def test_true_errors_stand_beside_the_proxy(lanes: list[Lane]) -> None:
     drawn = trace(damping.draw(Scene(lanes[:1], Look(factor=0))).figure, "true error")
-    recorded = lanes[0].trace.factor_rows("snapshots", 0).column("true_error").to_numpy().astype("f4")
+    recorded = factor_rows(lanes[0].trace, "snapshots", 0).column("true_error").to_numpy().astype("f4")
     assert drawn["mode"] == "markers" and set(values(drawn["y"])) <= set(recorded)
 
 

@@ -27,6 +27,7 @@ from tests.logs.make_foam_artifact import (
     write_snapshot,
 )
 from tests.logs.reading import column, folder_files, read, said, source, written
+from tests.rows import factor_rows
 
 SNAPSHOT = "factor_snapshots/epoch_001_rank_0000.pt"
 
@@ -41,7 +42,7 @@ def only(run: Path, *names: str) -> Trace:
 
 
 def checks(trace: Trace, name: str, factor: int | None) -> list[float | None]:
-    return trace.factor_rows("checks", factor)[name].to_pylist()
+    return factor_rows(trace, "checks", factor)[name].to_pylist()
 
 
 def test_steps_of_a_whole_directory(tmp_path: Path) -> None:
@@ -438,7 +439,7 @@ def test_the_real_snapshots_give_the_logged_proxy(tmp_path: Path) -> None:
     content = torch.load(run / "factor_snapshots" / "epoch_002_rank_0000.pt", weights_only=True)
     for entry in content["snapshots"]:
         factor = trace.manifest.factor_index(entry["factor_index"])
-        row = trace.factor_rows("checks", factor).to_pylist()[-1]
+        row = factor_rows(trace, "checks", factor).to_pylist()[-1]
         snapshot = trace.latest_snapshot(factor)
         assert snapshot is not None and snapshot.step == row["step"] == 60
         assert snapshot.epsilon == pytest.approx(row["epsilon"]) and snapshot.true_error is not None

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from foam_viz.trace import Trace, record_batch
+from tests.rows import factor_rows
 
 
 def test_values_follow_the_types_and_the_nulls(trace: Trace):
@@ -43,17 +44,17 @@ def test_revision_grows_and_only_the_own_one(trace: Trace, batches):
     assert trace.revision == revision + 2
 
 
-def test_factor_rows_are_one_factors_rows_in_order(manifest, batches):
+def test_the_numbers_of_a_factors_rows_are_in_order(manifest, batches):
     trace = Trace.empty(manifest)
     for start in range(1, 100, 7):
         trace.append("checks", batches(range(start, start + 7))["checks"])
-        rows = trace.factor_rows("checks", 1)
+        rows = trace.checks.take(trace.factor_numbers("checks", 1))
         assert rows["step"].to_pylist() == list(range(1, start + 7))
         assert set(rows["factor"].to_pylist()) == {1}
     trace.append("checks", record_batch("checks", {"step": [200], "checks": [9]}))
-    assert trace.factor_rows("checks", None)["step"].to_pylist() == [200]
-    assert len(trace.factor_rows("checks", 77)) == 0
-    assert len(Trace.empty(manifest).factor_rows("checks", 0)) == 0
+    assert trace.checks.take(trace.factor_numbers("checks", None))["step"].to_pylist() == [200]
+    assert len(trace.factor_numbers("checks", 77)) == 0
+    assert len(Trace.empty(manifest).factor_numbers("checks", 0)) == 0
 
 
 def test_the_latest_snapshot(trace: Trace, manifest):
@@ -106,12 +107,12 @@ def test_thousands_of_appends_stay_few_chunks_and_fast(manifest, batches):
         trace.append("checks", batch)
     assert trace.rows("checks") == 12_000
     assert trace.checks["step"].num_chunks <= 16
-    trace.factor_rows("checks", 0)
+    factor_rows(trace, "checks", 0)
     seconds = []
     for _ in range(20):
         trace.append("checks", batch)
         start = time.perf_counter()
-        rows = trace.factor_rows("checks", 0)
+        rows = factor_rows(trace, "checks", 0)
         trace.values("checks", "proxy")
         seconds.append(time.perf_counter() - start)
     assert len(rows) == 5 * 820

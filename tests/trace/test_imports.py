@@ -86,21 +86,23 @@ def artifact_trace() -> Trace:
 def test_a_foam_artifact_run_fits(tmp_path: Path, name: str):
     bundle.write(artifact_trace(), tmp_path / name)
     trace = bundle.read(tmp_path / name)
-    left = trace.factor_rows("checks", 0)
+    left = trace.checks.take(trace.factor_numbers("checks", 0))
     assert left["interval_start"].to_pylist() == [1, 41, 81]
     assert left["step"].to_pylist() == [40, 80, 120]
     assert left["decompositions"].to_pylist() == [3, 2, 1]
     assert left["cap_refreshes"].to_pylist() == [2, 1, 0]
     assert left["reuses"].to_pylist() == [1, 2, 3]
     assert left["decision"].null_count == 3
-    assert trace.factor_rows("checks", 2)["proxy"].null_count == 3
+    assert trace.checks.take(trace.factor_numbers("checks", 2))["proxy"].null_count == 3
     summary = summarize(trace)
     assert (summary["checks"], summary["decompositions"]) == (36, 21)
     assert summary["decompositions_per_check_left"] == 6 / 12  # the bias, dim 0 of order 1, is neither left nor right
     assert summary["decompositions_per_check_right"] == 3 / 12
     assert summary["optimizer_seconds"] == 13.5
     assert trace.unit("val_accuracy") == "%"
-    assert trace.truncated(80).factor_rows("checks", 0)["decompositions"].to_pylist() == [3, 2]
+    earlier = trace.truncated(80)
+    left = earlier.checks.take(earlier.factor_numbers("checks", 0))
+    assert left["decompositions"].to_pylist() == [3, 2]
 
 
 MEASUREMENTS = """\

@@ -12,8 +12,9 @@ import torch
 
 from foam_viz.recording import stream
 from foam_viz.trace import Stream, Trace
-from tests.trace.libraries import library
-from tests.trace.test_writer_observe import rows, train
+from tests.recording.libraries import library
+from tests.recording.test_observe import rows, train
+from tests.rows import factor_rows
 
 STEPS, LOOK = 12, 10
 
@@ -75,7 +76,7 @@ def test_heavyball(tmp_path: Path, name: str, rule: str) -> None:
     assert [row["step"] for row in mine] == _changes(seen) and len(mine) > 2
     assert [row["decision"] for row in mine] == ["first"] + ["cadence"] * (len(mine) - 1)
     assert all(row["epsilon"] is None for row in mine)
-    row = next(r for r in trace.factor_rows("snapshots", 0).to_pylist() if r["step"] == LOOK)
+    row = next(r for r in factor_rows(trace, "snapshots", 0).to_pylist() if r["step"] == LOOK)
     current, basis = seen[LOOK][0], seen[LOOK - 1][1]
     np.testing.assert_allclose(row["eigenvalues"], np.linalg.eigvalsh(current)[::-1], rtol=1e-6, atol=1e-9)
     assert np.abs(_overlap(row) - _expected_overlap(current, basis)).max() <= 1
@@ -92,7 +93,7 @@ def test_pytorch_optimizers_shampoo(tmp_path: Path) -> None:
     mine = rows(trace, 0)
     assert [row["step"] for row in mine] == _changes(seen)
     assert {row["epsilon"] for row in mine} == {1e-3}
-    row = next(r for r in trace.factor_rows("snapshots", 0).to_pylist() if r["step"] == LOOK)
+    row = next(r for r in factor_rows(trace, "snapshots", 0).to_pylist() if r["step"] == LOOK)
     current, inverse = seen[LOOK][0], seen[LOOK - 1][1]
     np.testing.assert_allclose(row["eigenvalues"], np.linalg.eigvalsh(current)[::-1] - 1e-3, rtol=1e-5, atol=1e-9)
     values, basis = np.linalg.eigh(current)
@@ -120,7 +121,7 @@ def test_pytorch_optimizers_scalable_shampoo(tmp_path: Path, svd: bool, block: i
     assert [info.size for info in trace.manifest.factors] == sizes
     mine = rows(trace, 0)
     assert [row["step"] for row in mine] == _changes(seen) and len(mine) >= 2
-    row = next(r for r in trace.factor_rows("snapshots", 0).to_pylist() if r["step"] == LOOK)
+    row = next(r for r in factor_rows(trace, "snapshots", 0).to_pylist() if r["step"] == LOOK)
     current, inverse = seen[LOOK][0], seen[LOOK - 1][1]
     values, basis = np.linalg.eigh(current)
     np.testing.assert_allclose(row["eigenvalues"], values[::-1], rtol=1e-5, atol=1e-9)
@@ -140,7 +141,7 @@ def test_pytorch_optimizers_splus(tmp_path: Path) -> None:
     )
     mine = rows(trace, 0)
     assert [row["step"] for row in mine] == _changes(seen)
-    row = next(r for r in trace.factor_rows("snapshots", 0).to_pylist() if r["step"] == LOOK)
+    row = next(r for r in factor_rows(trace, "snapshots", 0).to_pylist() if r["step"] == LOOK)
     current, basis = seen[LOOK][0], seen[LOOK - 1][1]
     np.testing.assert_allclose(row["eigenvalues"], np.linalg.eigvalsh(current)[::-1], rtol=1e-6, atol=1e-9)
     assert np.abs(_overlap(row) - _expected_overlap(current, basis)).max() <= 1

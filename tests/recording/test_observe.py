@@ -16,8 +16,9 @@ from foam_viz.recording import stream
 from foam_viz.trace import Stream, Trace, Writer
 from foam_viz.trace.disk import bundle
 from foam_viz.trace.eigenbasis import turned
-from tests.trace import optimizers as layouts
-from tests.trace.libraries import library
+from tests.recording import optimizers as layouts
+from tests.recording.libraries import library
+from tests.rows import factor_rows
 
 torch.set_num_threads(1)
 
@@ -52,7 +53,7 @@ def train(
 
 
 def rows(trace: Trace, factor: int) -> list[dict]:
-    return trace.factor_rows("checks", factor).to_pylist()
+    return factor_rows(trace, "checks", factor).to_pylist()
 
 
 @pytest.mark.parametrize("explicit", [False, True])
@@ -135,9 +136,9 @@ def test_snapshots_show_the_basis_before_the_decision(tmp_path: Path):
     policy = Foam(period=5, tau=0.01, epsilon=1e-4, epsilon_max=1e-4)
     trace = train(tmp_path / "run", lambda p: Shampoo(p, lr=1e-2, refresh=policy), 10, after=look, snapshot_every=10)
     assert {row["decision"] for row in trace.checks.to_pylist()} == {"first", "cap"}
-    assert [row["step"] for row in trace.factor_rows("snapshots", 0).to_pylist()] == [5, 10]
+    assert [row["step"] for row in factor_rows(trace, "snapshots", 0).to_pylist()] == [5, 10]
     for factor in range(4):
-        row = trace.factor_rows("snapshots", factor).to_pylist()[1]
+        row = factor_rows(trace, "snapshots", factor).to_pylist()[1]
         basis, values = (tensor.double() for tensor in kept[factor])
         fresh_values, fresh = torch.linalg.eigh(now[factor].double())
         error = linalg.operator_error(basis, values, fresh, fresh_values.clamp(min=0), 1e-4, 2)
@@ -217,7 +218,7 @@ def test_the_public_soaps_layout(tmp_path: Path):
     # The dimension of 6 rows is too large for a factor: its place in GG is empty.
     assert [(info.id, info.order) for info in trace.manifest.factors] == [("0.block_0.0", 2), ("1.block_0.1", 2)]
     assert [row["step"] for row in rows(trace, 0)] == [1, 6, 11]
-    assert [row["step"] for row in trace.factor_rows("snapshots", 0).to_pylist()] == [1, 6, 12]
+    assert [row["step"] for row in factor_rows(trace, "snapshots", 0).to_pylist()] == [1, 6, 12]
 
 
 def test_renewals_between_two_looks_follow_from_the_frequency(tmp_path: Path):
@@ -244,7 +245,7 @@ def test_the_installed_public_soap(tmp_path: Path):
     assert [row["step"] for row in mine] == [1, 6, 11]
     assert [row["decision"] for row in mine] == ["first", "cadence", "cadence"]
     assert [info.size for info in trace.manifest.factors] == [4, 6, 6, 4]
-    picture = trace.factor_rows("snapshots", 1).to_pylist()
+    picture = factor_rows(trace, "snapshots", 1).to_pylist()
     assert [row["step"] for row in picture] == [1, 6, 12]
     overlap = np.frombuffer(picture[1]["overlap"], np.uint8).reshape(6, 6) / 255
     assert np.allclose(overlap.sum(0), 1, atol=0.02)
@@ -273,12 +274,12 @@ def test_distributed_shampoo(tmp_path: Path):
     assert [info.id for info in trace.manifest.factors] == ["0.block_0.0", "0.block_0.1", "1.block_0.0", "1.block_0.1"]
     assert [(row["step"], row["decision"]) for row in rows(trace, 0)] == [(5, "first"), (10, "cadence")]
     assert rows(trace, 0)[0]["epsilon"] == 1e-4
-    row = trace.factor_rows("snapshots", 0).to_pylist()[1]
+    row = factor_rows(trace, "snapshots", 0).to_pylist()[1]
     fresh = layouts.inverse_root(now["current"].double(), 1e-4, 4)
     error = (fresh - kept["inverse"].double()).norm() / kept["inverse"].double().norm()
     assert (row["step"], row["last_decomposition_step"]) == (10, 5)
     assert row["true_error"] == pytest.approx(float(error), rel=1e-3)
-    first = trace.factor_rows("snapshots", 0).to_pylist()[0]
+    first = factor_rows(trace, "snapshots", 0).to_pylist()[0]
     overlap = np.frombuffer(first["overlap"], np.uint8).reshape(4, 4) / 255
     assert np.allclose(overlap, np.eye(4), atol=0.05)
 
@@ -291,7 +292,7 @@ def test_distributed_shampoo_with_bases(tmp_path: Path):
         snapshot_every=8,
     )
     assert [row["step"] for row in rows(trace, 3)] == [4, 8]
-    row = trace.factor_rows("snapshots", 3).to_pylist()[1]
+    row = factor_rows(trace, "snapshots", 3).to_pylist()[1]
     assert row["basis_eigenvalues"] is not None
     assert row["true_error"] > 0
 
@@ -314,7 +315,7 @@ def test_distributed_shampoo_with_packed_triangles(tmp_path: Path, exponent: flo
     )  # fmt: skip
     assert [info.size for info in trace.manifest.factors] == [4, 6, 6, 4]
     assert [(row["step"], row["decision"]) for row in rows(trace, 2)] == [(5, "first"), (10, "cadence")]
-    row = trace.factor_rows("snapshots", 2).to_pylist()[1]
+    row = factor_rows(trace, "snapshots", 2).to_pylist()[1]
     fresh = layouts.inverse_root(now["current"].double(), 1e-4, 1 / (exponent or 0.25))
     error = (fresh - kept["inverse"].double()).norm() / kept["inverse"].double().norm()
     assert row["true_error"] == pytest.approx(float(error), rel=1e-3)
@@ -335,7 +336,7 @@ def test_a_step_kept_under_the_first_parameter_corrects_every_factor(tmp_path: P
         tmp_path / "run", lambda p: make(p, precondition_frequency=5, step_with_first=True), 10, after=look,
         snapshot_every=10, factors=["*"], stream=chosen,
     )  # fmt: skip
-    row = trace.factor_rows("snapshots", 2).to_pylist()[-1]
+    row = factor_rows(trace, "snapshots", 2).to_pylist()[-1]
     spectrum = torch.linalg.eigvalsh(now[10].double()).flip(0).numpy()
     assert np.allclose(row["eigenvalues"], spectrum, rtol=1e-6, atol=1e-9)
     sample = stream.read(tmp_path / "run").samples[0]
@@ -378,7 +379,7 @@ def test_tensors_that_each_process_holds_whole_are_read(tmp_path: Path):
         trace = bundle.read(next((tmp_path / "run").rglob("manifest.json")).parent)
         assert [info.size for info in trace.manifest.factors] == [4, 6, 6, 4]
         assert [(row["step"], row["decision"]) for row in rows(trace, 2)] == [(5, "first"), (10, "cadence")]
-        assert trace.factor_rows("snapshots", 2).to_pylist()[-1]["true_error"] > 1e-3
+        assert factor_rows(trace, "snapshots", 2).to_pylist()[-1]["true_error"] > 1e-3
         assert not trace.rows("events")
     finally:
         distributed.destroy_process_group()
@@ -398,7 +399,7 @@ def test_the_foam_artifact(tmp_path: Path):
     assert mine[1]["proxy"] == 0.5
     assert mine[1]["relative_condition"] is None
     assert all(row["decision"] is None for row in mine)
-    snapshot = trace.factor_rows("snapshots", 2).to_pylist()[-1]
+    snapshot = factor_rows(trace, "snapshots", 2).to_pylist()[-1]
     assert snapshot["step"] == 120
     assert snapshot["epsilon"] == 2e-4  # before the check of this step doubled it
     assert snapshot["true_error"] > 0
