@@ -108,7 +108,7 @@ class SoapFactorStack(BasisFactorStack):
 
     def _is_turn(self, row: int, step: int, seen: int, policy: Policy) -> bool:
         updates = seen - 1  # the first gradient gives the basis and moves nothing
-        return updates == 0 or policy.is_turn(updates, *self._places[row])
+        return updates == 0 or policy.is_turn(updates, *self._turns[row])
 
     def _decompose(self, rows: list[int], epsilon: list[float], keep: bool) -> dict[int, linalg.Outcome]:
         if not self.factors[rows[0]].has_basis:

@@ -100,8 +100,8 @@ class BlockStack(Generic[ShardT]):
 
     def _is_preconditioned(self, row: int) -> bool:
         # A block whose factors partly failed uses those that it has; the others are the identity.
-        places = [place for place in self.factors if place is not None]
-        return any(factor_stack.factors[first + row].has_basis for factor_stack, first in places)
+        present = [factors for factors in self.factors if factors is not None]
+        return any(factor_stack.factors[first + row].has_basis for factor_stack, first in present)
 
     def state(self) -> dict[str, Any]:
         """The stacks (not copies) and the step counts, as plain values."""
@@ -146,21 +146,21 @@ class Shard:
         self.momentum = block_stack.momentum[start:stop]
         self.second_moment = None if block_stack.second_moment is None else block_stack.second_moment[start:stop]
         self.preconditioned = preconditioned
-        self.has_factors = any(place is not None for place in block_stack.factors)
-        self._places = [
-            None if place is None else (place[0], slice(place[1] + start, place[1] + stop))
-            for place in block_stack.factors
+        self.has_factors = any(factors is not None for factors in block_stack.factors)
+        self._factors = [
+            None if factors is None else (factors[0], slice(factors[1] + start, factors[1] + stop))
+            for factors in block_stack.factors
         ]
         self.statistics: list[tuple[int, Tensor, list[list[Tensor]]]] = []
-        for dim, place in enumerate(self._places):
-            if place is not None:
-                stack = place[0].statistics[place[1]]
+        for dim, factors in enumerate(self._factors):
+            if factors is not None:
+                stack = factors[0].statistics[factors[1]]
                 self.statistics.append((dim, stack, stripes(stack)))
         self.matrices = self._views()
 
     def _views(self) -> list[Tensor | None]:
         """What is contracted with along each dimension: here X, (N, n, n)."""
-        return [None if place is None else place[0].inverse_root[place[1]] for place in self._places]
+        return [None if factors is None else factors[0].inverse_root[factors[1]] for factors in self._factors]
 
     def precondition(self, scratch: Scratch) -> Tensor:
         """The momentum contracted with X_k along every dimension, (N, *shape), in the scratch or new."""
@@ -206,8 +206,8 @@ class Scratch:
 
     def zeros(self, shape: Sequence[int]) -> Tensor:
         """As ``next``, with zeros; new where anywhere would do."""
-        place = self.next(shape)
-        return self._like.new_zeros(shape) if place is None else place.zero_()
+        into = self.next(shape)
+        return self._like.new_zeros(shape) if into is None else into.zero_()
 
 
 def contract(stack: Tensor, matrices: Sequence[Tensor | None], scratch: Scratch | None = None) -> Tensor:

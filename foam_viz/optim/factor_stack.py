@@ -41,7 +41,7 @@ class FactorStack:
         self.size, self.root, self.rule = size, root, rule
         self.factors: list[Factor] = []
         self.positions: tuple[int, ...] = ()
-        self._places: tuple[tuple[int, int], ...] = ()
+        self._turns: tuple[tuple[int, int], ...] = ()
         self._blocks: list[Block] = []
         self.beta = 1.0
 
@@ -61,7 +61,7 @@ class FactorStack:
         count, size = len(self.factors), self.size
         self.positions = tuple(positions[factor.id] for factor in self.factors)
         first = min(positions.values())
-        self._places = tuple((position - first, len(positions)) for position in self.positions)
+        self._turns = tuple((position - first, len(positions)) for position in self.positions)
         self.statistics = torch.zeros(count, size, size, dtype=dtype, device=device)
         self.basis: Tensor | None = None
         self._allocate_roots()
@@ -152,7 +152,7 @@ class FactorStack:
 
     def _is_turn(self, row: int, step: int, seen: int, policy: Policy) -> bool:
         """Whether a row is checked at ``step``, at which its block has seen ``seen`` gradients."""
-        return policy.is_turn(step, *self._places[row])
+        return policy.is_turn(step, *self._turns[row])
 
     def can_judge(self, row: int, policy: Policy) -> bool:
         """Whether a policy can decide about a row: it has a basis, which is still there if the policy measures it."""
@@ -278,11 +278,11 @@ class FactorStack:
         self._write_roots(rows, self.bases(chosen), self.eigenvalues[chosen], self._damping[chosen])
 
     def _write_roots(self, rows: list[int], basis: Tensor, eigenvalues: Tensor, epsilon: Tensor) -> None:
-        """X of some rows, into its place where rows lie next to each other: one copy fewer."""
+        """X of some rows, at once where rows lie next to each other: one copy fewer."""
         target = self.at(rows)
-        place = self.inverse_root[target] if isinstance(target, slice) else None
-        roots = linalg.inverse_root(basis, eigenvalues, epsilon, self.root, self.floor, place)
-        if place is None:
+        into = self.inverse_root[target] if isinstance(target, slice) else None
+        roots = linalg.inverse_root(basis, eigenvalues, epsilon, self.root, self.floor, into)
+        if into is None:
             self.inverse_root[target] = roots
 
     @staticmethod

@@ -108,6 +108,6 @@ def symmetric_product(left: Tensor, right: Tensor, out: Tensor | None = None) ->
     stacks = (stack.reshape(-1, size, size) for stack in (result, left, right))
     for target, first, second in zip(*stacks, strict=True):
         for i in range(0, size, TRIANGLE_WIDTH):
-            # Into its place: a product of slices of stacks would be copied there (5 to 10 % of the time).
+            # Straight into it: a product of slices of stacks would be copied there (5 to 10 % of the time).
             target[i : i + TRIANGLE_WIDTH, i:].addmm_(first[i : i + TRIANGLE_WIDTH], second[:, i:], beta=0)
     return complete(result)

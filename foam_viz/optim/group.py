@@ -48,18 +48,18 @@ class GroupState(Generic[ShardT]):
                 block_shape = tuple(s.stop - s.start for s in slices) if preconditioned else shape
                 shelves.setdefault((block_shape, preconditioned, dtype, parameter.device), []).append(block)
         factor_stacks: dict[tuple[Any, ...], FactorStack] = {}
-        places: list[list[tuple[FactorStack, int] | None]] = []
+        by_dimension: list[list[tuple[FactorStack, int] | None]] = []
         for (shape, preconditioned, dtype, device), blocks in shelves.items():
-            places.append([])
+            by_dimension.append([])
             for dim, size in enumerate(shape if preconditioned else ()):
                 if not self._has_factor(size, group):
-                    places[-1].append(None)
+                    by_dimension[-1].append(None)
                     continue
                 root = self._root(shape, group)
                 factor_stack = factor_stacks.setdefault(
                     (size, root, dtype, device), self._new_factor_stack(size, root, group)
                 )
-                places[-1].append((factor_stack, len(factor_stack.factors)))
+                by_dimension[-1].append((factor_stack, len(factor_stack.factors)))
                 for block in blocks:
                     name = f"{block.parameter_index}.block_{block.number}.{dim}"
                     identity = (name, block.parameter_index, block.number, dim, len(shape), size, root)
@@ -72,10 +72,10 @@ class GroupState(Generic[ShardT]):
         positions = {factor.id: i for i, factor in enumerate(self.factors, first_position)}
         for (_, _, dtype, device), factor_stack in factor_stacks.items():
             factor_stack.allocate(positions, dtype, device)
-        for (key, blocks), place in zip(shelves.items(), places, strict=True):
+        for (key, blocks), factors in zip(shelves.items(), by_dimension, strict=True):
             shape, preconditioned, dtype, device = key
             adaptive = self._has_second_moment(preconditioned, group)
-            self.block_stacks.append(self._block_stack_type(shape, blocks, place, adaptive, dtype, device))
+            self.block_stacks.append(self._block_stack_type(shape, blocks, factors, adaptive, dtype, device))
 
     _block_stack_type: ClassVar[type[BlockStack[Any]]] = BlockStack
 

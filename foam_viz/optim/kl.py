@@ -136,7 +136,7 @@ class KLShard(RotatedShard):
         super().__init__(block_stack, start, stop, preconditioned)
         self.sides = [
             factor_stack.running[rows]
-            for factor_stack, rows in filter(None, self._places)
+            for factor_stack, rows in filter(None, self._factors)
             if isinstance(factor_stack, KLFactorStack)
         ]
 

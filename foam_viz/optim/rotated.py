@@ -24,8 +24,8 @@ class RotatedShard(Shard):
 
     def _views(self) -> list[Tensor | None]:
         if not self.preconditioned:
-            return [None] * len(self._places)
-        return [None if place is None else place[0].bases(place[1]) for place in self._places]
+            return [None] * len(self._factors)
+        return [None if factors is None else factors[0].bases(factors[1]) for factors in self._factors]
 
     def rotate(self, gradients: list[Tensor], scratch: Scratch) -> Tensor:
         """Q_1^T ... G contracted along every dimension, (N, *shape), in the scratch, new, or the gradient itself."""
@@ -70,10 +70,12 @@ class RotatedBlockStack(BlockStack[RotatedShardT]):
             factor_stack: The factor stack whose bases turned.
             turn: Which, and what they were.
         """
-        for dim, place in enumerate(self.factors):
-            if place is None or place[0] is not factor_stack:
+        for dim, factors in enumerate(self.factors):
+            if factors is None or factors[0] is not factor_stack:
                 continue
-            mine = [(i, row - place[1]) for i, row in enumerate(turn.rows) if 0 <= row - place[1] < len(self.blocks)]
+            mine = [
+                (i, row - factors[1]) for i, row in enumerate(turn.rows) if 0 <= row - factors[1] < len(self.blocks)
+            ]
             if not mine:
                 continue
             source, target = factor_stack.at([i for i, _ in mine]), factor_stack.at([row for _, row in mine])

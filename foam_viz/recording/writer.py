@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from foam_viz.recording.observe.observe import Observer
 from foam_viz.recording.stream import Stream
 from foam_viz.recording.stream.writing import StreamFile
-from foam_viz.recording.writer_place import Place, describe
+from foam_viz.recording.writer_destination import Destination, describe
 from foam_viz.recording.writer_rows import Rows, StepRows
 from foam_viz.trace.disk.autosave import Autosave, AutosaveError
 
@@ -60,7 +60,7 @@ class Writer:
     Args:
         path: The bundle directory, which is made. With several ranks each writes ``path/rank_00000`` and so on.
         name: Name to show; the last part of the path by default.
-        config: Configuration of the run; what JSON has no place for is kept as text. Put no secrets there.
+        config: Configuration of the run; what JSON cannot hold is kept as text. Put no secrets there.
         units: Units of the logged columns, for example ``{"validation/accuracy": "fraction"}``.
         task: What is trained, in a word or two.
         rank: This process among ``world_size``; the environment's ``RANK`` by default, 0 where there is none.
@@ -99,25 +99,27 @@ class Writer:
             raise ValueError(f"factors = {factors!r}: must be a list of patterns, like ['0.block_0.*', 'head.weight']")
         if stream is not None and not isinstance(stream, Stream):
             raise TypeError(f"stream = {stream!r}: must be a foam_viz.trace.Stream")
-        place = Place.find(path, rank, world_size, resume_step)
+        destination = Destination.find(path, rank, world_size, resume_step)
         recorder = {
             "snapshot_period": snapshot_every,
             "factors": None if factors is None else list(factors),
             "stream": None if stream is None else {**vars(stream), "factors": list(stream.factors)},
         }
-        self.directory = place.directory
+        self.directory = destination.directory
         self._units = dict(units or {})
-        self._manifest = place.manifest(name, config, task, self._units, recorder)
-        self._autosave = Autosave(place.directory, self._manifest)
-        if place.resumes:
-            self._autosave.rewind(place.resume_step)
-        self._seconds_before, self._decompositions_before = place.totals()
-        self._start_step = self._last_step = place.resume_step
-        self._continued = place.resumes
+        self._manifest = destination.manifest(name, config, task, self._units, recorder)
+        self._autosave = Autosave(destination.directory, self._manifest)
+        if destination.resumes:
+            self._autosave.rewind(destination.resume_step)
+        self._seconds_before, self._decompositions_before = destination.totals()
+        self._start_step = self._last_step = destination.resume_step
+        self._continued = destination.resumes
         self._stream = stream
         self._stream_file = None
         if stream is not None:
-            self._stream_file = StreamFile(place.directory, stream.byte_cap, place.resume_step, stream.every)
+            self._stream_file = StreamFile(
+                destination.directory, stream.byte_cap, destination.resume_step, stream.every
+            )
         self._schedule = {"snapshot_every": snapshot_every, "factors": factors}
         self._steps, self._checks = Rows("steps"), Rows("checks")
         self._snapshots, self._events = Rows("snapshots"), Rows("events")

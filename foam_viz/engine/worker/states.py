@@ -132,11 +132,11 @@ def _incomplete(saved: Sequence[Sequence[Checkpoint]], step: int) -> bool:
 def _message(step: int, damaged: Sequence[str], lanes: Sequence[Path]) -> str:
     cause = f" ({'; '.join(damaged)})" if damaged else ""
     # The data directory is the server's own affair: the command is for whoever sits there.
-    places: dict[int, list[str]] = {}
+    by_branch: dict[int, list[str]] = {}
     for lane in filter(_has_rows, lanes):
-        places.setdefault(_branch(lane), []).append("/".join(("runs", *lane.parts[-2:])))
+        by_branch.setdefault(_branch(lane), []).append("/".join(("runs", *lane.parts[-2:])))
     shown = " and ".join(
-        f"`python -m foam_viz inspect {' '.join(folders)} --branch {branch}`" for branch, folders in places.items()
+        f"`python -m foam_viz inspect {' '.join(folders)} --branch {branch}`" for branch, folders in by_branch.items()
     )
     return (
         f"Not every lane has a later checkpoint that can be read{cause}: training goes on from step {step:,}. The rows "

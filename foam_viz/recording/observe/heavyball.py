@@ -18,13 +18,13 @@ _FACTORS = re.compile(r"(scale_by_\w+)_GG(_\d+)?")
 
 
 class _Factor(RenewedFactor):
-    def __init__(self, info: FactorInfo, parameter: Any, state: Any, keys: tuple[str, str], place: int) -> None:
+    def __init__(self, info: FactorInfo, parameter: Any, state: Any, keys: tuple[str, str], position: int) -> None:
         super().__init__(info, parameter)
-        self._state, self._keys, self._place = state, keys, place
+        self._state, self._keys, self._position = state, keys, position
 
     def _matrix(self, key: str) -> Any:
         found = self._state.get(key)
-        matrix = found[self._place] if isinstance(found, list | tuple) and self._place < len(found) else None
+        matrix = found[self._position] if isinstance(found, list | tuple) and self._position < len(found) else None
         return matrix[self.info.block] if is_tensor(matrix) and matrix.ndim == 3 else None
 
     def watched(self) -> Any:
@@ -53,20 +53,20 @@ class HeavyballSource(RenewalSource):
         states = self._parameters.optimizer.state
         for number, name, parameter, _ in self._parameters:
             for view, mine, keys, factors in _entries(states.get(parameter)):
-                for place, factor in enumerate(factors):
+                for position, factor in enumerate(factors):
                     if not is_tensor(factor) or factor.ndim != 3 or factor.shape[-1] != factor.shape[-2]:
                         continue
                     for block in range(factor.shape[0]):
                         prefix = f"{number}.block_{block}" if view == 0 else f"{number}.view_{view}.block_{block}"
                         info = FactorInfo(
-                            id=f"{prefix}.{place}",
+                            id=f"{prefix}.{position}",
                             parameter=name,
                             block=block,
-                            dim=place,
+                            dim=position,
                             order=len(factors),
                             size=int(factor.shape[-1]),
                         )
-                        yield _Factor(info, parameter, mine, keys, place)
+                        yield _Factor(info, parameter, mine, keys, position)
 
 
 def read_heavyball(parameters: Parameters) -> RenewalSource | None:

@@ -73,28 +73,28 @@ def _part(factors: Any, names: Sequence[str]) -> Sequence[Any] | None:
     return None
 
 
-def _entry(factors: Any, names: Sequence[str], place: int) -> Any:
+def _entry(factors: Any, names: Sequence[str], position: int) -> Any:
     found = _part(factors, names)
-    return found[place] if found is not None and place < len(found) else None
+    return found[position] if found is not None and position < len(found) else None
 
 
 class _Factor(FactorView):
     def __init__(
-        self, info: FactorInfo, parameter: Any, states: Any, block: Any, group: Mapping[str, Any], place: int
+        self, info: FactorInfo, parameter: Any, states: Any, block: Any, group: Mapping[str, Any], position: int
     ) -> None:
         super().__init__(info, parameter)
         self._states, self._state = states, states.get(parameter) or {}
-        self._block, self._group, self._place = block, group, place
+        self._block, self._group, self._position = block, group, position
         self._renewals = 0
         self._last: int | None = None
-        self.counts = is_tensor(_entry(block, (_COUNTERS["checks"],), place))
-        self._watched = None if self.counts else local(_entry(block, (*_BASES, *_INVERSES), place))
+        self.counts = is_tensor(_entry(block, (_COUNTERS["checks"],), position))
+        self._watched = None if self.counts else local(_entry(block, (*_BASES, *_INVERSES), position))
         self._version = self._watched._version if is_tensor(self._watched) else 0
 
     def tensors(self) -> dict[str, Any]:
         """The counters and measures that the block keeps, by the name a Reading has for them."""
         named = {**_COUNTERS, **_MEASURES}
-        found = {name: _entry(self._block, (theirs,), self._place) for name, theirs in named.items()}
+        found = {name: _entry(self._block, (theirs,), self._position) for name, theirs in named.items()}
         return {name: value for name, value in found.items() if is_tensor(value)}
 
     def reading(self, step: int) -> Reading | None:
@@ -114,22 +114,22 @@ class _Factor(FactorView):
         )
 
     def matrices(self) -> Matrices | None:
-        block, place = self._block, self._place
-        statistics = unpacked(to_host(_entry(block, _MATRICES, place)))
+        block, position = self._block, self._position
+        statistics = unpacked(to_host(_entry(block, _MATRICES, position)))
         beta, steps = self._decay(), self._steps()
-        basis, eigenvalues = (_entry(block, names, place) for names in (_BASES, _EIGENVALUES))
-        inverse = _entry(block, _INVERSES, place)
+        basis, eigenvalues = (_entry(block, names, position) for names in (_BASES, _EIGENVALUES))
+        inverse = _entry(block, _INVERSES, position)
         ready = self._last is not None
         if self.counts:
-            flag = _entry(block, ("has_eigendecomposition",), place)
-            ready = bool(flag) if flag is not None else bool(_entry(block, (_COUNTERS["decompositions"],), place))
-        epsilon = _entry(block, (_MEASURES["epsilon"],), place)
+            flag = _entry(block, ("has_eigendecomposition",), position)
+            ready = bool(flag) if flag is not None else bool(_entry(block, (_COUNTERS["decompositions"],), position))
+        epsilon = _entry(block, (_MEASURES["epsilon"],), position)
         return Matrices(
             current=statistics / correction(beta, steps),
             statistics=statistics,
             beta=beta,
             steps=steps,
-            precision=precision(_entry(block, _MATRICES, place)),
+            precision=precision(_entry(block, _MATRICES, position)),
             basis=to_host(basis) if ready and is_square(basis) else None,
             eigenvalues=to_host(eigenvalues) if ready and is_tensor(eigenvalues) else None,
             inverse=unpacked(to_host(inverse)) if ready and not is_square(basis) and is_tensor(inverse) else None,
@@ -223,8 +223,8 @@ class KroneckerSource(Source[_Factor]):
                     continue
                 factors = block.get("shampoo") if isinstance(block, Mapping) else None
                 matrices = (_part(factors, _MATRICES) if factors is not None else None) or ()
-                for place, matrix in enumerate(matrices):
-                    identity = f"{number}.{key}.{place}"
+                for position, matrix in enumerate(matrices):
+                    identity = f"{number}.{key}.{position}"
                     # A block that another process keeps is empty here.
                     if identity in known or not _rows(matrix) or not local(matrix).numel():
                         continue
@@ -232,11 +232,11 @@ class KroneckerSource(Source[_Factor]):
                         id=identity,
                         parameter=name,
                         block=int(match[1]),
-                        dim=place,
+                        dim=position,
                         order=len(matrices),
                         size=_rows(matrix),
                     )
-                    view = _Factor(info, parameter, states, factors, group, place)
+                    view = _Factor(info, parameter, states, factors, group, position)
                     if view.counts:
                         self.period = COUNTER_PERIOD
                     yield view

@@ -47,16 +47,16 @@ class _Summed(RenewedFactor):
 class _Partitioned(RenewedFactor):
     """A factor of ScalableShampoo."""
 
-    def __init__(self, info: FactorInfo, parameter: Any, preconditioner: Any, place: int) -> None:
+    def __init__(self, info: FactorInfo, parameter: Any, preconditioner: Any, position: int) -> None:
         super().__init__(info, parameter)
-        self._preconditioner, self._place = preconditioner, place
+        self._preconditioner, self._position = preconditioner, position
 
     def watched(self) -> Any:
-        return self._preconditioner.pre_conditioners[self._place]
+        return self._preconditioner.pre_conditioners[self._position]
 
     def matrices(self) -> Matrices | None:
         mine = self._preconditioner
-        current = to_host(mine.statistics[self._place])
+        current = to_host(mine.statistics[self._position])
         ridge = 0.0 if mine.use_svd else mine.matrix_eps * float(np.linalg.eigvalsh(current)[-1])
         return Matrices(
             current=current,
@@ -105,10 +105,12 @@ class PytorchOptimizerSource(RenewalSource):
             elif kind == "scalable":
                 preconditioner = state["pre_conditioner"]
                 dims = [dim for dim, chosen in enumerate(preconditioner.should_precondition_dims) if chosen]
-                for place, matrix in enumerate(preconditioner.statistics):
-                    block, which = divmod(place, len(dims))
+                for position, matrix in enumerate(preconditioner.statistics):
+                    block, which = divmod(position, len(dims))
                     order = len(preconditioner.transformed_shape)
-                    yield _Partitioned(info(block, dims[which], order, len(matrix)), parameter, preconditioner, place)
+                    yield _Partitioned(
+                        info(block, dims[which], order, len(matrix)), parameter, preconditioner, position
+                    )
 
 
 def _kind(state: Any) -> str | None:

@@ -71,7 +71,7 @@ class RenewalSource(Source[RenewedFactor]):
 
 
 def _mark(matrix: Any) -> Any:
-    """A number, as a tensor, that changes when the matrix does: its trace and its first row, weighed by place."""
+    """A number, as a tensor, that changes when the matrix does: its trace and its first row, weighed by position."""
     return matrix.diagonal(dim1=-2, dim2=-1).sum() + matrix[0].cumsum(0).sum()
 
 

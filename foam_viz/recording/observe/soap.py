@@ -15,16 +15,16 @@ from foam_viz.trace.manifest import FactorInfo
 
 class _Factor(FactorView):
     def __init__(
-        self, info: FactorInfo, parameter: Any, state: Mapping[str, Any], group: Mapping[str, Any], place: int
+        self, info: FactorInfo, parameter: Any, state: Mapping[str, Any], group: Mapping[str, Any], position: int
     ) -> None:
         super().__init__(info, parameter)
-        self._state, self._group, self._place = state, group, place
+        self._state, self._group, self._position = state, group, position
         self._basis: Any = None
         self._version = self._updates_before = self._renewals = 0
 
     def _basis_now(self) -> Any:
         bases = self._state.get("Q")
-        basis = bases[self._place] if bases is not None and self._place < len(bases) else None
+        basis = bases[self._position] if bases is not None and self._position < len(bases) else None
         return basis if is_square(basis) else None
 
     def _updates(self) -> int:
@@ -54,7 +54,7 @@ class _Factor(FactorView):
     def matrices(self) -> Matrices | None:
         basis = self._basis_now()
         return Matrices(
-            current=to_host(self._state["GG"][self._place]), basis=None if basis is None else to_host(basis)
+            current=to_host(self._state["GG"][self._position]), basis=None if basis is None else to_host(basis)
         )
 
 
@@ -67,13 +67,13 @@ class SoapSource(Source):
             mine = state.get(parameter) or {}
             if not _is_soap(mine):
                 continue
-            for place, factor in enumerate(mine["GG"]):
+            for position, factor in enumerate(mine["GG"]):
                 if is_square(factor):
                     size, order = int(factor.shape[0]), len(mine["GG"])
                     info = FactorInfo(
-                        id=f"{number}.block_0.{place}", parameter=name, block=0, dim=place, order=order, size=size
+                        id=f"{number}.block_0.{position}", parameter=name, block=0, dim=position, order=order, size=size
                     )
-                    yield _Factor(info, parameter, mine, group, place)
+                    yield _Factor(info, parameter, mine, group, position)
 
 
 def _is_soap(state: Any) -> bool:

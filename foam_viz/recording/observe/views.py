@@ -152,8 +152,8 @@ class Parameters:
         index = self.first
         for group in self.optimizer.param_groups:
             known = group.get("param_names") or []
-            for place, parameter in enumerate(group["params"]):
-                given = known[place] if place < len(known) else f"parameter {index}"
+            for position, parameter in enumerate(group["params"]):
+                given = known[position] if position < len(known) else f"parameter {index}"
                 yield index, self._names.get(id(parameter), given), parameter, group
                 index += 1
 
@@ -183,7 +183,7 @@ def precision(tensor: Any) -> str:
 def local(tensor: Any) -> Any:
     """This process's own copy of a DTensor that each process holds whole; any other tensor as it is."""
     placements = getattr(tensor, "placements", ())
-    return tensor.to_local() if placements and all(place.is_replicate() for place in placements) else tensor
+    return tensor.to_local() if placements and all(one.is_replicate() for one in placements) else tensor
 
 
 def to_host(tensor: Any) -> np.ndarray:
@@ -208,13 +208,15 @@ def correction(beta: float, steps: int) -> float:
 def numbers_of(tensors: list[Any]) -> list[float]:
     """Numbers of tensors of one element each, in one transfer for each device and type."""
     kinds: dict[tuple[str, str], list[int]] = {}
-    for place, tensor in enumerate(tensors):
-        kinds.setdefault((str(tensor.device), str(tensor.dtype)), []).append(place)
+    for position, tensor in enumerate(tensors):
+        kinds.setdefault((str(tensor.device), str(tensor.dtype)), []).append(position)
     numbers = [0.0] * len(tensors)
-    for places in kinds.values():
-        stacked = sys.modules["torch"].stack([tensors[place].detach().reshape(()) for place in places]).tolist()
-        for place, value in zip(places, stacked, strict=True):
-            numbers[place] = float(value)
+    for positions in kinds.values():
+        stacked = (
+            sys.modules["torch"].stack([tensors[position].detach().reshape(()) for position in positions]).tolist()
+        )
+        for position, value in zip(positions, stacked, strict=True):
+            numbers[position] = float(value)
     return numbers
 
 

@@ -16,7 +16,7 @@ _MOST_MEMBERS = 10_000
 
 
 def pack(directory: str | os.PathLike[str], archive: str | os.PathLike[str]) -> None:
-    """Write a bundle directory with its stream as one zip file; ``bundle.write`` has no place for a stream.
+    """Write a bundle directory with its stream as one zip file; ``bundle.write`` keeps no stream.
 
     Raises:
         BundleError: The directory is no whole bundle.

@@ -22,7 +22,7 @@ _LAUNCH = ("TORCHELASTIC_RUN_ID", "SLURM_JOB_ID")
 
 
 @dataclass(frozen=True)
-class Place:
+class Destination:
     """One process's share of a run.
 
     Attributes:
@@ -49,7 +49,7 @@ class Place:
     @classmethod
     def find(
         cls, path: str | os.PathLike[str], rank: int | None, world_size: int | None, resume_step: int | None
-    ) -> Place:
+    ) -> Destination:
         """Check the arguments of a writer.
 
         Raises:
@@ -188,7 +188,7 @@ def _whole(name: str, given: int | None, variable: str, default: int) -> int:
 
 
 def _storable(value: Any) -> Any:
-    """A value as JSON has it; what it has no place for, a path or a class, as text."""
+    """A value as JSON has it; what it cannot hold, a path or a class, as text."""
     if isinstance(value, Mapping):
         return {str(key): _storable(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
