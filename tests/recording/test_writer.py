@@ -18,6 +18,7 @@ import torch
 from foam_viz.optim.shampoo import Shampoo
 from foam_viz.trace import AutosaveError, Stream, Writer
 from foam_viz.trace.disk import bundle
+from tests.synthetic import SyntheticRun
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -200,7 +201,8 @@ def test_a_rank_that_starts_at_a_resume_joins_its_siblings(tmp_path: Path, monke
     assert writers[0]["run"] == writers[1]["run"]
 
 
-def test_a_run_of_another_program_is_refused(tmp_path: Path, trace):
+def test_a_run_of_another_program_is_refused(tmp_path: Path):
+    trace = SyntheticRun().advance(20).trace
     bundle.write(trace, tmp_path / "run")
     with pytest.raises(ValueError, match="no Writer wrote"):
         Writer(tmp_path / "run", resume_step=5)
