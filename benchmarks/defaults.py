@@ -18,7 +18,8 @@ from typing import Any
 import torch
 
 from benchmarks.report import Report
-from foam_viz.engine.worker.run import Run, default_followed
+from foam_viz.engine.worker.description import default_followed
+from foam_viz.engine.worker.run import Run
 from foam_viz.experiment import config
 from foam_viz.optim.factor import CheckObservation
 from foam_viz.tasks.catalogue import TASKS

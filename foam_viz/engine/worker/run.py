@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import platform
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -15,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
-from foam_viz import __version__
 from foam_viz import device as devices
+from foam_viz.engine.worker import description
 from foam_viz.experiment import edits as edited
 from foam_viz.experiment.edits import Edit
 from foam_viz.experiment.run_fields import RUN_FIELDS, learning_rate_factor
@@ -29,7 +27,7 @@ from foam_viz.recording.factor_stream import FactorStream
 from foam_viz.recording.recorder import Recorder, Schedule
 from foam_viz.recording.stream import Sample
 from foam_viz.tasks import catalogue as tasks
-from foam_viz.trace.manifest import FactorInfo, Manifest
+from foam_viz.trace.manifest import Manifest
 
 # On a GPU losses stay on the device until this many have gathered: reading each would make the host wait for the
 # device at every step. It is a count of steps, so a run's rows do not depend on the clock.
@@ -93,9 +91,9 @@ class Run:
         self.optimizer = spec.build(self._parameters(), config["optimizer_settings"])
         self.take_edits(map(edited.from_json, config.get("edits", ())))
         self.clock = devices.clock(self.task.device)
-        self.factors = self._factor_infos()
+        self.factors = description.factor_infos(self.optimizer, self.model)
         if followed is None and self.factors:
-            followed = default_followed(self.factors)
+            followed = description.default_followed(self.factors)
         self.recorder = Recorder(schedule or Schedule(), self.clock, followed)
         self._recording = recording
         if self.factors and recording:
@@ -116,24 +114,6 @@ class Run:
         if self.config["optimizer_settings"].get("precondition") == "matrices":
             return hidden_matrices(self.model, self.task.heads(self.model))
         return self.model.parameters()
-
-    def _factor_infos(self) -> tuple[FactorInfo, ...]:
-        if not isinstance(self.optimizer, FactoredOptimizer):
-            return ()
-        # Factors count parameters in the order of the groups, which need not be that of the model.
-        name_of = {id(parameter): name for name, parameter in self.model.named_parameters()}
-        names = [name_of[id(parameter)] for group in self.optimizer.param_groups for parameter in group["params"]]
-        return tuple(
-            FactorInfo(
-                id=factor.id,
-                parameter=names[factor.parameter],
-                block=factor.block,
-                dim=factor.dim,
-                order=factor.order,
-                size=factor.size,
-            )
-            for factor in self.optimizer.factors()
-        )
 
     def take_edits(self, edits: Iterable[Edit]) -> None:
         """Have these edits and no others from the next step on; those of steps that were made are as they were."""
@@ -363,29 +343,7 @@ class Run:
 
     def manifest(self, *, name: str | None = None, shared_machine: bool = False) -> Manifest:
         """What the trace says of the run as a whole, now."""
-        spec = optimizers.find(self.config["optimizer"])
-        return Manifest(
-            run_id=self.run_id,
-            name=name or spec.label,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            task=self.config["task"],
-            optimizer=self.config["optimizer"],
-            config=self.config,
-            factors=self.factors,
-            picture=self._pictured or "",
-            loss_floor=self.task.loss_floor,
-            device=self.device,
-            hardware=devices.hardware(self.device),
-            software={
-                "foam_viz": __version__,
-                "torch": torch.__version__,
-                "python": platform.python_version(),
-            },
-            status=self.status,
-            diverged_step=self.diverged_step,
-            shared_machine=shared_machine,
-            recorder=self.recorder.schedule.to_json(),
-        )
+        return description.manifest(self, name, shared_machine)
 
     def state(self) -> dict[str, Any]:
         """Everything a continuation needs, of tensors and plain values alone (``weights_only=True`` reads it)."""
@@ -417,9 +375,3 @@ class Run:
 
 def _without_gradient(spent: Mapping[str, float]) -> float:
     return sum(seconds for phase, seconds in spent.items() if phase != "gradient")
-
-
-def default_followed(factors: tuple[FactorInfo, ...]) -> int:
-    """The left factor of the largest matrix: where staleness is easiest to see."""
-    matrices = [i for i, factor in enumerate(factors) if factor.order == 2 and factor.dim == 0]
-    return max(matrices or range(len(factors)), key=lambda i: factors[i].size)
