@@ -242,7 +242,7 @@ def own_setting(manifest: Manifest) -> Setting | None:
         label = OPTIMIZERS[name].label
         raise NoReplay(
             f"{label} has no damped inverse roots, so there is no threshold to try",
-            "Choose a run of " + ", ".join(spec.label for spec in REPLAYABLE.values()),
+            "Choose a run of one of these: " + "; ".join(spec.label for spec in REPLAYABLE.values()),
         )
     spec = REPLAYABLE[name]
     values = {one.name: given[one.name] for one in fields_of(spec) if one.name in given}

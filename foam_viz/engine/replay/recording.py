@@ -364,7 +364,7 @@ def build(manifest: Manifest, record: Record, progress: Progress = lambda _, __:
         )
     if not heads:
         raise NoReplay(
-            "this run kept no factor stream, so its factors are not there to be decided about",
+            "this run kept no factor stream, so it cannot be replayed",
             "Train it again with one: python -m foam_viz train --stream, or Writer(stream=Stream(...))",
         )
     infos = {info.id: (number, info) for number, info in enumerate(manifest.factors)}

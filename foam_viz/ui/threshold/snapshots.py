@@ -47,7 +47,7 @@ def why_not(trace: Trace) -> str:
         return "it has no factors: its optimizer decomposes nothing, or its diagnostics were not uploaded."
     if found := steps_of(trace):
         return f"its factor snapshots are of step {found[0]:,} alone, and the first check always decomposes. {_REMEDY}"
-    return f"it holds no factor snapshots, so its factors are not there to be decided about. {_REMEDY}"
+    return f"it holds no factor snapshots, so it cannot be replayed. {_REMEDY}"
 
 
 def remark(trace: Trace) -> str:
