@@ -40,7 +40,9 @@ def compare(state: Logs, runs: list[Run]) -> None:
         published()
         return
     chosen = _runs(state, runs)
-    if chosen:
+    if chosen and not any(metrics(run.trace) for run in chosen):
+        st.caption("The chosen runs have recorded no numbers yet. Choose others, or come back after their first step.")
+    elif chosen:
         _what(state, chosen)
         baseline, highlight = _how(state, chosen)
         found = confounds([run.trace for run in chosen])

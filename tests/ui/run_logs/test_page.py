@@ -238,6 +238,21 @@ def test_a_live_run_is_laid_over_the_logs() -> None:
     assert names[0].startswith("live: FOAM") and len(names) == 2 + len(OPENS_WITH)
 
 
+def test_a_live_run_before_its_first_step_has_nothing_to_compare() -> None:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
+    app.switch_page("pages/live_lab.py").run()
+    app.session_state["inside"] = True
+    app.run()
+    app.button(key="phase-gradient").click().run()
+    app.session_state["session"].lab.run().wait(60)
+    view_id = app.session_state["session"].lab.view_id
+    app.switch_page("pages/run_logs.py").run()
+    app.toggle(key="logs.live").set_value(True).run()
+    app.multiselect(key="logs.chosen").set_value([f"live/{view_id}/0"]).run()
+    assert not app.exception
+    assert any("recorded no numbers yet" in caption.value for caption in app.caption)
+
+
 def test_a_live_run_that_began_anew_is_shown_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reset puts other traces in the place of those that the panels hold; the page is drawn again then."""
     experiment = config.build(lanes=[("adamw", {})])[0]
