@@ -63,9 +63,10 @@ def _control(lesson: Lesson, field: Field) -> Any:
     assert field.low is not None and field.high is not None  # every number of the sandbox has a range
     if field.kind == "integer":
         return st.number_input(field.label, int(field.low), int(field.high), int(default), key=key, help=field.help)
-    decade = 10.0 ** floor(log10(default)) if default > 0 else 1.0  # one press changes the first digit
+    start = float(default)
+    decade = 10.0 ** floor(log10(start)) if start > 0 else 1.0  # one press changes the first digit
     return st.number_input(
-        field.label, float(field.low), float(field.high), float(default), decade,
+        field.label, float(field.low), float(field.high), start, decade,
         format="%e" if decade < 1e-3 else "%g", key=key, help=field.help,
     )  # fmt: skip
 
