@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: run test lint types coverage bench screenshots docs clean
+.PHONY: run test lint coverage bench screenshots docs clean
 
 run: $(VENV)/.runtime
 	@echo "foam_viz: http://127.0.0.1:$(PORT)"
@@ -25,9 +25,6 @@ coverage: $(VENV)/.development
 lint: $(VENV)/.development
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-
-# Types of the whole package, about a minute.
-types: $(VENV)/.development
 	$(BIN)/basedpyright
 
 bench: $(VENV)/.development

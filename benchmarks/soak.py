@@ -53,13 +53,18 @@ async def _stay(visitor: Visitor, end: float) -> None:
         await visitor.click("Start", "training")
 
 
-async def _weigh(server: Server, end: float) -> list[float]:
-    """Memory of server and engines, once in a while until the end."""
+async def _weigh(server: Server, end: float) -> list[tuple[float, float]]:
+    """Memory of the server, and of it and its engines, in MB, once in a while until the end."""
     found, process = [], psutil.Process(server.process.pid)
     while time.monotonic() < end:
-        found.append(megabytes(process))
+        found.append((process.memory_info().rss / 1e6, megabytes(process)))
         await asyncio.sleep(15.0)
     return found
+
+
+def _level(weights: list[tuple[float, float]]) -> tuple[float, float]:
+    alone, together = (statistics.median(column) for column in zip(*weights, strict=True))
+    return alone, together
 
 
 async def soak(report: Report, server: Server, count: int, minutes: float) -> None:
@@ -72,10 +77,12 @@ async def soak(report: Report, server: Server, count: int, minutes: float) -> No
     errors = sorted({repr(one) for one in ended if isinstance(one, BaseException)})
     errors += sorted({error for visitor in everybody for error in visitor.errors})
     part = max(1, len(weights) // 12)
-    begins, ends = statistics.median(weights[2 * part : 3 * part]), statistics.median(weights[-part:])
+    (server_begins, begins), (server_ends, ends) = _level(weights[2 * part : 3 * part]), _level(weights[-part:])
     name = f"soak of {minutes:g} min, {count} pages"
     report.add(f"{name}: memory after a sixth of it, MB", begins)
+    report.add(f"{name}: of it the server, MB", server_begins)
     report.add(f"{name}: memory at its end, MB", ends)
+    report.add(f"{name}: of it the server, MB, at its end", server_ends)
     report.at_most(f"{name}: growth, %", 100 * (ends / begins - 1), 5)
     report.add(f"{name}: scripts run", sum(visitor.page.runs for visitor in everybody))
     report.at_most(f"{name}: errors{': ' + errors[0][:200] if errors else ''}", len(errors), 0)

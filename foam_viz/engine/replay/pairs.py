@@ -76,7 +76,7 @@ class Curves:
         self._count = last
         return range(first, last)
 
-    def read(self, curves: Sequence[int], epsilon: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, curves: Sequence[int] | np.ndarray, epsilon: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """h of curves at a damping each, and whether the grid covers that damping; both (N,)."""
         place = (np.log(epsilon) - self._first) / _STEP
         last = len(self.epsilon) - _NODES

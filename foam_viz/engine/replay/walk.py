@@ -195,21 +195,21 @@ class Walker:
         epsilon = np.where(renew, policy.epsilon, damping)
         reason = np.where(renew, REASONS.index(policy.renewal), _REUSE)
         failed = self._failed[due.columns]
-        for i, j in zip(*np.nonzero(~judged | (renew & failed)), strict=True):
+        for i, j in np.argwhere(~judged | (renew & failed)).tolist():
             factor = self.factors[due.places[j]]
             decision = check.decide(
                 group.policies[i],
                 epsilon=float(before[i, j]),
                 measured=float(measure[i, j]) if measured[i, j] else None,
-                trace=factor.traces[k[j]],
+                trace=factor.traces[int(k[j])],
                 can_judge=bool(decomposed[i, j] >= 0),
             )
             if decision.decompose and failed[j]:
                 decision = check.after_failure(decision, float(before[i, j]))
             renew[i, j], refresh[i, j] = decision.decompose, decision.refresh_eigenvalues
             epsilon[i, j], reason[i, j] = decision.epsilon, REASONS.index(decision.reason)
-        for i, j in zip(*np.nonzero(refresh), strict=True):
-            place = due.places[j]
+        for i, j in np.argwhere(refresh).tolist():
+            place = int(due.places[j])
             self._measures[self._stack[place]].note_refreshed(
                 int(self._row[place]), int(decomposed[i, j]), int(k[j]), group.rule
             )
@@ -235,8 +235,9 @@ class Walker:
         return found
 
     def _standing(self, state: _State, setting: int, place: int, k: int) -> Standing:
-        in_force = state.decomposed[setting, place], state.refreshed[setting, place]
-        return Standing(int(self._row[place]), int(k), *map(int, in_force), float(state.epsilon[setting, place]))
+        here = setting, place
+        decomposed, refreshed = int(state.decomposed[here]), int(state.refreshed[here])
+        return Standing(int(self._row[place]), int(k), decomposed, refreshed, float(state.epsilon[here]))
 
     def _read(self, group: _Group, state: _State, setting: np.ndarray, place: np.ndarray, k: np.ndarray) -> np.ndarray:
         """h from what pairs keep, (N,); with a damping that they do not cover, it is measured by itself."""
@@ -250,7 +251,7 @@ class Walker:
         found, covered = self._curves.read(state.offset[here] + k, state.epsilon[here])
         for one in np.flatnonzero(~covered).tolist():
             standing = self._standing(state, setting[one], place[one], k[one])
-            found[one] = self._measures[self._stack[place[one]]].alone(standing, group.rule)
+            found[one] = self._measures[int(self._stack[place[one]])].alone(standing, group.rule)
         return found
 
     def _by_stack(self, places: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

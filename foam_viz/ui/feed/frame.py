@@ -23,8 +23,10 @@ from foam_viz.ui.feed.protocol import Refused
 from foam_viz.ui.feed.source import Moment
 from foam_viz.ui.isolation import drawing, isolated
 
-_ROOM = 64 * 2**20
+_ROOM = 16 * 2**20
 """Bytes of drawn panels that are kept."""
+_PANEL_BYTES = 1024
+"""What a panel takes besides its content: its key, with the look, and what the allocator adds."""
 _CONTENTS = 64
 """Answers that are kept: a class asks the same."""
 _MOST_FACTORS = 300
@@ -54,7 +56,7 @@ class Frames:
     """
 
     def __init__(self, pool: Executor) -> None:
-        self.drawn: Once[Encoded] = Once(pool, _ROOM, lambda panel: len(panel.part.content))
+        self.drawn: Once[Encoded] = Once(pool, _ROOM, lambda panel: len(panel.part.content) + _PANEL_BYTES)
         self._lanes: Once[tuple[Lane, ...]] = Once(pool, _PASTS)
         self._contents: OrderedDict[tuple, Content] = OrderedDict()
 
