@@ -184,3 +184,15 @@ def test_a_diverged_lane_stretches_no_axis_and_is_marked_at_its_step(followed: i
     cross = trace(drawing.figure, "diverged")
     assert values(cross["x"])[0] == 62 and "wild: diverged at step 62" in cross["hovertemplate"]
     assert "wild diverged at step 62" in drawing.reading
+
+
+def test_a_lane_by_the_residual_that_has_measured_nothing_yet_stands_beside_one_by_h() -> None:
+    """At its first check a factor has no basis to judge: there is no residual, and no axis for one."""
+    beside = _sawtooth(3, 1, optimizer="dr-shampoo")
+    bare = beside.checks.drop_columns(["residual", "proxy"])
+    young = Trace.empty(beside.manifest)
+    young.append("checks", record_batch("checks", {name: bare[name] for name in bare.column_names if name != "error"}))
+    young.append("steps", record_batch("steps", {"step": [30], "loss": [1.0]}))
+    lanes = (Lane(_sawtooth(3, 0).view(), "FOAM", 0), Lane(young.view(), "residual", 1))
+    drawn = damping.draw(Scene(lanes, Look(factor=0, lane=0)))
+    assert drawn.figure is not None

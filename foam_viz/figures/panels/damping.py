@@ -100,7 +100,8 @@ def draw(scene: Scene) -> Drawing:
         if damped:
             data += _line_of(curve, curve.rows.epsilon, axes["ε"].name, "epsilon", "ε", "hv")
         measure = curve.settings.measure
-        data += _line_of(curve, curve.drift, axes[measure].name, "drift", measure, "linear")
+        if measure in axes:  # a lane that has measured nothing yet has no axis of its own
+            data += _line_of(curve, curve.drift, axes[measure].name, "drift", measure, "linear")
     data += refresh_ticks(rows)
     data += [_divergence(curve) for curve in curves if curve.diverged is not None]
     if errors is not None:
