@@ -13,9 +13,10 @@ run: $(VENV)/.runtime
 
 # Whole files go to a worker, whose fixtures they share. A browser is timed by what it shows, so its tests run alone.
 # One thread a process: small matrices gain nothing from more, and workers would compete for the cores.
+# About one press in a hundred is lost to a browser on a busy machine: a browser test that fails is tried once more, and named.
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=25 --ignore tests/browser
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --durations=10 tests/browser
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --reruns 1 -r R --durations=10 tests/browser
 
 # Not part of `make test`: tracing lines slows the tests by more than a twentieth before Python 3.12.
 coverage: $(VENV)/.development
