@@ -18,7 +18,7 @@ TABLE = f'a,"b, or c",y\n{ROWS}'.encode()
 TEXT = ("The quick brown fox jumps over the lazy dog.\n" * 40).encode()
 
 
-def HOLD() -> None:  # noqa: N802
+def held() -> None:
     """The directory is held."""
 
 
@@ -29,7 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_table_is_kept_and_shown_and_trained_on(folder: Path) -> None:
-    file = task_files.take(folder, "table", "mine.csv", TABLE, HOLD)
+    file = task_files.take(folder, "table", "mine.csv", TABLE, held)
     assert list(file.names) == ["a", "b, or c", "y"] and file.found["rows"] == 40
     assert file.found["head"][2] == [2, 4, 2] and uploads.is_upload(file.value)
     settings = {"table": file.value, "target": "a", "columns": '"b, or c"'}
@@ -49,7 +49,7 @@ def test_a_table_is_kept_and_shown_and_trained_on(folder: Path) -> None:
 
 
 def test_a_text_is_kept_and_shown_and_trained_on(folder: Path) -> None:
-    file = task_files.take(folder, "text", "mine.txt", TEXT, HOLD)
+    file = task_files.take(folder, "text", "mine.txt", TEXT, held)
     assert file.found["characters"] == len(TEXT) and file.found["head"].startswith("The quick")
     experiment, errors = config.build("tiny-gpt", {"text": file.value, "context": 16}, {"steps": 5}, [("adamw", {})])
     assert not errors
@@ -71,7 +71,7 @@ def test_a_text_is_kept_and_shown_and_trained_on(folder: Path) -> None:
 )  # fmt: skip
 def test_what_cannot_be_used_names_field_file_reason_and_remedy(folder: Path, content: bytes, words: str) -> None:
     with pytest.raises(FieldError) as caught:
-        task_files.take(folder, "table", "mine.csv", content, HOLD)
+        task_files.take(folder, "table", "mine.csv", content, held)
     message = str(caught.value)
     assert message.startswith("table = mine.csv: must be ") and words in message and str(folder) not in message
     assert list(folder.iterdir()) == []  # nothing is kept
@@ -79,10 +79,10 @@ def test_what_cannot_be_used_names_field_file_reason_and_remedy(folder: Path, co
 
 def test_a_text_without_an_alphabet_is_refused(folder: Path) -> None:
     with pytest.raises(FieldError, match="at least 180 characters"):
-        task_files.take(folder, "text", "mine.txt", b"short", HOLD)
+        task_files.take(folder, "text", "mine.txt", b"short", held)
     many = "".join(chr(0x4E00 + i) for i in range(600)).encode()
     with pytest.raises(FieldError, match="2 to 512 different characters"):
-        task_files.take(folder, "text", "mine.txt", many, HOLD)
+        task_files.take(folder, "text", "mine.txt", many, held)
 
 
 @pytest.mark.parametrize(
@@ -102,11 +102,11 @@ def test_a_link_opens_no_file_but_an_upload(settings: dict[str, str]) -> None:
 
 
 def test_an_upload_that_is_gone_says_so_and_the_oldest_go_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = task_files.take(folder, "table", "a.csv", TABLE, HOLD)
+    first = task_files.take(folder, "table", "a.csv", TABLE, held)
     os.utime(folder / first.value.removeprefix("upload:"), (1, 1))
-    second = task_files.take(folder, "table", "b.csv", TABLE + b"1,2,3\n", HOLD)
+    second = task_files.take(folder, "table", "b.csv", TABLE + b"1,2,3\n", held)
     monkeypatch.setattr(uploads, "MOST_BYTES", 2 * len(TABLE) + 30)
-    third = task_files.take(folder, "table", "c.csv", TABLE + b"1,2,4\n", HOLD)
+    third = task_files.take(folder, "table", "c.csv", TABLE + b"1,2,4\n", held)
     assert {path.name for path in folder.iterdir()} == {one.value.removeprefix("upload:") for one in (second, third)}
     experiment, _ = config.build("csv", {"table": first.value}, {}, [("adamw", {})])
     with pytest.raises(FieldError, match="no longer: upload it again"):
