@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,12 @@ def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.02)
+
+
+def delete(folder: Path) -> None:
+    """Deletes a folder that others write into: it is gone at once, so nothing new appears while it is emptied."""
+    aside = folder.rename(folder.with_name(f"{folder.name} deleted"))
+    shutil.rmtree(aside)
 
 
 @pytest.fixture

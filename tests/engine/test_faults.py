@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
 import time
@@ -17,7 +16,7 @@ from foam_viz.engine.server.lab_run import LabRun
 from foam_viz.engine.wire.commands import Pause, SetSpeed, Start
 from foam_viz.settings import Settings
 from foam_viz.trace.disk import bundle
-from tests.engine.conftest import experiment, until
+from tests.engine.conftest import delete, experiment, until
 
 
 def started(hub: Hub, speed: float | None = 5.0) -> tuple[LabRun, str]:
@@ -71,7 +70,7 @@ def test_an_engine_killed_at_five_steps_a_second_with_a_pause_under_way(
 def test_the_data_directory_is_deleted_while_a_run_trains(hub: Hub, settings: Settings) -> None:
     run, key = started(hub, 50.0)
     until(lambda: run.step > 20 and not run.header["autosave_problem"], 120)
-    shutil.rmtree(settings.data_directory)
+    delete(settings.data_directory)
     until(lambda: "Autosave is off since step" in run.header["autosave_problem"], 60)
     before = run.step
     until(lambda: run.step > before + 20)

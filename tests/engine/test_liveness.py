@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import time
 from pathlib import Path
@@ -19,7 +18,7 @@ from foam_viz.engine.server.lab_run import LabRun
 from foam_viz.engine.wire.commands import make
 from foam_viz.settings import Settings
 from foam_viz.trace.disk import bundle
-from tests.engine.conftest import experiment, until
+from tests.engine.conftest import delete, experiment, until
 
 
 def whole(run: LabRun) -> None:
@@ -236,7 +235,7 @@ def test_a_run_of_which_nothing_was_saved_begins_anew_after_a_crash_and_says_so(
     run, key = hub.create(experiment("adamw"), session="s")
     folder = store.run_directory(settings.data_directory, run.view_id)
     until(lambda: run.header)
-    shutil.rmtree(folder)
+    delete(folder)
     folder.write_text("in the way: nothing can be saved")
     hub.command(run.view_id, key, make("speed", steps_per_second=20.0))
     hub.command(run.view_id, key, make("start"))

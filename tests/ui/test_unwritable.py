@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from foam_viz.engine.server.hub import Hub
 from foam_viz.settings import Settings
-from tests.engine.conftest import until
+from tests.engine.conftest import delete, until
 from tests.engine.test_task_files import TABLE
 from tests.ui.pages import ROOT, lab, press, settle, state, visited
 
@@ -33,7 +32,8 @@ def hub_settings(folder: Path) -> Settings:
 @pytest.fixture
 def blocked(folder: Path) -> Iterator[Path]:
     """The directory is gone, and a file stands in its place: nothing can be written, not even by the superuser."""
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        delete(folder)
     folder.write_text("a file, not a folder")
     yield folder
     folder.unlink()
@@ -118,7 +118,7 @@ def test_a_directory_that_is_deleted_while_the_app_runs(engines: Hub, folder: Pa
     app.get("file_uploader")[0].upload("a.csv", b"step,loss\n1,2\n2,1\n")
     app.run()
     until(lambda: list((folder / "runs" / state(app).view_id).rglob("steps.*")))
-    shutil.rmtree(folder)
+    delete(folder)
     for name in PAGES:
         page(app, name)
     page(app, "live_lab")
