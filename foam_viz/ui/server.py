@@ -28,6 +28,9 @@ from foam_viz.ui.feed.feed import Feed
 from foam_viz.ui.feed.route import GuardedRoute
 from foam_viz.ui.feed.sources import Sources
 from foam_viz.ui.feed.tables import TablesRoute
+from foam_viz.ui.whole_callbacks import carry_out_whole
+
+carry_out_whole()
 
 # Not st.cache_resource: "clear cache" in somebody's browser must not start a second set of engines.
 _lock = threading.Lock()

@@ -27,11 +27,13 @@ from foam_viz.ui.text import plain
 _SHOWN = 20
 _WIDTHS = (4, 2, 1, 1, 2, 1, 1, 1, 1)
 _HEADINGS = ("Run", "Task", "Step", "Size", "Last written (UTC)")
-_PROBLEM = "your-runs.problem"
+_PROBLEM, _OPENED = "your-runs.problem", "your-runs.opened"
 
 
 def page() -> None:
     """Draws the page."""
+    if st.session_state.pop(_OPENED, False):
+        st.switch_page("pages/live_lab.py")
     st.title("Your runs", anchor=False)
     settings = hub().settings
     st.caption(
@@ -85,6 +87,13 @@ def zipped(traces: list[Trace], lanes: Sequence[Path] = ()) -> bytes:
         return path.read_bytes()
 
 
+def _open(run: YourRun) -> None:
+    lab = session.lab()
+    lab.next.use(run.saved.experiment)
+    lab.view_id = run.saved.view_id
+    st.session_state[_OPENED] = True  # a callback cannot change the page
+
+
 def _row(run: YourRun, owner: str) -> None:
     view_id = run.saved.view_id
     name, task, step, size, when, open_, rename, download, delete = st.columns(_WIDTHS, vertical_alignment="center")
@@ -93,13 +102,10 @@ def _row(run: YourRun, owner: str) -> None:
     step.markdown(f"{run.step:,}")
     size.markdown(f"{run.size / 2**20:,.1f} MiB")
     when.markdown(f"{datetime.fromtimestamp(run.changed, UTC):%Y-%m-%d %H:%M}")
-    if open_.button(
-        "", icon=":material/play_circle:", key=f"open-{view_id}", help="Opens it in the live lab, where it was."
-    ):
-        lab = session.lab()
-        lab.next.use(run.saved.experiment)
-        lab.view_id = view_id
-        st.switch_page("pages/live_lab.py")
+    open_.button(
+        "", icon=":material/play_circle:", key=f"open-{view_id}", help="Opens it in the live lab, where it was.",
+        on_click=_open, args=(run,),
+    )  # fmt: skip
     with rename.popover("", icon=":material/edit:", help="Renames it."):
         key = f"name-{view_id}"
         st.text_input(

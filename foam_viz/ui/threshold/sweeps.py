@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as Late
 from typing import Any
@@ -38,6 +38,7 @@ _PREDICTED = (
 )
 _OFF = "By how much more, or fewer, decompositions were predicted than the trained run made."
 _HOVER = ("optimizer", "tau", "epsilon_max", "period", "seed", "loss", "decompositions", "predicted")
+_PROBLEM = "threshold.sweep.problem"
 _LOOK_SECONDS = 1.0
 _PREDICT_SECONDS = 20.0
 
@@ -45,24 +46,23 @@ _PREDICT_SECONDS = 20.0
 def sweep(state: Threshold) -> None:
     """Draw the form, and below it the sweep that is looked at."""
     owner = state.session.browser.id
-    settings = hub().settings
     st.markdown(
         "Train every combination of settings, seeds and tasks, each as an ordinary run. List several values to try "
         "each of them."
     )
     st.session_state.setdefault("threshold.sweep.text", _begins_with(state))
-    text = st.text_area("Sweep", key="threshold.sweep.text", height=260, label_visibility="collapsed")
+    st.text_area("Sweep", key="threshold.sweep.text", height=260, label_visibility="collapsed")
+    settings = hub().settings
     where = f"on the Dask cluster at {settings.scheduler}" if settings.scheduler else "on this machine"
-    if st.button(f"Train them {where}", key="threshold.sweep.start", type="primary", icon=":material/play_arrow:"):
-        try:
-            hub().data.hold()
-            made = sweeping.begin(settings, owner, text)
-        except (FieldError, SweepRefused) as error:
-            st.error(plain(str(error), 600))
-        except OSError as error:
-            st.error(plain(f"Nothing was started: {store.unwritable(error)}.", 600))
-        else:
-            st.session_state["threshold.sweep.shown"] = made.name
+    st.button(
+        f"Train them {where}",
+        key="threshold.sweep.start",
+        type="primary",
+        icon=":material/play_arrow:",
+        on_click=_begin,
+        args=(owner,),
+    )
+    _problem()
     mine = {one.name: one for one in sweeping.known(settings, owner)}
     if not mine:
         return
@@ -70,6 +70,30 @@ def sweep(state: Threshold) -> None:
         st.session_state["threshold.sweep.shown"] = next(iter(mine))
     chosen = st.selectbox("Sweep of", list(mine), key="threshold.sweep.shown", format_func=lambda name: f"{name} UTC")
     _watched(state, mine[chosen])
+
+
+def _begin(owner: str) -> None:
+    """Train what the form says, and show it."""
+    if made := _tried(lambda: sweeping.begin(hub().settings, owner, st.session_state["threshold.sweep.text"])):
+        st.session_state["threshold.sweep.shown"] = made.name
+
+
+def _tried(start: Callable[[], PageSweep | None]) -> PageSweep | None:
+    """Start something, and return what it returns. Where it cannot be, the page says why."""
+    try:
+        hub().data.hold()
+        return start()
+    except (FieldError, SweepRefused) as error:
+        st.session_state[_PROBLEM] = str(error)
+    except OSError as error:
+        st.session_state[_PROBLEM] = f"Nothing was started: {store.unwritable(error)}."
+    return None
+
+
+def _problem() -> None:
+    """Say once why what was pressed last could not be started."""
+    if problem := st.session_state.pop(_PROBLEM, ""):
+        st.error(plain(problem, 600))
 
 
 def _begins_with(state: Threshold) -> str:
@@ -103,7 +127,7 @@ def _watched(state: Threshold, one: PageSweep) -> None:
         rows = one.rows()
         if rows:
             _results(state, one, rows)
-        if every is not None and not one.trains:
+        if (every is not None) != one.trains:
             st.rerun()
 
     watch()
@@ -124,21 +148,13 @@ def _progress(one: PageSweep) -> None:
     with st.container(horizontal=True):
         if one.trains:
             st.button("Stop", key="threshold.sweep.stop", icon=":material/stop:", on_click=one.stop)
-        elif (trained < total or not total) and st.button(
-            "Resume", key="threshold.sweep.resume", icon=":material/play_arrow:",
-            help="Train the missing runs and keep the finished ones.",
-        ):  # fmt: skip
-            try:
-                hub().data.hold()
-                one.start()
-            except SweepRefused as error:
-                st.error(plain(str(error)))
-            except OSError as error:
-                st.error(plain(f"Nothing was started: {store.unwritable(error)}.", 600))
-            else:
-                st.rerun()
+        elif trained < total or not total:
+            st.button("Resume", key="threshold.sweep.resume", icon=":material/play_arrow:",
+                      help="Train the missing runs and keep the finished ones.",
+                      on_click=_tried, args=(one.start,))  # fmt: skip
         if not one.trains:
             st.button("Delete this sweep", key="threshold.sweep.delete", icon=":material/delete:", on_click=one.delete)
+    _problem()
 
 
 def _results(state: Threshold, one: PageSweep, rows: list[dict[str, Any]]) -> None:
