@@ -58,14 +58,6 @@ def course(trace: TraceView, name: str) -> Course:
     return Course(np.array(step, np.int64), np.array(value, np.float64))
 
 
-def edited_steps(trace: TraceView) -> np.ndarray:
-    """Steps from which on a setting has another value, ascending, (n,) int64."""
-    if not trace.has("events", "setting"):
-        return np.empty(0, np.int64)
-    is_edit = np.array([name is not None for name in trace.values("events", "setting")], bool)
-    return np.unique(trace.values("events", "step")[is_edit])
-
-
 @dataclass(frozen=True)
 class Settings:
     """What the panels need of an optimizer's settings at one step; None where it has no such thing."""

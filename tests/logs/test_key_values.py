@@ -5,12 +5,26 @@ from pathlib import Path
 
 import pytest
 
+from foam_viz.logs.core.column_names import role_of
 from foam_viz.logs.core.reader import LogError
 from foam_viz.logs.formats.key_values import READER, preview
-from foam_viz.logs.parsing.line_pairs import pairs_of
+from foam_viz.logs.parsing.line_bars import bar_of
+from foam_viz.logs.parsing.line_pairs import values_of
+from foam_viz.logs.parsing.line_prefix import split_prefix
 from tests.logs.examples import examples
 from tests.logs.make_key_values import make_key_values
 from tests.logs.reading import column, folder_files, log_file, read, said, written
+
+
+def pairs_of(line: str) -> dict[str, str]:
+    """What a whole line says: a date before it as ``timestamp``, the place of a progress bar as ``step``."""
+    date, rest = split_prefix(line)
+    bar = bar_of(rest)
+    found = {"timestamp": date} if date else {}
+    found.update(values_of(rest if bar is None else bar.rest).values)
+    if bar is not None and not any(role_of(name).kind == "step" for name in found):
+        found["step"] = f"{bar.place}/{bar.total}" if bar.total else str(bar.place)
+    return found
 
 
 @pytest.mark.parametrize(

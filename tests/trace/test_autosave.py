@@ -67,13 +67,13 @@ def test_hours_of_flushes_leave_few_files(manifest, tmp_path: Path, monkeypatch)
 
 def test_checkpoints_are_whole_and_two(manifest, batches, tmp_path: Path):
     autosave = Autosave(tmp_path, manifest)
-    assert autosave.latest_checkpoint() is None
+    assert autosave.checkpoints() == []
     for step in (10, 20, 30):
         autosave.append("steps", batches(range(step, step + 1))["steps"])
         autosave.checkpoint(lambda file, step=step: file.write(b"%d" % step), step)
         assert steps_of(tmp_path)[-1] == step  # its rows are on the disk before it
     assert [found.step for found in autosave.checkpoints()] == [30, 20]
-    newest = autosave.latest_checkpoint()
+    newest = autosave.checkpoints()[0]
     newest.verify()
     assert (newest.path.read_bytes(), newest.step) == (b"30", 30)
 
@@ -85,7 +85,7 @@ def test_checkpoints_are_whole_and_two(manifest, batches, tmp_path: Path):
         autosave.checkpoint(fails, 40)
     (tmp_path / "checkpoints" / "step-000000000050.pt.tmp").write_bytes(b"torn")
     assert usable(tmp_path)[0] == newest
-    assert Autosave(tmp_path, manifest).latest_checkpoint() == newest
+    assert Autosave(tmp_path, manifest).checkpoints()[0] == newest
     newest.path.write_bytes(b"31")
     with pytest.raises(CheckpointError, match="is damaged"):
         newest.verify()

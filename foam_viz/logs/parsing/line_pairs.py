@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from foam_viz.logs.core.column_names import HELD_OUT, TEST, TRAIN, role_of, words
-from foam_viz.logs.parsing.line_bars import bar_of
-from foam_viz.logs.parsing.line_prefix import split_prefix
 from foam_viz.logs.parsing.line_shapes import ShapeCache, shape_of
 
 _PAIR = re.compile(
@@ -56,21 +54,6 @@ class Pairs:
     values: dict[str, str]
     share: float
     start: int
-
-
-def pairs_of(line: str) -> dict[str, str]:
-    """Return what a whole line says as names and numbers in text.
-
-    A date before it comes under ``timestamp``, the place of a progress bar under ``step``, and ``10/500`` keeps its
-    total.
-    """
-    date, rest = split_prefix(line)
-    bar = bar_of(rest)
-    found = {"timestamp": date} if date else {}
-    found.update(values_of(rest if bar is None else bar.rest).values)
-    if bar is not None and not any(role_of(name).kind == "step" for name in found):
-        found["step"] = f"{bar.place}/{bar.total}" if bar.total else str(bar.place)
-    return found
 
 
 def values_of(line: str, split: str = "", *, averages: bool = False) -> Pairs:

@@ -168,10 +168,6 @@ class Autosave:
         """Return the checkpoints of the newest branch, newest first."""
         return [found for found in checkpoints.found(self.directory) if found.counts(self._cuts)]
 
-    def latest_checkpoint(self) -> Checkpoint | None:
-        """Return the newest checkpoint, or None while there is none."""
-        return next(iter(self.checkpoints()), None)
-
     def branch(self, step: int) -> None:
         """Go on from ``step`` in a new branch: later rows, appended or written, no longer count, and stay on the disk.
 
