@@ -76,6 +76,10 @@ class Page:
         await self._socket.send(message.SerializeToString())
         await asyncio.wait_for(self._finished.wait(), 60)
 
+    def can_press(self, label: str) -> bool:
+        """Say whether a button can be pressed, as the page was drawn last."""
+        return not self._buttons.get(label, ("", True))[1]
+
     async def press(self, label: str) -> None:
         """Presses a button as soon as it can be.
 
@@ -83,7 +87,7 @@ class Page:
             TimeoutError: It cannot within half a minute.
         """
         async with asyncio.timeout(30):
-            while self._buttons.get(label, ("", True))[1]:
+            while not self.can_press(label):
                 await asyncio.sleep(0.02)
         await self.rerun(self._buttons[label][0])
 

@@ -1,9 +1,12 @@
 """Callbacks of widgets are carried out whole, whatever the browser asks for meanwhile.
 
-Streamlit ends what it does for a browser as soon as that browser asks for something newer. It looks for that at every
-``st.`` command and at every use of ``st.session_state``, in callbacks too and once before them. A press was lost there
-when the board said something in the moment after it: the newer request no longer tells of the press. While callbacks
-run, a newer request waits here; Streamlit takes it up right after them.
+Streamlit ends what it does for a page as soon as the page asks for something newer. It looks for that at every ``st.``
+command and at every use of ``st.session_state``, in callbacks too and once before them. A press was lost there when the
+board said something in the moment after it: the newer request no longer tells of the press. While callbacks run, a
+newer request waits here; Streamlit takes it up right after them.
+
+This holds with ``runner.fastReruns`` off (``.streamlit/config.toml``). With it a newer request gets a thread of its own
+at once, which draws the page while the press before it is still being carried out: as if nobody had pressed.
 """
 
 from __future__ import annotations

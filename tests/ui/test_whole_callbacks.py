@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from streamlit.runtime.scriptrunner_utils.script_requests import RerunData, Scri
 from streamlit.runtime.state.safe_session_state import SafeSessionState
 from streamlit.testing.v1 import AppTest
 
+from benchmarks.server import Server
+from benchmarks.visitors import Page
 from foam_viz.ui.whole_callbacks import carry_out_whole
 
 carry_out_whole()
@@ -75,3 +78,32 @@ def test_it_is_done_once() -> None:
     first = SafeSessionState.on_script_will_rerun
     carry_out_whole()
     assert SafeSessionState.on_script_will_rerun is first
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("home"), FOAM_VIZ_ENGINES="1") as started:
+        yield started
+
+
+@pytest.mark.parametrize("milliseconds", [0, 2, 5, 10, 20, 50, 100])
+def test_a_page_that_asks_again_just_after_a_press_shows_what_the_press_did(server: Server, milliseconds: int) -> None:
+    """As the board does, and the page itself when it learns whose browser it is in."""
+
+    async def pressed() -> None:
+        page = Page(server.url, "live-lab", "lane=adamw&batch_size=16")
+        await page.open()
+        press = asyncio.create_task(page.press("Start"))
+        await asyncio.sleep(milliseconds / 1e3)
+        await asyncio.gather(press, page.rerun())
+        async with asyncio.timeout(20):
+            while not page.view_id:
+                await asyncio.sleep(0.05)
+        async with asyncio.timeout(60):
+            while not page.can_press("Pause"):  # once the engine has answered; the board asks again then
+                await page.rerun()
+        await page.press("Pause")
+        await page.close()
+        assert not page.errors
+
+    asyncio.run(pressed())
