@@ -16,8 +16,8 @@ import torch
 from foam_viz import cli
 from foam_viz.analysis.replay import NoReplay, Setting, Summary, noted_setting, tau_and_cap
 from foam_viz.analysis.what_if import as_trace
+from foam_viz.engine.replay import building, recording, spill
 from foam_viz.engine.replay import plan as plans
-from foam_viz.engine.replay import recording
 from foam_viz.engine.replay.errors import ErrorMeter
 from foam_viz.engine.replay.plan import Plan, prepare_path
 from foam_viz.optim.fields import FieldError
@@ -63,7 +63,7 @@ def test_a_stream_too_large_for_memory_lies_in_files_and_gives_the_same(
     place = train(tmp_path / "run", "foam", "tau=0.3")
     setting = {"tau": 0.15, "epsilon_max": 1e-4}
     held = prepare_path(place)
-    monkeypatch.setattr(recording, "MEMORY_BYTES", 0)
+    monkeypatch.setattr(building, "MEMORY_BYTES", 0)
     monkeypatch.setattr(recording, "TELL_SECONDS", -1.0)
     monkeypatch.setattr(plans, "_LARGE_STREAM", 0)
     told: list[str] = []
@@ -118,9 +118,9 @@ def test_the_time_that_a_preparation_takes_is_estimated_anew_as_it_goes(
 
 def test_temporary_files_that_the_disk_has_no_room_for_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type("Usage", (), {"free": 10**9})
-    monkeypatch.setattr(recording.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(spill.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(NoReplay, match=r"it would take 2\.0 GB of temporary files, and their disk has 1\.0 GB free"):
-        recording.Spill(2 * 10**9)
+        spill.Spill(2 * 10**9)
 
 
 @pytest.mark.parametrize("rule", ["floor", "shift"])

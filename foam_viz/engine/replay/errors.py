@@ -15,7 +15,7 @@ import torch
 
 from foam_viz.engine.replay.measuring import Measures
 from foam_viz.engine.replay.pairs import Pairs
-from foam_viz.engine.replay.recording import RecordedStack
+from foam_viz.engine.replay.recorded_factors import RecordedStack
 from foam_viz.engine.replay.tracks import Tracks
 from foam_viz.optim import linalg
 

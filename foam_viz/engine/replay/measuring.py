@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from foam_viz.engine.replay.recording import RecordedStack
+from foam_viz.engine.replay.recorded_factors import RecordedStack
 from foam_viz.optim import check, linalg
 
 MOST_KNOWN = 200_000

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from foam_viz.engine.replay.recording import RecordedStack
+from foam_viz.engine.replay.recorded_factors import RecordedStack
 
 PER_DECADE = 8
 _NODES = 10

@@ -27,10 +27,11 @@ from foam_viz.analysis.replay import (
     tau_and_cap,
 )
 from foam_viz.engine.replay import tables
+from foam_viz.engine.replay.building import build
 from foam_viz.engine.replay.errors import ErrorMeter, Held
 from foam_viz.engine.replay.measuring import Measures, PairStore
 from foam_viz.engine.replay.pairs import Curves, Overlaps, Pairs
-from foam_viz.engine.replay.recording import TELL_SECONDS, Progress, Recording, build
+from foam_viz.engine.replay.recording import TELL_SECONDS, Progress, Recording
 from foam_viz.engine.replay.spectra import read_spectra
 from foam_viz.engine.replay.tracks import Tracks
 from foam_viz.engine.replay.updates import update_errors

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from foam_viz.analysis.calibrate import Spectra
-from foam_viz.engine.replay.recording import RecordedFactor, Recording
+from foam_viz.engine.replay.recorded_factors import RecordedFactor
+from foam_viz.engine.replay.recording import Recording
 
 _QUANTILES = np.linspace(0, 1, 21)
 

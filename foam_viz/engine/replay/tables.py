@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from foam_viz.analysis.replay import COURSE, ERRORS, NEAR, TABLE, Setting
 from foam_viz.engine.replay.errors import Errors, Held
-from foam_viz.engine.replay.recording import RecordedStack
+from foam_viz.engine.replay.recorded_factors import RecordedStack
 from foam_viz.engine.replay.tracks import REASONS, Tracks
 
 

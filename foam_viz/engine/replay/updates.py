@@ -13,7 +13,8 @@ from torch import Tensor
 
 from foam_viz.analysis.replay import Setting
 from foam_viz.engine.replay.measuring import Measures
-from foam_viz.engine.replay.recording import RecordedFactor, Recording
+from foam_viz.engine.replay.recorded_factors import RecordedFactor
+from foam_viz.engine.replay.recording import Recording
 from foam_viz.engine.replay.tracks import Tracks
 from foam_viz.optim import linalg, measures
 

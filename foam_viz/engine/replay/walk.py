@@ -17,7 +17,8 @@ import numpy as np
 from foam_viz.analysis.replay import Setting
 from foam_viz.engine.replay.measuring import Measures, Standing
 from foam_viz.engine.replay.pairs import Curves, Pairs
-from foam_viz.engine.replay.recording import RELEASE_EVERY, RecordedFactor, Recording
+from foam_viz.engine.replay.recorded_factors import RELEASE_EVERY, RecordedFactor
+from foam_viz.engine.replay.recording import Recording
 from foam_viz.engine.replay.tracks import REASONS, Tracks
 from foam_viz.optim import check
 from foam_viz.optim.refresh import Policy
