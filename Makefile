@@ -13,7 +13,7 @@ run: $(VENV)/.runtime
 
 # Whole files go to a worker, whose fixtures they share. A browser is timed by what it shows, so its tests run alone.
 # One thread a process: small matrices gain nothing from more, and workers would compete for the cores.
-# A browser test that fails is tried once more, and named: in one run two of 79 failed after a press and passed alone.
+# A browser test that fails is tried once more, and named: a busy machine may be too slow for one. Look at those that are named.
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=25 --ignore tests/browser
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --reruns 1 -r R --durations=10 tests/browser
