@@ -4,12 +4,12 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from foam_viz.ui.page_tools import page_tools
-from foam_viz.ui.server import lifespan, routes
+from foam_viz.ui.server import lifespan, middleware, routes
 from foam_viz.ui.style import ICON, style
 
 if get_script_run_ctx(suppress_warning=True) is None:
     # `streamlit run app.py` imports this file and serves what it finds here; the branch below is the page of a visitor.
-    app = st.App(__file__, lifespan=lifespan, routes=routes)
+    app = st.App(__file__, lifespan=lifespan, routes=routes, middleware=middleware)
 else:
     st.set_page_config(page_title="foam_viz", page_icon=ICON, layout="wide")
     style()

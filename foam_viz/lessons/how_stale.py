@@ -1,6 +1,6 @@
 """Lesson 1: what a long period costs."""
 
-from foam_viz.lessons.lesson import Claim, Lesson, Place, Prediction, Source, Stage
+from foam_viz.lessons.lesson import Claim, Lesson, Place, Prediction, Sketch, Source, Stage
 
 FIRST, LAST = Place(0, 0), Place(0, 3)
 
@@ -20,6 +20,7 @@ LESSON = Lesson(
             "Only f = 10 learns; the others diverge.",
         ),
         right=1,
+        sketch=Sketch("Period f, steps", 0.2, 0.5),
     ),
     stages=(
         Stage(
@@ -50,7 +51,7 @@ LESSON = Lesson(
     ),
     try_yourself=(
         "Lower β₂ to 0.95: the factor forgets faster, and staleness costs more.",
-        "Remove start = 10 from the lane f = 200 and see how much of its loss was the late start.",
+        "In the live lab, set the first decomposition of the run f = 200 to step 200: a late start adds to its loss.",
     ),
     sources=(Source("Gupta, Koren and Singer 2018: Shampoo", "https://arxiv.org/abs/1802.09568"),),
 )

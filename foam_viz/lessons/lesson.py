@@ -140,6 +140,22 @@ class Calculation:
 
 
 @dataclass(frozen=True)
+class Sketch:
+    """A curve that the learner draws before the reveal: the training loss of each lane of an experiment.
+
+    Attributes:
+        across: What the lanes differ in: title of the axis on which they stand.
+        low, high: Ends of the axis of losses, which is linear.
+        stage: Which experiment. The loss of its first lane is given, those of the others are drawn.
+    """
+
+    across: str
+    low: float
+    high: float
+    stage: int = 0
+
+
+@dataclass(frozen=True)
 class Prediction:
     """What the learner is asked before the reveal.
 
@@ -147,11 +163,13 @@ class Prediction:
         question: The question.
         choices: Two to five answers.
         right: Position of the answer that the measurement supports.
+        sketch: What can be drawn besides; None where a choice says it all.
     """
 
     question: str
     choices: Sequence[str]
     right: int
+    sketch: Sketch | None = None
 
 
 @dataclass(frozen=True)

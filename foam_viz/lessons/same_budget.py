@@ -48,7 +48,8 @@ LESSON = Lesson(
     ),
     why=(
         "On this steady task there is little to adapt to, so a rule that watches every factor has little to win: the "
-        "fixed period and taking turns are a few percent ahead of FOAM, and the residual is behind.",
+        "fixed period is a few percent ahead of FOAM, taking turns is level with the fixed period, and the residual is "
+        "behind.",
         "In float32 much of what adaptive damping wins is numerical stability: it lifts the smallest eigenvalues, "
         "which are rounding noise. The floor for eigenvalues, on by default here, gives the fixed period the same "
         "stability. Set eigenvalues to shift and compare again.",

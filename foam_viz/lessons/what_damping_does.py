@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from foam_viz.lessons.lesson import Claim, Lesson, Place, Prediction, Source, Stage
+from foam_viz.lessons.lesson import Claim, Lesson, Place, Prediction, Sketch, Source, Stage
 
 _EPSILONS = ("1e-9", "1e-6", "1e-5", "1e-4")
 _SHIFT = "eigenvalues=shift"
@@ -36,6 +36,7 @@ LESSON = Lesson(
         "eigenvalues as the textbook does, by the shift. What happens to the loss as ε grows?",
         ("It falls with ε all the way.", "It rises with ε all the way.", "It falls, then rises: a U."),
         right=2,
+        sketch=Sketch("Damping ε, gradient²", 0.2, 0.5),
     ),
     stages=(
         _stage(

@@ -45,7 +45,8 @@ LESSON = Lesson(
         "about the operator and wrong about the update.",
     ),
     try_yourself=(
-        "Move the two directions closer together: near-equal eigenvalues may mix freely, and every alarm falls silent.",
+        "Move the two directions next to each other: near-equal eigenvalues may mix freely, and every alarm nearly "
+        "falls silent.",
         "Swap two small eigenvalues: the basis is as it was, the residual is 0, and still the inverse root is wrong.",
     ),
     sources=(

@@ -1,4 +1,4 @@
-"""The live run that a page other than the lab keeps for this tab: started, paused and gone on with there."""
+"""The live run that a page other than the lab keeps for the browser: started, paused and gone on with there."""
 
 from __future__ import annotations
 
@@ -16,19 +16,10 @@ _PROBLEM = "own-run-problem"
 _ANSWER_SECONDS = 0.2
 
 
-def _place(name: str) -> str:
-    return f"own-run {name}"
-
-
-def view_id(name: str) -> str:
-    """Return the view id of the run that a page keeps under a name; empty for none."""
-    return st.session_state.get(_place(name), "")
-
-
 def run(name: str) -> LabRun | None:
     """Return the run that a page keeps under a name; None where there is none, or none any more."""
     here = session.current()
-    kept = view_id(name)
+    kept = here.browser.own_runs.get(name, "")
     return hub().find(kept, session=here.tab, owner=here.browser.id) if kept else None
 
 
@@ -46,14 +37,14 @@ def start(name: str, experiment: Experiment) -> None:
         st.session_state[_PROBLEM] = str(error)
         return
     here.browser.control_keys[made.view_id] = key
-    st.session_state[_place(name)] = made.view_id
+    here.browser.own_runs[name] = made.view_id
     tell(made.view_id, "start")
     made.wait(_ANSWER_SECONDS)
 
 
 def forget(name: str) -> None:
     """Pause the run, and keep it under the name no longer; it stays among the runs of the browser."""
-    if kept := st.session_state.pop(_place(name), ""):
+    if kept := session.current().browser.own_runs.pop(name, ""):
         tell(kept, "pause")
 
 

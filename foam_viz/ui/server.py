@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
+from starlette.middleware import Middleware
 from streamlit import runtime
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -20,6 +21,7 @@ from foam_viz.engine.server.data_folder import DataFolderInUse
 from foam_viz.engine.server.hub import Hub
 from foam_viz.files import STATIC
 from foam_viz.settings import SettingsError, load
+from foam_viz.ui.board import delivery
 from foam_viz.ui.board.assets import published
 from foam_viz.ui.classroom import socket
 from foam_viz.ui.classroom.room import rooms
@@ -61,8 +63,12 @@ routes = [
     GuardedRoute(feed.serve),
     GuardedRoute(socket.ClassSocket(rooms, hub).serve, socket.ADDRESS),
     TablesRoute(feed.sources),
+    delivery.AssetsRoute(),
 ]
 """Addresses beside Streamlit's."""
+
+middleware = [Middleware(delivery.Preload)]
+"""What every answer goes through."""
 
 
 def session_id() -> str:
@@ -94,9 +100,11 @@ async def lifespan(_: Any) -> AsyncIterator[None]:
         started = hub()
     except (SettingsError, DataFolderInUse) as error:
         _refuse(str(error))
+    packing = asyncio.create_task(asyncio.to_thread(delivery.warm))
     # What is imported by now stays: the collector need not walk it again in the middle of a tick.
     gc.collect()
     gc.freeze()
     yield
+    await packing
     feed.close()
     await asyncio.to_thread(started.close)

@@ -65,6 +65,20 @@ button[kind="primary"]:not(:disabled), button[kind="primary"]:not(:disabled) p {
 .st-key-threshold-strip { background: var(--paper); padding: 0.2rem 0; }
 @media (min-width: 900px) { .st-key-threshold-views { padding-top: 0.6rem; }
 .st-key-threshold-strip { position: sticky; top: 3.2rem; z-index: 20; } }
+.foam-sketch svg { display: block; font-size: 0.8rem; overflow: visible; }
+.foam-sketch text { fill: currentColor; }
+.foam-sketch text.foam-sketch-title { fill: var(--soft-ink); }
+.foam-sketch-grid { stroke: color-mix(in srgb, currentColor 14%, transparent); }
+.foam-sketch-line { fill: none; stroke: var(--accent); stroke-width: 2.5; stroke-dasharray: 7 4; pointer-events: none; }
+.foam-sketch-dot { fill: var(--accent); stroke: var(--paper); stroke-width: 2; }
+.foam-sketch-given, .foam-sketch-found { fill: currentColor; }
+.foam-sketch-measured { fill: none; stroke: currentColor; stroke-width: 2; }
+.foam-sketch-range { stroke: currentColor; stroke-width: 6; opacity: 0.3; }
+.foam-sketch-hold { fill: transparent; }
+.foam-sketch-point[role] { cursor: ns-resize; touch-action: none; outline: none; }
+.foam-sketch-point[role]:is(:hover, :focus-visible) .foam-sketch-hold {
+  fill: color-mix(in srgb, var(--accent) 18%, transparent); }
+.foam-sketch-point[role]:focus-visible .foam-sketch-hold { stroke: var(--accent); stroke-width: 2; }
 .foam-marks { position: relative; height: 1.55rem; margin: -1.35rem 0.35rem 0; font-size: 0.68rem; line-height: 1; }
 .foam-marks i { position: absolute; top: 0; width: 1px; height: 0.5rem; background: currentColor; opacity: 0.5; }
 .foam-marks span { position: absolute; top: 0.6rem; transform: translateX(-50%); white-space: nowrap; opacity: 0.75; }

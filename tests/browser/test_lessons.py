@@ -22,6 +22,9 @@ def test_a_live_run_lies_over_the_band_of_the_measured_seeds(page, server: Serve
     )
     page.wait_for_function(BAND, timeout=60_000)
     assert page.locator(".fb-name").first.inner_text() == "f = 10"
+    page.reload()  # the run is the browser's
+    page.get_by_role("button", name="Back to the recording").wait_for(timeout=60_000)
+    page.wait_for_function(BAND, timeout=60_000)
     page.get_by_role("button", name="Back to the recording").click()
     page.get_by_role("button", name="Run this yourself").wait_for()
 
@@ -49,6 +52,35 @@ def test_a_lesson_is_gone_through_by_keyboard(page, server: Server) -> None:
     page.keyboard.press("Space")
     page.get_by_role("heading", name="The answer").wait_for()
     page.get_by_role("heading", name="Why").wait_for()
+
+
+def test_a_sketch_is_kept_before_the_reveal_and_compared_after_it(page, server: Server) -> None:
+    page.goto(f"{server.url}/lessons?lesson=what-damping-does")
+    points = page.get_by_role("slider", name="Loss of")
+    points.nth(2).wait_for(timeout=60_000)
+    assert points.count() == 3, "the first run is given"
+    points.nth(0).focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowDown")
+    box = points.nth(2).bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] - 20, steps=4)
+    page.mouse.up()
+    drawn = [points.nth(place).get_attribute("aria-valuetext") for place in range(3)]
+    assert float(drawn[0]) < float(drawn[1]) < float(drawn[2])
+    page.get_by_text("It falls, then rises: a U.").click()
+    page.locator(".st-key-keep-prediction button:enabled").click()
+    page.get_by_text("Your prediction:").wait_for()
+    points.first.wait_for(state="detached")
+    assert page.locator(".foam-sketch-found").count() == 0, "before the reveal"
+    page.reload()
+    page.get_by_text("Your prediction:").wait_for(timeout=60_000)
+    page.locator(".st-key-reveal-what-damping-does label").click()
+    told = page.get_by_text(f"1e-4: you drew {drawn[2]}")
+    told.wait_for()
+    assert "the runs gave 0.364" in told.inner_text() and f"1e-6: you drew {drawn[0]}" in told.inner_text()
+    assert page.locator(".foam-sketch-found").count() == 4
 
 
 def test_what_a_finger_presses_on_a_lesson_is_large_enough(browser, server: Server) -> None:

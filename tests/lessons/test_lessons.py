@@ -143,6 +143,16 @@ def test_what_is_played_is_the_experiment_itself(lesson: Lesson) -> None:
             assert played.config == experiment.lane_config(lane), f"stage {place}, lane {lane}"
 
 
+def test_a_sketch_has_room_for_what_was_measured() -> None:
+    asked = {lesson.id: lesson.prediction.sketch for lesson in LESSONS if lesson.prediction.sketch}
+    assert asked.keys() == {"how-stale", "what-damping-does"}
+    for name, sketch in asked.items():
+        lanes = [runs for place, runs in measured.results(name).items() if place.stage == sketch.stage]
+        losses = [run["loss"] for runs in lanes for run in runs]
+        assert len(lanes) == len(BY_ID[name].stages[sketch.stage].labels())
+        assert sketch.low < min(losses) and max(losses) < sketch.high
+
+
 def test_bands_are_of_the_lanes_of_their_experiment() -> None:
     told = [(lesson, place) for lesson in LESSONS for place in range(len(lesson.stages))]
     bands = {(lesson.id, place): measured.bands(lesson, place) for lesson, place in told}

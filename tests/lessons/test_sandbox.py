@@ -65,6 +65,22 @@ def test_every_setting_gives_finite_readings(change: str, amount: float, smalles
     assert all(math.isfinite(value) for value in found[:7])
 
 
+def test_what_lessons_suggest_to_try_happens() -> None:
+    mass = {"change": "add-mass", "amount": 1e-3, "smallest": 1e-12}
+    assert sandbox.read({**mass, "rows": 256}).next_epsilon == pytest.approx(
+        sandbox.read(mass).next_epsilon / 2, rel=0.02
+    )
+    none_empty = sandbox.read({**mass, "smallest": 1e-3})
+    assert none_empty.h < 0.75 and none_empty.next_epsilon == 1e-9
+    assert sandbox.read({**mass, "tau": 0.9}).next_epsilon < sandbox.read(mass).next_epsilon
+    close = sandbox.read({"change": "turn-bottom", "apart": 1})
+    assert max(close.h, close.residual, close.operator_error, close.update_error) < 0.05
+    swapped = sandbox.read({"change": "swap-bottom"})
+    assert swapped.residual == 0 and swapped.operator_error > 0.3
+    steep = sandbox.read({"change": "scale", "amount": 0.01, "smallest": 1e-6})
+    assert steep.h > 0.75 > 0.5 > sandbox.read({"change": "scale", "amount": 0.01, "smallest": 1.0}).h
+
+
 def test_what_is_out_of_range_is_named() -> None:
     with pytest.raises(FieldError, match=r"rows = 1000: must be an integer from 4 to 256"):
         sandbox.read({"rows": 1000})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
@@ -29,10 +29,17 @@ _OVER = "presenter-over"
 """What lies over the slide: the link's code, the class's results, or nothing."""
 _REVEALED = "presenter-revealed"
 _PANELS_AT_ONCE = 2
+_CLOSED = (
+    "Your class is closed: it has ended, or the server was started again. Open a new one (Q) and give the students its "
+    "link."
+)
+_ELSEWHERE = (
+    "The class of this link was opened in another browser, which alone moves it. Here you can open one of your own (Q)."
+)
 _STYLE = """<style>
 .stApp { --foam-ink: light-dark(#000, #FFF); }
 header[data-testid="stHeader"], [data-testid="stLayoutWrapper"]:has(> .st-key-page-tools-place) { display: none; }
-.stMainBlockContainer { padding: 0.6rem 1.6rem 4rem; }
+.stMainBlockContainer { padding: 0.4rem 1.6rem 3.5rem; }
 .st-key-slide-head { justify-content: space-between; }
 .st-key-slide-head [data-testid="stCaptionContainer"] { text-align: right; }
 .st-key-slide-head h1 { font-size: 2rem; padding: 0; }
@@ -130,10 +137,7 @@ def presenter(lesson: Lesson, values: dict[str, Any]) -> None:
         room.show(_shown(lesson, slide, panels, run))
         _first(run)
     elif values["class"] and here.known:
-        st.warning(
-            "Your class is closed: it has ended, or the server was started again. Open a new one (Q) and give the "
-            "students its link."
-        )
+        st.warning(_ELSEWHERE if rooms.find(values["class"]) else _CLOSED)
     st.html(_STYLE)
     turn = _Turn(lesson, values, position, len(parts))
     over = st.session_state.get(_OVER, "")
@@ -144,6 +148,8 @@ def presenter(lesson: Lesson, values: dict[str, Any]) -> None:
                 _code(room, lesson, slide)
             elif over == "runs" and room is not None:
                 results.results(room, lesson, slide.stage)
+            elif over == "predictions" and room is not None:
+                _predicted(lesson, room)
             else:
                 _slide(lesson, slide, values, panels, room)
     _foot(turn, values, room, over)
@@ -201,7 +207,7 @@ class _Turn:
         """Do what a key stands for."""
         if name in ("next", "back"):
             self.by(1 if name == "next" else -1)
-        elif name == "predictions":
+        elif name == "predictions" and slides(self.lesson)[self.position].kind == "prediction":
             st.session_state[_REVEALED] = not st.session_state.get(_REVEALED, False)
             st.session_state[_OVER] = ""
         elif name == "close":
@@ -233,7 +239,7 @@ def _slide(lesson: Lesson, slide: Slide, values: Mapping[str, Any], panels: tupl
         sandbox(lesson)
     elif slide.kind == "answer":
         st.markdown(f"**{lesson.prediction.choices[lesson.prediction.right]}**")
-        lesson_parts.statements(lesson_parts.claimed(lesson)[:5])
+        lesson_parts.statements(lesson_parts.claimed(lesson))
     elif slide.kind == "why":
         lesson_parts.why(lesson)
     else:
@@ -242,8 +248,23 @@ def _slide(lesson: Lesson, slide: Slide, values: Mapping[str, Any], panels: tupl
 
 def _predictions(lesson: Lesson, room: Room | None) -> None:
     """The choices; with bars once the presenter reveals what the class predicted."""
-    counts = (room.predictions(lesson) if room is not None else None) or []
+    counts = room.predictions(lesson) if room is not None else []
     revealed = bool(counts) and st.session_state.get(_REVEALED, False)
+    total = _choices(lesson, counts, revealed)
+    if room is not None:
+        words = f"{total} predicted." if total else "No predictions yet."
+        st.caption(f"{words} Press R to show their choices." if total and not revealed else words)
+
+
+def _predicted(lesson: Lesson, room: Room) -> None:
+    """What the class predicted, over any other part of the lesson."""
+    st.markdown("### What the class predicted")
+    total = _choices(lesson, room.predictions(lesson), True)
+    st.caption(f"{total} predicted." if total else "No predictions yet.")
+
+
+def _choices(lesson: Lesson, counts: Sequence[int], revealed: bool) -> int:
+    """Draw the choices, and return how many have chosen."""
     total = sum(counts)
     rows = []
     for position, choice in enumerate(lesson.prediction.choices):
@@ -254,9 +275,7 @@ def _predictions(lesson: Lesson, room: Room | None) -> None:
             f'<i class="foam-share" style="width:{share:.0f}%"></i></li>'
         )
     st.html(f'<ol class="foam-choices" type="A">{"".join(rows)}</ol>')
-    if room is not None:
-        words = f"{total} predicted." if total else "No predictions yet."
-        st.caption(f"{words} Press R to show their choices." if total and not revealed else words)
+    return total
 
 
 def _code(room: Room | None, lesson: Lesson, slide: Slide) -> None:
@@ -331,7 +350,7 @@ def _foot(turn: _Turn, values: Mapping[str, Any], room: Room | None, over: str) 
 
 def _watches(over: str) -> list[str]:
     """What the screen shows of the class besides the counts that its script writes."""
-    return ["points"] if over == "runs" else ["predicted"] if not over else []
+    return {"runs": ["points"], "code": []}.get(over, ["predicted"])
 
 
 def _button(turn: _Turn, label: str, name: str, icon: str, *, primary: bool = False, disabled: bool = False) -> None:

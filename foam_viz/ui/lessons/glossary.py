@@ -17,7 +17,9 @@ def glossary() -> None:
     """Draw the page."""
     hub()
     st.title("Glossary", anchor=False)
-    st.markdown("Terms with a dotted line on any page say this when you point at them or tap them.")
+    st.markdown(
+        "Terms with a dotted line on any page say this when you point at them or tap them. F2 steps through them."
+    )
     sought = st.text_input("Find", key="glossary-find", placeholder="damping, h, overlap …").strip().casefold()
     entries = [*_terms(), *_settings()]
     found = [(name, text) for name, text in entries if sought in f"{name} {text}".casefold()]

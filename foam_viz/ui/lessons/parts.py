@@ -17,6 +17,7 @@ from foam_viz.ui.board.board import board
 from foam_viz.ui.feed import lessons as live_lessons
 from foam_viz.ui.feed.recorded import RecordedSource
 from foam_viz.ui.lab import head as lab_head
+from foam_viz.ui.lessons.sketch import compared, sketch
 from foam_viz.ui.saving_notice import saving_notice
 from foam_viz.ui.server import feed, hub
 from foam_viz.ui.text import whole
@@ -25,8 +26,8 @@ RECORDED = SAMPLE_RUNS / "lessons"
 
 
 def predicted(lesson: Lesson) -> int | None:
-    """Return what the reader has predicted; None before that."""
-    return st.session_state.setdefault("predictions", {}).get(lesson.id)
+    """Return what the reader has predicted, in any tab of the browser; None before that."""
+    return session.current().browser.predictions.get(lesson.id)
 
 
 def prediction(lesson: Lesson, *, closed: bool = False, on_given: Callable[[int], None] | None = None) -> None:
@@ -46,16 +47,22 @@ def prediction(lesson: Lesson, *, closed: bool = False, on_given: Callable[[int]
                 if given is None
                 else f"Your prediction: *{asked.choices[given]}*"
             )
+            if given is not None:
+                sketch(lesson)
             return
         chosen = st.radio(
             "Your prediction", range(len(asked.choices)), format_func=lambda position: asked.choices[position],
             index=None, key=f"prediction-{lesson.id}", label_visibility="collapsed",
         )  # fmt: skip
 
+        sketch(lesson)
+
         def keep() -> None:
-            st.session_state["predictions"][lesson.id] = chosen
-            if on_given and chosen is not None:
-                on_given(chosen)
+            if chosen is None:
+                return
+            kept = session.current().browser.predictions.setdefault(lesson.id, chosen)
+            if on_given:
+                on_given(kept)
 
         st.button(
             "This is my prediction", on_click=keep, disabled=chosen is None, type="primary", key="keep-prediction"
@@ -131,8 +138,9 @@ def _name(lesson: Lesson, stage: int) -> str:
 
 
 def live_run(lesson: Lesson, stage: int) -> str:
-    """Return the view id of this tab's live run of an experiment; empty for none."""
-    return own_run.view_id(_name(lesson, stage))
+    """Return the view id of this browser's live run of an experiment; empty for none."""
+    run = own_run.run(_name(lesson, stage))
+    return run.view_id if run else ""
 
 
 def run_buttons(lesson: Lesson, stage: int, *, in_lab: bool = True) -> None:
@@ -174,6 +182,7 @@ def answer(lesson: Lesson) -> None:
     else:
         st.markdown(f"You predicted: *{asked.choices[given]}*  \n{right}" if given is not None else right)
     statements(claimed(lesson))
+    compared(lesson)
 
 
 def why(lesson: Lesson) -> None:

@@ -38,6 +38,9 @@ class Browser:
         left: By page, the link of what the page showed last, in full.
         confirmed: Confounds that the user said do not matter, in words.
         classroom: Code of the class that it has joined; empty for none.
+        predictions: By lesson, the answer that was predicted; the first one stands.
+        sketches: By lesson, the losses that were drawn besides.
+        own_runs: View ids of the live runs that pages other than the lab keep, by what the page calls them.
     """
 
     def __init__(self, identity: str, services: LogServices) -> None:
@@ -47,6 +50,9 @@ class Browser:
         self.left: dict[str, Mapping[str, list[str]]] = {}
         self.confirmed: frozenset[str] = frozenset()
         self.classroom = ""
+        self.predictions: dict[str, int] = {}
+        self.sketches: dict[str, list[float]] = {}
+        self.own_runs: dict[str, str] = {}
         self.tabs: dict[str, None] = {}
         self.seen = time.monotonic()
 
@@ -61,6 +67,9 @@ class Browser:
         self.logs.take(other.logs)
         self.control_keys |= other.control_keys
         self.classroom = other.classroom or self.classroom
+        self.predictions = {**other.predictions, **self.predictions}
+        self.sketches = {**other.sketches, **self.sketches}
+        self.own_runs = {**self.own_runs, **other.own_runs}
 
 
 class Browsers:

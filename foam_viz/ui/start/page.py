@@ -67,6 +67,10 @@ def start() -> None:
             )  # fmt: skip
         else:
             own_run.steer(run)
+            st.button(
+                "Back to the recording", icon=":material/history:", key="to-recording", on_click=own_run.forget,
+                args=(_RUN,),
+            )  # fmt: skip
             st.page_link(
                 "pages/live_lab.py", label="Open in the live lab", icon=":material/science:",
                 query_params=[("run", run.view_id)], help="There you can change every setting.",

@@ -106,6 +106,25 @@ def test_a_class_that_was_lost_is_said_to_its_presenter() -> None:
     assert "server was started again" in words(opened(lesson=LESSON.id, present="true", **{"class": "0" * 12}))
 
 
+def test_the_link_of_another_browsers_class_does_not_say_that_it_is_closed() -> None:
+    room = rooms.open("teacher", Shown(LESSON.id))
+    seen = words(opened(lesson=LESSON.id, present="true", **{"class": room.code}))
+    assert "another browser" in seen and "closed" not in seen and not room.ended
+
+
+@pytest.mark.parametrize("slide", ["0", "2", "3"])
+def test_predictions_are_shown_over_any_part_of_a_lesson(slide: str) -> None:
+    app = opened(lesson=LESSON.id, present="true", slide=slide)
+    room = rooms.open(app.session_state[session.KEY].browser.id, Shown(LESSON.id))
+    for place in range(3):
+        room.predict(room.join(f"student {place}"), LESSON.id, 2)
+    app.run()
+    app.button("presenter-predictions").click().run()
+    assert "What the class predicted" in words(app) and "3 predicted" in words(app)
+    app.button("presenter-predictions").click().run()
+    assert not app.exception and "What the class predicted" not in words(app)
+
+
 def test_a_page_follows_predicts_and_lets_go() -> None:
     room = rooms.open("teacher", Shown("which-alarm"))
     app = opened(**{"class": room.code})

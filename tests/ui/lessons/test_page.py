@@ -11,7 +11,7 @@ from foam_viz.lessons import measured
 from foam_viz.lessons.catalogue import LESSONS
 from foam_viz.lessons.lesson import Lesson
 from foam_viz.settings import Settings
-from foam_viz.ui import server
+from foam_viz.ui import server, session
 from foam_viz.ui.lessons import page
 from foam_viz.ui.lessons import parts as lesson_parts
 
@@ -54,6 +54,19 @@ def test_a_lesson_from_prediction_to_reveal(lesson: Lesson) -> None:
     app.toggle(f"reveal-{lesson.id}").set_value(True).run()
     assert not app.exception and measured.filled(lesson, lesson.why[0]) in words(app)
     assert ("That is what the " in words(app)) == (lesson.prediction.right == 1)
+
+
+def test_a_prediction_stands_after_a_reload_and_in_another_tab() -> None:
+    lesson = LESSONS[0]
+    app = opened(lesson.id)
+    app.radio(f"prediction-{lesson.id}").set_value(2).run()
+    app.button("keep-prediction").click().run()
+    again = opened(lesson.id)
+    assert "Your prediction" not in words(again), "another browser"
+    again.session_state[session.KEY].recognise(app.session_state[session.KEY].secret)
+    again.run()
+    assert f"Your prediction: *{lesson.prediction.choices[2]}*" in words(again)
+    assert not again.toggle(f"reveal-{lesson.id}").disabled
 
 
 def test_an_unknown_lesson_is_said_and_the_course_shown() -> None:
