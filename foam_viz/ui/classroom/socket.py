@@ -65,7 +65,7 @@ class ClassSocket:
 
     async def _serve(self, socket: WebSocket) -> None:
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            hello = parse(await socket.receive_text())
+            hello = await _heard(socket)
         if hello is None or not isinstance(code := hello.get("class"), str):
             await socket.close(_POLICY)
             return
@@ -138,7 +138,7 @@ async def _pushed(
 
     async def read() -> None:
         while True:
-            message = parse(await socket.receive_text())
+            message = await _heard(socket)
             if message is None:
                 await socket.close(_POLICY)
                 return
@@ -161,6 +161,19 @@ async def _pushed(
 async def _send(socket: WebSocket, message: Mapping[str, Any]) -> None:
     async with asyncio.timeout(_PATIENCE_SECONDS):
         await socket.send_text(orjson.dumps(message).decode())
+
+
+async def _heard(socket: WebSocket) -> dict[str, Any] | None:
+    """What a page says next, checked; None where it is not of the protocol.
+
+    Raises:
+        WebSocketDisconnect: It went away.
+    """
+    message = await socket.receive()
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message.get("code", 1005))
+    text = message.get("text")
+    return None if text is None else parse(text)
 
 
 def parse(message: str) -> dict[str, Any] | None:

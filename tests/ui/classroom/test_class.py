@@ -37,6 +37,14 @@ class Page:
         self.socket = self._open.enter_context(connect(f"ws://127.0.0.1:{port}/{ADDRESS}"))
         self.say(**hello)
 
+    @classmethod
+    def silent(cls, port: int) -> Page:
+        """One that has not said who it is."""
+        page = cls.__new__(cls)
+        page._open = ExitStack()
+        page.socket = page._open.enter_context(connect(f"ws://127.0.0.1:{port}/{ADDRESS}"))
+        return page
+
     def say(self, **message: Any) -> None:
         self.socket.send(json.dumps(message))
 
@@ -138,6 +146,24 @@ def test_strangers_and_students_cannot_move_the_class(port: int, room: Room) -> 
     page.say(following=False)
     page.until(lambda told: told["following"] is False)
     assert room.told_students(student)["at"] is None
+
+
+@pytest.mark.parametrize(
+    "message",
+    [b"{}", b"\x00\xff", b'{"following": false}', "[" * 400, '{"at": [1]}', '{"at": {"a": 1}}', '{"at": "0x1"}',
+     '{"following": [true]}', '{"class": null}', '{"class": "%s", "class": 7}', '{"": 1}', "\ud7ff" * 300],
+)  # fmt: skip
+def test_a_student_who_tampers_is_closed_out_and_the_class_goes_on(
+    port: int, room: Room, message: str | bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    student = room.join("a")
+    other = Page(port, **{"class": room.code, "student": room.join("b")})
+    for tampers in (Page(port, **{"class": room.code, "student": student}), Page.silent(port)):
+        tampers.socket.send(message)
+        assert tampers.close_code() == 1008
+    room.look(12)
+    assert other.until(lambda told: told["at"] == 12)
+    assert not [record for record in caplog.records if record.exc_info], caplog.text
 
 
 def test_pages_of_other_sites_are_refused(port: int) -> None:
