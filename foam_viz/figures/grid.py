@@ -59,11 +59,6 @@ def grid(count: int, across: int, gap: float, row_gap: float = 0.0) -> list[Plac
     return places
 
 
-def shortened(label: str, most: int) -> str:
-    """A name in so many letters."""
-    return label if len(label) <= most else label[: most - 1].rstrip() + "…"
-
-
 def portrait(axes: dict[str, Any], names: list[dict[str, Any]]) -> dict[str, Any]:
     """What a figure says in ``layout.meta`` of itself on a card higher than wide.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _KEPT = {"\u200c", "\u200d"}
@@ -46,6 +46,14 @@ def shortened(text: str, longest: int = 40) -> str:
     """Return the text, or its beginning and its end with an ellipsis between: names often differ in their ends."""
     tail = longest // 3
     return text if len(text) <= longest else f"{text[: longest - tail - 1]}…{text[-tail:]}"
+
+
+def told_apart(names: Sequence[str], longest: int) -> list[str]:
+    """Return names in so many characters: their beginnings; of those that begin alike, beginning and end."""
+    brief = [cut(name, longest) for name in names]
+    return [
+        shortened(name, longest) if brief.count(short) > 1 else short for name, short in zip(names, brief, strict=True)
+    ]
 
 
 def _shown(letter: str, lines: bool) -> str:

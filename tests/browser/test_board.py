@@ -189,6 +189,14 @@ def test_what_sticks_to_the_top_leaves_room_for_the_panels(page, server: Server)
         seen = page.evaluate(edges)
         assert seen["strip"][0] >= seen["above"][1] - 0.5, "the buttons lie under the navigation"
         assert seen["head"][1] - seen["above"][1] <= 120, height
+    # Nothing that the head may have to say makes it grow.
+    long = """() => document.querySelectorAll('.fb-status dd').forEach((one, at) => {
+      one.textContent = ["123,456", "1,234", "lane 4 at step 12,300 of 123,456", "CUDA, shared"][at] ?? "long words";
+    }) ?? [document.querySelector('.fb-step')].forEach((one) => { one.textContent = "Step 123,456 of 123,456" })"""
+    page.evaluate(long)
+    told = page.evaluate("""() => [...document.querySelectorAll('.fb-top > *')].filter((one) => one.checkVisibility())
+      .map((one) => one.getBoundingClientRect()).map(({ top, bottom }) => (top + bottom) / 2)""")
+    assert max(told) - min(told) < 8
     # Cards of one row are equally high, and the state of a run is in sight: its word, or on a phone its mark.
     rows = """() => { const rows = {}; for (const slot of document.querySelectorAll('.fb-slot')) {
       const { top, height } = slot.querySelector('.fb-card').getBoundingClientRect();
@@ -206,3 +214,15 @@ def test_what_sticks_to_the_top_leaves_room_for_the_panels(page, server: Server)
         assert set(page.evaluate(rows)) == {1}, width
         end, edge = page.evaluate(state)
         assert end <= edge + 0.5, width
+
+
+def test_the_names_of_curves_stand_above_a_narrow_card(page, server: Server) -> None:
+    open_lab(page, server, "?v=2&batch_size=16&lane=foam&lane=adamw")
+    page.get_by_role("button", name="Step", exact=True).first.click(timeout=20_000)
+    page.locator('[data-panel="loss"] .main-svg').first.wait_for(timeout=60_000)
+    names = """() => [[...document.querySelectorAll('[data-panel="loss"] .fb-entry')].map((one) => one.textContent),
+      [...document.querySelectorAll('[data-panel="loss"] .annotation-text')].map((one) => one.textContent)]"""
+    page.set_viewport_size({"width": 1280, "height": 900})
+    eventually(lambda: page.evaluate(names)[1] and page.evaluate(names)[0] == [], 20)
+    page.set_viewport_size({"width": 400, "height": 900})
+    eventually(lambda: page.evaluate(names) == [["FOAM", "AdamW"], []], 20)

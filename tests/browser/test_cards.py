@@ -99,4 +99,7 @@ def test_keys_run_the_lab_and_are_listed(page, server: Server, tmp_path: Path) -
     page.locator(".main-svg").first.wait_for(timeout=30_000)
     assert page.locator("h1").inner_text().endswith(f"step {before + 1}")
     sections = page.locator("section").count()
+    # What the colours stand for: the table of runs, and a legend where a figure names no curve itself.
+    assert page.locator(".runs tbody tr").count() == 4
+    assert page.locator('section:has(h2:text("Damping and drift, FOAM")) .legendtext').count() == 3
     assert sections >= 3 and "Refresh raster" in page.locator("body").inner_text()

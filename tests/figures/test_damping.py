@@ -196,3 +196,21 @@ def test_a_lane_by_the_residual_that_has_measured_nothing_yet_stands_beside_one_
     lanes = (Lane(_sawtooth(3, 0).view(), "FOAM", 0), Lane(young.view(), "residual", 1))
     drawn = damping.draw(Scene(lanes, Look(factor=0, lane=0)))
     assert drawn.figure is not None
+
+
+def test_names_of_lines_that_are_close_keep_apart() -> None:
+    """ε₀ and εₘₐₓ may be a fifth apart: their names would be written over each other."""
+    run = _sawtooth(40, 3)
+    config = {"optimizer_settings": {"tau": 0.75, "epsilon": 1e-9, "epsilon_max": 1.2e-9, "period": 10}}
+    drawn = damping.draw(
+        Scene([Lane(Trace(run.manifest.with_(config=config), **_tables(run)), "FOAM", 0)], Look(factor=0))
+    )
+    layout = drawn.figure["layout"]
+    axis = layout["yaxis"]
+    scale = 250 * (axis["domain"][1] - axis["domain"][0]) / (axis["range"][1] - axis["range"][0])
+    heights = [note["y"] * scale + note.get("yshift", 0) for note in layout["annotations"] if note["yref"] == "y"]
+    assert len(heights) == 2 and abs(heights[0] - heights[1]) >= 13
+
+
+def _tables(run: Trace) -> dict[str, pa.Table]:
+    return {name: run.table(name) for name in ("steps", "checks")}

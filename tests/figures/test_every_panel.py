@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 import pytest
 
 from foam_viz.figures import theme
-from foam_viz.figures.catalogue import PANELS, compared
+from foam_viz.figures.catalogue import BY_ID, PANELS, compared
 from foam_viz.figures.look import Look
 from foam_viz.figures.look_fields import BY_NAME, FIELDS
 from foam_viz.figures.panel import PanelSpec
@@ -141,6 +141,21 @@ def test_labels_from_people_are_never_markup(spec: PanelSpec) -> None:
     drawing = spec.draw(Scene([Lane(run.trace, "<b>x</b>", 0), Lane(run.trace, "y", 1)], Look(factor=0)))
     if drawing.figure is not None:
         assert "<b>x</b>" not in list(_strings(drawing.figure["data"])) + list(_strings(drawing.figure["layout"]))
+
+
+def test_forks_are_told_apart_wherever_their_names_are_shortened(lanes: list[Lane]) -> None:
+    names = ["FOAM from step 1,200, τ = 0.5", "FOAM from step 1,200, τ = 0.3"]
+    forks = [Lane(lane.trace, name, lane.position) for lane, name in zip(lanes, names, strict=False)]
+    cost = BY_ID["cost"].draw(Scene(forks)).figure["layout"]["yaxis"]["ticktext"]
+    assert len({text.partition("<br>")[0] for text in cost}) == 2
+    beside = BY_ID["multiples"].draw(Scene(forks * 3, Look(factor=0))).figure["layout"]["annotations"]
+    assert len({note["text"] for note in beside}) == 2
+
+
+def test_each_number_drawn_side_by_side_says_of_which_lane_it_is(lanes: list[Lane]) -> None:
+    for kind in ("overlap", "damping", "raster"):
+        drawn = BY_ID["multiples"].draw(Scene(lanes[:2], Look(factor=0, side_by_side=kind))).figure["data"]
+        assert all(any(lane.label in trace["name"] for lane in lanes[:2]) for trace in drawn), kind
 
 
 def _all(lanes: list[Lane]) -> list[dict | None]:

@@ -57,6 +57,17 @@ def test_every_lane_keeps_its_colour_dash_and_label(lanes: list[Lane]) -> None:
     assert sorted(note["text"] for note in figure["layout"]["annotations"]) == ["AdamW", "DR", "FOAM", "Shampoo f = 50"]
 
 
+def test_a_fork_takes_no_label_from_any_curve(lanes: list[Lane]) -> None:
+    """One long name must not take away all of them; names that begin alike differ in what is kept of them."""
+    names = ["FOAM", "FOAM from step 1,200, τ = 0.5", "FOAM from step 1,200, τ = 0.25", "AdamW"]
+    forked = [Lane(lane.trace, name, lane.position) for lane, name in zip(lanes, names, strict=True)]
+    texts = [note["text"] for note in loss.draw(Scene(forked)).figure["layout"]["annotations"]]
+    assert len(set(texts)) == 4 and all(len(text) <= 16 for text in texts)
+    assert {"FOAM", "AdamW"} < set(texts)
+    left, right = loss.draw(Scene(forked)).figure["layout"]["xaxis"]["range"]
+    assert (right - 700) / (right - left) * 520 >= 16 * 6.5, "the longest has room beside its curve"
+
+
 def test_ranges_hold_still_while_a_run_grows(lanes: list[Lane]) -> None:
     shorter = [Lane(lane.trace.truncated(690), lane.label, lane.position) for lane in lanes]
     before, after = (loss.draw(Scene(group)).figure["layout"] for group in (shorter, lanes))

@@ -88,6 +88,14 @@ def test_counts_are_whole_and_what_a_factor_pays_is_told(lanes: list[Lane]) -> N
     assert (done, checked) == ("15", "15") and rows["per 100 steps"] == "2.14"
 
 
+def test_a_rate_says_to_which_step_it_is_where_that_is_not_the_checks(lanes: list[Lane]) -> None:
+    """The card is of the last check; the rate counts the steps since, too."""
+    run = SyntheticRun("foam").advance(417).trace
+    drawing = decision.draw(Scene([Lane(run, "FOAM", 0)], Look(factor=0)))
+    rows = {label: value for label, value, _ in drawing.text}
+    assert drawing.moment == "check of step 410" and rows["per 100 steps"].endswith(", to step 417")
+
+
 def _sent(drawing: Drawing) -> str:
     return json.dumps(asdict(drawing), sort_keys=True, default=str)
 

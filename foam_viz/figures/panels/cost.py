@@ -10,6 +10,7 @@ from foam_viz.analysis.spending import Spending, matrix_bytes, spending
 from foam_viz.figures import encode, theme
 from foam_viz.figures.panel import Drawing
 from foam_viz.figures.scene import Lane, Scene
+from foam_viz.trace.visible import told_apart
 
 _PARTS = {
     "gradient": ("gradient", 0.14),
@@ -44,6 +45,7 @@ def draw(scene: Scene) -> Drawing:
     )
     drawn = ["decomposition"] if alone else [part for part in _PARTS if any(part in spent.parts for _, spent in found)]
     data: list[dict[str, Any]] = [_bars(found, part) for part in drawn]
+    names = told_apart([lane.label for lane, _ in found], _LETTERS)
     second = [_kernel(spent) if alone else _memory(lane) for lane, spent in found]
     layout = encode.layout(
         f"cost {len(found)} {scene.look.cost}",
@@ -57,8 +59,8 @@ def draw(scene: Scene) -> Drawing:
         yaxis=encode.axis(
             "", range=[len(found) - 0.5, -0.5], tickvals=list(range(len(found))), showgrid=False, ticks="",
             ticktext=[
-                f"{encode.escape(_short(lane.label))}<br><span style='font-size:10px'>{words}</span>"
-                for (lane, _), words in zip(found, second, strict=True)
+                f"{encode.escape(name)}<br><span style='font-size:10px'>{words}</span>"
+                for name, words in zip(names, second, strict=True)
             ],
             fixedrange=True,
         ),
@@ -67,7 +69,7 @@ def draw(scene: Scene) -> Drawing:
         ],
         annotations=[] if alone else _key(drawn),
     )  # fmt: skip
-    reading = _words(found[0][1]) if len(found) == 1 else _span(found)
+    reading = _words(found[0][1]) if len(found) == 1 else _span(names, [spent for _, spent in found])
     return Drawing(
         figure={"data": data, "layout": layout}, reading=reading, moment=_moment([each for _, each in found])
     )
@@ -80,10 +82,6 @@ def _moment(found: list[Spending]) -> str:
         return "steps to " + " and ".join(f"{step:,}" for step in sorted({min(last), max(last)}))
     differ = "" if len(first) == len(last) == 1 else ", not the same in every lane"
     return f"steps {min(first):,} to {max(last):,}{differ}"
-
-
-def _short(label: str) -> str:
-    return label if len(label) <= _LETTERS else f"{label[: _LETTERS - 1].rstrip()}…"
 
 
 def _bars(found: list[tuple[Lane, Spending]], part: str) -> dict[str, Any]:
@@ -158,12 +156,12 @@ def _words(spent: Spending) -> str:
     return words
 
 
-def _span(found: list[tuple[Lane, Spending]]) -> str:
+def _span(names: list[str], spendings: list[Spending]) -> str:
     """The lanes whose optimizer took least and most: all of them would not fit into the card."""
-    found = sorted(found, key=lambda each: each[1].total)
+    found = sorted(zip(names, spendings, strict=True), key=lambda each: each[1].total)
 
-    def one(lane: Lane, spent: Spending, word: str = "") -> str:
+    def one(name: str, spent: Spending, word: str = "") -> str:
         count = "" if spent.decompositions is None else f", {spent.count:,}{word}"
-        return f"{theme.number(spent.total, 's')} ({_short(lane.label)}{count})"
+        return f"{theme.number(spent.total, 's')} ({name}{count})"
 
     return f"optimizer time from {one(*found[0], ' decompositions')} to {one(*found[-1])}"

@@ -59,7 +59,8 @@ def draw(scene: Scene) -> Drawing:
         paid = refreshes(lane.trace, [factor])
         if paid and paid.per_factor is not None:
             words = f"decompositions of this factor per 100 steps, from step {paid.first:,} to {paid.last:,}"
-            text.append(("per 100 steps", theme.number(paid.per_factor), words))
+            until = f", to step {paid.last:,}" if paid.last != rows.step[at] else ""
+            text.append(("per 100 steps", f"{theme.number(paid.per_factor)}{until}", words))
     reading = f"{lane.factor_name(factor)}, {lane.label}"
     return Drawing(text=tuple(text), reading=reading, moment=moment)
 

@@ -19,6 +19,7 @@ from foam_viz.figures.panel import Drawing
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace import TraceView
 from foam_viz.trace.final import Final, final_of, rows_in_order
+from foam_viz.trace.visible import told_apart
 
 TITLES = {
     "step": "step",
@@ -30,7 +31,9 @@ _PLOT_HEIGHT = 240.0
 _LABEL_GAP = 15.0
 _HALF_LABEL = 7.0
 """Pixels from the middle of a label to the axis, at least."""
-_LONGEST_LABEL = 20
+_LONGEST_LABEL = 16
+_LETTER, _NARROWEST = 6.6, 520.0
+"""Pixels of a letter of a label, and of the narrowest plot that has labels beside its curves."""
 _FEW = 40
 """Values that are drawn as points too."""
 _MARKERS = 64
@@ -91,10 +94,10 @@ def draw(scene: Scene) -> Drawing:
     floor = floors.pop() if len(floors) == 1 else None
     if floor and floor > 0:
         low = min(low, floor)
-    labelled = len(lanes) > 1 and all(len(lane.label) <= _LONGEST_LABEL for lane in lanes)
+    labelled = len(lanes) > 1
     span = encode.log_range(low, high, per_decade=4) if log else [min(0.0, low), encode.nice_ceiling(max(high, 1e-12))]
     y_axis = (encode.log_axis if log else encode.axis)("loss", range=span, uirevision="log" if log else "linear")
-    x_axis = horizontal(look, furthest, 0.16 if labelled else 0.02)
+    x_axis = horizontal(look, furthest, _room([curve.lane.label for curve in curves]) if labelled else 0.02)
     top = (10.0 ** span[1] if log else span[1]) * (1 + 1e-6)
     data = _bands(scene)
     words = "; shaded: other seeds" if data else ""
@@ -321,6 +324,12 @@ def _beyond(curve: _Curve, top: float, look: Look) -> dict[str, Any]:
     }
 
 
+def _room(labels: Sequence[str]) -> float:
+    """What the longest label takes beside its curve, as a share of the width of the curve."""
+    pixels = _LETTER * min(max(map(len, labels)), _LONGEST_LABEL)
+    return max(pixels / (_NARROWEST - pixels), 0.16)
+
+
 def _labels(curves: Sequence[_Curve], span: list[float], log: bool) -> list[dict[str, Any]]:
     """The names of the lanes at the ends of their curves, kept apart."""
     ends = [(curve.lane, *curve.end) for curve in curves]
@@ -328,9 +337,10 @@ def _labels(curves: Sequence[_Curve], span: list[float], log: bool) -> list[dict
     scale = _PLOT_HEIGHT / (span[1] - span[0])
     pixels = [(h - span[0]) * scale for h in heights]
     places = encode.spread(pixels, _LABEL_GAP, _HALF_LABEL, _PLOT_HEIGHT)
+    names = told_apart([lane.label for lane, _, _ in ends], _LONGEST_LABEL)
     return [
         encode.note(
-            encode.escape(lane.label),
+            encode.escape(name),
             x,
             height,
             name="end label",
@@ -339,7 +349,7 @@ def _labels(curves: Sequence[_Curve], span: list[float], log: bool) -> list[dict
             yshift=round(wanted - pixel, 1),
             font={"size": 12, "color": theme.lane(lane.position).colour},
         )
-        for (lane, x, _), height, pixel, wanted in zip(ends, heights, pixels, places, strict=True)
+        for (lane, x, _), name, height, pixel, wanted in zip(ends, names, heights, pixels, places, strict=True)
     ]
 
 

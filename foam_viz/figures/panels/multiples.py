@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from foam_viz.figures import encode, theme
-from foam_viz.figures.grid import Place, grid, portrait, shortened
+from foam_viz.figures.grid import Place, grid, portrait
 from foam_viz.figures.panel import Drawing
 from foam_viz.figures.panels import damping, overlap, raster
 from foam_viz.figures.panels.waiting import why_empty
 from foam_viz.figures.scene import Lane, Scene
+from foam_viz.trace.visible import told_apart
 
 KINDS: Mapping[str, tuple[str, Callable[[Scene], Drawing]]] = {
     "overlap": ("Eigenbasis drift", overlap.draw),
@@ -55,11 +56,16 @@ def draw(scene: Scene) -> Drawing:
     figure: dict[str, Any] = {"data": [], "layout": encode.layout(f"{scene.look.side_by_side} {len(drawn)}")}
     shared: dict[str, list[float]] = {}
     names, high_names, high_axes = [], [], {}
+    labels = [lane.label for lane, _, _ in drawn]
+    wide_names = told_apart(labels, _LETTERS // len(drawn))
+    narrow_names = told_apart(labels, _HIGH_LETTERS // high_across)
     for number, (lane, _, single) in enumerate(drawn):
         place, place_if_high = places[number], high[number]
-        high_axes |= _add(figure, single, number, place, place_if_high, shared, brief=len(drawn) > _ROOMY)
-        names.append(_name(lane, place.middle, _LETTERS // len(drawn)))
-        label = encode.escape(shortened(lane.label, _HIGH_LETTERS // high_across))
+        high_axes |= _add(
+            figure, single, number, place, place_if_high, shared, encode.escape(lane.label), brief=len(drawn) > _ROOMY
+        )
+        names.append(_name(lane, wide_names[number], place.middle))
+        label = encode.escape(narrow_names[number])
         high_names.append({"text": label, "x": place_if_high.middle, "y": place_if_high.top})
     layout = figure["layout"]
     layout["meta"] = portrait(high_axes, high_names)
@@ -105,9 +111,9 @@ def _step(text: str) -> int:
     return int(text.replace(",", ""))
 
 
-def _name(lane: Lane, x: float, most: int) -> dict[str, Any]:
+def _name(lane: Lane, name: str, x: float) -> dict[str, Any]:
     return encode.note(
-        encode.escape(shortened(lane.label, most)), x, 1,
+        encode.escape(name), x, 1,
         xref="paper", yref="paper", xanchor="center", yanchor="bottom", yshift=6,
         font={"size": 12, "color": theme.lane(lane.position).colour}, hovertext=encode.escape(lane.label),
         captureevents=True,
@@ -124,6 +130,7 @@ def _add(
     wide: Place,
     upright: Place,
     shared: dict[str, list[float]],
+    label: str,
     *,
     brief: bool,
 ) -> dict[str, Any]:
@@ -148,6 +155,8 @@ def _add(
         if "colorbar" in moved:
             del moved["colorbar"]
             moved["showscale"] = False
+        name = moved.get("name", "")
+        moved["name"] = name if label in name else f"{label}: {name}"  # as a table of the numbers drawn names it
         figure["data"].append({**moved, "showlegend": False})
     for name, axis in own.items():
         kind, own_number = name.split("axis")

@@ -90,11 +90,5 @@ def _turn(snapshot: Snapshot) -> str:
     angles = snapshot.top_angles
     if angles is not None and len(angles) and np.isfinite(angles[-1]):
         top = "top direction" if len(angles) == 1 else f"top {len(angles)} directions"
-        words += f"; its {top} by {_degrees(float(angles[-1]))} at most"
+        words += f"; its {top} by {theme.number(float(np.degrees(angles[-1])))}° at most"
     return words
-
-
-def _degrees(angle: float) -> str:
-    """An angle in whole degrees, and small ones with their digits."""
-    degrees = float(np.degrees(angle))
-    return f"{degrees:.0f}°" if degrees >= 10 else f"{degrees:.1f}°" if degrees >= 0.1 else f"{theme.number(degrees)}°"

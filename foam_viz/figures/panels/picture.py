@@ -14,10 +14,11 @@ import numpy as np
 from foam_viz.analysis.downsample import strided
 from foam_viz.analysis.grown import grown
 from foam_viz.figures import encode, theme
-from foam_viz.figures.grid import Place, grid, portrait, shortened
+from foam_viz.figures.grid import Place, grid, portrait
 from foam_viz.figures.panel import Drawing
 from foam_viz.figures.scene import Lane, Scene
 from foam_viz.trace.schema import PICTURE_KINDS
+from foam_viz.trace.visible import told_apart
 
 Arrays = Mapping[str, np.ndarray]
 Part = tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any], tuple[str, str]]
@@ -64,6 +65,9 @@ def draw(scene: Scene) -> Drawing:
     places = grid(len(pictured), across, _GAP, _ROW_GAP)
     high = grid(len(pictured), high_across, _GAP, _HIGH_ROW_GAP if wide else _ROW_GAP)
     high_axes, high_names = {}, []
+    labels = [lane.label for lane, _ in pictured]
+    wide_names = iter(told_apart(labels, _LETTERS // across))
+    narrow_names = iter(told_apart(labels, _HIGH_LETTERS // high_across))
     for place, if_high, (lane, (traces, x_axis, y_axis, tells)) in zip(places, high, pictured, strict=True):
         number = str(len(names) + 1) if names else ""
         data += [{**trace, "xaxis": f"x{number}", "yaxis": f"y{number}"} for trace in traces]
@@ -79,13 +83,13 @@ def draw(scene: Scene) -> Drawing:
         high_axes[f"xaxis{number}"], high_axes[f"yaxis{number}"] = _axes_at(if_high, bare, alike)
         names.append(
             encode.note(
-                encode.escape(shortened(lane.label, _LETTERS // across)), place.middle, place.top,
+                encode.escape(next(wide_names)), place.middle, place.top,
                 xref="paper", yref="paper", xanchor="center", yanchor="bottom", yshift=4,
                 font={"size": 12, "color": theme.lane(lane.position).colour},
                 hovertext=encode.escape(lane.label), captureevents=True,
             )
         )  # fmt: skip
-        label = encode.escape(shortened(lane.label, _HIGH_LETTERS // high_across))
+        label = encode.escape(next(narrow_names))
         high_names.append({"text": label, "x": if_high.middle, "y": if_high.top})
         told.append((lane, tells))
     margin = {"l": 56, "r": 14, "t": 26, "b": 40}
@@ -120,8 +124,9 @@ def _reading(told: list[tuple[Lane, tuple[str, str]]]) -> str:
 def _said(told: list[tuple[Lane, tuple[str, str]]], most: int) -> str:
     """The reading with names of at most so many letters."""
     by_quantity: dict[str, list[str]] = {}
-    for lane, (quantity, value) in told:
-        by_quantity.setdefault(quantity, []).append(f"{shortened(lane.label, most)} {value}")
+    names = told_apart([lane.label for lane, _ in told], most)
+    for name, (_, (quantity, value)) in zip(names, told, strict=True):
+        by_quantity.setdefault(quantity, []).append(f"{name} {value}")
     return "; ".join(f"{quantity}: {', '.join(values)}" for quantity, values in by_quantity.items())
 
 

@@ -19,6 +19,9 @@ _THRESHOLDS = {
     "epsilon_max": {"color": theme.VERMILION, "dash": "dash", "width": 1.2},
     "tau": {"color": theme.LIGHT.ink, "dash": "dash", "width": 1.2},
 }
+_PLOT_HEIGHT = 250.0
+"""About the height of all rows of the plot in pixels: only used to keep names apart."""
+_NAME_GAP = 14.0
 
 
 class Axis(NamedTuple):
@@ -57,7 +60,17 @@ def threshold_lines(
         )  # fmt: skip
         if name == "tau":
             shapes += _tints(over, axis, 10.0 ** (spans[measure][1] + 6), end)
+    if "ε" in axes:
+        _apart([note for note in notes if note["yref"] == axes["ε"].name], axes["ε"], spans["ε"])
     return traces, shapes, notes
+
+
+def _apart(notes: list[dict[str, Any]], axis: Axis, span: list[float]) -> None:
+    """Shift the names of lines that are close, so that each can be read."""
+    scale = _PLOT_HEIGHT * (axis.domain[1] - axis.domain[0]) / (span[1] - span[0])
+    pixels = [note["y"] * scale for note in notes]
+    for note, pixel, wanted in zip(notes, pixels, encode.spread(pixels, _NAME_GAP), strict=True):
+        note["yshift"] = round(wanted - pixel, 1)
 
 
 def _tints(tau: Course, axis: str, top: float, end: float) -> list[dict[str, Any]]:

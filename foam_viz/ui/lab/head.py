@@ -72,7 +72,7 @@ def status(run: LabRun) -> list[tuple[str, str, str]]:
         ("State", state, "What the run does now. A fork of an earlier step catches up while the others wait."),
         (
             "Device",
-            str(run.header.get("device", "…")).upper() + (" · shared machine" if shared else ""),
+            str(run.header.get("device", "…")).upper() + (", shared" if shared else ""),
             "Where it trains. Shared: other runs trained at the same time, so seconds do not compare.",
         ),
     ]

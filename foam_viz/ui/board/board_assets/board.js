@@ -135,8 +135,10 @@ class Board {
 
   // What files that are taken away are named after.
   about() {
+    const lanes = this.frame?.lanes ?? [];
     return { look: this.look, name: this.page?.name || this.frame?.lanes[0]?.label || "", step: this.look.at ?? this.frame?.last ?? 0,
-      dark: this.dark, source: this.source, plotly: this.plots.url, cards: [...this.cards.values()] };
+      dark: this.dark, source: this.source, plotly: this.plots.url, cards: [...this.cards.values()], lanes,
+      followed: lanes.length > 1 && this.frame.follows ? lanes.find((lane) => lane.position === this.frame.focus)?.label : "" };
   }
 
   // A card's own choice: shown at once, and told to the page, which keeps it in the link.

@@ -49,7 +49,9 @@ export class Card {
     this.buildActions();
     this.sizes = new ResizeObserver(([entry]) => {
       Object.assign(this, { width: Math.floor(entry.contentRect.width), height: Math.floor(entry.contentRect.height) });
-      if (this.hasFigure) this.plots.ask(this);
+      if (!this.hasFigure) return;
+      if (this.listening) writeKey(this.key, this.parts, this.dark, this.width);
+      this.plots.ask(this);
     });
     this.sizes.observe(this.box);
     this.box.addEventListener("pointerenter", () => { this.full = -1e9; if (this.hasFigure) this.plots.ask(this); });
@@ -145,7 +147,7 @@ export class Card {
       this.element.classList.toggle("fb-clickable", Boolean(follow || this.parts.layout.meta?.pick));
       this.box.tabIndex = follow ? 0 : -1;
       this.box.setAttribute("role", follow ? "application" : "figure");
-      if (!this.listening) writeKey(this.key, this.parts, dark); // its height is the plot's size
+      if (!this.listening) writeKey(this.key, this.parts, dark, this.width); // its height is the plot's size
       this.plots.ask(this);
     } else {
       this.sayDrawn();
@@ -161,7 +163,7 @@ export class Card {
     this.moment.textContent = this.moment.title = panel.moment;
     write(this.reading, panel.reading);
     this.reading.title = panel.reading;
-    writeKey(this.key, panel.figure, this.dark);
+    writeKey(this.key, panel.figure, this.dark, this.width);
     const arrows = this.hasFigure && this.follows && panel.figure.layout.meta?.follow ? ". Arrow keys follow another factor." : "";
     this.box.setAttribute("aria-label", `${panel.title}. ${panel.moment}. ${panel.reading}${arrows}`);
   }
@@ -209,7 +211,7 @@ export class Card {
   repaint(dark) {
     this.dark = dark;
     this.drawn = -1e9;
-    writeKey(this.key, this.parts, dark);
+    writeKey(this.key, this.parts, dark, this.width);
     if (this.hasFigure) this.plots.ask(this);
   }
 

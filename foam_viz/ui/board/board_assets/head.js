@@ -88,7 +88,7 @@ export class Head {
         item.append(make("dt"), make("dd"));
         this.status.append(item);
       }
-      item.title = help;
+      item.title = `${text}. ${help}`; // a narrow head may cut the text
       write(item.children[0], label);
       write(item.children[1], text);
     });

@@ -8,14 +8,39 @@ const make = (tag, className, text) => {
   return element;
 };
 const isLegend = (trace) => trace.meta?.series === "legend";
+const isName = (note) => note.name === "end label";
+
+export const LEGEND_LINE = 19;
+
+// Outside the page there is no table of runs: lines of several runs that nothing in the figure names get a legend below.
+// Says how many lines of text it takes.
+export function nameRuns({ data, layout }, width) {
+  const own = data.filter((trace) => trace.type === "scatter" && trace.meta?.lane !== undefined && trace.showlegend !== false && trace.hoverinfo !== "skip");
+  const first = new Map(own.toReversed().map((trace) => [trace.meta.lane, trace]));
+  if (first.size < 2 || data.some(isLegend) || layout.annotations?.some(isName)) return 0;
+  const shown = new Set(first.values());
+  for (const trace of data) trace.showlegend = shown.has(trace);
+  const letters = [...shown].reduce((sum, trace) => sum + trace.name.length + 9, 0);
+  const lines = Math.ceil((letters * 7) / Math.max(width - 60, 200));
+  layout.showlegend = true;
+  layout.legend = { orientation: "h", x: 0, xanchor: "left", y: 0, yanchor: "bottom", yref: "container", font: { size: 12 } };
+  layout.margin = { ...layout.margin, b: layout.margin.b + LEGEND_LINE * lines };
+  return lines;
+}
+
+// On a narrow card the names of curves would lie over them: they stand above the plot instead.
+const NARROW = 460;
+export const namesAbove = (width) => width > 0 && width < NARROW;
+export const withoutNames = (layout) => ({ ...layout, annotations: layout.annotations?.filter((note) => !isName(note)) });
 
 export const withoutKey = (data) => data.filter((trace) => !isLegend(trace)).map((trace) => (trace.type === "heatmap" ? { ...trace, showscale: false } : trace));
 
 export const plainLayout = (layout, hasKey) => ({ showlegend: false, annotations: (layout.annotations ?? []).filter((note) => note.name !== "key"),
   margin: { ...layout.margin, t: hasKey ? 4 : layout.margin.t } });
 
-export function writeKey(element, figure, dark) {
-  const legend = figure?.data.filter(isLegend) ?? [];
+export function writeKey(element, figure, dark, width) {
+  const curves = namesAbove(width) ? (figure?.layout.annotations?.filter(isName) ?? []).map((note) => ({ name: plain(note.text), marker: note.font })) : [];
+  const legend = [...(figure?.data.filter(isLegend) ?? []), ...curves];
   const scaled = figure?.data.find((trace) => trace.type === "heatmap" && trace.colorbar);
   element.hidden = !legend.length && !scaled;
   const title = figure?.layout.annotations?.find((note) => note.name === "key")?.text ?? "";
@@ -24,6 +49,9 @@ export function writeKey(element, figure, dark) {
   element.dataset.shape = shape;
   element.replaceChildren(...(scaled ? scale(scaled, title, dark) : legend.map((trace) => entry(trace, dark))));
 }
+
+// Names are written for Plotly, which takes them for markup.
+const plain = (text) => text.replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
 
 function entry(trace, dark) {
   const item = make("span", "fb-entry", trace.name);

@@ -1,6 +1,7 @@
 // Plotly, loaded once, and the queue that keeps the page smooth: in each frame a few figures whose marks only move, or one
 // that Plotly draws anew.
 import { link, unlink } from "./cursor.js";
+import { namesAbove, withoutNames } from "./key.js";
 import { changed, frameOf, quick, shapeOf } from "./quick.js";
 
 const FRAME_MS = 1000 / 60;
@@ -166,7 +167,7 @@ export class Plots {
     if (this.coarse && !card.enlarged) layout.dragmode = false;
     if (card.height > card.width) stand(drawing);
     if (document.documentElement.hasAttribute("data-presenting")) project(drawing);
-    if (card.width < 460) layout.annotations = layout.annotations.filter((note) => note.name !== "end label");
+    if (namesAbove(card.width)) drawing.layout = withoutNames(layout);
     return drawing;
   }
 

@@ -1,4 +1,5 @@
 // Taking a panel away: picture, vector, or the numbers drawn.
+import { LEGEND_LINE, nameRuns } from "./key.js";
 import { card as paper, ink } from "./paint.js";
 
 export function exportsOf(card) {
@@ -18,6 +19,8 @@ async function rows(card) {
 }
 
 const TITLE = 64;
+const SUBTITLE_LINE = 16;
+const LETTER = 6.4; // pixels of a letter of the subtitle, on average
 const PRINTED = 4; // times the pixels of the screen: a card of 640 is 2,560 wide, 300 a inch at 8.5 inches
 
 // Names of files say of which run, panel and step they are.
@@ -26,17 +29,38 @@ export function fileName({ name, step }, panel, kind) {
   return `${["foam_viz", slug(name), slug(panel), `step-${step}`].filter(Boolean).join("-")}.${kind}`;
 }
 
+// What stands above a figure elsewhere: on the page the table of runs says whose factor it is.
+export function headOf(card) {
+  const { followed } = card.about();
+  const { moment, reading } = card.panel;
+  const whose = followed && card.table !== "steps" && card.id !== "multiples" && !reading.includes(followed) ? `, ${followed}` : "";
+  return { title: `${card.title.textContent}${whose}`, words: [moment, reading].filter(Boolean).join(": ") };
+}
+
+function wrapped(words, letters) {
+  const lines = [""];
+  for (const word of words.split(" ")) {
+    if (lines.at(-1) && lines.at(-1).length + word.length >= letters) lines.push("");
+    lines[lines.length - 1] = [lines.at(-1), word].filter(Boolean).join(" ");
+  }
+  return lines;
+}
+
 function picture(card, format) {
   const { data, layout } = card.figure();
   const box = card.box.getBoundingClientRect();
-  const [width, height] = [Math.round(Math.max(box.width, 640)), Math.round(Math.max(box.height, 320) + TITLE)];
+  const width = Math.round(Math.max(box.width, 640));
+  const { title, words } = headOf(card);
+  const lines = wrapped(words, width / LETTER).map(escape);
+  const above = TITLE + SUBTITLE_LINE * (lines.length - 1);
+  const height = Math.round(Math.max(box.height, 320) + above + LEGEND_LINE * nameRuns({ data, layout }, width));
   Object.assign(layout, { paper_bgcolor: paper(card.dark), plot_bgcolor: paper(card.dark), width: undefined, height: undefined });
-  layout.margin = { ...layout.margin, t: layout.margin.t + TITLE };
+  layout.margin = { ...layout.margin, t: layout.margin.t + above };
   // The key stands at the top of the figure: it makes room for the title. A picture cannot carry the page's own font.
   layout.font = { ...layout.font, family: "Helvetica, Arial, sans-serif" };
-  if (layout.legend) layout.legend.y = 1 - TITLE / height;
-  for (const trace of data) if (trace.colorbar) trace.colorbar.y = 0.99 - TITLE / height;
-  layout.title = { text: `<b>${escape(card.title.textContent)}</b>`, subtitle: { text: escape([card.panel.moment, card.panel.reading].filter(Boolean).join(": ")), font: { size: 12 } },
+  if (layout.legend?.yanchor === "top") layout.legend.y = 1 - above / height;
+  for (const trace of data) if (trace.colorbar) trace.colorbar.y = 0.99 - above / height;
+  layout.title = { text: `<b>${escape(title)}</b>`, subtitle: { text: lines.join("<br>"), font: { size: 12 } },
     font: { size: 16, color: ink(card.dark) }, x: 0.02, xanchor: "left", y: 0.96, yanchor: "top", yref: "container" };
   window.Plotly.downloadImage({ data, layout }, { format, width, height, scale: format === "png" ? PRINTED : 1, filename: fileName(card.about(), card.id, format).replace(/\.[^.]*$/, "") });
 }
