@@ -39,7 +39,7 @@ def carry_out_whole() -> None:
             interruptible(state, *args, **named)
 
     setattr(whole, _MARK, True)
-    SafeSessionState.on_script_will_rerun = whole
+    SafeSessionState.on_script_will_rerun = whole  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @contextmanager

@@ -78,6 +78,11 @@ def _begin(owner: str) -> None:
         st.session_state["threshold.sweep.shown"] = made.name
 
 
+def _resume(one: PageSweep) -> None:
+    """Train what is missing of a sweep."""
+    _tried(one.start)
+
+
 def _tried(start: Callable[[], PageSweep | None]) -> PageSweep | None:
     """Start something, and return what it returns. Where it cannot be, the page says why."""
     try:
@@ -151,7 +156,7 @@ def _progress(one: PageSweep) -> None:
         elif trained < total or not total:
             st.button("Resume", key="threshold.sweep.resume", icon=":material/play_arrow:",
                       help="Train the missing runs and keep the finished ones.",
-                      on_click=_tried, args=(one.start,))  # fmt: skip
+                      on_click=_resume, args=(one,))  # fmt: skip
         if not one.trains:
             st.button("Delete this sweep", key="threshold.sweep.delete", icon=":material/delete:", on_click=one.delete)
     _problem()
