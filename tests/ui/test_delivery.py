@@ -27,13 +27,17 @@ class Client:
         self._port = port
 
     def get(self, path: str, *, packs: bool = True) -> tuple[bytes, dict[str, str]]:
-        asking = HTTPConnection("127.0.0.1", self._port, timeout=20)
-        asking.request("GET", path, headers={"Accept-Encoding": "gzip" if packs else "identity"})
-        answer = asking.getresponse()
-        content, headers = answer.read(), {name.lower(): value for name, value in answer.getheaders()}
-        asking.close()
-        assert answer.status == 200
+        status, content, headers = self.ask(path, {"Accept-Encoding": "gzip" if packs else "identity"})
+        assert status == 200
         return content, headers
+
+    def ask(self, path: str, headers: dict[str, str]) -> tuple[int, bytes, dict[str, str]]:
+        asking = HTTPConnection("127.0.0.1", self._port, timeout=20)
+        asking.request("GET", path, headers=headers)
+        answer = asking.getresponse()
+        content, told = answer.read(), {name.lower(): value for name, value in answer.getheaders()}
+        asking.close()
+        return answer.status, content, told
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +114,10 @@ def test_below_a_base_path(client: Client, base: None) -> None:
     assert "cache-control" not in client.get(f"/app/static/{name}")[1]
     assert "link" in client.get("/foam/")[1] and "link" in client.get("/foam/live-lab")[1]
     assert "link" not in client.get("/live-lab")[1]
+
+
+@pytest.mark.parametrize("foreign", [{"Host": "elsewhere.example"}, {"Origin": "https://elsewhere.example"}])
+def test_a_foreign_host_or_origin_is_refused(client: Client, foreign: dict[str, str]) -> None:
+    name = delivery.names(assets.published())[0]
+    status, content, _ = client.ask(f"/app/static/{name}", foreign)
+    assert status == 403 and b"names another" in content

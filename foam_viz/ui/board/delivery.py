@@ -20,6 +20,8 @@ from streamlit import config
 
 from foam_viz.files import STATIC
 from foam_viz.ui.board import assets
+from foam_viz.ui.feed.guard import refusal
+from foam_viz.ui.feed.route import deny
 
 _PREFIX = "/app/static/"
 _LEVEL = 6
@@ -58,7 +60,7 @@ def _below(scope: Scope) -> str | None:
 
 
 class AssetsRoute(BaseRoute):
-    """Answers with the files that were published; all else is left to Streamlit."""
+    """Answers pages of this app with the files that were published; all else is left to Streamlit."""
 
     path = _PREFIX
 
@@ -70,14 +72,17 @@ class AssetsRoute(BaseRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See :class:`starlette.routing.BaseRoute`."""
+        asked = Headers(scope=scope)
+        if words := refusal(asked.get("host"), asked.get("origin")):
+            await deny(403, words, scope, receive, send)
+            return
         name = str(_below(scope)).removeprefix(_PREFIX)
         plain, compressed = await asyncio.to_thread(packed, STATIC / name)
-        packs = "gzip" in Headers(scope=scope).get("accept-encoding", "")
+        packs = "gzip" in asked.get("accept-encoding", "")
         head = {
             "Cache-Control": _FOR_GOOD,
             "Vary": "Accept-Encoding",
             "X-Content-Type-Options": "nosniff",
-            "Access-Control-Allow-Origin": "*",
             "Content-Encoding": "gzip" if packs else "identity",
         }
         kind = mimetypes.guess_type(name)[0]
