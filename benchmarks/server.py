@@ -52,21 +52,30 @@ class Server:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}" + (f"/{base}" if base else "")
         self.log = home / "server.log"
+        self._environment = {
+            **os.environ,
+            "FOAM_VIZ_HOME": str(home),
+            **({"STREAMLIT_SERVER_BASE_URL_PATH": base} if base else {}),
+            **environment,
+        }
         home.mkdir(parents=True, exist_ok=True)
+        self._start()
+
+    def _start(self) -> None:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(self.port)],
                 cwd=ROOT,
-                env={
-                    **os.environ,
-                    "FOAM_VIZ_HOME": str(home),
-                    **({"STREAMLIT_SERVER_BASE_URL_PATH": base} if base else {}),
-                    **environment,
-                },
+                env=self._environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
         self._wait()
+
+    def restart(self) -> None:
+        """Ends the server and starts it again, on the same port and under the same home."""
+        self.stop()
+        self._start()
 
     def _wait(self) -> None:
         for _ in range(150):

@@ -87,3 +87,22 @@ def test_a_class_from_the_code_to_the_answer(pages) -> None:
     teacher.keyboard.press("q")
     teacher.get_by_role("button", name="End the class").click()
     student.get_by_text("This class is not open").wait_for()
+
+
+def test_pages_of_a_class_say_so_when_the_server_is_started_again(pages, class_server: Server) -> None:
+    teacher, student, base = pages
+    teacher.goto(f"{base}/lessons?lesson=how-stale&present=true&slide=2")
+    teacher.get_by_role("button", name="Class").click(timeout=60_000)
+    teacher.get_by_role("button", name="Open a class").click()
+    teacher.get_by_alt_text("QR code of the link").wait_for()
+    code = teacher.evaluate("new URLSearchParams(location.search).get('class')")
+    teacher.keyboard.press("Escape")
+    student.goto(f"{base}/lessons?class={code}")
+    teacher.get_by_text("1 of 1 follow").wait_for()
+    student.locator(".fb-card").first.wait_for(timeout=60_000)
+    class_server.restart()
+    teacher.get_by_text("Your class is closed").wait_for(timeout=90_000)
+    student.get_by_text("This class is not open").first.wait_for(timeout=90_000)
+    student.get_by_text("You follow the class").wait_for(state="detached")
+    assert teacher.locator(".fb-trouble").is_hidden(), "the recording is shown again"
+    teacher.locator(".fb-card").first.wait_for()

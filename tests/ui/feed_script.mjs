@@ -29,7 +29,7 @@ const asked = (socket = newest()) => socket.sent.filter((message) => "n" in mess
 
 const state = { source: "s", look: { at: null }, panels: [], have: {}, hidden: false };
 const words = [], frames = [], seen = {};
-const feed = new Feed("ws://x/feed", { state: () => state, frame: (frame) => frames.push(frame.k), trouble: (text) => words.push([clock, text]) });
+const feed = new Feed("ws://x/feed", { state: () => state, frame: (frame) => frames.push(frame.k), trouble: (text) => words.push([clock, text]), gone: () => { seen.gone = (seen.gone ?? 0) + 1; } });
 newest().open();
 await hear({ k: 1, n: 1, panels: [] });
 for (const at of [5, 6, 7]) { state.look = { at }; feed.send(); }
@@ -76,5 +76,11 @@ newest().open();
 await hear({ k: 1, n: newest().sent[0].n, problem: "wait", again: true });
 pass(6000);
 seen.again = asked().length;
+await hear({ k: 2, n: newest().sent.at(-1).n, problem: "gone", again: false });
+const before = asked().length;
+feed.send();
+seen.left = asked().length - before;
+feed.retry(); // the page was drawn again
+seen.retried = asked().length - before;
 feed.end();
 console.log(JSON.stringify({ ...seen, frames }));

@@ -45,3 +45,8 @@ def test_a_lost_connection_is_sought_ever_less_often_and_told_after_two_seconds(
 def test_what_was_refused_is_asked_again_only_when_something_else_is_looked_at(seen: dict) -> None:
     assert seen["refused"] == 0 and seen["said"] == "gone" and seen["anew"] == 1
     assert seen["again"] == 2, "where the answer says so, it is asked again after a while"
+
+
+def test_what_was_gone_is_asked_for_again_once_the_page_was_drawn_again(seen: dict) -> None:
+    assert seen["gone"] == 2, "the page is told each time"
+    assert seen["left"] == 0 and seen["retried"] == 1

@@ -142,7 +142,7 @@ def presenter(lesson: Lesson, values: dict[str, Any]) -> None:
     turn = _Turn(lesson, values, position, len(parts))
     over = st.session_state.get(_OVER, "")
     with st.container(key="presenter"):
-        _head(lesson, turn)
+        _head(lesson, turn, room, over)
         with st.container(key="slide"):
             if over == "code":
                 _code(room, lesson, slide)
@@ -216,11 +216,22 @@ class _Turn:
             st.session_state[_OVER] = "" if st.session_state.get(_OVER) == name else name
 
 
-def _head(lesson: Lesson, turn: _Turn) -> None:
+def _head(lesson: Lesson, turn: _Turn, room: Room | None, over: str) -> None:
+    """The title, and how many follow: the part of the page that hears of the class and of keys."""
     with st.container(
         horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="slide-head"
     ):
         st.title(f"{LESSONS.index(lesson) + 1}. {lesson.title}", anchor=False)
+        connection(
+            "class-connection",
+            {
+                "role": "presenter",
+                "class": room.code if room else "",
+                "key": room.key if room else "",
+                "watches": _watches(over),
+            },
+            turn.press,
+        )
         st.caption(f"{turn.position + 1} of {turn.count}")
 
 
@@ -296,7 +307,9 @@ def _code(room: Room | None, lesson: Lesson, slide: Slide) -> None:
     else:
         address_of = link.student_link(page, room.code)
         with st.container(horizontal=True, vertical_alignment="center", gap="large"):
-            st.html(f'<img class="foam-code" alt="QR code of the link" src="{link.picture(address_of)}">')
+            st.html(
+                f'<img class="foam-code" alt="QR code of the link" src="{link.picture(address_of)}">', width="content"
+            )
             st.markdown(f"### Follow this class\n{plain(address_of)}")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(f"Open for {room.minutes_left} minutes more, of {HOURS:g} hours at most.")
@@ -334,16 +347,6 @@ def _foot(turn: _Turn, values: Mapping[str, Any], room: Room | None, over: str) 
             _button(turn, "Predictions", "predictions", "bar_chart", disabled=room is None)
             _button(turn, "Class", "code", "qr_code_2")
             _button(turn, "Results", "runs", "scatter_plot", disabled=room is None)
-        connection(
-            "class-connection",
-            {
-                "role": "presenter",
-                "class": room.code if room else "",
-                "key": room.key if room else "",
-                "watches": _watches(over),
-            },
-            turn.press,
-        )
         query = _written({"lesson": turn.lesson.id, "stage": experiment.stage})
         st.page_link("pages/lessons.py", label="Leave", icon=":material/close:", query_params=_pairs(query))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -150,3 +151,10 @@ def test_every_lesson_has_its_slides(lesson) -> None:
     kinds = [slide.kind for slide in presenter.slides(lesson)]
     assert kinds[:2] == ["question", "prediction"] and kinds.count("experiment") == len(lesson.stages)
     assert ("sandbox" in kinds) == bool(lesson.sandbox) and kinds.index("answer") < kinds.index("why")
+
+
+def test_the_documentation_names_every_field_that_is_sent() -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs" / "class.md").read_text(encoding="utf-8")
+    room = Room("teacher", SHOWN)
+    for told in (room.told_students(room.join("a")), room.told_presenter(), socket._CHECKS):
+        assert not [name for name in told if f"`{name}`" not in text and f'"{name}"' not in text]

@@ -12,6 +12,8 @@ import { Time } from "./time.js";
 const MARGIN = "200px"; // cards this near to the window are drawn already when they come into it
 const JITTER_MS = 2000; // so long at most a page that only watches waits before it follows, so that not all ask at once
 const OUTLINE_MS = 5000;
+const GONE_MS = 1000; // after which the page is drawn again where what it shows is gone; later each time
+const GONE_TRIES = 6;
 const boards = new WeakMap();
 
 export default async function (component, styleUrl, plotlyUrl) {
@@ -83,7 +85,9 @@ class Board {
     Object.assign(this, { serial: page.look_serial, source: page.source });
     this.controlKey(page.session);
     this.feed ??= new Feed(new URL(page.feed, document.baseURI).href.replace(/^http/, "ws"), {
-      state: () => this.state(), frame: (frame) => this.apply(frame), trouble: (words) => this.warn(words, "trouble") });
+      state: () => this.state(), frame: (frame) => this.apply(frame), trouble: (words) => this.warn(words, "trouble"), gone: () => this.gone() });
+    clearTimeout(this.going);
+    this.feed.retry();
     this.feed.send();
     announce("foam:board"); // whoever leads this page says to which moment
   }
@@ -103,6 +107,8 @@ class Board {
 
   apply(frame) {
     this.retheme();
+    clearTimeout(this.going);
+    this.goneTries = 0;
     this.warn(frame.busy ? "Updates once a second: the server is busy" : "", "busy");
     this.head.update(frame);
     if (this.page.time) this.time.update(frame, this.look.at ?? null);
@@ -190,6 +196,15 @@ class Board {
     if (this.page.tells.includes(event)) this.tell(event, value);
   }
 
+  // A server that was started again gives the source anew once the page is drawn; one that has lost it makes the page say so.
+  // Streamlit's own connection may be away for a while, so this is asked again.
+  gone() {
+    clearTimeout(this.going);
+    this.goneTries = (this.goneTries ?? 0) + 1;
+    if (this.goneTries > GONE_TRIES) return;
+    this.going = setTimeout(() => { this.tell("outline", { outline: `gone ${this.goneTries}` }); this.gone(); }, GONE_MS * this.goneTries);
+  }
+
   // The page around the board was drawn for another state of the run: it is drawn again, once a state.
   outline(now) {
     const steers = this.page.session?.control_key;
@@ -233,6 +248,7 @@ class Board {
     document.removeEventListener("visibilitychange", this.hide);
     window.removeEventListener("foam:lead", this.led);
     clearTimeout(this.telling);
+    clearTimeout(this.going);
     this.feed?.end();
     this.time.destroy();
     this.keys.destroy();

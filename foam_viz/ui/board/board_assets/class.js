@@ -5,6 +5,8 @@ const FIRST_RETRY_MS = 300;
 const LAST_RETRY_MS = 5000;
 const TELL_MS = 100; // between two moments of the presenter that are told
 const NEWS_MS = 1000; // between two times the page is drawn again for what the class did
+const END_MS = 2000; // between two times the page is drawn again for the end of the class, until it was
+const END_TRIES = 20;
 const JITTER_MS = 400; // pages of a class follow within this time, so that not all ask at once
 const KEYS = { PageDown: "next", ArrowRight: "next", n: "next", PageUp: "back", ArrowLeft: "back", p: "back",
   r: "predictions", q: "code", c: "runs", Escape: "close" };
@@ -35,6 +37,7 @@ class Connection {
   receive(data, tell) {
     const before = this.data;
     Object.assign(this, { data, tell });
+    clearTimeout(this.ending);
     document.documentElement.toggleAttribute("data-presenting", data.role === "presenter");
     if (before && before.class !== data.class) { this.over = false; this.state = null; this.socket?.close(); }
     if (data.class && !this.over) this.connect();
@@ -63,7 +66,12 @@ class Connection {
 
   hear(state) {
     this.tries = 0;
-    if (state.ended) { this.over = true; this.say(state.ended); this.news("ended"); return; }
+    if (state.ended) {
+      this.over = true;
+      this.say(this.data.role === "presenter" ? "The class is over." : state.ended);
+      this.finish();
+      return;
+    }
     const before = this.state;
     this.state = state;
     this.apply(before);
@@ -82,6 +90,12 @@ class Connection {
     else if (!state.following) return;
     else if (state.scene !== data.scene) this.news(state.scene, Math.random() * JITTER_MS);
     else this.follow();
+  }
+
+  // Streamlit's own connection may be away, as when the server has just been started again: the page is asked for until it comes.
+  finish(tries = 0) {
+    this.tell("news", { what: `ended ${tries}` });
+    if (tries < END_TRIES) this.ending = setTimeout(() => this.finish(tries + 1), END_MS);
   }
 
   // The page is drawn again by the server, once for each piece of news.
@@ -125,7 +139,7 @@ class Connection {
   end() {
     this.ended = true;
     document.documentElement.removeAttribute("data-presenting");
-    for (const timer of [this.retrying, this.telling, this.sending]) clearTimeout(timer);
+    for (const timer of [this.retrying, this.telling, this.sending, this.ending]) clearTimeout(timer);
     window.removeEventListener("foam:board", this.lead);
     window.removeEventListener("foam:saw", this.saw);
     window.removeEventListener("keydown", this.key, true);

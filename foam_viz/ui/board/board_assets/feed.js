@@ -9,9 +9,10 @@ const LONGEST = 2000; // characters of a message; what is here already is left o
 const ANSWER_MS = 1500; // so long a newer look waits for the answer to an older one
 
 export class Feed {
-  // state() gives {source, look, panels, have, hidden, page}; frame(update) draws; trouble(words) tells what is wrong.
-  constructor(address, { state, frame, trouble }) {
-    Object.assign(this, { address, state, frame, trouble, socket: null, number: 0, sent: "", under: 0, tries: 0, refused: false, ended: false });
+  // state() gives {source, look, panels, have, hidden, page}; frame(update) draws; trouble(words) tells what is wrong,
+  // gone() that what is looked at is not there.
+  constructor(address, { state, frame, trouble, gone }) {
+    Object.assign(this, { address, state, frame, trouble, gone, socket: null, number: 0, sent: "", under: 0, tries: 0, refused: false, ended: false });
     this.queue = Promise.resolve();
     this.again = () => { if (this.socket?.readyState !== WebSocket.OPEN) this.connect(); };
     window.addEventListener("online", this.again);
@@ -63,7 +64,18 @@ export class Feed {
     this.losing = undefined;
     this.refused = !again;
     this.trouble(problem);
+    if (!again) this.gone?.();
     if (again) this.retrying = setTimeout(() => { this.sent = ""; this.again(); this.send(); }, LAST_RETRY_MS * (0.5 + Math.random() / 2));
+  }
+
+  // The page was drawn again, and may have brought back what was gone.
+  retry() {
+    if (!this.refused) return;
+    this.refused = false;
+    this.sent = "";
+    this.tries = 0;
+    this.again();
+    this.send();
   }
 
   // What is in sight may have changed.
