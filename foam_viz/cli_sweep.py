@@ -13,9 +13,11 @@ from typing import Any
 from foam_viz import settings
 from foam_viz.engine.sweep import results, runner, spec
 from foam_viz.engine.sweep.runner import SweepRunner
+from foam_viz.optim.fields import FieldError
 from foam_viz.trace.numbers import number
 
 TABLE = "results.csv"
+MOST_WORKERS = 1000
 
 
 def add_command(commands: Any) -> None:
@@ -31,11 +33,13 @@ def sweep(options: argparse.Namespace) -> int:
     """Trains a sweep; 0 where every run was trained, 1 where one failed or diverged, 130 where it was stopped.
 
     Raises:
-        FieldError: The specification is refused.
+        FieldError: The specification, or the number of workers, is refused.
         SchedulerError: The scheduler of the installation cannot be used.
         FileExistsError: The folder holds something.
         OSError: A file cannot be read or written.
     """
+    if options.workers is not None and not 1 <= options.workers <= MOST_WORKERS:
+        raise FieldError("--workers", options.workers, f"an integer from 1 to {MOST_WORKERS}")
     chosen = spec.read(options.spec)
     workers = runner.workers_of(settings.load().scheduler, options.workers)
     began = SweepRunner(chosen, options.out, resume=options.resume)
@@ -60,8 +64,8 @@ def sweep(options: argparse.Namespace) -> int:
         workers.close()
     rows = results.read(options.out)
     (Path(options.out) / TABLE).write_text(results.to_csv(rows), encoding="utf-8")
-    if (found := results.best(rows)) is not None:
-        print(f"least loss: {number(found['loss'])} by {found['name']}")
+    for found in results.best(rows):
+        print(f"least loss on {found.task}: {number(found.loss)} ({found.words}), {found.runs[0]['name']}")
     counted = Counter(outcome.status for outcome in began.outcomes.values())
     print(", ".join(f"{count:,} {status}" for status, count in counted.items()) + f"; {Path(options.out) / TABLE}")
     if began.stopped:

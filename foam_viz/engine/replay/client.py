@@ -28,7 +28,15 @@ class Superseded(Exception):
 
 
 class EngineLost(ConnectionError):
-    """The replay engine ended; the next question starts another."""
+    """The replay engine ended; the next question starts another.
+
+    Attributes:
+        engine: Number of the engine: what was asked of one engine is lost together.
+    """
+
+    def __init__(self, engine: int) -> None:
+        super().__init__("the replay engine ended; ask again, or choose a smaller run")
+        self.engine = engine
 
 
 @dataclass
@@ -43,6 +51,7 @@ class Preparation:
         own: The setting a move begins from.
         grid: Which settings the stream can answer for.
         notes: What a reader should know.
+        askers: Who waits for it.
     """
 
     path: str
@@ -52,6 +61,7 @@ class Preparation:
     own: Setting | None = None
     grid: Grid | None = None
     notes: tuple[str, ...] = ()
+    askers: set[str] = field(default_factory=set)
 
 
 class ReplayClient:
@@ -65,20 +75,37 @@ class ReplayClient:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._outgoing: Connection | None = None
-        self._number = 0
+        self._number = self._engine = 0
         self._asked: dict[int, tuple[Command, Future[Any]]] = {}
         self._preparations: dict[str, Preparation] = {}
 
-    def prepare(self, path: str | os.PathLike[str]) -> Preparation:
-        """Make a run ready; the same run is prepared once, whoever asks."""
-        name = os.fspath(Path(path).absolute())
+    def prepare(self, path: str | os.PathLike[str], asker: str = "") -> Preparation:
+        """Make a run ready; the same run is prepared once, whoever asks.
+
+        Args:
+            path: The run bundle.
+            asker: Who asks: see ``leave``.
+        """
+        name = _absolute(path)
         with self._lock:
             known = self._preparations.get(name)
-            if known is not None and not (known.ready.done() and known.ready.exception(0) is not None):
+            if known is not None and not _failed(known.ready):
+                known.askers.add(asker)
                 return known
-            preparation = self._preparations[name] = Preparation(name)
+            preparation = self._preparations[name] = Preparation(name, askers={asker})
         self._ask(Prepare(name), preparation.ready)
         return preparation
+
+    def leave(self, path: str | os.PathLike[str], asker: str = "") -> None:
+        """Wait for a preparation no more; it is stopped where nobody else does."""
+        with self._lock:
+            known = self._preparations.get(_absolute(path))
+            if known is None or known.ready.done() or asker not in known.askers:
+                return
+            known.askers.remove(asker)
+            abandoned = not known.askers
+        if abandoned:
+            self.stop(path)
 
     def run(
         self, path: str | os.PathLike[str], setting: Setting | None = None, *, updates: bool = False, asker: str = ""
@@ -124,6 +151,7 @@ class ReplayClient:
         future = future or Future()
         lost: list[Future[Any]] = []
         with self._lock:
+            engine = self._engine
             outgoing = self._outgoing
             if self._process is None or self._process.poll() is not None or outgoing is None:
                 lost = self._lose()
@@ -135,12 +163,14 @@ class ReplayClient:
             except OSError:
                 del self._asked[self._number]
                 lost.append(future)
-        _fail(lost)
+                engine = self._engine
+        _fail(lost, engine)
         return future
 
     def _start(self) -> Connection:
         process, outgoing, incoming = children.start("foam_viz.engine.replay.process")
         self._process, self._outgoing = process, outgoing
+        self._engine += 1
         threading.Thread(target=self._listen, args=(process, incoming), daemon=True, name="replay-listen").start()
         return outgoing
 
@@ -151,13 +181,13 @@ class ReplayClient:
         incoming.close()
         process.wait()
         with self._lock:
-            lost = self._lose() if self._process in (process, None) else []
-        _fail(lost)
+            lost, engine = self._lose() if self._process in (process, None) else [], self._engine
+        _fail(lost, engine)
 
     def _lose(self) -> list[Future[Any]]:
-        """The questions of an engine that ended, which are forgotten, and so is what it had prepared."""
+        """The questions of an engine that ended, which are forgotten; the next one prepares anew what it had ready."""
         lost, self._asked = [future for _, future in self._asked.values()], {}
-        self._preparations = {k: p for k, p in self._preparations.items() if not (p.ready.done() or p.ready in lost)}
+        self._preparations = {k: p for k, p in self._preparations.items() if p.ready not in lost}
         return lost
 
     def _take(self, header: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> None:
@@ -181,10 +211,14 @@ class ReplayClient:
             future.set_result(_result(command, header, tables, preparation))
 
 
-def _fail(lost: Sequence[Future[Any]]) -> None:
+def _fail(lost: Sequence[Future[Any]], engine: int) -> None:
     for future in lost:
         if not future.done():
-            future.set_exception(EngineLost("the replay engine ended; ask again, or choose a smaller run"))
+            future.set_exception(EngineLost(engine))
+
+
+def _failed(future: Future[Any]) -> bool:
+    return future.cancelled() or (future.done() and future.exception(0) is not None)
 
 
 def _absolute(path: str | os.PathLike[str]) -> str:

@@ -166,12 +166,22 @@ class ReplayEngine:
                     self._waiting.remove(item)
                     self._send(item[0], "done")
                 raise Stopped
+            self._answer_meanwhile()
 
         plan = self._plans[path] = prepare_path(path, progress)
         self._warming[path] = _likely(plan)
         while len(self._plans) > 1 and sum(one.bytes for one in self._plans.values()) > KEPT_BYTES:
             self._forget(next(iter(self._plans)))
         return plan
+
+    def _answer_meanwhile(self) -> None:
+        """Answer what is asked of runs that are ready while another is prepared: all moves, and one longer question."""
+        longer = 0
+        for item in [item for item in self._waiting if item[1].path in self._plans]:
+            longer += not isinstance(item[1], RunSetting)
+            if isinstance(item[1], RunSetting) or longer == 1:
+                self._waiting.remove(item)
+                self._answer(*item)
 
     def _forget(self, path: str) -> None:
         self._warming.pop(path, None)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import math
+import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,30 @@ from foam_viz.trace.counts import total
 from foam_viz.trace.disk import bundle
 from foam_viz.trace.disk.bundle import BundleError
 from foam_viz.trace.final import final_of
+
+_OF_ONE_RUN = ("name", "status", "message", "seed", "loss", "checks", "decompositions", "optimizer_seconds")
+"""What the runs of one setting need not share."""
+_MOST_KEPT = 2000
+
+
+@dataclass(frozen=True)
+class Best:
+    """The setting that trained a task best.
+
+    Attributes:
+        task: The task.
+        loss: Mean over its seeds of the mean of the last training losses.
+        runs: Rows of its runs, by seed.
+    """
+
+    task: str
+    loss: float
+    runs: tuple[Mapping[str, Any], ...]
+
+    @property
+    def words(self) -> str:
+        """``mean of 3 seeds``, or which seed it was."""
+        return f"mean of {len(self.runs)} seeds" if len(self.runs) > 1 else f"seed {self.runs[0]['seed']} alone"
 
 
 def read(out: str | Path) -> list[dict[str, Any]]:
@@ -40,14 +67,25 @@ def read(out: str | Path) -> list[dict[str, Any]]:
             "seed": config["run_settings"]["seed"],
             "steps": config["run_settings"]["steps"],
             **config["optimizer_settings"],
-        }
+            **{key: value for part in ("task_settings", "run_settings") for key, value in config[part].items()
+               if key not in ("seed", "steps")},
+        }  # fmt: skip
         if entry["status"] in ("finished", "diverged"):
-            row |= _measured(out / entry["name"])
+            row |= _read_once(out / entry["name"])
         rows.append(row)
     return rows
 
 
-def _measured(folder: Path) -> dict[str, Any]:
+def _read_once(folder: Path) -> dict[str, Any]:
+    try:
+        changed = (folder / "manifest.json").stat().st_mtime_ns  # a bundle appears whole
+    except OSError as error:
+        return {"message": f"its bundle cannot be read: {error.strerror or error}"}
+    return dict(_measured(folder, changed))
+
+
+@lru_cache(maxsize=_MOST_KEPT)
+def _measured(folder: Path, changed: int) -> Mapping[str, Any]:
     try:
         trace = bundle.read(folder)
     except (OSError, BundleError) as error:
@@ -62,11 +100,37 @@ def _measured(folder: Path) -> dict[str, Any]:
     }
 
 
-def best(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The finished run of the least loss; None where there is none."""
-    finished = [row for row in rows if row["status"] == "finished" and isinstance(row.get("loss"), float)]
-    finite = [row for row in finished if math.isfinite(row["loss"])]
-    return min(finite, key=lambda row: row["loss"], default=None)
+def varied(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The settings that not all runs share, the seed aside, in the order of the rows."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return [
+        name
+        for name in names
+        if name not in (*_OF_ONE_RUN, "task", "optimizer") and len({repr(row.get(name)) for row in rows}) > 1
+    ]
+
+
+def best(rows: Sequence[Mapping[str, Any]]) -> list[Best]:
+    """The setting of each task with the least loss, a mean over its seeds; losses of two tasks are no rivals.
+
+    A setting with a run that diverged or failed is none of the best. While a sweep trains, settings are compared that
+    have the most seeds so far. Tasks without a finished run are left out.
+    """
+    found: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        key = tuple(sorted((name, repr(value)) for name, value in row.items() if name not in _OF_ONE_RUN))
+        found.setdefault((row["task"], *key), []).append(row)
+    candidates: dict[str, list[Best]] = {}
+    for (task, *_), runs in found.items():
+        losses = {row["name"]: row["loss"] for row in runs if row["status"] == "finished" and _is_number(row)}
+        if losses and not any(row["status"] in ("diverged", "failed") for row in runs):
+            ended = tuple(row for row in runs if row["name"] in losses)
+            candidates.setdefault(task, []).append(Best(task, statistics.fmean(losses.values()), ended))
+    return [min(mine, key=lambda one: (-len(one.runs), one.loss)) for mine in candidates.values()]
+
+
+def _is_number(row: Mapping[str, Any]) -> bool:
+    return isinstance(row.get("loss"), float) and math.isfinite(row["loss"])
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -49,12 +49,14 @@ class Threshold:
         values: Values of :data:`foam_viz.ui.address.THRESHOLD` by name.
         rejected: What a link asked for and could not have.
         bench: The run under examination; None where there is none.
+        sweep_text: The sweep as it was typed; None where the one that is suggested was left as it is.
     """
 
     session: Session
     values: dict[str, Any]
     rejected: list[FieldError] = field(default_factory=list)
     bench: Workbench | None = None
+    sweep_text: str | None = None
 
     @classmethod
     def opened(cls, session: Session) -> Threshold:

@@ -15,6 +15,8 @@ from foam_viz.ui.text import plain
 from foam_viz.ui.threshold import sliders
 from foam_viz.ui.threshold.workbench import Workbench
 
+_MOST_EDITS = 3
+
 
 @st.fragment
 def strip(state: Threshold) -> None:
@@ -66,10 +68,12 @@ def _controls(state: Threshold, bench: Workbench, own: Setting, chosen: Setting 
     values = {field: _value(state, own, chosen, field) for field in ("period", "tau", "epsilon", "epsilon_max")}
     with columns[1]:
         _slider(offered["period"], sliders.period_values(grid, values["period"]), values["period"])
+        _edited(chosen, offered["period"])
     with columns[2]:
         if "tau" in offered:
             taus = sorted({round(0.01 * i, 2) for i in range(1, 100)} | {values["tau"]})
             _slider(offered["tau"], taus, values["tau"])
+            _edited(chosen, offered["tau"])
         else:
             st.caption("This policy has no τ: it decides by the period alone.")
     for column, field in ((columns[3], "epsilon"), (columns[4], "epsilon_max")):
@@ -81,6 +85,17 @@ def _controls(state: Threshold, bench: Workbench, own: Setting, chosen: Setting 
             _slider(offered[field], steps, values[field])
             if quantiles:
                 sliders.draw_marks(sliders.marks(steps, quantiles, smallest))
+            _edited(chosen, offered[field])
+
+
+def _edited(chosen: Setting | None, field: Field) -> None:
+    """Say what a setting becomes later, where the run was edited while it trained: the slider shows how it begins."""
+    mine = [(step, value) for step, name, value in (chosen.edits if chosen else ()) if name == field.name]
+    if not mine:
+        return
+    told = ", ".join(f"{field.format(value)} from step {step:,}" for step, value in mine[:_MOST_EDITS])
+    more = f" and {len(mine) - _MOST_EDITS} more" if len(mine) > _MOST_EDITS else ""
+    st.caption(plain(f"Edited while it trained: {told}{more}. A move replaces it throughout."))
 
 
 def _value(state: Threshold, own: Setting, chosen: Setting | None, name: str) -> Any:

@@ -52,7 +52,10 @@ def page() -> None:
         st.info("No run with a factor stream is at hand. Train one in the live lab: small runs keep their factors.")
         return
     if state.bench.problem:
-        st.error(plain(state.bench.problem, 600))
+        st.error(plain(state.bench.problem, 600), icon=":material/error:")
+        if state.bench.passes:
+            st.button("Try again", key="threshold.again", icon=":material/refresh:",
+                      on_click=state.use, args=(state.bench.run,))  # fmt: skip
     view = _view(state)
     if view == "calibrate":
         calibrate(state)
@@ -169,9 +172,7 @@ def _truth(state: Threshold) -> None:
     st.session_state.setdefault("threshold.truth", state.values["truth"])
     on = st.toggle(field.label, key="threshold.truth", help=field.help, disabled=bool(bench.truths.why_not))
     state.values["truth"] = bench.truths.enabled = on
-    if not on:
-        bench.truths.move()
-    elif words := bench.truths.waits:
+    if words := bench.truths.why_not:
         st.caption(plain(f"Not trained: {words}."))
 
 

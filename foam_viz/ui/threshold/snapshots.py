@@ -84,7 +84,7 @@ def make(source: Source, place: Path, stop: Callable[[], bool]) -> str:
     if place.exists():
         return ""
     if stop():
-        return "The preparation was stopped. Choose the run again to go on."
+        return "The preparation was stopped. Try again to go on."
     reasons = "; ".join(str(problem) for problem in found.problems[:3])
     return (
         f"The snapshots could not be read again: {reasons or 'they hold no factor that can be used'}. Upload them anew."

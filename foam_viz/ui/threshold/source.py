@@ -15,6 +15,7 @@ from foam_viz.trace.numbers import number
 from foam_viz.ui.board.board import LaneChip, LaneState
 from foam_viz.ui.feed.recorded import GONE
 from foam_viz.ui.feed.source import Gone, Moment, Status, incarnation_of, moment_of
+from foam_viz.ui.threshold.truths import Truths
 from foam_viz.ui.threshold.workbench import Workbench
 
 _COLUMNS = {
@@ -115,7 +116,16 @@ def _status(bench: Workbench) -> Status:
         ("Replay", "exact" if what_if.exact else "open loop", words),
         ("Checks", f"{what_if.checks:,}", "Checks of all factors under the chosen setting."),
         ("Near-ties", f"{what_if.near_ties:,}", _NEAR),
+        *_truth(bench.truths),
     ]
+
+
+def _truth(truths: Truths) -> Status:
+    if words := truths.failure:
+        return [("Training", "failed", f"The setting was not trained: {words}. Move a slider to try again.")]
+    if words := truths.waits:
+        return [("Training", "waits", f"The setting is not trained yet: {words}.")]
+    return []
 
 
 def _chips(lanes: Sequence[Lane], study: Study) -> list[LaneChip]:

@@ -1,28 +1,22 @@
-"""The view of sweeps: start, watch, stop and resume one, and read its results beside what was predicted."""
+"""The view of sweeps: start, watch, stop and resume one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import CancelledError
-from concurrent.futures import TimeoutError as Late
+import json
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
 
-from foam_viz.analysis.replay import NoReplay, Setting
 from foam_viz.engine import store
-from foam_viz.engine.replay.client import EngineLost, Superseded
-from foam_viz.engine.sweep import results
-from foam_viz.engine.sweep.runner import RECORD
+from foam_viz.engine.sweep import spec
 from foam_viz.optim.fields import FieldError
 from foam_viz.ui.server import hub
-from foam_viz.ui.session.threshold import SETTINGS, Threshold
+from foam_viz.ui.session.threshold import Threshold
 from foam_viz.ui.text import plain
-from foam_viz.ui.threshold import sweeping, taking
-from foam_viz.ui.threshold.engine import replays
+from foam_viz.ui.threshold import sweeping
+from foam_viz.ui.threshold.sweep_results import draw
 from foam_viz.ui.threshold.sweeping import PageSweep, SweepRefused
-from foam_viz.ui.threshold.truths import configured
-from foam_viz.ui.threshold.workbench import Workbench
 
 _PLAIN = """tasks: digits-autoencoder
 optimizers: [foam]
@@ -31,16 +25,9 @@ steps: 600
 settings:
   tau: [0.3, 0.75]
 """
-_COMPARED = ("task_settings", "run_settings", "optimizer_settings")
-_PREDICTED = (
-    "Decompositions predicted, in open loop, by a replay of the run chosen at the left. Only for runs that "
-    "differ from it in thresholds and seed alone."
-)
-_OFF = "By how much more, or fewer, decompositions were predicted than the trained run made."
-_HOVER = ("optimizer", "tau", "epsilon_max", "period", "seed", "loss", "decompositions", "predicted")
+_TEXT = "threshold.sweep.text"
 _PROBLEM = "threshold.sweep.problem"
 _LOOK_SECONDS = 1.0
-_PREDICT_SECONDS = 20.0
 
 
 def sweep(state: Threshold) -> None:
@@ -50,8 +37,16 @@ def sweep(state: Threshold) -> None:
         "Train every combination of settings, seeds and tasks, each as an ordinary run. List several values to try "
         "each of them."
     )
-    st.session_state.setdefault("threshold.sweep.text", _begins_with(state))
-    st.text_area("Sweep", key="threshold.sweep.text", height=260, label_visibility="collapsed")
+    # Streamlit forgets what a widget holds while another view is drawn.
+    if _TEXT not in st.session_state or state.sweep_text is None:
+        st.session_state[_TEXT] = _begins_with(state) if state.sweep_text is None else state.sweep_text
+
+    def typed() -> None:
+        state.sweep_text = st.session_state[_TEXT]
+
+    st.text_area("Sweep", key=_TEXT, height=260, label_visibility="collapsed", on_change=typed)
+    if state.bench is not None and state.bench.own is None and not state.bench.problem:
+        _wait(state)
     settings = hub().settings
     where = f"on the Dask cluster at {settings.scheduler}" if settings.scheduler else "on this machine"
     st.button(
@@ -72,9 +67,18 @@ def sweep(state: Threshold) -> None:
     _watched(state, mine[chosen])
 
 
+@st.fragment(run_every=_LOOK_SECONDS)
+def _wait(state: Threshold) -> None:
+    """Draw the page again once the chosen run is prepared: the sweep that is suggested, and predictions, follow it."""
+    bench = state.bench
+    if bench is None or bench.own is not None or bench.problem:
+        st.rerun()
+    st.caption(plain(f"The chosen run is being prepared, for predictions: {bench.preparation.words}."))
+
+
 def _begin(owner: str) -> None:
     """Train what the form says, and show it."""
-    if made := _tried(lambda: sweeping.begin(hub().settings, owner, st.session_state["threshold.sweep.text"])):
+    if made := _tried(lambda: sweeping.begin(hub().settings, owner, st.session_state[_TEXT])):
         st.session_state["threshold.sweep.shown"] = made.name
 
 
@@ -102,24 +106,34 @@ def _problem() -> None:
 
 
 def _begins_with(state: Threshold) -> str:
-    """A sweep around the recorded run, ready to be started."""
+    """A sweep around the recorded run, ready to be started: all else as it was, so that its runs can be predicted."""
     base = state.bench.truths.base if state.bench else None
     own = state.bench.own if state.bench else None
     if base is None or own is None:
         return _PLAIN
-    swept = {"tau": [0.3, 0.5, 0.75]} if "tau" in own.values else {"period": [own.values["period"] * i for i in (1, 2)]}
-    fixed = {name: own.values[name] for name in ("epsilon", "epsilon_max") if name in own.values}
-    lines = [
-        f"tasks: {base['task']}",
-        f"optimizers: [{own.optimizer}]",
-        "seeds: [0, 1]",
-        f"steps: {base['run_settings']['steps']}",
-        "settings:",
-        *(f"  {name}: {value}" for name, value in swept.items()),
-        *(f"  {name}: {value!r}" for name, value in fixed.items()),
-        *(f"  {name}: {value!r}" for name, value in base["task_settings"].items() if isinstance(value, int)),
-    ]
+    tau = {"tau": [0.3, 0.5, 0.75]}
+    swept = tau if "tau" in own.values else {"period": [own.values["period"] * i for i in (1, 2)]}
+    told = {
+        "tasks": base["task"],
+        "optimizers": [own.optimizer],
+        "seeds": [base["run_settings"]["seed"], base["run_settings"]["seed"] + 1],
+        "steps": base["run_settings"]["steps"],
+    }
+    (plain, *_) = spec.build({**told, "seeds": told["seeds"][:1]}).runs
+    fixed = {
+        name: base[part][name]
+        for part in ("optimizer_settings", "run_settings", "task_settings")
+        for name, value in plain.config[part].items()
+        if base[part][name] != value and name not in swept
+    }
+    fixed |= {name: own.values[name] for name in ("epsilon", "epsilon_max") if name in own.values}
+    lines = [f"{key}: {json.dumps(value)}" for key, value in told.items()]
+    lines += ["settings:", *(f"  {name}: {_yaml(value)}" for name, value in {**swept, **fixed}.items())]
     return "\n".join(lines) + "\n"
+
+
+def _yaml(value: Any) -> str:
+    return "none" if value is None else json.dumps(value)
 
 
 def _watched(state: Threshold, one: PageSweep) -> None:
@@ -131,7 +145,7 @@ def _watched(state: Threshold, one: PageSweep) -> None:
         _progress(one)
         rows = one.rows()
         if rows:
-            _results(state, one, rows)
+            draw(state, one, rows)
         if (every is not None) != one.trains:
             st.rerun()
 
@@ -160,117 +174,3 @@ def _progress(one: PageSweep) -> None:
         if not one.trains:
             st.button("Delete this sweep", key="threshold.sweep.delete", icon=":material/delete:", on_click=one.delete)
     _problem()
-
-
-def _results(state: Threshold, one: PageSweep, rows: list[dict[str, Any]]) -> None:
-    record = store.read_json(one.folder / "runs" / RECORD) or {}
-    configs = {run["name"]: run["config"] for run in record.get("runs", ())}
-    predicted = _predictions(state, rows, configs)
-    shown = []
-    for row, foretold in zip(rows, predicted, strict=True):
-        told = {"status": row["status"], "task": row["task"], "optimizer": row["optimizer"], "seed": row["seed"]}
-        told |= {name: row.get(name) for name in SETTINGS[1:5]}
-        count = row.get("decompositions")
-        told |= {"loss": row.get("loss"), "decompositions": count}
-        if any(one is not None for one in predicted):
-            off = foretold / count - 1 if foretold is not None and count else None
-            told |= {"predicted": foretold, "prediction off": off}
-        told |= {"optimizer s": row.get("optimizer_seconds"), "message": row["message"]}
-        shown.append(told)
-    st.dataframe(
-        shown, hide_index=True, width="stretch",
-        column_config={
-            "predicted": st.column_config.NumberColumn(help=_PREDICTED),
-            "loss": st.column_config.NumberColumn(format="%.4g", help="Training loss, mean of the last 20 steps."),
-            "optimizer s": st.column_config.NumberColumn(format="%.3g", help="Seconds charged to training alone."),
-            "tau": st.column_config.NumberColumn(format="%.3g"),
-            "prediction off": st.column_config.NumberColumn(format="percent", help=_OFF),
-            **{name: st.column_config.NumberColumn(format="scientific") for name in ("epsilon", "epsilon_max")},
-        },
-    )  # fmt: skip
-    if all(one is None for one in predicted):
-        st.caption("No predictions: they need a chosen run that these runs differ from in thresholds and seed alone.")
-    _front(shown)
-    with st.container(horizontal=True):
-        st.download_button("Results as CSV", data=lambda: results.to_csv(rows), file_name="foam-viz-sweep.csv",
-                           mime="text/csv", on_click="ignore", key="threshold.sweep.csv")  # fmt: skip
-    found = results.best(rows)
-    if found is not None:
-        st.markdown(f"**Lowest loss: {found['loss']:.4g}**, with {plain(_named(found))}. Export this setting:")
-        if found["name"] in configs:
-            taking.forms(configs[found["name"]])
-
-
-def _named(row: Mapping[str, Any]) -> str:
-    values = ", ".join(f"{name} = {row[name]:g}" for name in SETTINGS[1:5] if isinstance(row.get(name), int | float))
-    return f"{row['optimizer']} ({values}), seed {row['seed']}, {row.get('decompositions', 0):,} decompositions"
-
-
-def _front(shown: Sequence[Mapping[str, Any]]) -> None:
-    points = [row for row in shown if row["status"] == "finished" and row["loss"] and row["decompositions"]]
-    if len(points) < 2:
-        return
-    st.vega_lite_chart(
-        {
-            "data": {"values": [dict(row) for row in points]},
-            "mark": {"type": "point", "filled": True, "size": 70},
-            "height": 280,
-            "encoding": {
-                "x": {"field": "decompositions", "type": "quantitative",
-                      "scale": {"type": "log", "nice": False, "padding": 24},
-                      "title": "Decompositions of all factors", "axis": {"gridOpacity": 0.3, "tickCount": 6}},
-                "y": {"field": "loss", "type": "quantitative", "scale": {"zero": False},
-                      "title": "Training loss, mean of the last 20 steps", "axis": {"gridOpacity": 0.3}},
-                "color": {"field": "optimizer", "type": "nominal", "legend": {"orient": "top", "title": None}},
-                "shape": {"field": "optimizer", "type": "nominal"},
-                "tooltip": [{"field": name} for name in _HOVER if name in points[0]],
-            },
-        },
-        width="stretch",
-    )  # fmt: skip
-
-
-def _predictions(
-    state: Threshold, rows: Sequence[Mapping[str, Any]], configs: Mapping[str, Mapping[str, Any]]
-) -> list[int | None]:
-    """Decompositions predicted by a replay of the chosen run, for runs that differ in thresholds and seed alone."""
-    bench = state.bench
-    found: list[int | None] = [None] * len(rows)
-    wanted = predicted_settings(bench, rows, configs) if bench is not None else {}
-    if bench is None or not wanted:
-        return found
-    known = st.session_state.setdefault("threshold.predicted", {})
-    missing = [one for one in dict.fromkeys(wanted.values()) if (bench.run.key, one.key) not in known]
-    if missing:
-        try:
-            answered = replays().summaries(bench.run.path, missing, error_every=0).result(_PREDICT_SECONDS)
-        except (NoReplay, EngineLost, Superseded, CancelledError, Late):
-            return found
-        known |= {(bench.run.key, point.setting.key): point.decompositions for point in answered}
-    for place, one in wanted.items():
-        found[place] = known.get((bench.run.key, one.key))
-    return found
-
-
-def predicted_settings(
-    bench: Workbench, rows: Sequence[Mapping[str, Any]], configs: Mapping[str, Mapping[str, Any]]
-) -> dict[int, Setting]:
-    """The setting to replay for each run, by place, that differs from the chosen run in thresholds and seed alone."""
-    own, base, grid = bench.own, bench.truths.base, bench.preparation.grid
-    found: dict[int, Setting] = {}
-    if own is None or base is None or grid is None:
-        return found
-    for place, row in enumerate(rows):
-        config = configs.get(row["name"])
-        if config is None or row["task"] != base["task"]:
-            continue
-        values = {name: row[name] for name in SETTINGS[1:] if row.get(name) is not None}
-        try:
-            made = own.changed({"optimizer": row["optimizer"], **values})
-            grid.require(made)
-            alike = configured(base, made, row["seed"])
-        except FieldError:
-            continue
-        if all(alike[part] == config[part] for part in _COMPARED):  # else its factors are others
-            found[place] = made
-    return found

@@ -25,7 +25,7 @@ from foam_viz.analysis.replay import (
 from foam_viz.analysis.study import FIRST_PIN, FIRST_TRUTH, MOST_PINS, OWN, WHAT_IF, Study, difference
 from foam_viz.analysis.what_if import as_trace
 from foam_viz.engine import store
-from foam_viz.engine.replay.client import EngineLost, Preparation, ReplayClient, Superseded
+from foam_viz.engine.replay.client import EngineLost, Preparation, ReplayClient
 from foam_viz.figures.scene import Lane
 from foam_viz.optim.fields import FieldError
 from foam_viz.trace import Trace
@@ -34,6 +34,13 @@ from foam_viz.ui.threshold.truths import REST_SECONDS, Truths
 
 _A_ROW = 5
 """Settings that the engine is asked for at a time: a move never waits for a whole map."""
+_MOST_LOSSES = 2
+"""Engines that may end while they answer, before the run is given up."""
+_STOPPED = "The preparation was stopped. Try again to go on."
+_ENDED = (
+    "The replay engine ended while it worked on this run. Try again; if it ends again, the run may be too large for "
+    "this machine."
+)
 
 
 class Workbench:
@@ -50,6 +57,7 @@ class Workbench:
         preparation: How far the engine is.
         calibration: What is suggested, with the quantiles of the spectrum; None until it is known.
         problem: Why the run cannot be replayed, and what to do; empty while it can.
+        passes: Whether the problem may be gone when the run is prepared again.
         refused: Why the chosen setting cannot be replayed; empty where it can.
         revision: Rises with everything that changes.
     """
@@ -60,6 +68,7 @@ class Workbench:
         self.revision = 0
         self.calibration: Mapping[str, Any] | None = None
         self.problem = self.refused = ""
+        self.passes = False
         self.listeners: set[Callable[[], None]] = set()
         self._study = Study()
         self._resting: threading.Timer | None = None
@@ -73,6 +82,7 @@ class Workbench:
         truths.watch(self._touch)
         truths.learn(self._recorded.manifest, self._recorded)
         self._left = threading.Event()
+        self._losses: set[int] = set()
         self.preparation = Preparation(str(run.path), words="reading the snapshots")
         if run.make is None:
             self._prepare()
@@ -81,13 +91,13 @@ class Workbench:
 
     def _make(self, make: Callable[[Callable[[], bool]], str]) -> None:
         if reason := make(self._left.is_set):
-            self._fail(reason)
+            self._fail(reason, passes=True)
         else:
             self._prepare()
 
     def _prepare(self) -> None:
         with self.lock:
-            self.preparation = self._client.prepare(self.run.path)
+            self.preparation = self._client.prepare(self.run.path, self._name)
         self.preparation.ready.add_done_callback(self._prepared)
         self._touch()
 
@@ -186,9 +196,10 @@ class Workbench:
             self._change(pins=())
 
     def stop(self) -> None:
-        """Stop preparing."""
+        """Stop preparing; whoever else waits for the same run goes on waiting."""
         self._left.set()
-        self._client.stop(self.run.path)
+        self._client.leave(self.run.path, self._name)
+        self._fail(_STOPPED, passes=True)
 
     def leave(self) -> None:
         """Ask for nothing more: the page looks at another run."""
@@ -196,47 +207,65 @@ class Workbench:
         with self.lock:
             self._map_of = ()
             self.listeners.clear()
+        self._client.leave(self.run.path, self._name)
         self.truths.move()
 
     def _ask(self, setting: Setting) -> None:
-        self._client.run(self.run.path, setting, asker=self._name).add_done_callback(partial(self._moved, setting))
+        self._heed(self._client.run(self.run.path, setting, asker=self._name), partial(self._moved, setting))
+
+    def _heed(self, future: Future[Any], answered: Callable[[Future[Any]], None]) -> None:
+        future.add_done_callback(answered)
+        future.add_done_callback(self._lost)
 
     # --- what is answered, on the engine's thread
 
     def _prepared(self, future: Future[Preparation]) -> None:
-        if not self._is_good(future):
+        if self._left.is_set() or not self._is_good(future):
             return
         with self.lock:
             chosen = self._study.setting or self.preparation.own
-        self._client.run(self.run.path).add_done_callback(self._replayed_own)
-        self._client.calibrate(self.run.path).add_done_callback(self._calibrated)
+        self._heed(self._client.run(self.run.path), self._replayed_own)
+        self._heed(self._client.calibrate(self.run.path), self._calibrated)
         if chosen is not None:
             with self.lock:
                 self._study = replace(self._study, setting=None)
             self.choose(chosen)
         self._touch()
 
-    def _is_good(self, future: Future[Any]) -> bool:
-        """Whether a question was answered; a reason why not is kept for the page."""
+    def _is_good(self, future: Future[Preparation]) -> bool:
+        """Whether a run was prepared; a reason why not is kept for the page."""
         try:
             error = future.exception(0)
         except CancelledError:
-            error = NoReplay("The preparation was stopped", "Choose the run again to go on")
+            self._fail(_STOPPED, passes=True)
+            return False
         if error is None:
             return True
-        if isinstance(error, NoReplay):
-            self._fail(str(error))
-        elif isinstance(error, EngineLost):
-            self._fail("The replay engine ended while it worked on this run. Choose the run again; if it ends again, "
-                       "the run may be too large for this machine.")  # fmt: skip
-        elif not isinstance(error, Superseded):
-            self._fail(f"The replay failed: {error}")
+        if isinstance(error, EngineLost):
+            self._fail(_ENDED, passes=True)
+        else:
+            self._fail(str(error) if isinstance(error, NoReplay) else f"The replay failed: {error}")
         return False
 
-    def _fail(self, words: str) -> None:
+    def _fail(self, words: str, *, passes: bool = False) -> None:
         with self.lock:
-            self.problem = words
+            self.problem, self.passes = words, passes
             self._touch()
+
+    def _lost(self, future: Future[Any]) -> None:
+        """Ask for everything again where the engine ended before it answered; more than once it says so."""
+        error = None if future.cancelled() else future.exception(0)
+        if not isinstance(error, EngineLost):
+            return
+        with self.lock:
+            if self.problem or self._left.is_set() or error.engine in self._losses:
+                return
+            self._losses.add(error.engine)
+            self._map_of = ()
+            if len(self._losses) > _MOST_LOSSES:
+                self._fail(_ENDED, passes=True)
+            else:
+                self._prepare()
 
     def _replayed_own(self, future: Future[Replay]) -> None:
         with self.lock:
@@ -279,7 +308,7 @@ class Workbench:
             for asked, name in ((setting, "updates"), (None, "own_updates")):
                 if name == "updates" or (self._study.own is not None and self._study.own_updates is None):
                     future = self._client.run(self.run.path, asked, updates=True, asker=self._name)
-                    future.add_done_callback(partial(self._updated, name))
+                    self._heed(future, partial(self._updated, name))
 
     def _updated(self, name: str, future: Future[Replay]) -> None:
         if _answered(future) and (name == "own_updates" or future.result().setting == self._study.setting):
@@ -325,7 +354,7 @@ class Workbench:
                     self._change(points=tuple(found[:cells]), references=tuple(found[cells:]))
             self._next(key, wanted, cells, found)
 
-        asked.add_done_callback(answered)
+        self._heed(asked, answered)
 
     def _change(self, **changes: Any) -> None:
         with self.lock:

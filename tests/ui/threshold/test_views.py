@@ -14,7 +14,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from foam_viz.engine.sweep import spec
-from foam_viz.ui.threshold import sliders, sweeping, sweeps
+from foam_viz.ui.threshold import sliders, sweep_results, sweeping
 from tests.engine.conftest import until
 from tests.ui.threshold.test_page import lab, ready, slider, state
 
@@ -132,7 +132,7 @@ def test_a_replay_predicts_runs_that_differ_in_thresholds_and_seed_alone() -> No
              **run.config["optimizer_settings"]}
             for run in runs
         ]  # fmt: skip
-        found = sweeps.predicted_settings(bench, rows, {run.name: run.config for run in runs})
+        found = sweep_results.predicted_settings(bench, rows, {run.name: run.config for run in runs})
         assert len(found) == (2 if foretold else 0), changes
 
 
