@@ -16,6 +16,8 @@ import numpy as np
 from foam_viz.analysis.replay import Setting
 from foam_viz.trace.numbers import number
 
+UNIT = "gradient²"
+"""Of eigenvalues and of damping."""
 FLOAT32_EPSILON = 2.0**-23
 RESOLVED = 4.0
 """eps0 lies this far above what float32 resolves of the largest eigenvalue: its inverse root is then no rounding."""
@@ -116,28 +118,28 @@ def suggest(spectra: Spectra, own: Setting) -> Suggestion:
     reasons = (
         (
             "epsilon",
-            number(fresh),
-            f"float32 resolves 1.2e-7 of the largest eigenvalue, which is at most {number(spectra.most)} in nine of "
+            _amount(fresh),
+            f"float32 resolves 1.2e-7 of the largest eigenvalue, which is at most {_amount(spectra.most)} in nine of "
             f"ten recorded factors; eps0 lies {RESOLVED:.0f} times above that, so a fresh inverse root is no "
             "rounding",
         ),
         (
             "epsilon_max",
-            number(most),
-            f"a third of all recorded eigenvalues lie under {number(damped)}: damped with it, so many directions are "
-            f"switched off. Mass M = {number(spectra.new_mass)} that is new between two checks lifts eps to alpha M / "
-            f"(p tau) = {number(allowance)}, with alpha = {number(spectra.alpha)} and p = {spectra.root}; a smaller "
-            f"eps_max would decompose at about every check. The larger of the two is taken. {100 * below:.0f} % of the "
-            "eigenvalues lie under it",
+            _amount(most),
+            f"a third of all recorded eigenvalues lie under {_amount(damped)}: damped with it, so many directions "
+            f"are switched off. Mass M = {_amount(spectra.new_mass)} that is new between two checks lifts eps to "
+            f"alpha M / (p tau) = {_amount(allowance)}, with alpha = {number(spectra.alpha)} and p = {spectra.root}: "
+            "an eps_max below that would decompose at about every check. The larger of the two is taken. "
+            f"{100 * below:.0f} % of the eigenvalues lie under it",
         ),
         (
             "tau",
-            number(TAU),
+            f"{TAU:g}",
             "the paper's for ImageNet; it has no unit, so it needs no calibration. A smaller one raises eps sooner",
         ),
         (
             "unit",
-            number(unit),
+            _amount(unit),
             "median of trace/n, the mean eigenvalue: eps0 and eps_max as multiples of it travel to other tasks",
         ),
     )
@@ -156,6 +158,10 @@ def _fresh(largest: float) -> float:
 def _rounded(value: float) -> float:
     """Two significant digits: more would claim what a median of a short run does not know."""
     return float(f"{value:.1e}") if math.isfinite(value) else value
+
+
+def _amount(value: float) -> str:
+    return f"{number(value)} {UNIT}"
 
 
 def _median(values: Sequence[float]) -> float:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from foam_viz.analysis.fronts import Work
 from foam_viz.analysis.replay import Replay, Setting, Summary, fields_of
-from foam_viz.trace.numbers import number
 
 OWN, WHAT_IF, FIRST_PIN, FIRST_TRUTH = 0, 1, 2, 5
 """Positions of lanes: the recorded run, the what-if, up to three pinned settings, runs really trained."""
@@ -111,5 +110,5 @@ def difference(setting: Setting, own: Setting | None) -> str:
     for one in fields_of(setting.spec):
         value = setting.values[one.name]
         if value != own.values.get(one.name) and value is not None and one.name != "start":
-            told.append(f"{one.symbol or one.label} = {number(value) if isinstance(value, float) else value}")
+            told.append(f"{one.symbol or one.label} = {one.format(value)}")
     return ", ".join(told) or "another start"

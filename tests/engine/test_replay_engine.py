@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
+from multiprocessing import Pipe
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from foam_viz import cli
 from foam_viz.analysis.fronts import front, reference_settings, to_csv
 from foam_viz.analysis.replay import NoReplay, tau_and_cap
-from foam_viz.engine.replay import commands
+from foam_viz.engine.replay import commands, process
 from foam_viz.engine.replay.client import EngineLost, ReplayClient, Superseded
+from foam_viz.engine.wire import protocol
 from foam_viz.trace.disk import bundle
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,6 +116,45 @@ def test_a_preparation_is_stopped(run: Path) -> None:
         assert client.prepare(run).ready.result(WAIT).own is not None
     finally:
         client.close()
+
+
+def test_a_preparation_that_others_wait_for_goes_on_when_one_leaves(run: Path) -> None:
+    client = ReplayClient()
+    try:
+        preparation = client.prepare(run, "a")
+        assert client.prepare(run, "b") is preparation
+        client.leave(run, "a")
+        client.leave(run, "nobody")
+        assert preparation.ready.result(WAIT).own is not None
+        client.leave(run, "b")  # it is ready: nothing to stop
+        assert client.prepare(run, "c") is preparation
+        client.stop(run)
+        abandoned = client.prepare(run, "a")
+        client.leave(run, "a")
+        with pytest.raises(CancelledError):
+            abandoned.ready.result(WAIT)
+    finally:
+        client.close()
+
+
+def test_what_is_asked_of_a_ready_run_is_answered_while_another_is_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
+    (theirs, asks), (answers, ours) = Pipe(duplex=False), Pipe(duplex=False)
+    engine = process.ReplayEngine(theirs, ours)
+    engine._plans["ready"] = SimpleNamespace(summaries=lambda settings, error_every: [], bytes=0)
+
+    def prepare(path: str, progress: Callable[[float, str], None]) -> None:
+        protocol.send(asks, {"number": 2, **commands.to_json(commands.Summarize("ready", ()))})
+        progress(0.5, "half")
+        raise NoReplay("it is", "over")
+
+    monkeypatch.setattr(process, "prepare_path", prepare)
+    protocol.send(asks, {"number": 1, **commands.to_json(commands.Prepare("large"))})
+    asks_end = threading.Thread(target=engine.serve)
+    asks_end.start()
+    told = [protocol.receive(answers)[0] for _ in range(3)]
+    asks.close()
+    asks_end.join(WAIT)
+    assert [(one["number"], one["kind"]) for one in told] == [(1, "progress"), (2, "done"), (1, "refused")]
 
 
 def test_commands_come_back_as_they_went(client: ReplayClient, run: Path) -> None:

@@ -58,6 +58,61 @@ def test_what_is_no_yaml_of_ours(tmp_path: Path, text: str, told: str) -> None:
     assert told in str(error.value)
 
 
+def test_a_specification_that_is_not_there_or_empty_names_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty.yaml").write_text("")
+    for path, told in (
+        (tmp_path / "missing.yaml", "No such file"),
+        (tmp_path, "Is a directory"),
+        (tmp_path / "empty.yaml", "it is empty"),
+    ):
+        assert cli.main(["sweep", str(path), "--out", str(tmp_path / "out")]) == 2
+        err = capsys.readouterr().err
+        assert f"SPEC = {path}" in err.replace("...", "") or str(path)[:70] in err
+        assert told in err and "Errno" not in err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("count", ["0", "-2"])
+def test_no_workers_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], count: str) -> None:
+    (tmp_path / "spec.yaml").write_text("steps: 12\n")
+    out = tmp_path / "out"
+    assert cli.main(["sweep", str(tmp_path / "spec.yaml"), "--out", str(out), f"--workers={count}"]) == 2
+    assert f"--workers = {count}: must be an integer from 1" in capsys.readouterr().err and not out.exists()
+
+
+def _row(name: str, loss: float | None, *, task: str = "a", seed: int = 0, status: str = "finished", **more) -> dict:
+    return {"name": name, "status": status, "message": "", "task": task, "optimizer": "foam", "seed": seed, "tau": 0.5,
+            "loss": loss, "decompositions": 10, **more}  # fmt: skip
+
+
+def test_the_best_is_a_setting_of_one_task_and_a_mean_over_seeds() -> None:
+    rows = [
+        _row("lucky", 0.1, seed=0, tau=0.3),
+        _row("unlucky", 0.9, seed=1, tau=0.3),
+        _row("good", 0.3, seed=0),
+        _row("good too", 0.4, seed=1),
+        _row("best but once", 0.05, tau=0.9, seed=0),
+        _row("gone", None, tau=0.9, seed=1, status="diverged"),
+        _row("other task", 7.0, task="b"),
+    ]
+    first, other = results.best(rows)
+    assert (first.task, [row["name"] for row in first.runs]) == ("a", ["good", "good too"])
+    assert first.loss == pytest.approx(0.35) and first.words == "mean of 2 seeds"
+    assert (other.task, other.loss, other.words) == ("b", 7.0, "seed 0 alone")
+    assert results.best([_row("x", None, status="waiting")]) == []
+
+
+def test_what_is_swept_of_the_task_and_the_run_is_told(tmp_path: Path) -> None:
+    settings = {**SMALL["settings"], "width": [8, 16], "lr": [0.01, 0.02]}
+    one = SweepRunner(spec.build({"steps": 6, "settings": settings}), tmp_path / "out")
+    one.run(threads(1))
+    rows = results.read(tmp_path / "out")
+    assert sorted(results.varied(rows)) == ["lr", "width"]
+    assert {(row["width"], row["lr"]) for row in rows} == {(8, 0.01), (8, 0.02), (16, 0.01), (16, 0.02)}
+    assert len(results.best(rows)) == 1 and len(results.best(rows)[0].runs) == 1, "widths are no seeds"
+
+
 def test_a_grid_has_every_combination_once(tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text(
         "optimizers: [foam, shampoo]\nseeds: [0, 1]\nsteps: 20\n"
@@ -199,8 +254,12 @@ def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(runner, "_DASK_SECONDS", 1)
     with pytest.raises(SchedulerError, match="no Dask scheduler answers there.*unset FOAM_VIZ_SCHEDULER"):
         runner.workers_of("tcp://127.0.0.1:9")
-    with pytest.raises(SchedulerError, match="no Dask scheduler answers there"):
-        runner.workers_of("nonsense://")
+
+
+@pytest.mark.parametrize("address", ["nonsense", "nonsense://", "tcp://host", "tcp://host:port", "http://host:1/x"])
+def test_what_is_no_address_of_a_scheduler_is_refused_at_once(address: str) -> None:
+    with pytest.raises(SchedulerError, match="must be the address of a Dask scheduler, tcp://HOST:PORT"):
+        runner.workers_of(address)
 
 
 def test_a_scheduler_that_accepts_and_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import re
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ RECORD = "sweep.json"
 STOP = "stop"
 _ATTEMPTS = 2
 _DASK_SECONDS = 10
+_ADDRESS = re.compile(r"(?:[a-z]+://)?(?:[^\s:/\[\]]+|\[[0-9A-Fa-f:]+\]):\d{1,5}/?")
 
 
 class SchedulerError(ConnectionError):
@@ -94,6 +96,11 @@ def dask_workers(address: str) -> Workers:
     Raises:
         SchedulerError: Dask is not installed, the scheduler does not answer, or it has no workers.
     """
+    if not _ADDRESS.fullmatch(address):  # a client of such an address tries for long, and complains at its end
+        raise SchedulerError(
+            f"scheduler = {address}: must be the address of a Dask scheduler, tcp://HOST:PORT, such as "
+            "tcp://127.0.0.1:8786. Correct it, or unset FOAM_VIZ_SCHEDULER to train with processes of this machine"
+        )
     try:
         from distributed import Client
     except ImportError:

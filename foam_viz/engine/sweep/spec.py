@@ -62,15 +62,18 @@ def read(path: str | Path) -> Sweep:
     """The sweep of a YAML file.
 
     Raises:
-        FieldError: It is no YAML of this form; the message names the key, the value and what would be allowed.
-        OSError: It cannot be read.
+        FieldError: It is no YAML of this form, or cannot be read; the message names the key, the value and what would
+            be allowed.
     """
     import yaml
 
     path = Path(path)
-    if path.stat().st_size > LARGEST_FILE:
-        raise FieldError("SPEC", str(path), f"a file of at most {LARGEST_FILE:,} bytes")
-    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        if path.is_file() and path.stat().st_size > LARGEST_FILE:
+            raise FieldError("SPEC", str(path), f"a file of at most {LARGEST_FILE:,} bytes")
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise FieldError("SPEC", str(path), f"a YAML file that can be read ({error.strerror or error})") from error
     try:
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
             raise FieldError("SPEC", str(path), "YAML without references (*name)")
@@ -79,6 +82,8 @@ def read(path: str | Path) -> Sweep:
         if isinstance(error, FieldError):
             raise
         raise FieldError("SPEC", str(path), f"YAML: {' '.join(str(error).split())[:200]}") from error
+    if data is None:
+        raise FieldError("SPEC", str(path), f"a mapping with {', '.join(_KEYS)}; it is empty")
     return build(data)
 
 

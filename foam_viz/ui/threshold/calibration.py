@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from foam_viz.analysis.calibrate import scaled
+from foam_viz.analysis.calibrate import UNIT, scaled
 from foam_viz.analysis.replay import Setting
 from foam_viz.optim.refresh_fields import EPSILON, EPSILON_MAX, TAU
 from foam_viz.trace.numbers import number, setting
@@ -17,7 +17,6 @@ from foam_viz.ui.text import plain
 
 _SYMBOLS = {"epsilon": EPSILON.symbol, "epsilon_max": EPSILON_MAX.symbol, "tau": TAU.symbol, "unit": "Unit"}
 _IN_TEXT = {"eps_max": EPSILON_MAX.symbol, "eps0": EPSILON.symbol, "eps": "ε", "tau": TAU.symbol, "alpha": "α"}
-_UNIT = "gradient²"
 
 
 def calibrate(state: Threshold) -> None:
@@ -30,9 +29,10 @@ def calibrate(state: Threshold) -> None:
     suggested = Setting.from_json(known["setting"])
     columns = st.columns(4)
     for column, name in zip(columns, ("tau", "epsilon", "epsilon_max"), strict=False):
-        unit = "" if name == "tau" else f", {_UNIT}"
-        column.metric(f"{_SYMBOLS[name]}{unit}", number(suggested.values[name]), border=True)
-    columns[3].metric(f"Median of trace/n, {_UNIT}", number(known["unit"]), border=True,
+        unit = "" if name == "tau" else f", {UNIT}"
+        value = suggested.values[name]
+        column.metric(f"{_SYMBOLS[name]}{unit}", number(value) if unit else f"{value:g}", border=True)
+    columns[3].metric(f"Median of trace/n, {UNIT}", number(known["unit"]), border=True,
                       help="The mean eigenvalue of a factor. Damping told as a multiple of it travels.")  # fmt: skip
     st.button("Try the suggestion", key="threshold.suggested", type="primary", icon=":material/tune:",
               on_click=lambda: _try(state, suggested))  # fmt: skip
@@ -88,7 +88,7 @@ def _ageing(known: Mapping[str, Any]) -> None:
             "encoding": {
                 "x": {"field": "step", "type": "quantitative", "title": "Step",
                       "axis": {"gridOpacity": 0.3, "tickCount": 6}},
-                "y": {"field": "value", "type": "quantitative", "scale": {"type": "log"}, "title": _UNIT,
+                "y": {"field": "value", "type": "quantitative", "scale": {"type": "log"}, "title": UNIT,
                       "axis": {"tickCount": 5, "format": ".0e", "gridOpacity": 0.3}},
                 "color": {"field": "what", "type": "nominal", "legend": {"orient": "top", "title": None, "columns": 2}},
                 "strokeDash": {"field": "what", "type": "nominal"},

@@ -20,6 +20,7 @@ from foam_viz.ui.session.threshold import Threshold
 from foam_viz.ui.threshold import page as page_module
 from foam_viz.ui.threshold import snapshots
 from foam_viz.ui.threshold.source import ReplaySource
+from foam_viz.ui.threshold.truths import configured
 from tests import streams
 from tests.engine.conftest import until
 from tests.logs.make_foam_artifact import make_foam_artifact, write_snapshot
@@ -122,6 +123,26 @@ def test_a_run_that_is_not_here_is_named_and_a_sample_opened() -> None:
     app = lab(run="0" * 32 + ":1")
     assert any("factor stream" in warning.value for warning in app.warning)
     assert state(app).bench.run.key == SAMPLE
+
+
+def test_a_preparation_that_was_stopped_is_tried_again() -> None:
+    app = lab(tau="0.5")
+    state(app).bench.stop()
+    app.run()
+    assert any("stopped" in error.value for error in app.error)
+    app.button(key="threshold.again").click().run()
+    assert not ready(app).error and slider(app, "tau").value == 0.5
+
+
+def test_a_slider_of_an_edited_setting_says_what_it_becomes(tmp_path: Path) -> None:
+    words = ["--steps", "40", "--edit", "20:tau=0.3", "--edit", "30:lr=0.001", "--stream", "--quiet"]
+    assert cli.main(["train", *words, "--set", "width=16", "--set", "period=5", "--out", str(tmp_path / "e.zip")]) == 0
+    app = choose(dropped(tmp_path / "e.zip"))
+    assert any("Edited while it trained: 0.3 from step 20" in one.value.replace("\\", "") for one in app.caption)
+    base, own = state(app).bench.truths.base, state(app).bench.own
+    assert configured(base, own, 0)["edits"] == bundle.read(tmp_path / "e.zip").manifest.config["edits"]
+    slider(app, "tau").set_value(0.5).run()
+    assert not any("Edited while it trained" in caption.value for caption in app.caption)
 
 
 def test_a_click_takes_the_setting_of_a_point(monkeypatch: pytest.MonkeyPatch) -> None:

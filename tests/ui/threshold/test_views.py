@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from streamlit.testing.v1 import AppTest
 
 from foam_viz.engine.sweep import spec
-from foam_viz.ui.threshold import sliders, sweep_results, sweeping
+from foam_viz.ui.threshold import sliders, sweep_results, sweeping, sweeps
 from tests.engine.conftest import until
 from tests.ui.threshold.test_page import lab, ready, slider, state
 
@@ -134,6 +135,30 @@ def test_a_replay_predicts_runs_that_differ_in_thresholds_and_seed_alone() -> No
         ]  # fmt: skip
         found = sweep_results.predicted_settings(bench, rows, {run.name: run.config for run in runs})
         assert len(found) == (2 if foretold else 0), changes
+
+
+def test_the_suggested_sweep_differs_from_the_run_in_thresholds_alone_and_what_was_typed_stays() -> None:
+    app = ready(lab(view="sweep"))
+    bench = state(app).bench
+    text = app.text_area(key="threshold.sweep.text").value
+    assert text == sweeps._begins_with(state(app)) and "tau: [0.3, 0.5, 0.75]" in text
+    base = bench.truths.base
+    told = {"optimizer_settings": {"lr": 0.02, "beta1": 0.8}, "run_settings": {"schedule": "linear-decay", "seed": 7}}
+    for changes in ({}, told):
+        bench.truths.base = {**base, **{part: {**base[part], **values} for part, values in changes.items()}}
+        runs = spec.build(yaml.safe_load(sweeps._begins_with(state(app)))).runs
+        rows = [
+            {"name": run.name, "task": run.config["task"], "optimizer": "foam",
+             "seed": run.config["run_settings"]["seed"], **run.config["optimizer_settings"]}
+            for run in runs
+        ]  # fmt: skip
+        found = sweep_results.predicted_settings(bench, rows, {run.name: run.config for run in runs})
+        assert len(found) == len(rows) == 6
+    app.text_area(key="threshold.sweep.text").set_value(SMALL).run()
+    for view in ("calibrate", "sweep"):
+        app.session_state["threshold.view"] = view
+        app.run()
+    assert not app.exception and app.text_area(key="threshold.sweep.text").value == SMALL
 
 
 def _ended(app: AppTest) -> sweeping.PageSweep:
