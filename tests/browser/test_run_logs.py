@@ -37,6 +37,14 @@ def test_samples_open_side_by_side_and_one_from_the_inside(page, server: Server)
     for panel in ("compare-0", "rates", "sides"):
         drawn(page, panel)
     assert page.locator(".fb-runs tbody tr").count() == 5
+    card = page.locator('[data-panel="compare-0"]')
+    card.hover()
+    card.get_by_label("Export Training loss").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="SVG vector picture").last.click()
+    assert download.value.suggested_filename == "foam_viz-5-runs-training-loss-step-600.svg"
+    legend = Path(download.value.path()).read_text(encoding="utf-8")
+    assert all(name in legend for name in ("digits-autoencoder-foam", "digits-autoencoder-adamw"))
     page.get_by_text("Inspect one", exact=True).click()
     for panel in ("loss", "damping", "spectrum", "overlap", "raster"):
         drawn(page, panel)

@@ -57,9 +57,16 @@ def _runs(state: Logs, runs: list[Run]) -> list[Run]:
     by_key = {run.key: run for run in runs}
     wanted = at_first(runs) if state.chosen is None else [key for key in state.chosen if key in by_key]
     st.session_state["logs.chosen"] = wanted
+    offered: list[list[str]] = st.session_state.setdefault("logs.offered", [])
+    if state.chosen is None and wanted not in offered:
+        offered.append(wanted)
 
     def changed() -> None:
-        state.chosen = list(st.session_state["logs.chosen"])
+        picked = list(st.session_state["logs.chosen"])
+        # A browser that has not heard of new runs yet sends what was chosen for it before: nobody chose that.
+        if state.chosen is None and picked in offered:
+            return
+        state.chosen = picked
 
     labels = {run.key: run.label for run in runs}
     with st.container(key="compared", horizontal=True, vertical_alignment="bottom"):

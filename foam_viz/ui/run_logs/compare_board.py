@@ -72,6 +72,7 @@ def draw(
         source=own_source("logs-compare-board", (question, tuple(view.items())), make),
         look=chosen,
         time=False,
+        name=runs[0].label if len(runs) == 1 else f"{len(runs)} runs",
     )
     st.download_button(
         "Comparison as HTML",

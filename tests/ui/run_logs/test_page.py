@@ -300,6 +300,20 @@ def test_the_link_holds_what_is_compared_and_how_it_is_inspected() -> None:
     assert not again.warning
 
 
+def test_an_answer_of_a_browser_that_has_not_heard_of_new_runs_chooses_nothing() -> None:
+    """While an upload is read the browser may still send the samples that were compared before: nobody chose them."""
+    app = page()
+    samples = [run.key for run in state(app).runs()]
+    upload(app, ("run.csv", GOOD))
+    switch(app, "compare")
+    mine = [run.key for run in state(app).runs() if run.source]
+    assert app.multiselect(key="logs.chosen").value == mine
+    app.multiselect(key="logs.chosen").set_value(samples).run()  # what the browser had
+    assert state(app).chosen is None and app.multiselect(key="logs.chosen").value == mine
+    app.multiselect(key="logs.chosen").set_value([*mine, samples[0]]).run()  # what a reader chooses
+    assert state(app).chosen == [*mine, samples[0]]
+
+
 def test_a_run_of_a_link_that_is_not_open_here_is_named() -> None:
     app = page(tab="inspect", run="0123456789abcdef/a run of another browser")
     assert app.query_params["run"] == "0123456789abcdef/a run of another browser"  # its browser may still be told

@@ -3,11 +3,14 @@ import { LEGEND_LINE, nameRuns } from "./key.js";
 import { card as paper, ink } from "./paint.js";
 
 export function exportsOf(card) {
-  const csv = ["CSV, the numbers drawn", () => save(fileName(card.about(), card.id, "csv"), card.hasFigure ? figureTable(card.parts) : textTable(card.text))];
+  const csv = ["CSV, the numbers drawn", () => save(fileName(card.about(), named(card), "csv"), card.hasFigure ? figureTable(card.parts) : textTable(card.text))];
   if (!card.hasFigure && !card.text?.length) return [["Nothing to export yet", () => {}]];
   const all = [`CSV, all rows of ${card.table}`, () => rows(card)];
   return card.hasFigure ? [["PNG picture", () => picture(card, "png")], ["SVG vector picture", () => picture(card, "svg")], csv, all] : [csv, all];
 }
+
+// The name of a panel in names of files; the cards of a comparison are numbered, and named by their metric.
+const named = (card) => (card.id.startsWith("compare-") ? card.title.textContent : card.id);
 
 // Every row that was recorded up to the step looked at, of every run: a figure holds fewer points than that.
 async function rows(card) {
@@ -62,7 +65,7 @@ function picture(card, format) {
   for (const trace of data) if (trace.colorbar) trace.colorbar.y = 0.99 - above / height;
   layout.title = { text: `<b>${escape(title)}</b>`, subtitle: { text: lines.join("<br>"), font: { size: 12 } },
     font: { size: 16, color: ink(card.dark) }, x: 0.02, xanchor: "left", y: 0.96, yanchor: "top", yref: "container" };
-  window.Plotly.downloadImage({ data, layout }, { format, width, height, scale: format === "png" ? PRINTED : 1, filename: fileName(card.about(), card.id, format).replace(/\.[^.]*$/, "") });
+  window.Plotly.downloadImage({ data, layout }, { format, width, height, scale: format === "png" ? PRINTED : 1, filename: fileName(card.about(), named(card), format).replace(/\.[^.]*$/, "") });
 }
 
 const escape = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
