@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError
-from concurrent.futures import TimeoutError as Late
 from typing import Any
 
 import streamlit as st
@@ -32,7 +31,7 @@ _PREDICTED = (
 )
 _OFF = "By how much more, or fewer, decompositions were predicted than the trained run made."
 _NOT_TOLD = ("status", "task", "message")
-_PREDICT_SECONDS = 20.0
+_ASKED = "threshold.predicting"
 
 
 def draw(state: Threshold, one: PageSweep, rows: list[dict[str, Any]]) -> None:
@@ -145,23 +144,42 @@ def _front(shown: Sequence[Mapping[str, Any]], task: str) -> None:
 def _predictions(
     state: Threshold, rows: Sequence[Mapping[str, Any]], configs: Mapping[str, Mapping[str, Any]]
 ) -> list[int | None]:
-    """Decompositions predicted by a replay of the chosen run, for runs that differ in thresholds and seed alone."""
+    """Decompositions predicted by a replay of the chosen run, for runs that differ in thresholds and seed alone.
+
+    What is not known yet is asked for, and None until a later look: a page that waited could not be left.
+    """
     bench = state.bench
     found: list[int | None] = [None] * len(rows)
     wanted = predicted_settings(bench, rows, configs) if bench is not None else {}
     if bench is None or not wanted:
         return found
-    known = st.session_state.setdefault("threshold.predicted", {})
+    known = _take_in(st.session_state.setdefault("threshold.predicted", {}))
     missing = [one for one in dict.fromkeys(wanted.values()) if (bench.run.key, one.key) not in known]
-    if missing:
-        try:
-            answered = replays().summaries(bench.run.path, missing, error_every=0).result(_PREDICT_SECONDS)
-        except (NoReplay, EngineLost, Superseded, CancelledError, Late):
-            return found
-        known |= {(bench.run.key, point.setting.key): point.decompositions for point in answered}
+    if missing and not predicting():
+        asked = replays().summaries(bench.run.path, missing, error_every=0)
+        st.session_state[_ASKED] = [(bench.run.key, one.key) for one in missing], asked
     for place, one in wanted.items():
         found[place] = known.get((bench.run.key, one.key))
     return found
+
+
+def predicting() -> bool:
+    """Whether predictions were asked for that a later look will find."""
+    return st.session_state.get(_ASKED) is not None
+
+
+def _take_in(known: dict[tuple[str, str], int | None]) -> dict[tuple[str, str], int | None]:
+    """Add what has been answered since, None where nothing can be; where the engine was lost it is asked again."""
+    keys, asked = st.session_state.get(_ASKED) or ((), None)
+    if asked is not None and asked.done():
+        st.session_state[_ASKED] = None
+        try:
+            known |= zip(keys, (point.decompositions for point in asked.result()), strict=True)
+        except (NoReplay, FieldError):
+            known |= dict.fromkeys(keys)
+        except (EngineLost, Superseded, CancelledError):
+            pass
+    return known
 
 
 def predicted_settings(

@@ -15,7 +15,7 @@ from foam_viz.ui.server import hub
 from foam_viz.ui.session.threshold import Threshold
 from foam_viz.ui.text import plain
 from foam_viz.ui.threshold import sweeping
-from foam_viz.ui.threshold.sweep_results import draw
+from foam_viz.ui.threshold.sweep_results import draw, predicting
 from foam_viz.ui.threshold.sweeping import PageSweep, SweepRefused
 
 _PLAIN = """tasks: digits-autoencoder
@@ -137,8 +137,8 @@ def _yaml(value: Any) -> str:
 
 
 def _watched(state: Threshold, one: PageSweep) -> None:
-    """Draw a sweep; while it trains, this part looks again by itself."""
-    every = _LOOK_SECONDS if one.trains else None
+    """Draw a sweep; while it trains, or predictions are waited for, this part looks again by itself."""
+    every = _LOOK_SECONDS if one.trains or predicting() else None
 
     @st.fragment(run_every=every)
     def watch() -> None:
@@ -146,7 +146,7 @@ def _watched(state: Threshold, one: PageSweep) -> None:
         rows = one.rows()
         if rows:
             draw(state, one, rows)
-        if (every is not None) != one.trains:
+        if (every is not None) != (one.trains or predicting()):
             st.rerun()
 
     watch()

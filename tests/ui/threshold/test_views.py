@@ -6,14 +6,18 @@ import os
 import signal
 import socket
 import time
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import yaml
 from streamlit.testing.v1 import AppTest
 
+from foam_viz.analysis.replay import NoReplay, Setting
+from foam_viz.engine.replay.client import EngineLost
 from foam_viz.engine.sweep import spec
 from foam_viz.ui.threshold import sliders, sweep_results, sweeping, sweeps
 from tests.engine.conftest import until
@@ -135,6 +139,40 @@ def test_a_replay_predicts_runs_that_differ_in_thresholds_and_seed_alone() -> No
         ]  # fmt: skip
         found = sweep_results.predicted_settings(bench, rows, {run.name: run.config for run in runs})
         assert len(found) == (2 if foretold else 0), changes
+
+
+@pytest.mark.parametrize("answer", ["told", "refused", "lost"])
+def test_predictions_are_looked_for_again_and_never_waited_for(monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    session = state(ready(lab(view="sweep")))
+    bench, asked = session.bench, []
+    runs = spec.build(yaml.safe_load(sweeps._begins_with(session))).runs
+    rows = [
+        {"name": run.name, "task": run.config["task"], "optimizer": "foam",
+         "seed": run.config["run_settings"]["seed"], **run.config["optimizer_settings"]}
+        for run in runs
+    ]  # fmt: skip
+    configs = {run.name: run.config for run in runs}
+
+    class Replays:
+        def summaries(self, path: object, settings: list[Setting], *, error_every: int) -> Future:
+            assert path == bench.run.path and error_every == 0
+            asked.append((settings, Future()))
+            return asked[-1][1]
+
+    monkeypatch.setattr(sweep_results, "replays", Replays)
+    monkeypatch.setattr(sweep_results.st, "session_state", {})
+    nothing = [None] * len(rows)
+    for _ in range(3):
+        assert sweep_results._predictions(session, rows, configs) == nothing and sweep_results.predicting()
+    (settings, future), *more = asked
+    assert not more and len(settings) == 3
+    if answer == "told":
+        future.set_result([SimpleNamespace(decompositions=count) for count in (7, 8, 9)])
+    else:
+        future.set_exception(NoReplay("it has none", "") if answer == "refused" else EngineLost("it ended"))
+    found = sweep_results._predictions(session, rows, configs)
+    assert set(found) == ({7, 8, 9} if answer == "told" else {None})
+    assert sweep_results.predicting() == (answer == "lost"), "only a lost engine is asked again"
 
 
 def test_the_suggested_sweep_differs_from_the_run_in_thresholds_alone_and_what_was_typed_stays() -> None:
