@@ -17,6 +17,9 @@ MINIMUM_ROWS = 20
 _DELIMITERS = ",;\t"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
+_OTHER = re.compile(r"[^0-9eE+\-., \t;\r\n]")
+"""What no number has, nor what separates numbers."""
+
 
 def read_table(field: str, path: str) -> tuple[tuple[str, ...], np.ndarray]:
     """Names and numbers of a table.
@@ -37,23 +40,28 @@ def read_table(field: str, path: str) -> tuple[tuple[str, ...], np.ndarray]:
     text = read_text(field, path)
     first = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(_DELIMITERS, key=first.count)
+    if (found := _plain_numbers(text, first, delimiter)) is not None:
+        return found
     reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
     try:
         lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(map(str.strip, row))]
     except csv.Error as error:
-        words = f"a table that can be split into cells; line {reader.line_num}: {error}. Remove the stray quote"
+        longest = "field larger than" in str(error)
+        what = f"a cell has more than {csv.field_size_limit():,} characters" if longest else error
+        remedy = "Save one row a line, cells separated by commas" if longest else "Remove the stray quote"
+        words = f"a table that can be split into cells; line {reader.line_num}: {what}. {remedy}"
         raise FieldError(field, path, words) from None
     if not lines:
         raise FieldError(field, path, "a table with a line of column names and lines of numbers; this file is empty")
     names = lines[0][1]
+    if not 2 <= len(names) <= MAXIMUM_COLUMNS:
+        words = f"a table of 2 to {MAXIMUM_COLUMNS} columns; {len(names)} found in the first line"
+        raise FieldError(field, path, f"{words}: separate cells by comma, semicolon or tab")
     if all(_NUMBER.fullmatch(cell) for cell in names):
         names = [f"column {number}" for number in range(1, len(names) + 1)]
     else:
         lines = lines[1:]
         _require_names(field, path, names)
-    if not 2 <= len(names) <= MAXIMUM_COLUMNS:
-        words = f"a table of 2 to {MAXIMUM_COLUMNS} columns; {len(names)} found in the first line"
-        raise FieldError(field, path, f"{words}: separate cells by comma, semicolon or tab")
     if len(lines) < MINIMUM_ROWS:
         words = f"a table of at least {MINIMUM_ROWS} rows, for there must be some to hold out; {len(lines)} found"
         raise FieldError(field, path, f"{words}: add rows")
@@ -68,6 +76,27 @@ def read_table(field: str, path: str) -> tuple[tuple[str, ...], np.ndarray]:
                 raise FieldError(field, path, _no_number(number, names[column], cell, delimiter))
             values[row, column] = value
     return tuple(names), values
+
+
+def _plain_numbers(text: str, first: str, delimiter: str) -> tuple[tuple[str, ...], np.ndarray] | None:
+    """The table where nothing but numbers stands below its names, read at once; None where its cells need a look."""
+    try:
+        names = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
+    except csv.Error:
+        return None
+    begin = text.index(first)
+    named = not all(_NUMBER.fullmatch(name) for name in names)
+    body = text[begin + len(first) :] if named else text[begin:]
+    distinct = len({name for name in names if name}) == len(names)
+    if not (distinct or not named) or not 2 <= len(names) <= MAXIMUM_COLUMNS or _OTHER.search(body):
+        return None
+    try:
+        values = np.loadtxt(io.StringIO(body), delimiter=delimiter, comments=None, ndmin=2)
+    except ValueError:
+        return None
+    if values.shape[1] != len(names) or len(values) < MINIMUM_ROWS or not np.isfinite(values).all():
+        return None
+    return tuple(names if named else (f"column {number}" for number in range(1, len(names) + 1))), values
 
 
 def _require_names(field: str, path: str, names: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -63,6 +64,8 @@ def test_blank_lines_and_quotes_do_not_matter(tmp_path: Path) -> None:
         ("a,b\n" + "1,0x10\n" * 30, "column 'b' holds '0x10'"),
         ("a;b\n" + "1;2,5\n" * 30, "column 'b' holds '2,5': write the decimal mark as a point"),
         ('a,b\n"1,2\n', "unexpected end of data"),
+        ("x" * 200_000, "a cell has more than 131,072 characters"),
+        (",".join(f"c{i}" for i in range(2000)) + "\n", "2 to 1024 columns; 2000 found"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, content: str, words: str) -> None:
@@ -120,3 +123,33 @@ def test_columns_that_teach_nothing_are_refused(tmp_path: Path) -> None:
         small("csv", table=_write(tmp_path / "t.csv", constant, header="a,b"), target="a")
     with pytest.raises(FieldError, match="shift_at = 5: must be 0 for a table with one input column"):
         small("csv", table=_write(tmp_path / "t.csv", [(i, i) for i in range(30)], header="a,b"), shift_at=5)
+
+
+_CELLS = ["1", "-2.5", "+.5", "1.", "1e5", " 3 ", "4.9e-324", "12345678901234567890", "1e400", "", "1e", "1 2", "x"]
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_a_table_read_at_once_is_the_one_read_cell_by_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Millions of plain numbers are read at once; whatever else there is, cell by cell. Both mean the same."""
+    random = Random(seed)
+    delimiter, columns = random.choice(",;\t"), random.choice([2, 3])
+    pool = _CELLS if seed % 3 == 0 else _CELLS[:8]
+    names = random.choice([["a", "b", "c"], ["a", "a", "c"], ["", "b", "c"], ["1", "2", "3"], ['"q, r"', "b", "c"]])
+    lines = [delimiter.join(random.choice(pool) for _ in range(columns)) for _ in range(random.choice([19, 20, 30]))]
+    lines[3:3] = random.choice([[], [""], [delimiter * (columns - 1)], ["1"]])
+    path = tmp_path / "t.csv"
+    text = "\n".join([delimiter.join(names[:columns]), *lines])
+    path.write_text(text, encoding="utf-8")
+
+    def found() -> object:
+        try:
+            told, values = read_table("table", str(path))
+        except FieldError as error:
+            return str(error)
+        return told, values.tolist()
+
+    at_once = found()
+    monkeypatch.setattr("foam_viz.tasks.table._plain_numbers", lambda *_: None)
+    assert found() == at_once
