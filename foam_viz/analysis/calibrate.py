@@ -45,8 +45,8 @@ class Spectra:
         smallest: lambda_min: the smallest eigenvalue above 0, gradient^2.
         most: 0.9-quantile over factors and checks of the largest eigenvalue, gradient^2.
         new_mass: M: median over factors and neighbouring checks of the mass that enters directions which had less than
-            eps0 before, gradient^2; 0 where there were no such directions.
-        alpha: Median alpha of the factors at eps0.
+            the suggested eps0 before, gradient^2; 0 where there were no such directions.
+        alpha: Median alpha of the factors at the suggested eps0.
         root: p.
     """
 
@@ -109,7 +109,7 @@ def suggest(spectra: Spectra, own: Setting) -> Suggestion:
         FieldError: The factors are zero, so that nothing follows from them.
     """
     unit = _median(spectra.mean)
-    fresh = _fresh(spectra.most)
+    fresh = fresh_damping(spectra.most)
     allowance = spectra.alpha * spectra.new_mass / (spectra.root * TAU)
     damped = spectra.quantile(DAMPED_SHARE)
     most = _rounded(max(allowance, damped, fresh))
@@ -127,10 +127,7 @@ def suggest(spectra: Spectra, own: Setting) -> Suggestion:
             "epsilon_max",
             _amount(most),
             f"a third of all recorded eigenvalues lie under {_amount(damped)}: damped with it, so many directions "
-            f"are switched off. Mass M = {_amount(spectra.new_mass)} that is new between two checks lifts eps to "
-            f"alpha M / (p tau) = {_amount(allowance)}, with alpha = {number(spectra.alpha)} and p = {spectra.root}: "
-            "an eps_max below that would decompose at about every check. The larger of the two is taken. "
-            f"{100 * below:.0f} % of the eigenvalues lie under it",
+            f"are switched off. {_drift(spectra, allowance)} {100 * below:.0f} % of the eigenvalues lie under it",
         ),
         (
             "tau",
@@ -144,20 +141,32 @@ def suggest(spectra: Spectra, own: Setting) -> Suggestion:
         ),
     )
     ageing = tuple(
-        {"step": float(step), "mean": mean, "epsilon": _fresh(largest), "epsilon_max": most * mean / unit}
+        {"step": float(step), "mean": mean, "epsilon": fresh_damping(largest), "epsilon_max": most * mean / unit}
         for step, mean, largest in zip(spectra.steps, spectra.mean, spectra.largest, strict=True)
     )
     relative = {"epsilon": fresh / unit, "epsilon_max": most / unit} if unit > 0 else {}
     return Suggestion(setting, relative, unit, reasons, ageing, allowance)
 
 
-def _fresh(largest: float) -> float:
+def fresh_damping(largest: float) -> float:
+    """Suggest eps0 for factors of a largest eigenvalue, gradient^2: four times what float32 resolves of it."""
     return _rounded(RESOLVED * FLOAT32_EPSILON * largest)
 
 
 def _rounded(value: float) -> float:
     """Two significant digits: more would claim what a median of a short run does not know."""
     return float(f"{value:.1e}") if math.isfinite(value) else value
+
+
+def _drift(spectra: Spectra, allowance: float) -> str:
+    """What drift asks of eps_max, in words."""
+    if not allowance:
+        return "No direction had less than eps0 at one check and more at the next, so drift asks for nothing more."
+    return (
+        f"Mass M = {_amount(spectra.new_mass)} that is new between two checks lifts eps to alpha M / (p tau) = "
+        f"{_amount(allowance)}, with alpha = {number(spectra.alpha)} and p = {spectra.root}: an eps_max below that "
+        "would decompose at about every check. The larger of the two is taken."
+    )
 
 
 def _amount(value: float) -> str:

@@ -43,6 +43,19 @@ def test_new_mass_asks_for_more() -> None:
     assert found.setting.values["epsilon_max"] == pytest.approx(found.drift_allowance, rel=0.05)
 
 
+def test_without_new_mass_no_allowance_is_reasoned_from() -> None:
+    reason = suggest(spectra(), OWN).reasons[1][2]
+    assert "drift asks for nothing more" in reason and "alpha M" not in reason
+    assert "alpha M / (p tau)" in suggest(spectra(mass=0.01), OWN).reasons[1][2]
+
+
+def test_every_amount_of_a_reason_has_its_unit() -> None:
+    rows = suggest(spectra(mass=0.01), OWN).reasons
+    assert [value.endswith(" gradient²") for _, value, _ in rows] == [True, True, False, True]
+    assert rows[2][1] == "0.75"
+    assert rows[0][2].count("gradient²") == 1 and rows[1][2].count("gradient²") == 3
+
+
 def test_a_suggestion_has_the_unit_of_gradients_squared_and_travels() -> None:
     one, hundred = suggest(spectra(), OWN), suggest(spectra(scale=100), OWN)
     for name in ("epsilon", "epsilon_max"):

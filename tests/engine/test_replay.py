@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from foam_viz import cli
+from foam_viz.analysis import calibrate
 from foam_viz.analysis.replay import NoReplay, Setting, Summary, noted_setting, tau_and_cap
 from foam_viz.analysis.what_if import as_trace
 from foam_viz.engine.replay import building, recording, spill
@@ -296,6 +297,18 @@ def test_what_a_stream_cannot_answer_is_refused(foam: tuple[Plan, Trace], change
     with pytest.raises(FieldError) as error:
         plan.run(plan.own.changed(changes))
     assert told in str(error.value)
+
+
+def test_drift_is_read_at_the_damping_that_is_suggested_not_at_that_of_the_run(foam: tuple[Plan, Trace]) -> None:
+    plan = foam[0]
+    found = plan.spectra()
+    fresh = calibrate.fresh_damping(found.most)
+    assert fresh != plan.own.policy.epsilon
+    alphas = []
+    for factor in plan.recording.factors:
+        roots = (factor.floored.double().numpy() + fresh) ** (-1 / factor.root)
+        alphas += (roots.max(-1) / np.linalg.norm(roots, axis=-1)).tolist()
+    assert found.alpha == pytest.approx(np.median(alphas))
 
 
 def test_near_ties_are_counted(foam: tuple[Plan, Trace]) -> None:

@@ -94,12 +94,13 @@ def test_the_best_is_a_setting_of_one_task_and_a_mean_over_seeds() -> None:
         _row("good too", 0.4, seed=1),
         _row("best but once", 0.05, tau=0.9, seed=0),
         _row("gone", None, tau=0.9, seed=1, status="diverged"),
-        _row("other task", 7.0, task="b"),
+        _row("other task", 7.0, task="b", arms=2),
     ]
     first, other = results.best(rows)
     assert (first.task, [row["name"] for row in first.runs]) == ("a", ["good", "good too"])
     assert first.loss == pytest.approx(0.35) and first.words == "mean of 2 seeds"
     assert (other.task, other.loss, other.words) == ("b", 7.0, "seed 0 alone")
+    assert results.varied(rows) == ["tau"], "what one task has and the other has not was not swept"
     assert results.best([_row("x", None, status="waiting")]) == []
 
 

@@ -352,7 +352,7 @@ class Plan:
 
     def spectra(self) -> Spectra:
         """What calibration reads: see ``analysis.calibrate``."""
-        return read_spectra(self.recording, self.own.policy.epsilon)
+        return read_spectra(self.recording)
 
 
 def _seconds(work: Callable[..., object], *arguments: object) -> float:

@@ -7,19 +7,21 @@ import math
 import numpy as np
 import torch
 
-from foam_viz.analysis.calibrate import Spectra
+from foam_viz.analysis.calibrate import Spectra, fresh_damping
 from foam_viz.engine.replay.recorded_factors import RecordedFactor
 from foam_viz.engine.replay.recording import Recording
 
 _QUANTILES = np.linspace(0, 1, 21)
 
 
-def read_spectra(recording: Recording, epsilon: float) -> Spectra:
+def read_spectra(recording: Recording) -> Spectra:
     """Medians over the factors of a decomposed recording.
+
+    alpha is taken at the eps0 that these spectra suggest, and directions with less than it count as new: what the run
+    was damped with, its suggestion does not depend on.
 
     Args:
         recording: The recording.
-        epsilon: eps0, at which alpha is taken and below which a direction counts as new.
     """
     largest: dict[int, list[float]] = {}
     mean: dict[int, list[float]] = {}
@@ -30,6 +32,9 @@ def read_spectra(recording: Recording, epsilon: float) -> Spectra:
             if not failed:
                 largest.setdefault(step, []).append(float(factor.eigenvalues[k, -1]))
                 mean.setdefault(step, []).append(trace / correction / factor.info.size)
+    most = float(np.quantile([v for mine in largest.values() for v in mine], 0.9)) if largest else 0.0
+    epsilon = fresh_damping(most)
+    for factor in recording.factors:
         good = [k for k, failed in enumerate(factor.failed) if not failed]
         spectrum = factor.eigenvalues[good].double()
         values.append(spectrum.numpy().ravel())
@@ -46,7 +51,7 @@ def read_spectra(recording: Recording, epsilon: float) -> Spectra:
         mean=[float(np.median(mean[step])) for step in steps],
         quantiles=np.quantile(np.maximum(every, 0), _QUANTILES).tolist(),
         smallest=float(positive.min()) if len(positive) else 0.0,
-        most=float(np.quantile([v for mine in largest.values() for v in mine], 0.9)) if largest else 0.0,
+        most=most,
         new_mass=float(np.median(masses)) if masses else 0.0,
         alpha=float(np.median(alphas)) if alphas else math.nan,
         root=recording.factors[0].root,

@@ -101,13 +101,13 @@ def _measured(folder: Path, changed: int) -> Mapping[str, Any]:
 
 
 def varied(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The settings that not all runs share, the seed aside, in the order of the rows."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    return [
-        name
-        for name in names
-        if name not in (*_OF_ONE_RUN, "task", "optimizer") and len({repr(row.get(name)) for row in rows}) > 1
-    ]
+    """The settings that were swept, the seed aside: that differ between runs of one task and optimizer."""
+    found: dict[str, dict[tuple[str, str], set[str]]] = {}
+    for row in rows:
+        for name, value in row.items():
+            if name not in (*_OF_ONE_RUN, "task", "optimizer"):
+                found.setdefault(name, {}).setdefault((row["task"], row["optimizer"]), set()).add(repr(value))
+    return [name for name, groups in found.items() if any(len(values) > 1 for values in groups.values())]
 
 
 def best(rows: Sequence[Mapping[str, Any]]) -> list[Best]:

@@ -114,7 +114,8 @@ def _front(shown: Sequence[Mapping[str, Any]], task: str) -> None:
         if not best or row["loss"] < best[-1]["loss"]:
             best.append(row)
     x = {"field": "decompositions", "type": "quantitative", "scale": {"type": "log", "nice": False, "padding": 24},
-         "title": "Decompositions of all factors", "axis": {"gridOpacity": 0.3, "tickCount": 6}}  # fmt: skip
+         "title": "Decompositions of all factors",
+         "axis": {"gridOpacity": 0.3, "tickCount": 6, "tickMinStep": 1}}  # fmt: skip
     y = {"field": "loss", "type": "quantitative", "scale": {"zero": False},
          "title": "Training loss, mean of the last 20 steps", "axis": {"gridOpacity": 0.3}}  # fmt: skip
     line = {"type": "line", "interpolate": "step-after", "strokeWidth": 1.5, "opacity": 0.6}
