@@ -40,6 +40,11 @@ class Truth:
     error_left: float | None = None
     kernel_seconds: float | None = None
 
+    @property
+    def off(self) -> float | None:
+        """By what share more decompositions were predicted than came; None until the run has ended."""
+        return self.predicted / self.decompositions - 1 if self.done and self.decompositions else None
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Study:

@@ -10,7 +10,7 @@ import numpy as np
 
 from foam_viz.analysis.fronts import front
 from foam_viz.analysis.replay import Summary
-from foam_viz.analysis.study import OWN, WHAT_IF, Study, difference, summary_of
+from foam_viz.analysis.study import FIRST_TRUTH, OWN, WHAT_IF, Study, Truth, difference, summary_of
 from foam_viz.figures import encode, theme
 from foam_viz.figures.panel import Drawing
 from foam_viz.figures.scene import Scene
@@ -19,6 +19,9 @@ from foam_viz.figures.threshold.surface import told
 
 WORKS = {"decompositions": "decompositions of all factors", "kernel_seconds": "projected kernel time (s)"}
 """Columns of a summary that are paid, as the axis calls them."""
+
+_TRAINED = theme.lane(FIRST_TRUTH).colour
+"""Of settings that were really trained: no colour of a decision."""
 
 _KINDS = {
     "shampoo": ("fixed period", "square", theme.LIGHT.ink),
@@ -43,8 +46,10 @@ def draw(scene: Scene, study: Study) -> Drawing:
         data.append(_ring(position, summary_of(replay), work, scene))
     data += _truths(study)
     entries = [(words, colour) for words, _, colour in _KINDS.values()]
-    data += legend([("map", theme.LIGHT.soft_ink), *entries, ("front", theme.LIGHT.accent)])
+    entries += [("front", theme.LIGHT.accent), *([("trained", _TRAINED)] if _known(study) else [])]
+    data += legend([("map", theme.LIGHT.soft_ink), *entries])
     x = [getattr(point, work) for point in points] + [getattr(summary_of(r), work) for _, r in study.replays]
+    x += [_paid(truth, work) for truth in _known(study)]
     y = [point.error_left for point in points] + [replay.error_left for _, replay in study.replays]
     y += [truth.error_left for truth in study.truths if truth.error_left is not None]
     x = [value for value in x if value > 0]
@@ -118,31 +123,50 @@ def _ring(position: int, point: Summary, work: str, scene: Scene) -> dict[str, A
     }
 
 
-def _truths(study: Study) -> list[dict[str, Any]]:
-    """A star where a setting that was really trained came out."""
+def _known(study: Study) -> list[Truth]:
+    """The settings that were really trained, as far as their place on the front is known."""
     counted = study.work == "decompositions"
-    known = [t for t in study.truths if t.error_left is not None and (counted or t.kernel_seconds)]
+    return [t for t in study.truths if t.error_left is not None and (counted or t.kernel_seconds)]
+
+
+def _paid(truth: Truth, work: str) -> float:
+    return float(truth.decompositions if work == "decompositions" else truth.kernel_seconds or 0)
+
+
+def _truths(study: Study) -> list[dict[str, Any]]:
+    """A star where a setting that was really trained came out; beside the chosen one's, how wrong its replay was."""
+    known = _known(study)
     if not known:
         return []
-    x = [t.decompositions if study.work == "decompositions" else t.kernel_seconds for t in known]
+    chosen = study.what_if.setting if study.what_if is not None else None
+    firsts = {id(next((t for t in known if t.setting == chosen), None))}
     return [
         {
             "type": "scatter",
-            "mode": "markers",
+            "mode": "markers+text",
             "name": "trained",
             "meta": {"series": "truth"},
-            "x": encode.typed(np.array(x), "f8"),
+            "x": encode.typed(np.array([_paid(t, study.work) for t in known]), "f8"),
             "y": np.array([t.error_left for t in known]),
-            "marker": {"symbol": "star", "size": 12, "color": theme.VERMILION},
+            "marker": {"symbol": "star", "size": 12, "color": _TRAINED},
+            "text": [f"predicted {t.off:+.0%}" if id(t) in firsts and t.off is not None else "" for t in known],
+            "textposition": "top right",
+            "textfont": {"size": 11, "color": theme.LIGHT.soft_ink},
             "customdata": [told(t.setting) for t in known],
-            "hovertext": [
-                f"{encode.escape(t.setting.label())}<br>trained, seed {t.seed}: {t.decompositions:,} "
-                f"decompositions, loss {theme.number(t.loss)}"
-                for t in known
-            ],
+            "hovertext": [_outcome(t) for t in known],
             "hovertemplate": "%{hovertext}<extra></extra>",
         }
     ]
+
+
+def _outcome(truth: Truth) -> str:
+    words = (
+        f"{encode.escape(truth.setting.label())}<br>trained, seed {truth.seed}: {truth.decompositions:,} "
+        f"decompositions, error left {theme.number(truth.error_left)}, loss {theme.number(truth.loss)}"
+    )
+    if truth.off is None:
+        return words
+    return f"{words}<br>predicted in open loop: {truth.predicted:,} decompositions, {truth.off:+.1%} of what came"
 
 
 def _words(point: Summary) -> str:

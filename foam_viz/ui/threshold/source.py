@@ -147,8 +147,7 @@ def _trained(truth: Truth) -> list[tuple[str, str, str]]:
     """The row of a run that was really trained: beside its decompositions, by how much the replay was wrong."""
     values: dict[str, tuple[str, str]] = dict.fromkeys(_COLUMNS, ("–", ""))
     done = f"{truth.decompositions:,}"
-    if truth.done and truth.decompositions:
-        off = (truth.predicted - truth.decompositions) / truth.decompositions
+    if (off := truth.off) is not None:
         words = f"{truth.predicted:,} were predicted in open loop, {off:+.1%} of what came."
         values["Decompositions"] = f"{done} · predicted {off:+.0%}", words
     else:
