@@ -104,7 +104,7 @@ FIGURES: tuple[PaperFigure, ...] = (
         "agrees in part", f"{_SMALL} After a burst of drift FOAM is ahead of its fixed period: see lesson 11.",
         dots=(
             *_periods("fixed period"),
-            Dot("same-budget", Place(0, 1), "f = 65", "fixed period"),
+            Dot("same-budget", Place(0, 1), "fixed period", "fixed period"),
             Dot("same-budget", Place(0, 0), "FOAM", "FOAM"),
             Dot("same-budget", Place(0, 2), "residual", "residual"),
             Dot("same-budget", Place(0, 3), "taking turns", "taking turns"),
