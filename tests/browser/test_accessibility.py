@@ -58,7 +58,8 @@ def test_no_serious_violation(themed, server: Server, name: str) -> None:
 
 def test_no_serious_violation_in_what_opens_over_a_lesson(themed, server: Server) -> None:
     themed.goto(f"{server.url}/lessons?lesson=how-stale")
-    themed.locator(".foam-sketch svg").wait_for(timeout=60_000)
+    themed.get_by_text("Sketch it, too").click(timeout=60_000)
+    themed.locator(".foam-sketch svg").wait_for()
     assert not serious(themed), "the sketch"
     themed.locator(".st-key-prediction [role=radiogroup] label").nth(1).click()
     themed.locator(".st-key-keep-prediction button:enabled").click()

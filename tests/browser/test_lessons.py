@@ -56,8 +56,10 @@ def test_a_lesson_is_gone_through_by_keyboard(page, server: Server) -> None:
 
 def test_a_sketch_is_kept_before_the_reveal_and_compared_after_it(page, server: Server) -> None:
     page.goto(f"{server.url}/lessons?lesson=what-damping-does")
+    page.get_by_text("Sketch it, too").click(timeout=60_000)
     points = page.get_by_role("slider", name="Loss of")
     points.nth(2).wait_for(timeout=60_000)
+    page.wait_for_timeout(1000)  # until it stands
     assert points.count() == 3, "the first run is given"
     points.nth(0).focus()
     for _ in range(5):
@@ -87,7 +89,13 @@ def test_what_a_finger_presses_on_a_lesson_is_large_enough(browser, server: Serv
     context = browser.new_context(viewport={"width": 400, "height": 800}, has_touch=True, is_mobile=True)
     page = context.new_page()
     page.goto(f"{server.url}/lessons?lesson=how-stale")
+    page.locator(".fb-card").first.scroll_into_view_if_needed(timeout=60_000)
     page.locator(".fb-plot .main-svg").first.wait_for(timeout=60_000)
+    page.wait_for_timeout(1000)
+    over = page.locator(".fb-header").evaluate_all(
+        "(all) => all.filter((one) => one.scrollHeight > one.clientHeight + 1).map((one) => one.textContent)"
+    )
+    assert not over, "a reading lies over the legend"
     small = page.locator(".foam-board :is(button, select, input)").evaluate_all(
         """(all) => all.map((one) => [one.ariaLabel || one.textContent, one.getBoundingClientRect()])
           .filter(([, box]) => box.width && box.height && Math.min(box.width, box.height) < 24)

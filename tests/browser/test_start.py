@@ -33,3 +33,12 @@ def test_less_motion_keeps_the_recording_still(browser, server: Server) -> None:
     assert page.evaluate(STEP) == "Step 600 of 600"
     page.get_by_label("Play what was recorded").wait_for()
     context.close()
+
+
+def test_a_run_of_ones_own_is_found_after_a_reload_and_given_back(page, server: Server) -> None:
+    page.goto(server.url)
+    page.get_by_role("button", name="Run this yourself").click(timeout=60_000)
+    page.get_by_text("Trains here").wait_for(timeout=60_000)
+    page.reload()
+    page.get_by_role("button", name="Back to the recording").click(timeout=60_000)
+    page.get_by_role("button", name="Run this yourself").wait_for()

@@ -54,8 +54,9 @@ def prediction(lesson: Lesson, *, closed: bool = False, on_given: Callable[[int]
             "Your prediction", range(len(asked.choices)), format_func=lambda position: asked.choices[position],
             index=None, key=f"prediction-{lesson.id}", label_visibility="collapsed",
         )  # fmt: skip
-
-        sketch(lesson)
+        if asked.sketch:
+            with st.expander("Sketch it, too", icon=":material/draw:"):
+                sketch(lesson)
 
         def keep() -> None:
             if chosen is None:

@@ -39,8 +39,8 @@ def sketch(lesson: Lesson) -> None:
 
     if not fixed:
         st.markdown(
-            "**Sketch it, too, if you like:** drag each point to the loss at which you think that run ends, or move it "
-            "with the arrow keys."
+            "Drag each point, or move it with the arrow keys, to the loss at which you think that run ends. The first "
+            "one is given."
         )
     _show(key, lesson, asked, fixed=fixed, on_drawn=keep)
 

@@ -1,7 +1,7 @@
 // The sketch of a prediction: a point a run, which the reader moves up and down. What was measured is drawn over it once the
 // page has it, with the answer.
 
-const HEIGHT = 250;
+const HEIGHT = 210;
 const WIDEST = 620;
 const EDGE = { left: 52, right: 18, top: 12, bottom: 44 };
 const KEY_STEP = 0.02; // of the axis
@@ -58,6 +58,10 @@ class Sketch {
     if (!this.data || !this.root.clientWidth) return;
     this.width = Math.min(WIDEST, this.root.clientWidth);
     const { data, losses, width } = this;
+    const { losses: _, ...frame } = data;
+    const shape = JSON.stringify([frame, width]);
+    if (shape === this.shape) { this.place(); return; } // a hand that drags a point keeps it
+    this.shape = shape;
     const svg = make("svg", { width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, role: "group", "aria-label": `${data.up}, a point a run` });
     for (let at = 0; at <= 3; at += 1) {
       const loss = data.low + (data.high - data.low) * at / 3;
