@@ -165,3 +165,26 @@ def test_a_link_from_lesson_to_lesson_holds(page, server: Server) -> None:
     page.wait_for_url("**/lessons?lesson=how-stale")
     page.reload()
     page.get_by_role("link", name="Next").wait_for(timeout=60_000)
+
+
+ALL_CONTROLS = "&control=turn&control=time&control=panels&control=run&control=class"
+
+
+@pytest.mark.parametrize(
+    ("lesson", "slide"), [("which-alarm", 2), ("which-alarm", 3), ("same-budget", 4), ("same-budget", 5)]
+)
+def test_a_slide_fits_a_projector_with_every_control_and_a_class(page, server: Server, lesson: str, slide: int) -> None:
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.goto(f"{server.url}/lessons?lesson={lesson}&present=true&slide={slide}{ALL_CONTROLS}")
+    page.locator("html[data-presenting]").wait_for(state="attached", timeout=60_000)
+    page.keyboard.press("q")
+    page.get_by_role("button", name="Open a class").click()
+    page.get_by_text("0 of 0 follow").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="End the class").wait_for(state="detached")
+    page.wait_for_timeout(3000)
+    slide_box, foot = (page.locator(f".st-key-{name}").bounding_box() for name in ("slide", "presenter-foot"))
+    assert slide_box["y"] + slide_box["height"] <= foot["y"] and foot["height"] < 60, "the controls stand in one row"
+    assert page.locator("[data-testid=stMain]").evaluate("(main) => main.scrollHeight <= main.clientHeight + 1")
+    page.keyboard.press("q")
+    page.get_by_role("button", name="End the class").click()
