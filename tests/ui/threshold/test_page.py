@@ -182,8 +182,9 @@ def test_the_error_of_updates_comes_once_the_sliders_rest() -> None:
     moment = ReplaySource("set:x", bench).moment()
     (spec,) = [spec for spec in moment.panels if spec.id == "threshold-updates"]
     drawn = spec.draw(Scene(moment.lanes, Look(factor=0, lane=1)))
-    assert [row[0] for row in drawn.text][:2] == ["before grafting, mean", "after grafting, mean"]
-    assert "recorded" in drawn.text[0][1]
+    headline, sentence, *labelled = drawn.text  # a card shows the first two without their labels
+    assert "before grafting" in headline[1] and "under the recorded setting" in sentence[1]
+    assert [label for label, *_ in labelled] == ["cosine, mean", "largest, before grafting"]
 
 
 def test_settings_are_pinned_beside_later_ones() -> None:
