@@ -165,6 +165,31 @@ def test_a_reload_in_the_same_tab_regains_control(page, server: Server) -> None:
     eventually(lambda: page.get_by_role("button", name="Start", exact=True).is_enabled())
 
 
+def test_the_focus_stays_with_the_button_that_was_pressed(page, server: Server) -> None:
+    open_lab(page, server, "?batch_size=16&lane=foam")
+
+    def focused() -> str:
+        return page.evaluate("() => document.activeElement.innerText.split('\\n').pop()")
+
+    def press(name: str) -> None:
+        page.get_by_role("button", name=name, exact=True).first.focus()
+        page.keyboard.press("Enter")
+
+    for name in ("Step", "To check", "Step"):
+        before = step_of(page)
+        press(name)
+        eventually(lambda before=before: step_of(page) > before)
+        eventually(lambda: page.get_by_role("button", name="Start", exact=True).is_enabled())
+        eventually(lambda name=name: focused() == name, 10)
+    press("Start")
+    eventually(lambda: focused() == "Pause")
+    page.keyboard.press("Enter")
+    eventually(lambda: focused() == "Start")
+    page.get_by_label("Factor followed").focus()
+    page.wait_for_timeout(500)
+    assert page.evaluate("() => document.activeElement.tagName") == "SELECT", "who goes elsewhere stays there"
+
+
 def test_a_shared_link_watches_and_does_not_steer(page, server: Server, browser) -> None:
     open_lab(page, server, "?batch_size=16&lane=foam")
     click(page, "Start")

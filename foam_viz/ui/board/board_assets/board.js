@@ -3,6 +3,7 @@
 import { Card } from "./card.js";
 import { Cards } from "./cards.js";
 import { Feed } from "./feed.js";
+import { Focus } from "./focus.js";
 import { Head } from "./head.js";
 import { Keys } from "./keys.js";
 import { applyPalette, isDark } from "./paint.js";
@@ -54,6 +55,7 @@ class Board {
     this.led = ({ detail }) => this.time.lead(detail.at);
     window.addEventListener("foam:lead", this.led);
     this.keys = new Keys(() => this.page?.shortcuts ?? []);
+    this.focus = new Focus();
     this.chooser = new Cards({ cards: () => this.shown ?? [], about: () => this.about(), choose: (names) => this.chooseCards(names) });
     this.head.top.append(this.time.element, ...this.chooser.elements, ...this.keys.elements);
     this.grid = make("div", "fb-grid");
@@ -252,6 +254,7 @@ class Board {
     this.feed?.end();
     this.time.destroy();
     this.keys.destroy();
+    this.focus.destroy();
     this.sight.disconnect();
     for (const card of this.cards.values()) card.destroy();
     this.cards.clear();
