@@ -215,6 +215,7 @@ def _head(moment: Moment, lanes: Sequence[Lane], look: Look) -> Encoded:
     chips, status = isolated(
         "The table of runs", lambda: moment.head(lanes, look.at), lambda line: ([], [("", line, line)])
     )
+    factored = {lane.position for lane in lanes if moment.follows and lane.trace.manifest.factors}
     text = _json(
         {
             "incarnation": moment.incarnation,
@@ -222,7 +223,16 @@ def _head(moment: Moment, lanes: Sequence[Lane], look: Look) -> Encoded:
             "at": look.at,
             "first": moment.first,
             "last": moment.last,
-            "lanes": [{"position": c.position, "label": c.label, "cells": c.cells, "state": c.state} for c in chips],
+            "lanes": [
+                {
+                    "position": c.position,
+                    "label": c.label,
+                    "cells": c.cells,
+                    "state": c.state,
+                    "follows": c.position in factored,
+                }
+                for c in chips
+            ],
             "status": status,
             "focus": look.lane if moment.follows else None,
             "follows": moment.follows,

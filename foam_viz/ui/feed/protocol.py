@@ -133,7 +133,7 @@ FRAME = (
 )  # fmt: skip
 """Fields of a frame."""
 
-LANE = ("position", "label", "cells", "state")
+LANE = ("position", "label", "cells", "state", "follows")
 """Fields of a lane in a frame."""
 
 PANEL = (

@@ -61,6 +61,14 @@ def state(frame: dict) -> str:
     return frame["status"][2][1]
 
 
+def test_lanes_with_factors_can_be_followed_and_no_others(hub: Hub, client: Client) -> None:
+    run, key = hub.create(experiment("foam", "adamw", "muon"), session="page")
+    hub.command(run.view_id, key, make("step"))
+    client.ask(run.view_id, "loss")
+    frame = client.until(lambda frame: step(frame) == 1, 60)
+    assert [lane["follows"] for lane in frame["lanes"]] == [True, False, False]
+
+
 def test_a_run_is_watched_from_its_first_step_to_its_end(hub: Hub, client: Client) -> None:
     run, key = hub.create(experiment("foam", "shampoo", steps=60), session="page")
     client.ask(run.view_id, "loss", "damping", "spectrum")

@@ -48,22 +48,22 @@ export class Head {
     else this.element.style.removeProperty("--fb-top");
   }
 
-  update({ status, lanes, follows, focus, factors, factor }) {
+  update({ status, lanes, focus, factors, factor }) {
     this.focus = focus;
     this.under();
     this.writeFactors(factors, factor);
     this.element.hidden = !status.length && !lanes.length;
     this.writeStatus(status);
     this.table.hidden = this.runs.hidden = !lanes.length;
-    const shape = JSON.stringify([lanes.map((lane) => [lane.position, lane.cells.map((cell) => cell[0])]), follows]);
-    if (shape !== this.shape) this.build(lanes, follows);
+    const shape = JSON.stringify([lanes.map((lane) => [lane.position, lane.follows, lane.cells.map((cell) => cell[0])])]);
+    if (shape !== this.shape) this.build(lanes);
     this.shape = shape;
     lanes.forEach((lane, index) => {
       const row = this.table.tBodies[0].rows[index];
       row.classList.toggle("fb-focus", lanes.length > 1 && lane.position === focus);
       const name = row.querySelector(".fb-name");
       write(name, lane.label);
-      name.title = follows ? `${lane.label}: follow the factors of this run` : lane.label;
+      name.title = lane.follows ? `${lane.label}: follow the factors of this run` : lane.label;
       lane.cells.forEach(([, text, help], at) => { const cell = row.cells[at + 1]; write(cell, text); cell.title = help; });
       const state = row.cells[row.cells.length - 1];
       state.dataset.state = lane.state;
@@ -94,7 +94,7 @@ export class Head {
     });
   }
 
-  build(lanes, follows) {
+  build(lanes) {
     const top = make("tr");
     top.append(make("th", "fb-run", "Run"), ...(lanes[0]?.cells ?? []).map(([label, , help]) => Object.assign(make("th", "", label), { title: help })),
       make("th", "fb-state", "State"));
@@ -102,8 +102,8 @@ export class Head {
       const row = make("tr");
       const name = make("th", "fb-run");
       name.scope = "row";
-      const label = make(follows ? "button" : "span", "fb-name");
-      if (follows) {
+      const label = make(lane.follows ? "button" : "span", "fb-name");
+      if (lane.follows) {
         label.type = "button";
         label.onclick = () => this.follow({ factor: null, lane: lane.position });
       }
