@@ -21,7 +21,7 @@ import torch
 
 from benchmarks import replay_large
 from benchmarks.report import Report
-from foam_viz.analysis.replay import Setting, default_map
+from foam_viz.analysis.replay_setting import Setting, default_map
 from foam_viz.engine.replay.plan import Plan, prepare_path
 from foam_viz.engine.worker.run import Run
 from foam_viz.engine.worker.stream_saver import StreamSaver

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from foam_viz import __version__, cli_app, cli_replay, cli_sweep, cli_train, settings
-from foam_viz.analysis.replay import NoReplay
+from foam_viz.analysis.replay_setting import NoReplay
 from foam_viz.logs.core.reader import Options
 from foam_viz.logs.intake import safe
 from foam_viz.logs.intake.limits import Limits

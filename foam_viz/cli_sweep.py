@@ -66,8 +66,8 @@ def sweep(options: argparse.Namespace) -> int:
     (Path(options.out) / TABLE).write_text(results.to_csv(rows), encoding="utf-8")
     for found in results.best(rows):
         row = found.runs[0]
-        told = ", ".join(f"{name} = {row[name]}" for name in results.varied(rows) if row.get(name) is not None)
-        by = f"{row['optimizer']}{' with ' if told else ''}{told}"
+        varied = ", ".join(f"{name} = {row[name]}" for name in results.varied(rows) if row.get(name) is not None)
+        by = f"{row['optimizer']}{' with ' if varied else ''}{varied}"
         print(f"least loss on {found.task}: {number(found.loss)} ({found.words}) by {by}: {row['name']}")
     counted = Counter(outcome.status for outcome in began.outcomes.values())
     print(", ".join(f"{count:,} {status}" for status, count in counted.items()) + f"; {Path(options.out) / TABLE}")

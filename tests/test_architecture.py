@@ -61,6 +61,7 @@ ALLOWED = {
         "foam_viz.settings",
         "foam_viz",
         "foam_viz.analysis.replay",
+        "foam_viz.analysis.replay_setting",
         "foam_viz.analysis.fronts",
         "foam_viz.analysis.calibrate",
     },

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from foam_viz.analysis.replay import Setting
+from foam_viz.analysis.replay_setting import Setting
 from foam_viz.trace.numbers import number
 
 UNIT = "gradient²"
@@ -137,7 +137,7 @@ def suggest(spectra: Spectra, own: Setting) -> Suggestion:
         (
             "unit",
             _amount(unit),
-            "median of trace/n, the mean eigenvalue: eps0 and eps_max as multiples of it travel to other tasks",
+            "median of trace/n, the mean eigenvalue: as multiples of it eps0 and eps_max follow the gradients' scale",
         ),
     )
     ageing = tuple(

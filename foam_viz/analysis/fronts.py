@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from foam_viz.analysis.replay import Grid, Setting, Summary
+from foam_viz.analysis.replay import Grid, Summary
+from foam_viz.analysis.replay_setting import Setting
 
 Work = Literal["decompositions", "kernel_seconds"]
 _REFERENCE_PERIODS = 6

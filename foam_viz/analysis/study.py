@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from foam_viz.analysis.fronts import Work
-from foam_viz.analysis.replay import Replay, Setting, Summary, fields_of
+from foam_viz.analysis.replay import Replay, Summary
+from foam_viz.analysis.replay_setting import Setting, fields_of
 
 OWN, WHAT_IF, FIRST_PIN, FIRST_TRUTH = 0, 1, 2, 5
 """Positions of lanes: the recorded run, the what-if, up to three pinned settings, runs really trained."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import streamlit as st
 
-from foam_viz.analysis.replay import REPLAYABLE
+from foam_viz.analysis.replay_setting import REPLAYABLE
 from foam_viz.figures.catalogue import BY_ID as PANELS
 from foam_viz.figures.catalogue import PRESETS
 from foam_viz.figures.look_fields import BY_NAME as LOOK

@@ -6,7 +6,8 @@ import pytest
 
 from foam_viz.analysis.calibrate import PAPER, Spectra, scaled, suggest
 from foam_viz.analysis.fronts import front, reference_settings, to_csv
-from foam_viz.analysis.replay import Grid, Setting, Summary, default_map, default_setting, tau_and_cap
+from foam_viz.analysis.replay import Grid, Summary
+from foam_viz.analysis.replay_setting import Setting, default_map, default_setting, tau_and_cap
 from foam_viz.optim.fields import FieldError
 from foam_viz.recording.stream import Spacing
 

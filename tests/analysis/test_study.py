@@ -6,7 +6,8 @@ import math
 from dataclasses import replace
 from types import SimpleNamespace
 
-from foam_viz.analysis.replay import Summary, default_setting
+from foam_viz.analysis.replay import Summary
+from foam_viz.analysis.replay_setting import default_setting
 from foam_viz.analysis.study import Study, Truth, difference
 from foam_viz.figures import theme
 from foam_viz.figures.threshold import front, updates

@@ -15,7 +15,8 @@ import torch
 
 from foam_viz import cli
 from foam_viz.analysis import calibrate
-from foam_viz.analysis.replay import NoReplay, Setting, Summary, noted_setting, tau_and_cap
+from foam_viz.analysis.replay import Summary
+from foam_viz.analysis.replay_setting import NoReplay, Setting, noted_setting, tau_and_cap
 from foam_viz.analysis.what_if import as_trace
 from foam_viz.engine.replay import building, recording, spill
 from foam_viz.engine.replay import plan as plans

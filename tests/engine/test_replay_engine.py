@@ -15,7 +15,7 @@ import pytest
 
 from foam_viz import cli
 from foam_viz.analysis.fronts import front, reference_settings, to_csv
-from foam_viz.analysis.replay import NoReplay, tau_and_cap
+from foam_viz.analysis.replay_setting import NoReplay, tau_and_cap
 from foam_viz.engine.replay import commands, process
 from foam_viz.engine.replay.client import EngineLost, ReplayClient, Superseded
 from foam_viz.engine.wire import protocol

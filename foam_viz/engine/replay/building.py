@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from foam_viz.analysis.replay import Grid, NoReplay, artifact_setting, noted_setting, own_setting
+from foam_viz.analysis.replay import Grid
+from foam_viz.analysis.replay_setting import NoReplay, artifact_setting, noted_setting, own_setting
 from foam_viz.engine.replay.recorded_factors import RecordedFactor, RecordedStack
 from foam_viz.engine.replay.recording import TELL_SECONDS, Progress, Recording
 from foam_viz.engine.replay.spill import MEMORY_BYTES, Spill, allocate

@@ -15,7 +15,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from foam_viz.analysis.replay import Grid, NoReplay, Replay, Setting, Summary
+from foam_viz.analysis.replay import Grid, Replay, Summary
+from foam_viz.analysis.replay_setting import NoReplay, Setting
 from foam_viz.engine import children
 from foam_viz.engine.replay import commands
 from foam_viz.engine.replay.commands import Calibrate, Command, Prepare, RunSetting, Stop, Summarize

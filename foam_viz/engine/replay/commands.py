@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from foam_viz.analysis.replay import Setting
+from foam_viz.analysis.replay_setting import Setting
 
 
 @dataclass(frozen=True)

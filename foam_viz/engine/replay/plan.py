@@ -18,14 +18,8 @@ import torch
 
 from foam_viz.analysis.calibrate import Spectra
 from foam_viz.analysis.fronts import Front, Work, front, reference_settings
-from foam_viz.analysis.replay import (
-    MAP_ERROR_EVERY,
-    Replay,
-    Setting,
-    Summary,
-    default_setting,
-    tau_and_cap,
-)
+from foam_viz.analysis.replay import MAP_ERROR_EVERY, Replay, Summary
+from foam_viz.analysis.replay_setting import Setting, default_setting, tau_and_cap
 from foam_viz.engine.replay import tables
 from foam_viz.engine.replay.building import build
 from foam_viz.engine.replay.errors import ErrorMeter, Held

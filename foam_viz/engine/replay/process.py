@@ -19,7 +19,8 @@ import torch
 
 from foam_viz.analysis.calibrate import suggest
 from foam_viz.analysis.fronts import reference_settings
-from foam_viz.analysis.replay import MAP_ERROR_EVERY, NoReplay, Replay, default_map, tau_and_cap
+from foam_viz.analysis.replay import MAP_ERROR_EVERY, Replay
+from foam_viz.analysis.replay_setting import NoReplay, default_map, tau_and_cap
 from foam_viz.engine.replay import commands
 from foam_viz.engine.replay.commands import Calibrate, Command, Prepare, RunSetting, Stop, Summarize
 from foam_viz.engine.replay.plan import Plan, prepare_path

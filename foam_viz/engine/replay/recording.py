@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from foam_viz.analysis.replay import Grid, Setting
+from foam_viz.analysis.replay import Grid
+from foam_viz.analysis.replay_setting import Setting
 from foam_viz.engine.replay.recorded_factors import RecordedFactor, RecordedStack
 from foam_viz.engine.replay.spill import Spill, allocate
 from foam_viz.optim import check, gram, linalg

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from foam_viz.analysis.replay import NoReplay
+from foam_viz.analysis.replay_setting import NoReplay
 
 MEMORY_BYTES = 600_000_000
 """What the matrices of one recording may take in memory; beyond it they lie in a file."""

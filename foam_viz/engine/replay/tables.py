@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from foam_viz.analysis.replay import COURSE, ERRORS, NEAR, TABLE, Setting
+from foam_viz.analysis.replay import COURSE, ERRORS, NEAR, TABLE
+from foam_viz.analysis.replay_setting import Setting
 from foam_viz.engine.replay.errors import Errors, Held
 from foam_viz.engine.replay.recorded_factors import RecordedStack
 from foam_viz.engine.replay.tracks import REASONS, Tracks

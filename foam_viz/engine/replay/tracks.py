@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from foam_viz.analysis.replay import Setting
+from foam_viz.analysis.replay_setting import Setting
 from foam_viz.optim.refresh import Reason
 
 REASONS: tuple[Reason, ...] = get_args(Reason)

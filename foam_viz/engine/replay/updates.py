@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from foam_viz.analysis.replay import Setting
+from foam_viz.analysis.replay_setting import Setting
 from foam_viz.engine.replay.measuring import Measures
 from foam_viz.engine.replay.recorded_factors import RecordedFactor
 from foam_viz.engine.replay.recording import Recording

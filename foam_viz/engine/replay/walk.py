@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from foam_viz.analysis.replay import Setting
+from foam_viz.analysis.replay_setting import Setting
 from foam_viz.engine.replay.measuring import Measures, Standing
 from foam_viz.engine.replay.pairs import Curves, Pairs
 from foam_viz.engine.replay.recorded_factors import RELEASE_EVERY, RecordedFactor

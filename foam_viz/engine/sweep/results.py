@@ -42,7 +42,8 @@ class Best:
     @property
     def words(self) -> str:
         """``mean of 3 seeds``, or which seed it was."""
-        return f"mean of {len(self.runs)} seeds" if len(self.runs) > 1 else f"seed {self.runs[0]['seed']} alone"
+        first, *more = self.runs
+        return f"mean of {len(self.runs)} seeds" if more else f"seed {first['seed']} alone"
 
 
 def read(out: str | Path) -> list[dict[str, Any]]:

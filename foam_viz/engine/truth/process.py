@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from foam_viz.analysis.replay import NoReplay
+from foam_viz.analysis.replay_setting import NoReplay
 from foam_viz.engine.replay.plan import Plan
 from foam_viz.engine.wire import protocol
 from foam_viz.engine.worker.run import Run

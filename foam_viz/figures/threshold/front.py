@@ -25,7 +25,7 @@ _TRAINED = theme.lane(FIRST_TRUTH).colour
 
 _KINDS = {
     "shampoo": ("fixed period", "square", theme.LIGHT.ink),
-    "shampoo-staggered": ("taking turns", "diamond", theme.PURPLE),
+    "shampoo-staggered": ("taking turns", "diamond", theme.LIGHT.ink),
 }
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from foam_viz.analysis.replay import Setting, Summary
+from foam_viz.analysis.replay import Summary
+from foam_viz.analysis.replay_setting import Setting
 from foam_viz.analysis.study import Study
 from foam_viz.figures import encode, theme
 from foam_viz.figures.panel import Drawing

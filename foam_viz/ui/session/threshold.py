@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from foam_viz.analysis.replay import Setting
+from foam_viz.analysis.replay_setting import Setting
 from foam_viz.optim.fields import FieldError
 from foam_viz.ui import address
 from foam_viz.ui.server import hub

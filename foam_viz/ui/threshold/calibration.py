@@ -1,4 +1,4 @@
-"""Calibrate: thresholds suggested from the recorded spectra, with the reasons, in units that travel to other tasks."""
+"""Calibrate: thresholds suggested from the recorded spectra, with the reasons, in units of the gradients' scale."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from foam_viz.analysis.calibrate import UNIT, scaled
-from foam_viz.analysis.replay import Setting
+from foam_viz.analysis.replay_setting import Setting
 from foam_viz.optim.refresh_fields import EPSILON, EPSILON_MAX, TAU
 from foam_viz.trace.numbers import number, setting
 from foam_viz.ui.session.threshold import Threshold
@@ -131,3 +131,7 @@ def _travel(known: Mapping[str, Any]) -> None:
         return
     there = scaled(relative, value)
     st.markdown("There: " + ", ".join(f"**{_SYMBOLS[name]} = {number(one)}**" for name, one in there.items()) + ".")
+    st.caption(
+        "This carries over the scale of the gradients, not the shape of the spectrum. Between kinds of tasks, "
+        "suggestions differed more than tenfold even in these units: calibrate a short run of the other one if you can."
+    )

@@ -7,7 +7,7 @@ from zlib import crc32
 
 import streamlit as st
 
-from foam_viz.analysis.replay import Setting, fields_of
+from foam_viz.analysis.replay_setting import Setting, fields_of
 from foam_viz.optim.fields import Field, FieldError
 from foam_viz.ui import address
 from foam_viz.ui.session.threshold import WIDGETS, Threshold, widget_of

@@ -6,7 +6,7 @@ import json
 
 import streamlit as st
 
-from foam_viz.analysis.replay import Setting
+from foam_viz.analysis.replay_setting import Setting
 from foam_viz.engine import store
 from foam_viz.experiment import config, links
 from foam_viz.figures.threshold.front import WORKS

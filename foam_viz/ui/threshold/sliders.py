@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from foam_viz.analysis.replay import REPLAYABLE, Grid, Setting
+from foam_viz.analysis.replay import Grid
+from foam_viz.analysis.replay_setting import REPLAYABLE, Setting
 from foam_viz.optim.fields import Field
 from foam_viz.trace.numbers import number, setting
 from foam_viz.ui.text import plain

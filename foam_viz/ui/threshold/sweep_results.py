@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from foam_viz.analysis.replay import NoReplay, Setting
+from foam_viz.analysis.replay_setting import NoReplay, Setting
 from foam_viz.engine import store
 from foam_viz.engine.replay.client import EngineLost, Superseded
 from foam_viz.engine.sweep import results
@@ -32,6 +32,9 @@ _PREDICTED = (
 _OFF = "By how much more, or fewer, decompositions were predicted than the trained run made."
 _NOT_TOLD = ("status", "task", "message")
 _ASKED = "threshold.predicting"
+
+_Key = tuple[str, tuple[Any, ...]]
+"""A run and a setting."""
 
 
 def draw(state: Threshold, one: PageSweep, rows: list[dict[str, Any]]) -> None:
@@ -169,7 +172,7 @@ def predicting() -> bool:
     return st.session_state.get(_ASKED) is not None
 
 
-def _take_in(known: dict[tuple[str, str], int | None]) -> dict[tuple[str, str], int | None]:
+def _take_in(known: dict[_Key, int | None]) -> dict[_Key, int | None]:
     """Add what has been answered since, None where nothing can be; where the engine was lost it is asked again."""
     keys, asked = st.session_state.get(_ASKED) or ((), None)
     if asked is not None and asked.done():

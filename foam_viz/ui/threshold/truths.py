@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from foam_viz.analysis.replay import Replay, Setting, fields_of
+from foam_viz.analysis.replay import Replay
+from foam_viz.analysis.replay_setting import Setting, fields_of
 from foam_viz.analysis.study import Truth
 from foam_viz.engine.truth.client import Training, TruthClient
 from foam_viz.experiment import config

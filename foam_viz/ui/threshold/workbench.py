@@ -13,15 +13,8 @@ from functools import partial
 from typing import Any
 
 from foam_viz.analysis.fronts import reference_settings
-from foam_viz.analysis.replay import (
-    MAP_ERROR_EVERY,
-    NoReplay,
-    Replay,
-    Setting,
-    Summary,
-    default_map,
-    tau_and_cap,
-)
+from foam_viz.analysis.replay import MAP_ERROR_EVERY, Replay, Summary
+from foam_viz.analysis.replay_setting import NoReplay, Setting, default_map, tau_and_cap
 from foam_viz.analysis.study import FIRST_PIN, FIRST_TRUTH, MOST_PINS, OWN, WHAT_IF, Study, difference
 from foam_viz.analysis.what_if import as_trace
 from foam_viz.engine import store

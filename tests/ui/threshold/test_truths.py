@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from foam_viz.analysis.replay import Setting, own_setting
+from foam_viz.analysis.replay_setting import Setting, own_setting
 from foam_viz.engine.truth.client import Training
 from foam_viz.experiment import config, edits
 from foam_viz.trace import Manifest

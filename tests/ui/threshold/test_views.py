@@ -16,7 +16,7 @@ import pytest
 import yaml
 from streamlit.testing.v1 import AppTest
 
-from foam_viz.analysis.replay import NoReplay, Setting
+from foam_viz.analysis.replay_setting import NoReplay, Setting
 from foam_viz.engine.replay.client import EngineLost
 from foam_viz.engine.sweep import spec
 from foam_viz.ui.threshold import sliders, sweep_results, sweeping, sweeps

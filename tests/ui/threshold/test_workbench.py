@@ -6,7 +6,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from foam_viz.analysis.replay import Grid, NoReplay, default_setting
+from foam_viz.analysis.replay import Grid
+from foam_viz.analysis.replay_setting import NoReplay, default_setting
 from foam_viz.engine.replay.client import EngineLost, Preparation
 from foam_viz.recording.stream import Spacing
 from foam_viz.trace import Manifest, Trace
