@@ -46,7 +46,11 @@ async def _stay(visitor: Visitor, end: float) -> None:
             await visitor.board.ask(n + 1, visitor.page.view_id, list(Visitor.PANELS))
         if now > renew:
             renew = now + random.uniform(*_RUN_SECONDS)
+            before = visitor.page.view_id
             await visitor.page.press("Reset")
+            async with asyncio.timeout(60):
+                while visitor.page.view_id == before:  # an earlier request may have ended first
+                    await asyncio.sleep(0.05)
             n += 2
             await visitor.board.ask(n, visitor.page.view_id, list(Visitor.PANELS))
             await asyncio.sleep(1.0)

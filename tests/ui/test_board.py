@@ -33,15 +33,15 @@ def test_an_update_of_a_long_run_is_few_bytes(kinds: list[str], limit: int) -> N
 
 APP = """
 import streamlit as st
-from foam_viz.ui.board import assets, board
+from foam_viz.ui.board import board
 
-assets.published = lambda: assets.Published("app/static/board-x", "app/static/plotly.js")
 board.board(key="board", source="sample:x", look={"factor": 0}, on_follow=lambda factor, lane: None)
 st.text(st.session_state["board looking"].serial)
 """
 
 
-def test_the_board_mounts_in_a_page_and_a_rerun_asks_for_nothing_new() -> None:
+def test_the_board_mounts_in_a_page_and_a_rerun_asks_for_nothing_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assets, "published", lambda: assets.Published("app/static/board-x", "app/static/plotly.js"))
     page = AppTest.from_string(APP).run()
     assert not page.exception
     serial = page.text[0].value
