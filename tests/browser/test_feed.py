@@ -56,8 +56,11 @@ def shown_step(page) -> tuple[int, int]:
 
 
 def drag(page, share: float) -> None:
-    """Drags the time cursor to a share of its way."""
-    box = page.locator(".fb-slider").bounding_box()
+    """Drags the time cursor to a share of its way, once it has its place: it makes room for what a new run shows."""
+    page.get_by_label("Factor followed").wait_for()
+    box = None
+    while box != (box := page.locator(".fb-slider").bounding_box()):
+        page.wait_for_timeout(300)
     height = box["y"] + box["height"] / 2
     page.mouse.move(box["x"] + 0.95 * box["width"], height)
     page.mouse.down()
