@@ -169,7 +169,8 @@ def _predictions(
 
 def predicting() -> bool:
     """Whether predictions were asked for that a later look will find."""
-    return st.session_state.get(_ASKED) is not None
+    _, asked = st.session_state.get(_ASKED) or ((), None)
+    return asked is not None and not asked.done()
 
 
 def _take_in(known: dict[_Key, int | None]) -> dict[_Key, int | None]:

@@ -170,6 +170,7 @@ def test_predictions_are_looked_for_again_and_never_waited_for(monkeypatch: pyte
         future.set_result([SimpleNamespace(decompositions=count) for count in (7, 8, 9)])
     else:
         future.set_exception(NoReplay("it has none", "") if answer == "refused" else EngineLost("it ended"))
+    assert not sweep_results.predicting(), "a page that shows other runs by now does not look again for ever"
     found = sweep_results._predictions(session, rows, configs)
     assert set(found) == ({7, 8, 9} if answer == "told" else {None})
     assert sweep_results.predicting() == (answer == "lost"), "only a lost engine is asked again"
